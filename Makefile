@@ -1,0 +1,66 @@
+# `make repro` and `make test` are all the set-up there is. Run `make help` for the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+# A pip index with CPU builds of torch makes the environment much smaller: see the README.
+TORCH_INDEX ?=
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help env lock lint format typecheck test repro check-repro bench clean-metrics dag camvid
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+env: $(VENV)/.complete  ## Make the environment from requirements.lock
+
+$(VENV)/.complete: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+ifdef TORCH_INDEX
+	grep -E '^(torch|torchvision)==' requirements.lock > $(VENV)/torch.txt
+	grep -vE '^(torch|torchvision|nvidia-.*|cuda-.*|triton)==' requirements.lock > $(VENV)/rest.txt
+	$(VENV)/bin/python -m pip install --quiet -r $(VENV)/torch.txt --index-url $(TORCH_INDEX)
+	$(VENV)/bin/python -m pip install --quiet -r $(VENV)/rest.txt
+else
+	$(VENV)/bin/python -m pip install --quiet -r requirements.lock
+endif
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+lock: env  ## Resolve requirements.lock again from pyproject.toml
+	pip-compile --quiet --extra cpu --extra dev --strip-extras --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
+	  --output-file requirements.lock pyproject.toml
+
+lint: env  ## Check style, imports, docstrings and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: env  ## Format the code
+	ruff check --fix .
+	ruff format .
+
+typecheck: env  ## Check types only
+	mypy
+
+test: env  ## Run the whole test suite
+	python -m pytest
+
+repro: env  ## Reproduce all results of params.yaml
+	dvc repro
+
+check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
+	scripts/check_repro.sh
+
+bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
+	python scripts/bench.py
+
+camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)
+	scripts/results_camvid.sh
+
+clean-metrics: env  ## Remove metrics of models and datasets that params.yaml no longer lists
+	patchlens clean-metrics
+
+dag: env  ## Print the stage graph
+	dvc dag

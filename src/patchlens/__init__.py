@@ -1,0 +1,1 @@
+"""patchlens: how good are the frozen patch features of Vision Transformers?"""

@@ -1,0 +1,1 @@
+"""Backbones: one contract for every model, images in, patch tokens out."""

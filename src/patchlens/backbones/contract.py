@@ -1,0 +1,68 @@
+"""The contract that every backbone keeps."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PatchTokens:
+    """Tokens of one layer.
+
+    Attributes:
+        patches: [B, h, w, D], row-major from the top left, without any prefix token.
+        cls: [B, D], or None where the model has no class token.
+        registers: [B, R, D], or None where the model has none.
+    """
+
+    patches: Tensor
+    cls: Tensor | None
+    registers: Tensor | None
+
+
+class Backbone(Protocol):
+    """A frozen model. Images are uint8 RGB, so that no one can pass the wrong range."""
+
+    patch_size: int
+    width: int
+    depth: int
+    parameters: int
+    interpolation: str
+
+    def to(self, device: torch.device) -> "Backbone":
+        """Move the weights to a device."""
+
+    def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
+        """Tokens of the blocks `layers` (0-based, negative from the last), in that order.
+
+        Args:
+            images: uint8 [B, 3, H, W] on the backbone's device; H and W multiples of `patch_size`.
+            layers: indices of blocks.
+            norm: whether the model's final norm is applied to the tokens of every layer.
+
+        Raises:
+            TypeError: `images` are not uint8.
+            ValueError: a size is no multiple of the patch size, or a layer does not exist.
+        """
+
+
+def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:
+    """The grid (rows, columns) of a batch that keeps the contract; raises as the contract says."""
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8 RGB in 0..255, not {images.dtype}")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must be [B, 3, H, W], not {list(images.shape)}")
+    height, width = images.shape[-2:]
+    if height % patch_size or width % patch_size:
+        raise ValueError(f"{height}×{width} pixels are no multiple of the patch size {patch_size}")
+    return height // patch_size, width // patch_size
+
+
+def absolute_layers(layers: list[int], depth: int) -> list[int]:
+    """Layer indices counted from the first block; raises ValueError for one that does not exist."""
+    for layer in layers:
+        if not -depth <= layer < depth:
+            raise ValueError(f"layer {layer} does not exist: the model has {depth} blocks")
+    return [layer % depth for layer in layers]

@@ -1,0 +1,36 @@
+"""The floor without a network: what colour and place alone can do."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from patchlens.backbones.contract import PatchTokens, check_input
+
+
+class PixelsBackbone:
+    """Patch feature = mean red, green, blue in 0..1, row / rows, column / columns."""
+
+    width = 5
+    depth = 1
+    parameters = 0
+    interpolation = "bilinear"
+
+    def __init__(self, patch_size: int) -> None:
+        self.patch_size = patch_size
+
+    def to(self, device: torch.device) -> "PixelsBackbone":
+        """Nothing to move; the images bring their device."""
+        del device
+        return self
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
+        """The same tokens for every layer asked for; `norm` has nothing to act on."""
+        del norm
+        rows, columns = check_input(images, self.patch_size)
+        colour = functional.avg_pool2d(images.float() / 255, self.patch_size).permute(0, 2, 3, 1)
+        row = torch.arange(rows, device=images.device).view(1, rows, 1, 1) / rows
+        column = torch.arange(columns, device=images.device).view(1, 1, columns, 1) / columns
+        ones = torch.ones_like(colour[..., :1])
+        patches = torch.cat([colour, ones * row, ones * column], dim=-1)
+        return [PatchTokens(patches, None, None) for _ in layers]

@@ -1,0 +1,134 @@
+"""Vision Transformers of timm behind the contract."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from patchlens.backbones.checkpoint import load_strictly
+from patchlens.backbones.contract import PatchTokens, absolute_layers, check_input
+from patchlens.backbones.position import Grid, resample
+from patchlens.errors import DataError
+from patchlens.settings.models import PositionMode
+
+
+class VitBackbone:
+    """A timm ViT with its own final norm, at any input size."""
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        mean: list[float],
+        std: list[float],
+        interpolation: str,
+        position: PositionMode,
+    ) -> None:
+        self._model = model.eval().requires_grad_(False)
+        embed = self._model.patch_embed
+        self.patch_size = int(embed.patch_size[0])
+        self.width = int(self._model.embed_dim)
+        self.depth = len(self._model.blocks)
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.interpolation = interpolation
+        self._position = position
+        self._stored: Grid = tuple(embed.grid_size)
+        self._embedding: Tensor | None = _clone(getattr(self._model, "pos_embed", None))
+        self._norm = final_norm(self._model)
+        # (x / 255 − mean) / std as one multiplication and one addition.
+        self._scale = torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1)
+        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(
+            1, 3, 1, 1
+        )
+
+    def to(self, device: torch.device) -> "VitBackbone":
+        """Move the weights to a device."""
+        self._model.to(device)
+        self._scale, self._shift = self._scale.to(device), self._shift.to(device)
+        if self._embedding is not None:
+            self._embedding = self._embedding.to(device)
+        return self
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
+        """See `contract.Backbone`."""
+        grid = check_input(images, self.patch_size)
+        self._fit(grid)
+        wanted = absolute_layers(layers, self.depth)
+        pixels = torch.addcmul(self._shift, images.to(self._scale.dtype), self._scale)
+        found = self._model.forward_intermediates(
+            pixels,
+            indices=sorted(set(wanted)),
+            norm=False,
+            return_prefix_tokens=True,
+            stop_early=True,
+            output_fmt="NLC",
+            intermediates_only=True,
+        )
+        by_layer = dict(zip(sorted(set(wanted)), found, strict=True))
+        return [self._tokens(by_layer[layer], grid, norm) for layer in wanted]
+
+    def _tokens(self, found: Any, grid: Grid, norm: bool) -> PatchTokens:
+        patches, prefix = found if isinstance(found, tuple | list) else (found, None)
+        if norm:
+            patches = self._norm(patches)
+            prefix = None if prefix is None else self._norm(prefix)
+        has_cls = getattr(self._model, "cls_token", None) is not None
+        cls = registers = None
+        if prefix is not None and prefix.shape[1]:
+            cls = prefix[:, 0] if has_cls else None
+            rest = prefix[:, 1:] if has_cls else prefix
+            registers = rest if rest.shape[1] else None
+        return PatchTokens(patches.reshape(len(patches), *grid, -1), cls, registers)
+
+    def _fit(self, grid: Grid) -> None:
+        """Set the model to a grid, always resampling from the embedding as it was stored."""
+        if tuple(self._model.patch_embed.grid_size) == grid:
+            return
+        self._model.set_input_size((grid[0] * self.patch_size, grid[1] * self.patch_size))
+        if self._embedding is not None:
+            moved = resample(self._embedding, self._stored, grid, self._position)
+            self._model.pos_embed = nn.Parameter(moved, requires_grad=False)
+
+
+def final_norm(model: Any) -> nn.Module:
+    """The final norm of a timm ViT, which averaging models keep in `fc_norm`.
+
+    Raises:
+        DataError: the model has neither; `norm: true` could not be honoured.
+    """
+    for name in ("norm", "fc_norm"):
+        norm = getattr(model, name, None)
+        if norm is not None and not isinstance(norm, nn.Identity):
+            return cast(nn.Module, norm)
+    raise DataError(f"{type(model).__name__}: no final norm in `norm` or `fc_norm`")
+
+
+def from_file(path: Path, about: Mapping[str, str]) -> VitBackbone:
+    """Build the model that `about` (the header of a converted weight file) describes.
+
+    Raises:
+        DataError: the file's names or shapes are not those of the architecture.
+    """
+    model = timm.create_model(
+        about["arch"], pretrained=False, num_classes=0, **json.loads(about["arch_args"])
+    )
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    load_strictly(model, tensors, str(path))
+    return VitBackbone(
+        model,
+        mean=json.loads(about["mean"]),
+        std=json.loads(about["std"]),
+        interpolation=about["interpolation"],
+        position=cast(PositionMode, about["position"]),
+    )
+
+
+def _clone(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.detach().clone()

@@ -1,0 +1,145 @@
+"""The command line: one command a DVC stage. Each reads settings and calls one stage."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from patchlens import paths, progress
+from patchlens.errors import PatchlensError
+from patchlens.settings.load import Settings, load
+
+app = typer.Typer(
+    help="How good are the frozen patch features of Vision Transformers?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A name in params.yaml.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name in params.yaml.")]
+
+
+@app.callback()
+def main(
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Warnings and errors only.")] = False,
+) -> None:
+    """How good are the frozen patch features of Vision Transformers?"""
+    progress.set_up(quiet)
+
+
+def stage(command: Callable[..., None]) -> Callable[..., None]:
+    """Register a command whose mendable errors are one message and an exit code."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except PatchlensError as error:
+            typer.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+
+    return app.command()(guarded)
+
+
+def settings() -> Settings:
+    """The validated settings of the folder that the command runs in."""
+    return load(paths.PARAMS)
+
+
+@stage
+def fetch(dataset: DatasetName) -> None:
+    """Render a dataset that the pipeline makes."""
+    settings().made(dataset)
+    from patchlens.stages import fetch
+
+    fetch.run(dataset)
+
+
+@stage
+def manifest(dataset: DatasetName) -> None:
+    """List the files of a dataset that you placed."""
+    root = settings().placed(dataset).root
+    from patchlens.stages import manifest
+
+    manifest.run(dataset, Path(root))
+
+
+@stage
+def index(dataset: DatasetName) -> None:
+    """Check a dataset, index it, choose support and query images."""
+    chosen = settings().dataset(dataset)
+    from patchlens.stages import index
+
+    index.run(dataset, chosen)
+
+
+@stage
+def weights(model: ModelName) -> None:
+    """Bring a model's weights into one checked file."""
+    chosen = settings().model(model)
+    from patchlens.stages import weights
+
+    weights.run(model, chosen)
+
+
+@stage
+def extract(model: ModelName, dataset: DatasetName) -> None:
+    """Extract the patch features of the selected images."""
+    s = settings()
+    s.model(model)
+    chosen = s.dataset(dataset)
+    from patchlens.stages import extract
+
+    extract.run(dataset, model, chosen, s.features, s.device)
+
+
+@stage
+def prune(model: ModelName, dataset: DatasetName) -> None:
+    """Rank the feature dimensions by variance, once a support seed."""
+    s = settings()
+    s.model(model), s.dataset(dataset)
+    from patchlens.stages import prune
+
+    prune.run(dataset, model, s.prune.fit_on, s.segmentation.shots)
+
+
+@stage
+def variance(model: ModelName, dataset: DatasetName) -> None:
+    """Show how the variance spreads over the dimensions."""
+    s = settings()
+    s.model(model), s.dataset(dataset)
+    from patchlens.stages import variance
+
+    variance.run(dataset, model)
+
+
+@stage
+def segmentation(model: ModelName, dataset: DatasetName) -> None:
+    """Evaluate few-shot semantic segmentation (T1)."""
+    s = settings()
+    s.model(model)
+    chosen = s.dataset(dataset)
+    from patchlens.stages import segmentation
+
+    segmentation.run(dataset, model, chosen, s.prune, s.segmentation, s.uncertainty, s.device)
+
+
+@stage
+def tables() -> None:
+    """Aggregate all configured cells into tables."""
+    s = settings()
+    from patchlens.stages import tables
+
+    tables.run(list(s.models), s.segmentation, s.uncertainty)
+
+
+@stage
+def clean_metrics() -> None:
+    """Remove metrics of models and datasets that params.yaml no longer lists."""
+    s = settings()
+    from patchlens.stages import tables
+
+    tables.remove_orphans(list(s.models), s.segmentation.datasets)

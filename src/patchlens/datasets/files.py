@@ -1,0 +1,62 @@
+"""Files of a dataset folder: pairing by stem, and the manifest of what the user placed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from patchlens.errors import DataError, SourceError
+
+
+def by_stem(root: Path, folder: Path) -> dict[str, str]:
+    """Map the stem of each file in `folder` to its path relative to `root`.
+
+    Raises:
+        SourceError: the folder is missing.
+        DataError: two files share a stem.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder")
+    found: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise DataError(
+                f"{path}: shares its stem with {root / found[path.stem]}; keep one of the two"
+            )
+        found[path.stem] = path.relative_to(root).as_posix()
+    return found
+
+
+def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[object]]:
+    """List every file below `root`: relative path -> [size, mtime in ns, md5].
+
+    `known` is an earlier manifest: a file with the same size and mtime is not read again.
+
+    Raises:
+        SourceError: `root` is no folder or holds no file.
+    """
+    if not root.is_dir():
+        raise SourceError(f"{root}: no such folder; place the dataset there or mend its root")
+    entries: dict[str, list[object]] = {}
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        name, stat = path.relative_to(root).as_posix(), path.stat()
+        stamp: list[object] = [stat.st_size, stat.st_mtime_ns]
+        old = known.get(name)
+        digest = old[2] if old and old[:2] == stamp else md5(path)
+        entries[name] = [*stamp, digest]
+    if not entries:
+        raise SourceError(f"{root}: this folder is empty; place the dataset there")
+    return entries
+
+
+def write_manifest(entries: dict[str, list[object]], path: Path) -> None:
+    """Write path, size and md5 of each entry as JSON: no time, so equal files give equal bytes."""
+    lines = {name: {"size": size, "md5": md5} for name, (size, _, md5) in entries.items()}
+    path.write_text(json.dumps(lines, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def md5(path: Path) -> str:
+    """The md5 of a file, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()

@@ -1,0 +1,1 @@
+"""Features: extracted once a (model, dataset, split), then read by every task."""

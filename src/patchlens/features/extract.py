@@ -1,0 +1,172 @@
+"""Extraction: images through a frozen backbone into a feature file, resumed after a kill."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
+from patchlens.backbones.contract import Backbone, absolute_layers
+from patchlens.errors import DataError
+from patchlens.features.store import Header, write
+from patchlens.features.views import cut, stitch, tile_counts
+from patchlens.files import whole_folder
+from patchlens.progress import bar
+from patchlens.settings.datasets import View
+from patchlens.settings.features import Features
+
+SHARD = 256  # images a shard; a kill loses at most one
+AHEAD = 2  # batches decoded ahead of the model
+
+ReadImage = Callable[[str], Image.Image]
+Batch = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is extracted: images by id, and how one is read."""
+
+    image_ids: Sequence[str]
+    read: ReadImage
+
+
+class Extractor:
+    """A backbone on its device with the settings that shape its features.
+
+    Raises:
+        ValueError: a layer does not exist, or the input size is no multiple of the patch size.
+    """
+
+    def __init__(
+        self, backbone: Backbone, view: View, features: Features, device: torch.device
+    ) -> None:
+        self._backbone = backbone.to(device)
+        self._view = view
+        self._size = view.input_size(backbone.patch_size)
+        if self._size[0] % backbone.patch_size or self._size[1] % backbone.patch_size:
+            raise ValueError(
+                f"view.pixels {list(self._size)} are no multiple of the patch size "
+                f"{backbone.patch_size}"
+            )
+        self._features = features
+        self._device = device
+        wanted = [features.layer, *features.layer_sweep] if backbone.depth > 1 else [features.layer]
+        self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth)))
+
+    def run(self, source: Source, header: Header, work: Path, out: Path) -> float | None:
+        """Extract all images of `source` into the feature file `out`.
+
+        Args:
+            source: the images.
+            header: what the file will say of itself; grid, width and layers are filled in here.
+            work: folder for shards; those of an interrupted run with the same header are used.
+            out: the feature file.
+
+        Returns:
+            Images a second, decoding and writing included; None if all shards were there already.
+        """
+        header = self._complete(source, header)
+        key = hashlib.sha256(json.dumps(vars(header)).encode()).hexdigest()[:16]
+        folder = work / key
+        folder.mkdir(parents=True, exist_ok=True)
+        ids = list(header.image_ids)
+        shards = [ids[i : i + SHARD] for i in range(0, len(ids), SHARD)]
+        folders = [folder / f"{i:05d}" for i in range(len(shards))]
+        fresh, start = 0, time.perf_counter()
+        with bar(total=len(ids), what=f"{header.model} × {header.dataset} {header.split}") as shown:
+            for shard, target in zip(shards, folders, strict=True):
+                if not target.exists():
+                    with whole_folder(target) as partial:
+                        self._shard(replace(source, image_ids=shard), partial, shown.update)
+                    fresh += len(shard)
+                else:
+                    shown.update(len(shard))
+            write(header, {n: [f / str(n) for f in folders] for n in self.layers}, out)
+        seconds = time.perf_counter() - start
+        shutil.rmtree(folder)
+        return fresh / seconds if fresh else None
+
+    def gflops(self, source: Source) -> float:
+        """GFLOPs of one image, all its tiles included; one multiply-add counts as two."""
+        views = torch.from_numpy(self._views(source, source.image_ids[0]))
+        counter = FlopCounterMode(display=False)
+        with counter:
+            self._backbone(views[:1].to(self._device), layers=self.layers[:1], norm=True)
+        return float(counter.get_total_flops()) * len(views) / 1e9
+
+    def _complete(self, source: Source, header: Header) -> Header:
+        """Fill in grid, width and layers; the first image decides the number of tiles."""
+        rows, columns = self._tiles(source.read(source.image_ids[0]), source.image_ids[0])
+        patch = self._backbone.patch_size
+        grid = (rows * self._size[0] // patch, columns * self._size[1] // patch)
+        return replace(header, grid=grid, width=self._backbone.width, layers=self.layers)
+
+    def _tiles(self, image: Image.Image, image_id: str) -> tuple[int, int]:
+        try:
+            return tile_counts(self._view, (image.height, image.width))
+        except ValueError as error:
+            raise DataError(f"image '{image_id}': {error}; change view.tile") from None
+
+    def _views(self, source: Source, image_id: str) -> Batch:
+        image = source.read(image_id)
+        self._tiles(image, image_id)
+        return cut(image, self._view, self._size, self._backbone.interpolation)
+
+    def _shard(self, source: Source, folder: Path, done: Callable[[int], Any]) -> None:
+        first = source.read(source.image_ids[0])
+        tiles = self._tiles(first, source.image_ids[0])
+        streams = [(folder / str(layer)).open("wb") for layer in self.layers]
+        try:
+            for views in self._decoded(source):
+                if any(len(v) != tiles[0] * tiles[1] for v in views):
+                    raise DataError("images of different sizes cannot share a grid of tiles")
+                for stream, tokens in zip(
+                    streams, self._forward(np.concatenate(views)), strict=True
+                ):
+                    for one in np.split(tokens, len(views)):
+                        stream.write(np.ascontiguousarray(stitch(one, *tiles)).data)
+                done(len(views))
+        finally:
+            for stream in streams:
+                stream.close()
+
+    def _decoded(self, source: Source) -> Iterator[list[Batch]]:
+        """Batches of decoded images; the next ones are decoded while the model works."""
+        size = self._features.batch_size
+        ids = list(source.image_ids)
+        batches = [ids[i : i + size] for i in range(0, len(ids), size)]
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            waiting: deque[Future[list[Batch]]] = deque()
+
+            def decode(batch: list[str]) -> list[Batch]:
+                return [self._views(source, image_id) for image_id in batch]
+
+            for batch in batches:
+                waiting.append(pool.submit(decode, batch))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _forward(self, views: Batch) -> list[NDArray[np.generic]]:
+        """Tokens [V, h, w, D] of each layer in the dtype of the file, `batch_size` at a time."""
+        size = self._features.batch_size
+        dtype = torch.float16 if self._features.dtype == "float16" else torch.float32
+        parts: list[list[NDArray[np.generic]]] = [[] for _ in self.layers]
+        for i in range(0, len(views), size):
+            batch = torch.from_numpy(views[i : i + size]).to(self._device)
+            found = self._backbone(batch, layers=self.layers, norm=self._features.norm)
+            for part, tokens in zip(parts, found, strict=True):
+                part.append(tokens.patches.to(dtype).cpu().numpy())
+        return [np.concatenate(part) for part in parts]

@@ -1,0 +1,101 @@
+"""Moments of each dimension over the patches of each image, and the ranking by variance."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from patchlens.errors import DataError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Per-image sums in float64, so that any set of images is merged by adding rows.
+
+    Attributes:
+        count: patches of each image [N].
+        total: Σx of each image and dimension [N, D].
+        squares: Σx² of each image and dimension [N, D].
+    """
+
+    count: Ints
+    total: Floats
+    squares: Floats
+
+    @classmethod
+    def of(cls, patches: NDArray[np.float32]) -> "Moments":
+        """Moments of patch features [N, h, w, D]."""
+        flat = patches.reshape(len(patches), -1, patches.shape[-1]).astype(np.float64)
+        count = np.full(len(flat), flat.shape[1], dtype=np.int64)
+        return cls(count, flat.sum(axis=1), np.square(flat).sum(axis=1))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Moments"]) -> "Moments":
+        """Moments of all images of the parts, in order."""
+        return cls(
+            np.concatenate([p.count for p in parts]),
+            np.concatenate([p.total for p in parts]),
+            np.concatenate([p.squares for p in parts]),
+        )
+
+    def mean_and_variance(self, rows: Sequence[int]) -> tuple[Floats, Floats]:
+        """Mean and population variance [D] over all patches of these images."""
+        n = self.count[rows].sum()
+        mean = self.total[rows].sum(axis=0) / n
+        variance = np.maximum(self.squares[rows].sum(axis=0) / n - np.square(mean), 0)
+        return mean, variance
+
+
+def rank_by_variance(variance: Floats) -> Ints:
+    """Dimensions from the highest variance to the lowest; ties go to the lower dimension."""
+    return np.argsort(-variance, kind="stable").astype(np.int64)
+
+
+def spectrum(variance: Floats) -> dict[str, float]:
+    """How concentrated the variance is over the dimensions.
+
+    Returns:
+        `top1`, `top5`, `top_1pct` (⌈D/100⌉), `top_10pct` (⌈D/10⌉): shares of the total variance in
+        0..1; `participation`: (Σv)²/Σv², between 1 (one dimension has it all) and D (all equal).
+    """
+    shares = np.sort(variance)[::-1] / variance.sum()
+    width = len(variance)
+    return {
+        "top1": float(shares[0]),
+        "top5": float(shares[:5].sum()),
+        "top_1pct": float(shares[: -(-width // 100)].sum()),
+        "top_10pct": float(shares[: -(-width // 10)].sum()),
+        "participation": float(variance.sum() ** 2 / np.square(variance).sum()),
+    }
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What the prune stage wrote: one row a support seed.
+
+    Attributes:
+        seeds: the support seeds.
+        mean, variance: of each dimension over the patches that variants are fitted on [S, D].
+        ranking: dimensions from the highest variance to the lowest [S, D].
+    """
+
+    seeds: list[int]
+    mean: Floats
+    variance: Floats
+    ranking: Ints
+
+    @classmethod
+    def read(cls, path: Path) -> "Ranked":
+        """Open a file of the prune stage."""
+        if not path.is_file():
+            raise DataError(f"{path}: no moments here; run `dvc repro prune` first")
+        with safe_open(path, framework="numpy") as file:
+            tensors = [file.get_tensor(key) for key in ("mean", "variance", "ranking")]
+            return cls(json.loads(file.metadata()["seeds"]), *tensors)

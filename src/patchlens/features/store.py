@@ -1,0 +1,116 @@
+"""The feature store: one safetensors file a (model, dataset, split), memory-mapped on reading.
+
+One tensor [N, h, w, D] a layer, named `layer_<index>`; the header says which images, which model
+(by the hash of its weights), which layers, grid and dtype. safetensors writes only from memory, so
+the file is streamed here in its documented format: an 8-byte length, a JSON header, the tensors.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from patchlens.errors import DataError
+from patchlens.files import whole_file
+
+DTYPES = {"float16": "F16", "float32": "F32"}
+CHUNK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a feature file says of itself.
+
+    Attributes:
+        dataset, split, model: names in `params.yaml`.
+        weights: sha256 of the model's weights.
+        image_ids: the images in the order of the first axis.
+        grid: patch rows and columns.
+        width: D.
+        layers: absolute block indices in the file; the first is the headline.
+        norm: whether the final norm was applied.
+        dtype: float16 or float32.
+        view: how images became model input, in words.
+        patch_size: pixels of the model's input that a patch covers, a side.
+    """
+
+    dataset: str
+    split: str
+    model: str
+    weights: str
+    image_ids: list[str]
+    grid: tuple[int, int]
+    width: int
+    layers: list[int]
+    norm: bool
+    dtype: str
+    view: str
+    patch_size: int
+
+
+def write(header: Header, parts: Mapping[int, Sequence[Path]], out: Path) -> None:
+    """Join raw parts (layer -> files, in the order of the images) into a feature file."""
+    shape = [len(header.image_ids), *header.grid, header.width]
+    size = int(np.prod(shape)) * np.dtype(header.dtype).itemsize
+    entries: dict[str, Any] = {
+        f"layer_{layer}": {
+            "dtype": DTYPES[header.dtype],
+            "shape": shape,
+            "data_offsets": [i * size, (i + 1) * size],
+        }
+        for i, layer in enumerate(header.layers)
+    }
+    about = {key: json.dumps(value) for key, value in vars(header).items()}
+    text = json.dumps({"__metadata__": about} | entries).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors
+    with whole_file(out) as partial:
+        with partial.open("wb") as stream:
+            stream.write(len(text).to_bytes(8, "little") + text)
+            for layer in header.layers:
+                for part in parts[layer]:
+                    with part.open("rb") as source:
+                        shutil.copyfileobj(source, stream, CHUNK)
+        written = partial.stat().st_size - len(text) - 8
+        if written != size * len(header.layers):
+            raise DataError(f"{out}: {written} bytes of features instead of {size} a layer")
+
+
+class FeatureFile:
+    """A feature file, opened as a memory map: reading an image reads only its patches."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise DataError(f"{path}: no features here; run `dvc repro extract` first")
+        opened: Any = safe_open
+        self._file = opened(path, framework="numpy")
+        about: dict[str, str] = self._file.metadata()
+        fields = {key: json.loads(value) for key, value in about.items()}
+        self.header = Header(**fields | {"grid": tuple(fields["grid"])})
+        self._row = {image_id: i for i, image_id in enumerate(self.header.image_ids)}
+        self._path = path
+
+    def images(self, image_ids: Sequence[str], layer: int) -> NDArray[np.float32]:
+        """Patch features [n, h, w, D] of these images at the layer with this absolute index.
+
+        Raises:
+            DataError: an image or the layer is not in the file, or a feature is NaN or infinite.
+        """
+        if layer not in self.header.layers:
+            raise DataError(f"{self._path}: no layer {layer}; it holds {self.header.layers}")
+        missing = [image_id for image_id in image_ids if image_id not in self._row]
+        if missing:
+            raise DataError(f"{self._path}: no features of image '{missing[0]}'; extract again")
+        tensor = self._file.get_slice(f"layer_{layer}")
+        out = np.empty((len(image_ids), *self.header.grid, self.header.width), dtype=np.float32)
+        for target, image_id in zip(out, image_ids, strict=True):
+            row = self._row[image_id]
+            target[...] = tensor[row : row + 1][0]
+            if not np.isfinite(target).all():
+                raise DataError(f"{self._path}: image '{image_id}' has a NaN or infinite feature")
+        return out

@@ -1,0 +1,121 @@
+"""Feature variants: what is done to patch features before a distance or a probe sees them.
+
+All are fitted on unlabelled patches of the support images (or as `fit_on` says), never on labels.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patchlens.settings.features import Prune, VariantName
+
+Array = NDArray[np.float32]
+Transform = Callable[[Array], Array]
+EIGENVALUE_FLOOR = 1e-4  # of the largest: whitening must not blow up noise
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What variants are fitted on.
+
+    Attributes:
+        mean, variance: of each dimension [D].
+        ranking: dimensions from the highest variance to the lowest [D].
+        patches: gives the patch features themselves [n, D]; only principal components need them.
+    """
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    ranking: NDArray[np.int64]
+    patches: Callable[[], Array]
+
+    @cached_property
+    def components(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        """Eigenvalues [D], largest first, eigenvectors [D, D] (columns), and the rank n − 1."""
+        patches = self.patches()
+        return *principal_components(patches), len(patches) - 1
+
+
+def draws(name: VariantName, settings: Prune) -> int:
+    """How many times a variant is fitted: the random control several times, all others once."""
+    return settings.random_draws if name == "prune_random" else 1
+
+
+def pruned_count(m: float, width: int) -> int:
+    """The number of dimensions that a share `m` of the width D means."""
+    return round(m * width)
+
+
+def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: int) -> Transform:
+    """Fit a variant; the transform maps [n, D] to [n, D'] float32, where D' may be 0.
+
+    `center`: x − mean. `l2`: x / ‖x‖. `zscore`: (x − mean) / std; constant dimensions become 0.
+    `prune` drops the m dimensions of highest variance, `keep_top` keeps only them, `prune_random`
+    drops m in the order of a hash of seed, draw and dimension. `pca_drop_top` drops the first
+    principal components; `pca_whiten` keeps min(n − 1, D) and divides by the root of the
+    eigenvalue, floored at 1e-4 of the largest.
+    """
+    width = len(data.mean)
+    m = pruned_count(settings.m, width)
+    mean = data.mean.astype(np.float32)
+    match name:
+        case "raw":
+            return lambda x: x
+        case "center":
+            return lambda x: x - mean
+        case "l2":
+            return unit_rows
+        case "zscore":
+            std = np.sqrt(data.variance)
+            scale = np.where(std > 0, 1 / np.where(std > 0, std, 1), 0).astype(np.float32)
+            return lambda x: (x - mean) * scale
+        case "prune":
+            return _columns(data.ranking[m:])
+        case "keep_top":
+            return _columns(data.ranking[:m])
+        case "prune_random":
+            return _columns(_hash_order(width, seed, draw)[m:])
+        case "pca_drop_top":
+            _, vectors, _ = data.components
+            return _project(mean, vectors[:, settings.pca_drop :])
+        case "pca_whiten":
+            values, vectors, rank = data.components
+            kept = min(rank, width)
+            scale = 1 / np.sqrt(np.maximum(values[:kept], EIGENVALUE_FLOOR * values[0]))
+            return _project(mean, vectors[:, :kept] * scale)
+
+
+def unit_rows(x: Array) -> Array:
+    """Rows divided by their Euclidean norm; a zero row stays zero."""
+    norm = np.sqrt(np.einsum("nd,nd->n", x, x))[:, None]
+    scale = np.divide(1, norm, out=np.zeros_like(norm), where=norm > 0)
+    return np.asarray(x * scale)
+
+
+def principal_components(
+    patches: Array,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues [D], largest first, and eigenvectors [D, D] (columns) of the covariance."""
+    centred = patches.astype(np.float64)
+    centred -= centred.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    return values[::-1], vectors[:, ::-1]
+
+
+def _columns(kept: NDArray[np.int64]) -> Transform:
+    columns = np.sort(kept)
+    return lambda x: np.ascontiguousarray(x[:, columns])
+
+
+def _project(mean: Array, basis: NDArray[np.float64]) -> Transform:
+    matrix = basis.astype(np.float32)
+    return lambda x: np.asarray((x - mean) @ matrix, dtype=np.float32)
+
+
+def _hash_order(width: int, seed: int, draw: int) -> NDArray[np.int64]:
+    keys = [hashlib.sha256(f"{seed}|{draw}|{i}".encode()).digest() for i in range(width)]
+    return np.array(sorted(range(width), key=keys.__getitem__), dtype=np.int64)

@@ -1,0 +1,31 @@
+"""Progress bars and log lines: a bar on a terminal, plain lines elsewhere, nothing with `-q`."""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Never, TypeVar
+
+from tqdm.auto import tqdm
+
+T = TypeVar("T")
+log = logging.getLogger("patchlens")
+
+
+def set_up(quiet: bool) -> None:
+    """Send log lines to stderr; `quiet` keeps warnings and errors only."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, force=True)
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def track(items: Iterable[T], *, total: int, what: str, unit: str = "image") -> Iterator[T]:
+    """Yield `items` behind a bar with rate and remaining time (only on a terminal)."""
+    with bar(total=total, what=what, unit=unit) as progress:
+        for item in items:
+            yield item
+            progress.update(1)
+
+
+def bar(*, total: int, what: str, unit: str = "image") -> "tqdm[Never]":
+    """A bar to be updated by hand; silent with `-q` and where stderr is no terminal."""
+    silent = log.getEffectiveLevel() > logging.INFO or not sys.stderr.isatty()
+    return tqdm(total=total, desc=what, unit=f" {unit}s", disable=silent, leave=False)

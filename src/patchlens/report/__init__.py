@@ -1,0 +1,1 @@
+"""The report: tables made from metrics and records, nothing computed by hand."""

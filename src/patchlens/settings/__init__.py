@@ -1,0 +1,1 @@
+"""Typed settings: `params.yaml` becomes pydantic models before any work starts."""

@@ -1,0 +1,115 @@
+"""Settings of the datasets: where the images lie, which are used, how they are shown to a model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from patchlens.settings.base import Positive, Strict
+
+Size = Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+
+class View(Strict):
+    """How an image becomes model input.
+
+    `mode: whole` resizes the image; `mode: tiles` cuts it into squares of `tile` pixels, resizes
+    each, and stitches the patch maps before anything is scored.
+    `grid: equal` gives every model the same `patches: [rows, columns]` a view (input = grid × patch
+    size); `grid: paper` gives every model the same `pixels: [height, width]` input, so that grids
+    differ between patch sizes and only pixel scores are comparable.
+    """
+
+    mode: Literal["whole", "tiles"]
+    grid: Literal["equal", "paper"]
+    tile: Positive | None = None
+    patches: Size | None = None
+    pixels: Size | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "View":
+        if (self.mode == "tiles") != (self.tile is not None):
+            raise ValueError("'tile' (pixels) is given with mode: tiles, and only then")
+        if (self.grid == "equal") != (self.patches is not None):
+            raise ValueError("'patches: [rows, columns]' is given with grid: equal, and only then")
+        if (self.grid == "paper") != (self.pixels is not None):
+            raise ValueError("'pixels: [height, width]' is given with grid: paper, and only then")
+        return self
+
+    def input_size(self, patch_size: int) -> tuple[int, int]:
+        """Height and width in pixels of one view for a model of this patch size."""
+        if self.patches is not None:
+            return self.patches[0] * patch_size, self.patches[1] * patch_size
+        assert self.pixels is not None
+        return self.pixels[0], self.pixels[1]
+
+    def describe(self, patch_size: int) -> str:
+        """The view in words, for the protocol that every table carries."""
+        height, width = self.input_size(patch_size)
+        tiles = f"tiles of {self.tile}" if self.mode == "tiles" else "whole images"
+        return f"{tiles} at {height}×{width}"
+
+
+class Support(Strict):
+    """The few labelled images: drawn at index time, once a seed, in the order of a hash.
+
+    `images` counts in total, of each group (the city), or of each class, as `per` says.
+    """
+
+    split: str
+    images: Positive
+    per: Literal["total", "group", "class"]
+    seeds: Annotated[list[int], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Support":
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("'seeds' must be distinct")
+        return self
+
+
+class Query(Strict):
+    """The images that are scored: all of the split, or `images` (of each group) in hash order.
+
+    `unit` is what the bootstrap resamples: the sequence where frames are near-duplicates.
+    """
+
+    split: str
+    images: Literal["all"] | Positive
+    per: Literal["total", "group"]
+    unit: Literal["image", "sequence"]
+
+
+class _Dataset(Strict):
+    view: View
+    support: Support
+    query: Query
+
+
+class Minicity(_Dataset):
+    """The procedural street world, rendered by the fetch stage."""
+
+    kind: Literal["minicity"]
+
+
+class Camvid(_Dataset):
+    """CamVid in SegNet's layout; `root` holds `train.txt`, `train/`, `trainannot/`, ..."""
+
+    kind: Literal["camvid"]
+    root: str
+
+
+class Folder(_Dataset):
+    """The user's own images; `root` holds `images/`, `masks/` and `dataset.yaml`."""
+
+    kind: Literal["folder"]
+    root: str
+
+
+Dataset = Annotated[Minicity | Camvid | Folder, Field(discriminator="kind")]
+
+
+class Fetch(Strict):
+    """Where images come from: `made` by the pipeline, `placed` by the user (checked each run)."""
+
+    made: list[str]
+    placed: list[str]

@@ -1,0 +1,47 @@
+"""Settings of feature extraction and of the feature variants."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from patchlens.settings.base import Positive, Strict
+
+Device = Literal["auto", "cpu", "cuda"]
+VariantName = Literal[
+    "raw",
+    "center",
+    "l2",
+    "zscore",
+    "prune",
+    "keep_top",
+    "prune_random",
+    "pca_drop_top",
+    "pca_whiten",
+]
+
+
+class Features(Strict):
+    """What is extracted. Layers are indices of blocks, negative ones count from the last.
+
+    `layer` is the headline, `layer_sweep` the others that `raw` is also scored at. `norm` applies
+    the model's final norm to the tokens of every layer.
+    """
+
+    layer: int
+    layer_sweep: list[int]
+    norm: bool
+    dtype: Literal["float16", "float32"]
+    batch_size: Positive
+
+
+class Prune(Strict):
+    """How variants are fitted. `m` is the share of the width that is pruned (or kept on top).
+
+    `fit_on: support` ranks dimensions on each seed's unlabelled support patches;
+    `fit_on: dataset` on all extracted images, as the authors' scripts do (this sees the query).
+    """
+
+    m: Annotated[float, Field(ge=0, lt=1)]
+    fit_on: Literal["support", "dataset"]
+    random_draws: Positive
+    pca_drop: Positive

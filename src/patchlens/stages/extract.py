@@ -1,0 +1,59 @@
+"""Stage extract: the patch features of the selected images of a dataset."""
+
+from pathlib import Path
+
+from patchlens import paths
+from patchlens.backbones.load import load, provenance
+from patchlens.datasets.index import Index
+from patchlens.errors import SettingsError
+from patchlens.features.device import describe, resolve
+from patchlens.features.extract import Extractor, Source
+from patchlens.features.store import Header
+from patchlens.files import whole_folder, write_json
+from patchlens.progress import log
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Device, Features
+
+
+def run(name: str, model: str, dataset: Dataset, features: Features, device: Device) -> None:
+    """Write data/features/<dataset>/<model>/{support,query}.safetensors and the cost of it."""
+    index = Index(paths.index(name), Path(getattr(dataset, "root", paths.raw(name))))
+    about = provenance(paths.weights(model))
+    where = resolve(device)
+    backbone = load(paths.weights(model))
+    try:
+        extractor = Extractor(backbone, dataset.view, features, where)
+    except ValueError as error:
+        raise SettingsError(f"params.yaml: model {model}, dataset {name}: {error}") from None
+    selected = {
+        "support": sorted(set(index.support["image_id"])),
+        "query": list(index.query["image_id"]),
+    }
+    rate: float | None = None
+    with whole_folder(paths.features(name, model)) as folder:
+        for split, ids in selected.items():
+            source = Source(ids, index.image)
+            header = Header(
+                dataset=name,
+                split=split,
+                model=model,
+                weights=about["sha256"],
+                image_ids=ids,
+                grid=(0, 0),
+                width=backbone.width,
+                layers=extractor.layers,
+                norm=features.norm,
+                dtype=features.dtype,
+                view=dataset.view.describe(backbone.patch_size),
+                patch_size=backbone.patch_size,
+            )
+            work = paths.WORK / "extract" / name / model / split
+            rate = extractor.run(source, header, work, folder / f"{split}.safetensors")
+            log.info("%s × %s: %d %s images", model, name, len(ids), split)
+    cost = {
+        "parameters_m": round(backbone.parameters / 1e6, 2),
+        "gflops_per_image": round(extractor.gflops(source), 3),
+        "images_per_second": float(f"{rate:.2g}") if rate else "resumed",
+        "device": describe(where),
+    }
+    write_json(cost, paths.cell(name, model) / "extract.json")

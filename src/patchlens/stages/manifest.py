@@ -1,0 +1,20 @@
+"""Stage manifest: what the user placed, listed so that DVC sees when it changes."""
+
+import json
+from pathlib import Path
+
+from patchlens import paths
+from patchlens.datasets.files import manifest, write_manifest
+from patchlens.files import whole_folder, write_json
+from patchlens.progress import log
+
+
+def run(name: str, root: Path) -> None:
+    """Write data/raw/<name>/manifest.json: path, size and md5 of every file below `root`."""
+    remembered = paths.WORK / "manifest" / f"{name}.json"
+    known = json.loads(remembered.read_text(encoding="utf-8")) if remembered.is_file() else {}
+    entries = manifest(root, known)
+    write_json(entries, remembered)
+    with whole_folder(paths.raw(name)) as folder:
+        write_manifest(entries, folder / "manifest.json")
+    log.info("%s: %d files below %s", name, len(entries), root)

@@ -1,0 +1,54 @@
+"""Stage prune: per-image moments, and the ranking of dimensions per support seed."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.features.moments import Moments, rank_by_variance
+from patchlens.features.store import FeatureFile
+from patchlens.files import whole_file
+from patchlens.progress import log
+
+CHUNK = 32
+
+
+def run(name: str, model: str, fit_on: Literal["support", "dataset"], shots: int) -> None:
+    """Write data/moments/<dataset>/<model>.safetensors.
+
+    `count` [N], `total` and `squares` [N, D] hold the moments of each image; `mean`, `variance` and
+    `ranking` [S, D] are those of each seed's support images (or of all, as `fit_on` says).
+    """
+    folder = paths.features(name, model)
+    files = [FeatureFile(folder / f"{split}.safetensors") for split in ("support", "query")]
+    ids = [image_id for file in files for image_id in file.header.image_ids]
+    moments = Moments.concatenate([_moments(file) for file in files])
+    index = Index(paths.index(name), Path())
+    rows = {image_id: row for row, image_id in enumerate(ids)}
+    fitted = []
+    for seed in index.seeds:
+        chosen = index.support_ids(seed, shots) if fit_on == "support" else ids
+        fitted.append(moments.mean_and_variance([rows[image_id] for image_id in chosen]))
+    tensors = {
+        "count": moments.count,
+        "total": moments.total,
+        "squares": moments.squares,
+        "mean": np.stack([mean for mean, _ in fitted]),
+        "variance": np.stack([variance for _, variance in fitted]),
+        "ranking": np.stack([rank_by_variance(variance) for _, variance in fitted]),
+    }
+    about = {"image_ids": json.dumps(ids), "seeds": json.dumps(index.seeds)}
+    with whole_file(paths.moments(name, model)) as partial:
+        save_file(tensors, partial, metadata=about)
+    log.info("%s × %s: ranked %d dimensions", model, name, moments.total.shape[1])
+
+
+def _moments(file: FeatureFile) -> Moments:
+    ids = file.header.image_ids
+    layer = file.header.layers[0]
+    parts = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)]
+    return Moments.concatenate([Moments.of(file.images(part, layer)) for part in parts])

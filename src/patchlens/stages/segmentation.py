@@ -1,0 +1,214 @@
+"""Stage segmentation: T1 of one model on one dataset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.datasets.layout import IGNORE
+from patchlens.errors import DataError
+from patchlens.features.device import resolve
+from patchlens.features.moments import Ranked
+from patchlens.features.store import FeatureFile
+from patchlens.features.variants import FitData, pruned_count
+from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.progress import log
+from patchlens.protocol import PROTOCOL_VERSION
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Device, Prune
+from patchlens.settings.segmentation import Segmentation, Uncertainty
+from patchlens.tasks import summary
+from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.segmentation import Query, Run, Support, Task
+
+Array = NDArray[np.float32]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What T1 reads of one model on one dataset.
+
+    Attributes:
+        masks: class ids at the original resolution, of every support and query image by id.
+        labels: patch labels [h, w] of the same images.
+    """
+
+    index: Index
+    support: FeatureFile
+    query: FeatureFile
+    ranked: Ranked
+    masks: dict[str, Labels]
+    labels: dict[str, Labels]
+
+
+def run(
+    name: str,
+    model: str,
+    dataset: Dataset,
+    prune: Prune,
+    segmentation: Segmentation,
+    uncertainty: Uncertainty,
+    device: Device,
+) -> None:
+    """Write the cell, the sweeps, the class scores and the records of T1."""
+    root = Path(getattr(dataset, "root", paths.raw(name)))
+    inputs = _open(Index(paths.index(name), root), name, model, segmentation)
+    ids = inputs.query.header.image_ids
+    query = Query(
+        features=lambda rows, layer: inputs.query.images(ids[rows.start : rows.stop], layer),
+        labels=np.stack([inputs.labels[i] for i in ids]),
+        mask=lambda row: inputs.masks[ids[row]],
+        classes=len(inputs.index.classes),
+    )
+    layers = inputs.query.header.layers
+    task = Task(segmentation, prune, layers, resolve(device), query)
+    supports = [
+        _support(inputs, row, prune, segmentation.shots) for row in range(len(inputs.ranked.seeds))
+    ]
+    try:
+        runs = list(task.run(supports, f"segmentation {model} × {name}"))
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"{model} × {name}: {error}") from error
+    about = _about(inputs, dataset, prune, segmentation)
+    _write(paths.cell(name, model), runs, inputs, about, segmentation, uncertainty)
+    log.info("%s × %s: %d runs scored", model, name, len(runs))
+
+
+def _open(index: Index, name: str, model: str, segmentation: Segmentation) -> Inputs:
+    folder = paths.features(name, model)
+    support = FeatureFile(folder / "support.safetensors")
+    query = FeatureFile(folder / "query.safetensors")
+    # Decoded once: every seed and variant scores the same masks.
+    masks = {i: index.mask(i) for i in [*support.header.image_ids, *query.header.image_ids]}
+    grid, classes = query.header.grid, len(index.classes)
+    labels = {i: patch_labels(m, grid, classes, segmentation.label) for i, m in masks.items()}
+    return Inputs(index, support, query, Ranked.read(paths.moments(name, model)), masks, labels)
+
+
+def _support(inputs: Inputs, row: int, prune: Prune, headline_shots: int) -> Support:
+    seed = inputs.ranked.seeds[row]
+
+    def features(shots: int, layer: int) -> Array:
+        return inputs.support.images(inputs.index.support_ids(seed, shots), layer)
+
+    def patches() -> Array:
+        layer = inputs.support.header.layers[0]
+        found = features(headline_shots, layer)
+        if prune.fit_on == "dataset":
+            files = (inputs.support, inputs.query)
+            found = np.concatenate([f.images(f.header.image_ids, layer) for f in files])
+        return found.reshape(-1, found.shape[-1])
+
+    return Support(
+        seed=seed,
+        features=features,
+        labels=lambda shots: np.stack(
+            [inputs.labels[i] for i in inputs.index.support_ids(seed, shots)]
+        ),
+        fit_data=FitData(
+            inputs.ranked.mean[row],
+            inputs.ranked.variance[row],
+            inputs.ranked.ranking[row],
+            patches,
+        ),
+    )
+
+
+def _about(
+    inputs: Inputs, dataset: Dataset, prune: Prune, segmentation: Segmentation
+) -> dict[str, Any]:
+    """The protocol of the cell: what a reader must know to compare its numbers."""
+    header, index = inputs.query.header, inputs.index
+    shots = segmentation.shots
+    banks = [
+        sum(int((inputs.labels[i] != IGNORE).sum()) for i in index.support_ids(seed, shots))
+        for seed in index.seeds
+    ]
+    scored = [inputs.labels[i] for i in header.image_ids]
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        "dataset": header.dataset,
+        "model": header.model,
+        "weights": header.weights[:12],
+        "split_support": dataset.support.split,
+        "split_query": dataset.query.split,
+        "view": header.view,
+        "grid": f"{header.grid[0]}×{header.grid[1]}",
+        "layer": header.layers[0],
+        "norm": str(header.norm),
+        "dtype": header.dtype,
+        "width": header.width,
+        "label": segmentation.label,
+        "distance": segmentation.knn.distance,
+        "vote": segmentation.knn.vote,
+        "k": segmentation.k,
+        "shots": shots,
+        "shots_per": dataset.support.per,
+        "seeds": len(index.seeds),
+        "fit_on": prune.fit_on,
+        "prune_m": prune.m,
+        "prune_m_used": pruned_count(prune.m, header.width),
+        "random_draws": prune.random_draws,
+        "pca_drop": prune.pca_drop,
+        "query_images": len(scored),
+        "query_units": int(index.query["unit"].nunique()),
+        "query_unit": dataset.query.unit,
+        "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
+        "classes": len(index.classes),
+        "torch": version("torch"),
+        "timm": version("timm"),
+        "numpy": version("numpy"),
+        "bank_patches": round(float(np.mean(banks)), 1),
+        "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
+    }
+
+
+def _write(
+    out: Path,
+    runs: Sequence[Run],
+    inputs: Inputs,
+    about: dict[str, Any],
+    segmentation: Segmentation,
+    uncertainty: Uncertainty,
+) -> None:
+    ids = inputs.query.header.image_ids
+    units = list(inputs.index.query.set_index("image_id").loc[ids, "unit"])
+    layer = inputs.query.header.layers[0]
+    headline: dict[tuple[str, str], list[Run]] = {}
+    for one in runs:
+        if summary.is_headline(one, layer, segmentation.shots, segmentation.k):
+            headline.setdefault((one.head, one.variant), []).append(one)
+    cell: dict[str, Any] = {"protocol": about}
+    for (head, variant), members in headline.items():
+        scores = summary.score(members, units, uncertainty.resamples, uncertainty.seed)
+        cell.setdefault(head, {})[variant] = scores
+    at_layer = [r for r in runs if r.layer == layer]
+    sweeps = {
+        "k": [r for r in at_layer if r.shots == segmentation.shots and r.k > 0],
+        "layer": [
+            r
+            for r in runs
+            if (r.head, r.variant, r.k, r.shots)
+            == ("knn", "raw", segmentation.k, segmentation.shots)
+        ],
+        "shots": [
+            r
+            for r in at_layer
+            if r.variant == "raw" and r.head != "majority" and r.k in (0, segmentation.k)
+        ],
+    }
+    for axis, members in sweeps.items():
+        write_csv(summary.sweep(members, axis), out / f"segmentation_{axis}.csv")
+    write_csv(
+        summary.class_scores(headline, inputs.index.classes), out / "segmentation_classes.csv"
+    )
+    flat = [one for members in headline.values() for one in members]
+    write_parquet(summary.records(flat, ids), out / "segmentation.records.parquet")
+    write_json(cell, out / "segmentation.json")

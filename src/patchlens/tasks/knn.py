@@ -1,0 +1,131 @@
+"""Exact nearest neighbours and their vote."""
+
+from typing import Literal
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from patchlens.features.variants import unit_rows
+
+Array = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Distance = Literal["cosine", "dot", "l2"]
+BLOCK = 4096  # queries a block: bounds the memory beside the bank
+
+
+def search(
+    bank: Array, queries: Array, k: int, *, distance: Distance, device: torch.device
+) -> tuple[Array, Ints]:
+    """The k most similar bank rows of each query, exactly, most similar first.
+
+    On a CPU faiss's brute force; on a GPU faiss where its GPU build is installed, else blocks of a
+    matrix product with top-k.
+
+    Args:
+        bank: features [N, D].
+        queries: features [Q, D].
+        k: neighbours, at most N.
+        distance: `cosine` and `dot` give inner products, `l2` the negative squared distance.
+        device: where to compute.
+
+    Returns:
+        Similarity [Q, k], higher is nearer, and row of the bank [Q, k].
+
+    Raises:
+        ValueError: the bank holds fewer than k rows.
+    """
+    if k > len(bank):
+        raise ValueError(f"k = {k} is more than the {len(bank)} patches of the memory bank")
+    if distance == "cosine":
+        bank = unit_rows(bank)
+    bank = np.ascontiguousarray(bank, dtype=np.float32)
+    similarity = np.empty((len(queries), k), dtype=np.float32)
+    rows = np.empty((len(queries), k), dtype=np.int64)
+    find = _searcher(bank, k, distance, device)
+    for start in range(0, len(queries), BLOCK):
+        block = queries[start : start + BLOCK]
+        block = unit_rows(block) if distance == "cosine" else np.ascontiguousarray(block)
+        similarity[start : start + BLOCK], rows[start : start + BLOCK] = find(block)
+    return similarity, rows
+
+
+def vote(
+    similarity: Array,
+    labels: Ints,
+    classes: int,
+    *,
+    weighting: Literal["majority", "softmax"],
+    temperature: float,
+) -> tuple[Array, Ints]:
+    """Class shares and the winning class from the neighbours of each query.
+
+    Args:
+        similarity: [Q, k].
+        labels: class of each neighbour [Q, k].
+        classes: number of classes C.
+        weighting: `majority` counts each neighbour once; `softmax` weights it by
+            exp(similarity / temperature), normalised over the k.
+        temperature: of the softmax.
+
+    Returns:
+        Shares [Q, C], which sum to 1, and the class with the largest share [Q]; equal shares go to
+        the larger summed similarity, then to the lower class id.
+    """
+    weights = np.full(similarity.shape, 1 / similarity.shape[1], dtype=np.float32)
+    if weighting == "softmax":
+        weights = np.exp((similarity - similarity[:, :1]) / temperature)
+        weights /= weights.sum(axis=1, keepdims=True)
+    cell = (np.arange(len(labels))[:, None] * classes + labels).ravel()
+
+    def total(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        summed = np.bincount(cell, values.ravel(), minlength=len(labels) * classes)
+        return summed.reshape(-1, classes).astype(np.float64)
+
+    # Counting keeps majority shares exact, so that equal shares are equal.
+    shares = total(weights) if weighting == "softmax" else total(np.ones(labels.shape))
+    summed = np.where(shares > 0, total(similarity.astype(np.float64)), -np.inf)
+    tied = shares == shares.max(axis=1, keepdims=True)
+    winner = np.where(tied, summed, -np.inf).argmax(axis=1)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return shares.astype(np.float32), winner.astype(np.int64)
+
+
+def _searcher(bank: Array, k: int, distance: Distance, device: torch.device):  # type: ignore[no-untyped-def]
+    """A function from a block of queries to (similarity, rows); the bank is prepared once."""
+    metric = faiss.METRIC_L2 if distance == "l2" else faiss.METRIC_INNER_PRODUCT
+    sign = -1 if distance == "l2" else 1
+
+    def on_cpu(block: Array) -> tuple[Array, Ints]:
+        # Unlike an index, faiss.knn searches the array where it lies, without a copy.
+        found, rows = faiss.knn(block, bank, k, metric=metric)
+        return sign * found, rows
+
+    if device.type == "cpu":
+        return on_cpu
+    if hasattr(faiss, "StandardGpuResources"):
+        resources = faiss.StandardGpuResources()
+
+        def on_gpu(block: Array) -> tuple[Array, Ints]:
+            found, rows = faiss.knn_gpu(resources, block, bank, k, metric=metric)
+            return sign * found, rows
+
+        return on_gpu
+    return torch_searcher(bank, k, distance, device)
+
+
+def torch_searcher(bank: Array, k: int, distance: Distance, device: torch.device):  # type: ignore[no-untyped-def]
+    """The same by a matrix product and top-k in torch, for GPUs without faiss's GPU build."""
+    matrix = torch.from_numpy(bank).to(device)
+    squares = (matrix * matrix).sum(dim=1)
+
+    def find(block: Array) -> tuple[Array, Ints]:
+        rows = torch.from_numpy(block).to(device)
+        products = rows @ matrix.T
+        if distance == "l2":
+            products = 2 * products - squares - (rows * rows).sum(dim=1, keepdim=True)
+        found, where = products.topk(k, dim=1)
+        return found.cpu().numpy(), where.cpu().numpy()
+
+    return find

@@ -1,0 +1,72 @@
+"""Confusion matrices and what is read from them."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from patchlens.datasets.layout import IGNORE
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes: int) -> Counts:
+    """Counts [C, C], rows = true class, columns = predicted class; ignored pixels are left out."""
+    keep = truth != IGNORE
+    pairs = truth[keep].astype(np.int64) * classes + predicted[keep]
+    counts = np.bincount(pairs, minlength=classes * classes)
+    return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
+
+
+def upsampled_argmax(scores: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.int64]:
+    """Class of each pixel [H, W]: class scores [h, w, C] bilinearly upsampled, then argmax.
+
+    Pixel centres are aligned at the corners of the image (`align_corners=False`). Equal scores go
+    to the lower class id.
+    """
+    # A class that no patch of the image scores cannot win: leave it out of the work.
+    present = np.flatnonzero(scores.reshape(-1, scores.shape[-1]).max(axis=0) > 0)
+    maps = torch.from_numpy(np.ascontiguousarray(scores[..., present])).permute(2, 0, 1)[None]
+    large = functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[0]
+    # torch.max returns the first of equal values, and is many times faster than torch.argmax here.
+    return np.asarray(present[torch.max(large, dim=0).indices.numpy()])
+
+
+def iou(counts: NDArray[np.integer]) -> Floats:
+    """Intersection over union [..., C] of confusion matrices [..., C, C]; NaN if the union is 0."""
+    hits, true, predicted = margins(counts)
+    return divide(hits, true + predicted - hits)
+
+
+def f1(counts: NDArray[np.integer]) -> Floats:
+    """F1 = 2·TP / (2·TP + FP + FN) [..., C]; NaN for a class neither present nor predicted."""
+    hits, true, predicted = margins(counts)
+    return divide(2 * hits, true + predicted)
+
+
+def accuracy(counts: NDArray[np.integer]) -> Floats:
+    """Share of hits [...]."""
+    hits, true, _ = margins(counts)
+    return divide(hits.sum(axis=-1), true.sum(axis=-1))
+
+
+def mean_iou(counts: NDArray[np.integer], present: NDArray[np.bool_]) -> Floats:
+    """Mean of the IoU over the classes that are present in the query's ground truth [...].
+
+    A class of these whose union is empty (in a bootstrap resample) leaves the mean.
+    """
+    return np.asarray(np.nanmean(iou(counts)[..., present], axis=-1))
+
+
+def margins(counts: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
+    """Hits, true and predicted counts of each class [..., C]."""
+    counts = counts.astype(np.float64)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return hits, counts.sum(axis=-1), counts.sum(axis=-2)
+
+
+def divide(a: Floats, b: Floats) -> Floats:
+    """A / b, NaN where b is 0."""
+    out = np.full(np.broadcast(a, b).shape, np.nan)
+    return np.asarray(np.divide(a, b, out=out, where=b > 0))

@@ -1,0 +1,239 @@
+"""T1, few-shot semantic segmentation: a few labelled images classify the patches of all others."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from patchlens.datasets.layout import IGNORE
+from patchlens.features.variants import FitData, Transform, draws, fit
+from patchlens.progress import track
+from patchlens.settings.features import Prune, VariantName
+from patchlens.settings.segmentation import Knn, Linear, Segmentation
+from patchlens.tasks.knn import search, vote
+from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.scores import Counts, confusion, upsampled_argmax
+
+Array = NDArray[np.float32]
+Labels = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+CHUNK = 32  # query images in memory at a time
+
+
+@dataclass(frozen=True)
+class Query:
+    """The images that are scored.
+
+    Attributes:
+        features: (rows of the query set, layer) -> patch features [n, h, w, D].
+        labels: patch labels [N, h, w], `IGNORE` where a patch does not count.
+        mask: row of the query set -> class ids [H, W] at the original resolution.
+        classes: number of classes C.
+    """
+
+    features: Callable[[range, int], Array]
+    labels: Labels
+    mask: Callable[[int], Labels]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Support:
+    """The labelled images of one seed.
+
+    Attributes:
+        seed: the support seed.
+        features: (number of shots, layer) -> patch features [n, h, w, D].
+        labels: number of shots -> patch labels [n, h, w].
+        fit_data: what the variants of the headline layer are fitted on.
+    """
+
+    seed: int
+    features: Callable[[int, int], Array]
+    labels: Callable[[int], Labels]
+    fit_data: FitData
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classifier, fitted and scored: confusion counts a query image.
+
+    `counts` maps `patch` and `pixel` to [N, C, C] (rows true, columns predicted). Pixels are
+    counted at the original mask resolution; the k sweep of variants other than `raw` lacks them.
+    `c` and `at_edge` belong to the linear probe.
+    """
+
+    head: str
+    variant: str
+    seed: int
+    draw: int
+    layer: int
+    shots: int
+    k: int
+    counts: Mapping[str, Counts]
+    absent: int
+    c: float = 0.0
+    at_edge: bool = False
+
+
+class _Classifier(Protocol):
+    def __call__(self, x: Array) -> dict[int, tuple[Array, Ints]]:
+        """For each k (0 where there is none): class scores [n, C] and winners [n]."""
+
+
+class _Plan(NamedTuple):
+    """What is fitted on a support: one point of the protocol."""
+
+    head: str
+    variant: VariantName
+    draw: int
+    layer: int
+    shots: int
+
+
+@dataclass(frozen=True)
+class _Bank:
+    """The labelled patches of a support set after a transform."""
+
+    x: Array
+    y: Ints
+    groups: Ints
+    transform: Transform
+
+
+@dataclass(frozen=True)
+class Task:
+    """T1 with its settings; `run` is the whole of it."""
+
+    settings: Segmentation
+    prune: Prune
+    layers: Sequence[int]  # the first is the headline
+    device: torch.device
+    query: Query = field(repr=False)
+
+    def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
+        """Every run of every seed: headline and k sweep, other layers, other shots, the floor."""
+        plans = [(support, plan) for support in supports for plan in self._plans()]
+        for support, plan in track(plans, total=len(plans), what=what, unit="fit"):
+            yield from self._fit(support, plan)
+
+    def _plans(self) -> Iterator[_Plan]:
+        s, headline = self.settings, self.layers[0]
+        for name in s.variants:
+            for draw in range(draws(name, self.prune)):
+                for head in s.heads:
+                    yield _Plan(head, name, draw, headline, s.shots)
+        if "knn" in s.heads:
+            for layer in self.layers[1:]:
+                yield _Plan("knn", "raw", 0, layer, s.shots)
+        for shots in s.shots_sweep:
+            for head in s.heads:
+                if shots != s.shots:
+                    yield _Plan(head, "raw", 0, headline, shots)
+        yield _Plan("majority", "raw", 0, headline, s.shots)
+
+    def _fit(self, support: Support, plan: _Plan) -> Iterator[Run]:
+        bank = self._bank(support, plan)
+        classes, c, at_edge = self.query.classes, 0.0, False
+        classifier: _Classifier
+        if plan.head == "majority":
+            classifier = _prior(bank.y, classes, one_hot=True)
+        elif bank.x.shape[1] == 0 or len(np.unique(bank.y)) == 1:
+            # A variant that keeps no dimension knows no more than how common the classes are.
+            classifier = _prior(bank.y, classes, one_hot=False)
+        elif plan.head == "knn":
+            sweep = (plan.layer, plan.shots) == (self.layers[0], self.settings.shots)
+            ks = sorted({self.settings.k, *(self.settings.k_sweep if sweep else [])})
+            classifier = _knn(bank, ks, classes, self.settings.knn, self.device)
+        else:
+            classifier, c, at_edge = _linear(bank, classes, self.settings.linear)
+        absent = classes - len(np.unique(bank.y))
+        for k, counts in self._score(bank.transform, classifier, plan).items():
+            yield Run(
+                **plan._asdict(),
+                seed=support.seed,
+                k=k,
+                counts=counts,
+                absent=absent,
+                c=c,
+                at_edge=at_edge,
+            )
+
+    def _bank(self, support: Support, plan: _Plan) -> _Bank:
+        features, labels = support.features(plan.shots, plan.layer), support.labels(plan.shots)
+        transform = fit(
+            plan.variant, support.fit_data, self.prune, seed=support.seed, draw=plan.draw
+        )
+        keep = (labels != IGNORE).reshape(-1)
+        groups = np.repeat(np.arange(len(labels)), labels[0].size)
+        x = transform(features.reshape(-1, features.shape[-1])[keep])
+        return _Bank(x, labels.reshape(-1)[keep].astype(np.int64), groups[keep], transform)
+
+    def _score(
+        self, transform: Transform, classifier: _Classifier, plan: _Plan
+    ) -> dict[int, dict[str, Counts]]:
+        """Patch and pixel confusion counts [N, C, C] for each k of the classifier."""
+        query, parts = self.query, dict[int, dict[str, list[Counts]]]()
+        total = len(query.labels)
+        for start in range(0, total, CHUNK):
+            rows = range(start, min(start + CHUNK, total))
+            features = query.features(rows, plan.layer)
+            grid = features.shape[:3]
+            found = classifier(transform(features.reshape(-1, features.shape[-1])))
+            for k, (scores, winners) in found.items():
+                part = parts.setdefault(k, {})
+                for row, winner in zip(rows, winners.reshape(grid), strict=True):
+                    counts = confusion(query.labels[row], winner, query.classes)
+                    part.setdefault("patch", []).append(counts)
+                # Pixels cost most of the time: the k sweep counts them for `raw` only.
+                if plan.variant != "raw" and k not in (0, self.settings.k):
+                    continue
+                for row, score in zip(rows, scores.reshape(*grid, -1), strict=True):
+                    mask = query.mask(row)
+                    counts = confusion(mask, upsampled_argmax(score, mask.shape), query.classes)
+                    part.setdefault("pixel", []).append(counts)
+        return {
+            k: {level: np.stack(counts) for level, counts in part.items()}
+            for k, part in parts.items()
+        }
+
+
+def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:
+    """The same scores for every patch: the class shares of the support, or its commonest class."""
+    counts = np.bincount(y, minlength=classes).astype(np.float32)
+    winner = int(counts.argmax())
+    shares = np.eye(classes, dtype=np.float32)[winner] if one_hot else counts / counts.sum()
+    return lambda x: {0: (np.tile(shares, (len(x), 1)), np.full(len(x), winner))}
+
+
+def _knn(
+    bank: _Bank, ks: list[int], classes: int, settings: Knn, device: torch.device
+) -> _Classifier:
+    def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
+        similarity, rows = search(bank.x, x, ks[-1], distance=settings.distance, device=device)
+        labels = bank.y[rows]
+        return {
+            k: vote(
+                similarity[:, :k],
+                labels[:, :k],
+                classes,
+                weighting=settings.vote,
+                temperature=settings.temperature,
+            )
+            for k in ks
+        }
+
+    return classify
+
+
+def _linear(bank: _Bank, classes: int, settings: Linear) -> tuple[_Classifier, float, bool]:
+    probe = fit_probe(bank.x, bank.y, bank.groups, classes, settings)
+
+    def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
+        scores = probe.scores(x)
+        return {0: (scores, scores.argmax(axis=1))}
+
+    return classify, probe.c, probe.at_edge

@@ -1,0 +1,143 @@
+"""From the runs of T1 to what is written: the cell, the sweeps, the classes, the records."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
+from patchlens.tasks.scores import accuracy, f1, iou, margins, mean_iou
+from patchlens.tasks.segmentation import Run
+
+DIGITS = 4  # last bits differ between machines; published scores do not
+RECORDS = ["head", "variant", "seed", "draw", "level", "image_id", "true", "predicted", "count"]
+
+
+def is_headline(run: Run, layer: int, shots: int, k: int) -> bool:
+    """Whether a run belongs to the headline: its layer, its shots, its k."""
+    return run.layer == layer and run.shots == shots and run.k in (0, k)
+
+
+def seed_scores(runs: Sequence[Run], level: str) -> NDArray[np.float64]:
+    """MIoU of each seed (the mean of its draws) [S], at `patch` or `pixel` level."""
+    present = present_classes(runs[0], level)
+    by_seed: dict[int, list[float]] = {}
+    for run in runs:
+        counts = run.counts[level].sum(axis=0)
+        by_seed.setdefault(run.seed, []).append(float(mean_iou(counts, present)))
+    return np.array([np.mean(scores) for scores in by_seed.values()])
+
+
+def present_classes(run: Run, level: str) -> NDArray[np.bool_]:
+    """Which classes occur in the whole query's ground truth [C]."""
+    return np.asarray(run.counts[level].sum(axis=(0, 2)) > 0)
+
+
+def score(runs: Sequence[Run], units: Sequence[str], resamples: int, seed: int) -> dict[str, float]:
+    """The metrics of one head × variant over its seeds and draws.
+
+    Args:
+        runs: all of its headline runs.
+        units: the bootstrap unit of each query image.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+    """
+    result: dict[str, float] = {}
+    for level in ("pixel", "patch"):
+        scores = seed_scores(runs, level)
+        present = present_classes(runs[0], level)
+        counts = unit_counts(runs, units, level)
+        weights = unit_weights(counts.shape[1], resamples, seed)
+        low, high = interval(resampled_miou(counts, weights, present))
+        total = np.stack([run.counts[level].sum(axis=0) for run in runs])
+        result |= {
+            f"{level}_miou": scores.mean(),
+            f"{level}_miou_std": scores.std(ddof=1) if len(scores) > 1 else 0.0,
+            f"{level}_miou_ci_low": low,
+            f"{level}_miou_ci_high": high,
+            f"{level}_f1": np.nan_to_num(f1(total)[:, present]).mean(),
+            f"{level}_accuracy": accuracy(total).mean(),
+        }
+    result["classes_absent_from_support"] = float(np.mean([run.absent for run in runs]))
+    if runs[0].head == "linear":
+        result["c_median"] = float(np.median([run.c for run in runs]))
+        result["c_at_edge_share"] = float(np.mean([run.at_edge for run in runs]))
+    return {key: round(float(value), DIGITS) for key, value in result.items()}
+
+
+def unit_counts(runs: Sequence[Run], units: Sequence[str], level: str) -> NDArray[np.float64]:
+    """Hits, true and predicted counts [R, U, C, 3] of each run, unit and class."""
+    names, where = np.unique(np.asarray(units, dtype=str), return_inverse=True)
+    per_image = np.stack([np.stack(margins(run.counts[level]), axis=-1) for run in runs])
+    out = np.zeros((len(runs), len(names), *per_image.shape[2:]))
+    for image, unit in enumerate(where):
+        out[:, unit] += per_image[:, image]
+    return out
+
+
+def sweep(runs: Sequence[Run], axis: str) -> pd.DataFrame:
+    """One row a head × variant × value of `axis` (k, layer or shots), with mean and std."""
+    groups: dict[tuple[str, str, int], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.head, run.variant, getattr(run, axis)), []).append(run)
+    rows = []
+    for (head, variant, value), members in groups.items():
+        row: dict[str, Any] = {"head": head, "variant": variant, axis: value}
+        for level in ("pixel", "patch"):
+            if level not in members[0].counts:
+                continue  # left empty: the k sweep of variants is scored on patches
+            scores = seed_scores(members, level)
+            row[f"{level}_miou"] = scores.mean()
+            row[f"{level}_miou_std"] = scores.std(ddof=1) if len(scores) > 1 else 0.0
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values(["head", "variant", axis]).round(DIGITS)
+
+
+def class_scores(groups: dict[tuple[str, str], list[Run]], classes: Sequence[str]) -> pd.DataFrame:
+    """Pixel IoU and F1 of each class, the mean over seeds and draws; empty where undefined."""
+    rows = []
+    for (head, variant), runs in groups.items():
+        total = np.stack([run.counts["pixel"].sum(axis=0) for run in runs])
+        share = total[0].sum(axis=1) / total[0].sum()
+        for c, name in enumerate(classes):
+            absent = share[c] == 0
+            rows.append(
+                {
+                    "head": head,
+                    "variant": variant,
+                    "class": name,
+                    "iou": np.nan if absent else np.nan_to_num(iou(total)[:, c]).mean(),
+                    "f1": np.nan if absent else np.nan_to_num(f1(total)[:, c]).mean(),
+                    "pixel_share": share[c],
+                }
+            )
+    return pd.DataFrame(rows).round(DIGITS)
+
+
+def records(runs: Sequence[Run], image_ids: Sequence[str]) -> pd.DataFrame:
+    """Every confusion count above 0 of the headline runs: what intervals and claims are made of."""
+    frames = []
+    for run in runs:
+        for level in ("pixel", "patch"):
+            counts = run.counts[level]
+            image, true, predicted = np.nonzero(counts)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "head": run.head,
+                        "variant": run.variant,
+                        "seed": run.seed,
+                        "draw": run.draw,
+                        "level": level,
+                        "image_id": np.asarray(image_ids)[image],
+                        "true": true.astype(np.int16),
+                        "predicted": predicted.astype(np.int16),
+                        "count": counts[image, true, predicted].astype(np.int32),
+                    }
+                )
+            )
+    table = pd.concat(frames, ignore_index=True)
+    names = ["head", "variant", "level", "image_id"]
+    return table.astype(dict.fromkeys(names, "category"))[RECORDS]
