@@ -1,6 +1,7 @@
 """The command line: one command a DVC stage. Each reads settings and calls one stage."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+)
+DVC_NOTE = (
+    "DVC removes the outputs of a stage before it runs: `git checkout metrics` brings the "
+    "committed numbers back."
 )
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A name in params.yaml.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name in params.yaml.")]
@@ -39,6 +44,8 @@ def stage(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except PatchlensError as error:
             typer.echo(f"Error: {error}", err=True)
+            if "DVC_STAGE" in os.environ:
+                typer.echo(DVC_NOTE, err=True)
             sys.exit(error.exit_code)
 
     return app.command()(guarded)
@@ -52,10 +59,10 @@ def settings() -> Settings:
 @stage
 def fetch(dataset: DatasetName) -> None:
     """Render a dataset that the pipeline makes."""
-    settings().made(dataset)
+    chosen = settings().made(dataset)
     from patchlens.stages import fetch
 
-    fetch.run(dataset)
+    fetch.run(dataset, chosen)
 
 
 @stage
@@ -143,3 +150,19 @@ def clean_metrics() -> None:
     from patchlens.stages import tables
 
     tables.remove_orphans(list(s.models), s.segmentation.datasets)
+
+
+@stage
+def compare(
+    before: Annotated[Path, typer.Argument(help="A folder of cells: the reference.")],
+    after: Annotated[Path, typer.Argument(help="A folder of cells: the reproduction.")],
+    tolerance: Annotated[float | None, typer.Option(help="Largest allowed difference.")] = None,
+) -> None:
+    """Compare two folders of metrics; exit code 1 if they differ by more than is allowed."""
+    from patchlens.report.compare import compare
+
+    problems, summary = compare(before, after, tolerance)
+    for line in [*problems, summary]:
+        typer.echo(line)
+    if problems:
+        raise typer.Exit(1)

@@ -105,7 +105,8 @@ def test_dataset_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     splits = {"support": Split(FREE_SEEDS, 2, 1), "video_test": Split(FREE_SEEDS + 9, 1, 2)}
     monkeypatch.setattr(render, "SPLITS", splits)
     calls: list[None] = []
-    render_dataset(tmp_path, jobs=1, on_frame=lambda: calls.append(None))
+    scenes = {"support": 2, "video_test": 1}
+    render_dataset(tmp_path, scenes, jobs=1, on_frame=lambda: calls.append(None))
     assert len(calls) == 4
     names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("images/*/*.png"))
     assert names == [

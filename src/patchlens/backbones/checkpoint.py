@@ -37,6 +37,8 @@ def read(path: Path, key: str | None, prefix: str, drop: list[str]) -> dict[str,
         if key not in content:
             raise DataError(f"{path}: no entry '{key}'; it holds {_some(content)}")
         content = content[key]
+        if not isinstance(content, dict):
+            raise DataError(f"{path}: entry '{key}' is a {type(content).__name__}, not tensors")
     tensors = {
         str(name).removeprefix(prefix): value
         for name, value in content.items()
@@ -109,10 +111,12 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: refused, it holds more than tensors ({reason})") from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: not a readable torch file ({error})") from None
+        # torch's first line is advice to switch the protection off; the next says what it met.
+        reason = [line for line in str(error).splitlines() if line][:2][-1]
+        raise DataError(f"{path}: refused, it is no plain file of tensors ({reason})") from None
+    except Exception as error:  # a broken pickle fails in every way there is
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: not a readable torch file ({reason})") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, not named tensors")
     return content

@@ -8,6 +8,7 @@ from typing import Any
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from patchlens.settings.models import FileModel, Model, PixelsModel, TimmModel, 
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
+VIT_PARTS = ("patch_embed", "blocks", "set_input_size")
 
 
 def convert(name: str, settings: Model, out: Path) -> str:
@@ -49,19 +51,25 @@ def convert(name: str, settings: Model, out: Path) -> str:
                 tensors, origin = _from_file(model, settings)
         about = _describe(model, arch, settings) | {"origin": origin}
     about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, out, metadata=about)
+    # One entry: safetensors writes several in random order, and the file's md5 would change.
+    header = {"about": json.dumps(about, sort_keys=True)}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, out, metadata=header)
     return about["sha256"]
 
 
-def create(where: str, arch: str, arch_args: dict[str, Any]) -> Any:
+def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") -> Any:
     """The timm model without its weights; a wrong name or argument is a `SettingsError`."""
     if not timm.is_model(arch):
-        raise SettingsError(f"{where}.arch: timm knows no '{arch}'; {nearest(arch, _vits())}")
+        raise SettingsError(f"{where}.{key}: timm knows no '{arch}'; {nearest(arch, _vits())}")
     try:
         with torch.random.fork_rng():
-            return timm.create_model(arch, pretrained=False, num_classes=0, **arch_args)
-    except (TypeError, ValueError, AssertionError) as error:
+            model = timm.create_model(arch, pretrained=False, num_classes=0, **arch_args)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise SettingsError(f"{where}.arch_args: {arch} does not take them ({error})") from None
+    is_vit = all(hasattr(model, part) for part in VIT_PARTS)
+    if not is_vit or hasattr(model.patch_embed, "backbone"):  # a hybrid has a CNN before its grid
+        raise SettingsError(f"{where}.{key}: '{arch}' is no Vision Transformer of one patch grid")
+    return model
 
 
 def _pretrained(where: str, settings: TimmModel) -> Any:
@@ -72,6 +80,7 @@ def _pretrained(where: str, settings: TimmModel) -> Any:
         )
     if "." not in settings.tag:
         raise SettingsError(f"{where}.tag: '{settings.tag}' names no weights; append .<tag>")
+    bare = create(where, settings.tag, settings.arch_args, "tag")
     try:
         # With the head that the file was saved with, timm loads strictly; with num_classes=0 it
         # would not, and a wrong file would pass in silence.
@@ -82,10 +91,9 @@ def _pretrained(where: str, settings: TimmModel) -> Any:
             f"{where}.tag: the weights of {settings.tag} cannot be had ({reason}). Check the "
             "network; a gated model needs `hf auth login`; a copy in the hub's cache is used too"
         ) from None
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, SafetensorError) as error:
         raise DataError(f"{where}.tag: {settings.tag}: {error}") from None
     model.reset_classifier(0)
-    bare = create(where, settings.tag, settings.arch_args)
     load_strictly(bare, model.state_dict(), settings.tag)
     return bare
 

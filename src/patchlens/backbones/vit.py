@@ -39,7 +39,11 @@ class VitBackbone:
         self._position = position
         self._stored: Grid = tuple(embed.grid_size)
         self._embedding: Tensor | None = _clone(getattr(self._model, "pos_embed", None))
-        self._norm = final_norm(self._model)
+        self._tables = {
+            name: parameter.detach().clone()
+            for name, parameter in model.named_parameters()
+            if name.endswith("relative_position_bias_table")
+        }
         # (x / 255 − mean) / std as one multiplication and one addition.
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1)
         self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(
@@ -76,8 +80,9 @@ class VitBackbone:
     def _tokens(self, found: Any, grid: Grid, norm: bool) -> PatchTokens:
         patches, prefix = found if isinstance(found, tuple | list) else (found, None)
         if norm:
-            patches = self._norm(patches)
-            prefix = None if prefix is None else self._norm(prefix)
+            final = final_norm(self._model)
+            patches = final(patches)
+            prefix = None if prefix is None else final(prefix)
         has_cls = getattr(self._model, "cls_token", None) is not None
         cls = registers = None
         if prefix is not None and prefix.shape[1]:
@@ -87,9 +92,14 @@ class VitBackbone:
         return PatchTokens(patches.reshape(len(patches), *grid, -1), cls, registers)
 
     def _fit(self, grid: Grid) -> None:
-        """Set the model to a grid, always resampling from the embedding as it was stored."""
+        """Set the model to a grid, always resampling from what was stored."""
         if tuple(self._model.patch_embed.grid_size) == grid:
             return
+        if self._tables:
+            # timm resizes these tables itself, from the last grid: go back to the stored one first.
+            self._model.set_input_size(tuple(side * self.patch_size for side in self._stored))
+            for name, table in self._tables.items():
+                self._model.get_parameter(name).data.copy_(table)
         self._model.set_input_size((grid[0] * self.patch_size, grid[1] * self.patch_size))
         if self._embedding is not None:
             moved = resample(self._embedding, self._stored, grid, self._position)
@@ -106,7 +116,9 @@ def final_norm(model: Any) -> nn.Module:
         norm = getattr(model, name, None)
         if norm is not None and not isinstance(norm, nn.Identity):
             return cast(nn.Module, norm)
-    raise DataError(f"{type(model).__name__}: no final norm in `norm` or `fc_norm`")
+    raise DataError(
+        f"{type(model).__name__}: no final norm in `norm` or `fc_norm`; set features.norm: false"
+    )
 
 
 def from_file(path: Path, about: Mapping[str, str]) -> VitBackbone:

@@ -48,9 +48,12 @@ def build(
 
     Raises:
         DataError: a file is missing or broken, a mask has another size than its image or holds an
-            unknown id, two images share an id.
-        SettingsError: a split that the settings name does not exist or is too small.
+            unknown id, two images share an id, there is no image at all.
+        SettingsError: a split that the settings name does not exist or is too small, or an image
+            would be support and query at once.
     """
+    if not layout.images:
+        raise DataError(f"{root}: its splits list no image")
     rows, objects, classes = [], [], {}
     for entry, checked in zip(layout.images, _check_all(layout, root), strict=True):
         if entry.image_id in classes:
@@ -69,8 +72,15 @@ def build(
     images.to_parquet(out / "images.parquet", index=False)
     table = pd.DataFrame(objects, columns=list(OBJECT_COLUMNS)).astype(OBJECT_COLUMNS)
     table.to_parquet(out / "objects.parquet", index=False)
-    _support(name, layout, images, classes, support).to_parquet(out / "support.parquet")
-    _query(name, images, query).to_parquet(out / "query.parquet")
+    chosen = _support(name, layout, images, classes, support)
+    scored = _query(name, images, query)
+    if shared := sorted(set(chosen["image_id"]) & set(scored["image_id"])):
+        raise SettingsError(
+            f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for support and for "
+            f"query ({len(shared)} are); support.split and query.split must not share images"
+        )
+    chosen.to_parquet(out / "support.parquet", index=False)
+    scored.to_parquet(out / "query.parquet", index=False)
     about = {
         "classes": list(layout.classes),
         "labels": {str(value): label for value, label in layout.labels.items()},
@@ -149,6 +159,11 @@ def _support(
 def _query(name: str, images: pd.DataFrame, query: Query) -> pd.DataFrame:
     rows = images[images["split"] == query.split]
     if query.images != "all":
+        if query.per == "group" and rows["group"].isna().any():
+            raise SettingsError(
+                f"params.yaml: datasets.{name}.query.per: split '{query.split}' has no groups; "
+                "use total"
+            )
         groups = rows.groupby("group") if query.per == "group" else [("all", rows)]
         chosen: list[str] = []
         for group, members in groups:

@@ -74,6 +74,7 @@ def _split(root: Path, path: Path) -> list[ImageEntry]:
         for found, folder in ((photographs, split), (masks, f"{split}annot")):
             if stem not in found:
                 raise DataError(f"{path}, line {number}: no file '{stem}.*' in {root / folder}")
+        digits = "".join(c for c in stem.split("_")[-1] if c.isdigit())
         entries.append(
             ImageEntry(
                 image_id=stem,
@@ -81,7 +82,7 @@ def _split(root: Path, path: Path) -> list[ImageEntry]:
                 path=photographs[stem],
                 mask=masks[stem],
                 sequence=stem.split("_")[0],
-                frame=int("".join(c for c in stem.split("_")[-1] if c.isdigit())),
+                frame=int(digits) if digits else None,
             )
         )
     return entries

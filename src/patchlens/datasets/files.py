@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from patchlens.errors import DataError, SourceError
@@ -39,7 +40,10 @@ def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[objec
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; place the dataset there or mend its root")
     entries: dict[str, list[object]] = {}
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+    below = (
+        Path(folder, name) for folder, _, names in os.walk(root, followlinks=True) for name in names
+    )
+    for path in sorted(p for p in below if p.is_file()):
         name, stat = path.relative_to(root).as_posix(), path.stat()
         stamp: list[object] = [stat.st_size, stat.st_mtime_ns]
         old = known.get(name)

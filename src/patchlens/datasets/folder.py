@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.errors import DataError, SourceError
+from patchlens.names import nearest
 from patchlens.settings.base import Strict
 
 NAME = "dataset.yaml"
@@ -68,8 +69,13 @@ def _describe(path: Path) -> Description:
         raise DataError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {place}: {first['msg']}") from None
+        # Without the names of the members of a union, which mean nothing to the user.
+        place = ".".join(str(part) for part in first["loc"] if part not in ("list[str]", "str"))
+        if first["type"] == "extra_forbidden":
+            raise DataError(
+                f"{path}: {place}: unknown key; {nearest(place, Description.model_fields)}"
+            ) from None
+        raise DataError(f"{path}: {place or '(whole file)'}: {first['msg']}") from None
 
 
 def _stems(root: Path, split: str, stems: list[str] | str) -> list[str]:
@@ -78,4 +84,5 @@ def _stems(root: Path, split: str, stems: list[str] | str) -> list[str]:
     path = root / stems
     if not path.is_file():
         raise DataError(f"{root / NAME}: splits.{split}: no such file {path}")
-    return path.read_text(encoding="utf-8").split()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]

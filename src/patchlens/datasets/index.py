@@ -78,11 +78,11 @@ def read_mask(path: Path, labels: dict[int, int]) -> Mask:
         DataError: the file cannot be read, has colours, or holds a value outside `labels`.
     """
     values = read_ids(path)
-    lookup = np.full(int(values.max(initial=0)) + 1, -1, dtype=np.int16)
+    unknown = max(labels) + 1  # stands for every value outside the table, negative ones too
+    lookup = np.full(unknown + 1, -1, dtype=np.int16)
     for value, label in labels.items():
-        if value < len(lookup):
-            lookup[value] = label
-    mask = lookup[values]
+        lookup[value] = label
+    mask = lookup[np.where((values < 0) | (values > unknown), unknown, values)]
     if (mask < 0).any():
         stranger = int(values[mask < 0][0])
         allowed = ", ".join(str(v) for v in sorted(labels))

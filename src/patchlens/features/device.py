@@ -1,5 +1,8 @@
 """Which device computes, and how exactly."""
 
+import platform
+from pathlib import Path
+
 import torch
 
 from patchlens.errors import SettingsError
@@ -25,4 +28,14 @@ def describe(device: torch.device) -> str:
     """The device in words, for the cost columns."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    return f"{cpu_name()}, {torch.get_num_threads()} threads"
+
+
+def cpu_name() -> str:
+    """The processor in words, as the operating system names it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

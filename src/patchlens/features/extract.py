@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ AHEAD = 2  # batches decoded ahead of the model
 
 ReadImage = Callable[[str], Image.Image]
 Batch = NDArray[np.uint8]
+Tiles = tuple[int, int]  # rows and columns
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,16 @@ class Extractor:
         Args:
             source: the images.
             header: what the file will say of itself; grid, width and layers are filled in here.
-            work: folder for shards; those of an interrupted run with the same header are used.
+            work: folder for shards; those of an interrupted run with the same header are used. The
+                caller removes it once all that it needs is whole.
             out: the feature file.
 
         Returns:
             Images a second, decoding and writing included; None if all shards were there already.
         """
-        header = self._complete(source, header)
+        first = source.image_ids[0]
+        tiles = self._tiles(source.read(first), first)
+        header = self._complete(header, tiles)
         key = hashlib.sha256(json.dumps(vars(header)).encode()).hexdigest()[:16]
         folder = work / key
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,49 +91,52 @@ class Extractor:
             for shard, target in zip(shards, folders, strict=True):
                 if not target.exists():
                     with whole_folder(target) as partial:
-                        self._shard(replace(source, image_ids=shard), partial, shown.update)
+                        self._shard(replace(source, image_ids=shard), tiles, partial, shown.update)
                     fresh += len(shard)
                 else:
                     shown.update(len(shard))
             write(header, {n: [f / str(n) for f in folders] for n in self.layers}, out)
         seconds = time.perf_counter() - start
-        shutil.rmtree(folder)
         return fresh / seconds if fresh else None
 
     def gflops(self, source: Source) -> float:
         """GFLOPs of one image, all its tiles included; one multiply-add counts as two."""
-        views = torch.from_numpy(self._views(source, source.image_ids[0]))
+        first = source.image_ids[0]
+        tiles = self._tiles(source.read(first), first)
+        views = torch.from_numpy(self._views(source, first, tiles))
         counter = FlopCounterMode(display=False)
         with counter:
             self._backbone(views[:1].to(self._device), layers=self.layers[:1], norm=True)
         return float(counter.get_total_flops()) * len(views) / 1e9
 
-    def _complete(self, source: Source, header: Header) -> Header:
-        """Fill in grid, width and layers; the first image decides the number of tiles."""
-        rows, columns = self._tiles(source.read(source.image_ids[0]), source.image_ids[0])
+    def _complete(self, header: Header, tiles: Tiles) -> Header:
+        """Fill in grid, width and layers."""
         patch = self._backbone.patch_size
-        grid = (rows * self._size[0] // patch, columns * self._size[1] // patch)
+        grid = (tiles[0] * self._size[0] // patch, tiles[1] * self._size[1] // patch)
         return replace(header, grid=grid, width=self._backbone.width, layers=self.layers)
 
-    def _tiles(self, image: Image.Image, image_id: str) -> tuple[int, int]:
+    def _tiles(self, image: Image.Image, image_id: str) -> Tiles:
         try:
             return tile_counts(self._view, (image.height, image.width))
         except ValueError as error:
             raise DataError(f"image '{image_id}': {error}; change view.tile") from None
 
-    def _views(self, source: Source, image_id: str) -> Batch:
+    def _views(self, source: Source, image_id: str, tiles: Tiles) -> Batch:
         image = source.read(image_id)
-        self._tiles(image, image_id)
+        found = self._tiles(image, image_id)
+        if found != tiles:
+            raise DataError(
+                f"image '{image_id}': {found[0]}×{found[1]} tiles, the first image has "
+                f"{tiles[0]}×{tiles[1]}; images of different sizes cannot share a grid of tiles"
+            )
         return cut(image, self._view, self._size, self._backbone.interpolation)
 
-    def _shard(self, source: Source, folder: Path, done: Callable[[int], Any]) -> None:
-        first = source.read(source.image_ids[0])
-        tiles = self._tiles(first, source.image_ids[0])
+    def _shard(
+        self, source: Source, tiles: Tiles, folder: Path, done: Callable[[int], Any]
+    ) -> None:
         streams = [(folder / str(layer)).open("wb") for layer in self.layers]
         try:
-            for views in self._decoded(source):
-                if any(len(v) != tiles[0] * tiles[1] for v in views):
-                    raise DataError("images of different sizes cannot share a grid of tiles")
+            for views in self._decoded(source, tiles):
                 for stream, tokens in zip(
                     streams, self._forward(np.concatenate(views)), strict=True
                 ):
@@ -141,7 +147,7 @@ class Extractor:
             for stream in streams:
                 stream.close()
 
-    def _decoded(self, source: Source) -> Iterator[list[Batch]]:
+    def _decoded(self, source: Source, tiles: Tiles) -> Iterator[list[Batch]]:
         """Batches of decoded images; the next ones are decoded while the model works."""
         size = self._features.batch_size
         ids = list(source.image_ids)
@@ -150,7 +156,7 @@ class Extractor:
             waiting: deque[Future[list[Batch]]] = deque()
 
             def decode(batch: list[str]) -> list[Batch]:
-                return [self._views(source, image_id) for image_id in batch]
+                return [self._views(source, image_id, tiles) for image_id in batch]
 
             for batch in batches:
                 waiting.append(pool.submit(decode, batch))

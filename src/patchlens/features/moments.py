@@ -13,6 +13,7 @@ from patchlens.errors import DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+ROUNDING = 1e-12  # of the mean square: less variance than that is the rounding of the sums
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Moments:
         """Mean and population variance [D] over all patches of these images."""
         n = self.count[rows].sum()
         mean = self.total[rows].sum(axis=0) / n
-        variance = np.maximum(self.squares[rows].sum(axis=0) / n - np.square(mean), 0)
-        return mean, variance
+        square = self.squares[rows].sum(axis=0) / n
+        variance = square - np.square(mean)
+        return mean, np.where(variance > ROUNDING * square, variance, 0)
 
 
 def rank_by_variance(variance: Floats) -> Ints:
@@ -65,14 +67,15 @@ def spectrum(variance: Floats) -> dict[str, float]:
         `top1`, `top5`, `top_1pct` (⌈D/100⌉), `top_10pct` (⌈D/10⌉): shares of the total variance in
         0..1; `participation`: (Σv)²/Σv², between 1 (one dimension has it all) and D (all equal).
     """
-    shares = np.sort(variance)[::-1] / variance.sum()
+    total = variance.sum() or 1.0  # features that do not vary at all
+    shares = np.sort(variance)[::-1] / total
     width = len(variance)
     return {
         "top1": float(shares[0]),
         "top5": float(shares[:5].sum()),
         "top_1pct": float(shares[: -(-width // 100)].sum()),
         "top_10pct": float(shares[: -(-width // 10)].sum()),
-        "participation": float(variance.sum() ** 2 / np.square(variance).sum()),
+        "participation": float(1 / np.square(shares).sum()) if variance.any() else 0.0,
     }
 
 
@@ -98,4 +101,4 @@ class Ranked:
             raise DataError(f"{path}: no moments here; run `dvc repro prune` first")
         with safe_open(path, framework="numpy") as file:
             tensors = [file.get_tensor(key) for key in ("mean", "variance", "ranking")]
-            return cls(json.loads(file.metadata()["seeds"]), *tensors)
+            return cls(json.loads(file.metadata()["about"])["seeds"], *tensors)

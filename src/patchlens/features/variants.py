@@ -85,7 +85,9 @@ def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: i
         case "pca_whiten":
             values, vectors, rank = data.components
             kept = min(rank, width)
-            scale = 1 / np.sqrt(np.maximum(values[:kept], EIGENVALUE_FLOOR * values[0]))
+            # The second floor is for features that do not vary at all.
+            floor = max(EIGENVALUE_FLOOR * values[0], np.finfo(np.float32).tiny)
+            scale = 1 / np.sqrt(np.maximum(values[:kept], floor))
             return _project(mean, vectors[:, :kept] * scale)
 
 

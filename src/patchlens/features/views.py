@@ -35,10 +35,8 @@ def cut(
         for r in range(rows)
         for c in range(columns)
     ]
-    views = [
-        np.asarray(image if image.size == size else image.resize(size, FILTERS[interpolation], box))
-        for box in boxes
-    ]
+    # Cropped first: with resize's own `box`, the filter would reach into the neighbouring tiles.
+    views = [np.asarray(image.crop(box).resize(size, FILTERS[interpolation])) for box in boxes]
     return np.ascontiguousarray(np.stack(views).transpose(0, 3, 1, 2))
 
 

@@ -40,10 +40,14 @@ def resamples(counts: Floats, number: int, seed: int) -> Floats:
 
 
 def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[bool]:
-    """Whether each row is the best, or its paired interval against the best includes 0."""
+    """Whether each row is the best, or its paired interval against the best includes 0.
+
+    Scores may be rounded: of rows with the same score the first is called the best, and one whose
+    resamples lie above it is level too.
+    """
     best = int(np.argmax(scores))
     result = []
     for i, sample in enumerate(samples):
-        low, high = interval(samples[best] - sample)
-        result.append(i == best or low <= 0 <= high)
+        low, _ = interval(samples[best] - sample)
+        result.append(i == best or low <= 0)
     return result

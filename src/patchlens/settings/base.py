@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Strict(BaseModel):
-    """A settings section: unknown keys and wrong types are errors, values are frozen."""
+    """A section: unknown keys, wrong types and infinities are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 # DVC builds stage names and paths from these.

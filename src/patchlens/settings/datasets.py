@@ -1,12 +1,19 @@
 """Settings of the datasets: where the images lie, which are used, how they are shown to a model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from patchlens.settings.base import Positive, Strict
 
 Size = Annotated[list[Positive], Field(min_length=2, max_length=2)]
+
+
+def _all_or_count(value: Any) -> Any:
+    # One check for both members, so that a mistake is one message.
+    if value == "all" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(f"{value!r} is wrong; allowed: all, or a count ≥ 1")
 
 
 class View(Strict):
@@ -74,7 +81,7 @@ class Query(Strict):
     """
 
     split: str
-    images: Literal["all"] | Positive
+    images: Annotated[Literal["all"] | int, PlainValidator(_all_or_count)]
     per: Literal["total", "group"]
     unit: Literal["image", "sequence"]
 
@@ -86,9 +93,15 @@ class _Dataset(Strict):
 
 
 class Minicity(_Dataset):
-    """The procedural street world, rendered by the fetch stage."""
+    """The procedural street world, rendered by the fetch stage.
+
+    `stills` of each of support and query and `videos` of each of video_train and video_test are
+    rendered: the first ones of the frozen whole (64 and 4).
+    """
 
     kind: Literal["minicity"]
+    stills: Annotated[int, Field(ge=1, le=64)]
+    videos: Annotated[int, Field(ge=0, le=4)]
 
 
 class Camvid(_Dataset):

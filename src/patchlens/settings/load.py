@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.settings.base import Name, Strict
-from patchlens.settings.datasets import Camvid, Dataset, Fetch, Folder
+from patchlens.settings.datasets import Camvid, Dataset, Fetch, Folder, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.models import Model
 from patchlens.settings.segmentation import Segmentation, Uncertainty
@@ -22,7 +22,8 @@ RANGES = {
     "less_than_equal": ("le", "≤"),
     "less_than": ("lt", "<"),
 }
-
+LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
+SECTIONS = ("model_type", "model_attributes_type", "dict_type")
 
 T = TypeVar("T")
 
@@ -43,9 +44,10 @@ class Settings(Strict):
         """Settings of the dataset `name`, or an error with the nearest name."""
         return _named(self.datasets, name, "dataset")
 
-    def made(self, name: str) -> Dataset:
+    def made(self, name: str) -> Minicity:
         """Settings of a dataset that the pipeline makes."""
-        return _named({n: self.datasets[n] for n in self.fetch.made}, name, "made dataset")
+        made = {n: d for n, d in self.datasets.items() if isinstance(d, Minicity)}
+        return _named(made, name, "made dataset")
 
     def placed(self, name: str) -> Camvid | Folder:
         """Settings of a dataset that the user placed."""
@@ -67,6 +69,8 @@ def load(path: Path) -> Settings:
         ) from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        raise SettingsError(f"{path}: this file is empty")
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
@@ -104,11 +108,16 @@ def _explain(error: ErrorDetails) -> str:
     if kind in RANGES:
         key, sign = RANGES[kind]
         return f"{loc}: {value} is out of range; allowed: {sign} {ctx[key]}"
+    if kind in LENGTHS:
+        key, bound = LENGTHS[kind]
+        return f"{loc}: holds {ctx['actual_length']}; allowed: {bound} {ctx[key]}"
     if kind == "string_pattern_mismatch":
         return f"{loc}: '{value}' is not allowed; use a-z, 0-9 and _ only"
     if kind == "value_error":
         return f"{loc}: {ctx['error']}"
     expected = error["msg"].removeprefix("Input should be ")
+    if kind in SECTIONS:
+        expected = "a section of keys"
     return f"{loc}: {value!r} ({type(value).__name__}) is wrong; allowed: {expected}"
 
 
@@ -168,6 +177,15 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
         for i, name in enumerate(names):
             if name not in settings.datasets:
                 yield f"{where}[{i}]: unknown dataset '{name}'; {nearest(name, settings.datasets)}"
+    sweeps = {
+        "features.layer_sweep": settings.features.layer_sweep,
+        "segmentation.k_sweep": settings.segmentation.k_sweep,
+        "segmentation.shots_sweep": settings.segmentation.shots_sweep,
+    }
+    for where, values in (lists | sweeps).items():
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                yield f"{where}[{i}]: '{value}' is listed twice"
     for name, dataset in settings.datasets.items():
         right, wrong = ("placed", "made") if hasattr(dataset, "root") else ("made", "placed")
         if name in getattr(settings.fetch, wrong) or name not in getattr(settings.fetch, right):

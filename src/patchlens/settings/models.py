@@ -10,12 +10,13 @@ from patchlens.settings.base import Positive, Strict
 PositionMode = Literal["timm", "dino", "mae"]
 Interpolation = Literal["bicubic", "bilinear"]
 Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
+Spread = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
 class _Vit(Strict):
     arch_args: dict[str, Any] = Field(default={})
     mean: Colour | None = None
-    std: Colour | None = None
+    std: Spread | None = None
     interpolation: Interpolation | None = None
     position: PositionMode = "timm"
 

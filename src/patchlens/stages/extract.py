@@ -1,5 +1,9 @@
 """Stage extract: the patch features of the selected images of a dataset."""
 
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from patchlens import paths
@@ -29,6 +33,8 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
         "support": sorted(set(index.support["image_id"])),
         "query": list(index.query["image_id"]),
     }
+    images = [image_id for ids in selected.values() for image_id in ids]
+    work = paths.WORK / "extract" / _digest(about, index.images.loc[images, "image_md5"])
     rate: float | None = None
     with whole_folder(paths.features(name, model)) as folder:
         for split, ids in selected.items():
@@ -47,7 +53,6 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
                 view=dataset.view.describe(backbone.patch_size),
                 patch_size=backbone.patch_size,
             )
-            work = paths.WORK / "extract" / name / model / split
             rate = extractor.run(source, header, work, folder / f"{split}.safetensors")
             log.info("%s × %s: %d %s images", model, name, len(ids), split)
     cost = {
@@ -57,3 +62,10 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
         "device": describe(where),
     }
     write_json(cost, paths.cell(name, model) / "extract.json")
+    shutil.rmtree(work)
+
+
+def _digest(about: dict[str, str], contents: Iterable[str]) -> str:
+    """Names the shards of an interrupted run: they fit this model and these very images only."""
+    text = json.dumps([about, list(contents)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -41,7 +41,8 @@ def run(name: str, model: str, fit_on: Literal["support", "dataset"], shots: int
         "variance": np.stack([variance for _, variance in fitted]),
         "ranking": np.stack([rank_by_variance(variance) for _, variance in fitted]),
     }
-    about = {"image_ids": json.dumps(ids), "seeds": json.dumps(index.seeds)}
+    # One entry: safetensors writes several in random order, and the file's md5 would change.
+    about = {"about": json.dumps({"image_ids": ids, "seeds": index.seeds})}
     with whole_file(paths.moments(name, model)) as partial:
         save_file(tensors, partial, metadata=about)
     log.info("%s × %s: ranked %d dimensions", model, name, moments.total.shape[1])

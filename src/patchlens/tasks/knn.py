@@ -13,6 +13,7 @@ Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Distance = Literal["cosine", "dot", "l2"]
 BLOCK = 4096  # queries a block: bounds the memory beside the bank
+PRODUCTS = 1 << 28  # similarities that torch holds at once on a GPU: 1 GB
 
 
 def search(
@@ -44,11 +45,14 @@ def search(
     similarity = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
     find = _searcher(bank, k, distance, device)
-    for start in range(0, len(queries), BLOCK):
-        block = queries[start : start + BLOCK]
+    step = BLOCK if device.type == "cpu" else max(1, min(BLOCK, PRODUCTS // len(bank)))
+    for start in range(0, len(queries), step):
+        block = queries[start : start + step]
         block = unit_rows(block) if distance == "cosine" else np.ascontiguousarray(block)
-        similarity[start : start + BLOCK], rows[start : start + BLOCK] = find(block)
-    return similarity, rows
+        similarity[start : start + step], rows[start : start + step] = find(block)
+    # Equal similarities come in any order; by row, the first k of more neighbours mean the same.
+    order = np.lexsort((rows, -similarity))
+    return np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
 
 
 def vote(
@@ -85,7 +89,7 @@ def vote(
 
     # Counting keeps majority shares exact, so that equal shares are equal.
     shares = total(weights) if weighting == "softmax" else total(np.ones(labels.shape))
-    summed = np.where(shares > 0, total(similarity.astype(np.float64)), -np.inf)
+    summed = total(similarity.astype(np.float64))
     tied = shares == shares.max(axis=1, keepdims=True)
     winner = np.where(tied, summed, -np.inf).argmax(axis=1)
     shares = shares / shares.sum(axis=1, keepdims=True)
@@ -124,7 +128,8 @@ def torch_searcher(bank: Array, k: int, distance: Distance, device: torch.device
         rows = torch.from_numpy(block).to(device)
         products = rows @ matrix.T
         if distance == "l2":
-            products = 2 * products - squares - (rows * rows).sum(dim=1, keepdim=True)
+            # In place: a block of products is the largest thing in memory here.
+            products.mul_(2).sub_(squares).sub_((rows * rows).sum(dim=1, keepdim=True))
         found, where = products.topk(k, dim=1)
         return found.cpu().numpy(), where.cpu().numpy()
 

@@ -36,7 +36,9 @@ def patch_labels(
     else:
         labels = mask[np.ix_(_centres(mask.shape[0], grid[0]), _centres(mask.shape[1], grid[1]))]
         labels = labels.ravel()
-    return np.where(2 * votes.sum(axis=1) >= size, labels, IGNORE).astype(np.uint8).reshape(grid)
+    # A grid finer than the mask has patches without a pixel: they have no label either.
+    enough = 2 * votes.sum(axis=1) >= np.maximum(size, 1)
+    return np.where(enough, labels, IGNORE).astype(np.uint8).reshape(grid)
 
 
 def _cells(pixels: int, patches: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from patchlens.datasets.layout import IGNORE
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+TIE = 1e-6  # shares and probabilities nearer than this are equal
 
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes: int) -> Counts:
@@ -22,14 +23,17 @@ def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes:
 def upsampled_argmax(scores: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.int64]:
     """Class of each pixel [H, W]: class scores [h, w, C] bilinearly upsampled, then argmax.
 
-    Pixel centres are aligned at the corners of the image (`align_corners=False`). Equal scores go
-    to the lower class id.
+    The corners of the image are aligned, not the centres of the corner pixels
+    (`align_corners=False`). Scores that differ by less than rounding go to the lower class id.
     """
     # A class that no patch of the image scores cannot win: leave it out of the work.
     present = np.flatnonzero(scores.reshape(-1, scores.shape[-1]).max(axis=0) > 0)
-    maps = torch.from_numpy(np.ascontiguousarray(scores[..., present])).permute(2, 0, 1)[None]
+    # Votes are often equal, and interpolation rounds equal maps differently (a value's place in its
+    # vector register decides): a handicap above rounding makes the lower id win everywhere.
+    handicapped = scores[..., present] - TIE * np.arange(len(present), dtype=np.float32)
+    maps = torch.from_numpy(np.ascontiguousarray(handicapped)).permute(2, 0, 1)[None]
     large = functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[0]
-    # torch.max returns the first of equal values, and is many times faster than torch.argmax here.
+    # torch.max is many times faster than torch.argmax here.
     return np.asarray(present[torch.max(large, dim=0).indices.numpy()])
 
 

@@ -141,8 +141,9 @@ class Task:
         classifier: _Classifier
         if plan.head == "majority":
             classifier = _prior(bank.y, classes, one_hot=True)
-        elif bank.x.shape[1] == 0 or len(np.unique(bank.y)) == 1:
-            # A variant that keeps no dimension knows no more than how common the classes are.
+        elif bank.x.shape[1] == 0 or (plan.head == "linear" and len(np.unique(bank.y)) == 1):
+            # A variant that keeps no dimension knows no more than how common the classes are; a
+            # probe that has seen one class knows that one.
             classifier = _prior(bank.y, classes, one_hot=False)
         elif plan.head == "knn":
             sweep = (plan.layer, plan.shots) == (self.layers[0], self.settings.shots)
@@ -169,6 +170,8 @@ class Task:
         )
         keep = (labels != IGNORE).reshape(-1)
         groups = np.repeat(np.arange(len(labels)), labels[0].size)
+        if not keep.any():
+            raise ValueError(f"the support images of seed {support.seed} have no labelled patch")
         x = transform(features.reshape(-1, features.shape[-1])[keep])
         return _Bank(x, labels.reshape(-1)[keep].astype(np.int64), groups[keep], transform)
 

@@ -1,7 +1,7 @@
 """Render stills, videos and the whole data set."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -54,11 +54,16 @@ def render_video(seed: int, frames: int) -> Iterator[Frame]:
 
 
 def render_dataset(
-    root: Path, *, jobs: int = 2, on_frame: Callable[[], object] | None = None
+    root: Path,
+    scenes: Mapping[str, int],
+    *,
+    jobs: int = 2,
+    on_frame: Callable[[], object] | None = None,
 ) -> None:
-    """Write all splits and ``instances.csv`` into the empty folder ``root``.
+    """Write the splits and ``instances.csv`` into the empty folder ``root``.
 
-    ``jobs`` processes share the work; ``on_frame`` is called once for every written frame.
+    ``scenes`` says how many scenes of each split, the first ones; ``jobs`` processes share the
+    work; ``on_frame`` is called once for every written frame.
     """
     for kind in ("images", "semantic", "instance"):
         for split in SPLITS:
@@ -67,7 +72,7 @@ def render_dataset(
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("instance", "class_id", "fine_class"))
         writer.writerows(table())
-    tasks = [(name, i) for name, split in SPLITS.items() for i in range(split.count)]
+    tasks = [(name, i) for name, count in scenes.items() for i in range(count)]
     # Longest first, so that no process is left alone with a video at the end.
     tasks.sort(key=lambda task: -SPLITS[task[0]].frames)
     for count in _written(root, tasks, jobs):

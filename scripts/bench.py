@@ -1,0 +1,243 @@
+"""Measure speed and memory against bare library calls, interleaved in one run.
+
+Seconds hold only on this machine and in this minute; the ratios are what is promised. With
+data/external as presets/camvid.yaml describes, extraction is measured on those photographs,
+otherwise on minicity.
+Writes docs/bench.md and the block of the same name in the README.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+THREADS = 2
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = str(THREADS)
+
+import faiss  # noqa: E402
+import numpy as np  # noqa: E402
+import timm  # noqa: E402
+import torch  # noqa: E402
+
+from embed import embed  # noqa: E402
+from patchlens.backbones.convert import convert  # noqa: E402
+from patchlens.backbones.load import load  # noqa: E402
+from patchlens.datasets.index import read_image  # noqa: E402
+from patchlens.features.device import cpu_name  # noqa: E402
+from patchlens.features.extract import Extractor, Source  # noqa: E402
+from patchlens.features.store import Header  # noqa: E402
+from patchlens.features.variants import unit_rows  # noqa: E402
+from patchlens.features.views import cut  # noqa: E402
+from patchlens.settings.datasets import View  # noqa: E402
+from patchlens.settings.features import Features  # noqa: E402
+from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
+from patchlens.tasks.knn import search  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+CAMVID = ROOT / "data/external/camvid/test"
+WEIGHTS = ROOT / "data/external/vit_small_patch14.safetensors"
+ARCH = "vit_small_patch14_dinov2"
+VIEW = View(mode="whole", grid="equal", patches=[24, 32])  # 336×448 pixels at patch size 14
+FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)
+Row = tuple[str, str, str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=["extract", "knn", "repro", "rss-extract", "rss-knn"])
+    parser.add_argument("--images", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    faiss.omp_set_num_threads(THREADS)
+    if arguments.part in ("rss-extract", "rss-knn"):
+        print(rss_extract(arguments.images) if arguments.part == "rss-extract" else rss_knn())
+        return
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "extract": bench_extract,
+        "knn": bench_knn,
+        "repro": bench_repro,
+    }
+    chosen = [arguments.part] if arguments.part else list(parts)
+    rows = [row for part in chosen for row in parts[part]()]
+    lines = ["| what | measured | bound |", "|---|---|---|"]
+    lines += [f"| {what} | {measured} | {bound} |" for what, measured, bound in rows]
+    table = "\n".join([*lines, "", about()])
+    print(table)
+    if not arguments.part:
+        (ROOT / "docs/bench.md").write_text(f"# Speed and memory\n\n{table}\n", encoding="utf-8")
+        embed(ROOT / "README.md", "bench", table)
+
+
+def about() -> str:
+    commit = run("git", "rev-parse", "--short", "HEAD", cwd=ROOT).strip()
+    return (
+        f"{cpu_name()}, {THREADS} threads, {datetime.now(UTC):%Y-%m-%d}, commit {commit}, "
+        f"torch {torch.__version__}, timm {timm.__version__}, faiss {faiss.__version__}. Ratios "
+        "are medians of interleaved pairs. Made by `make bench`."
+    )
+
+
+def bench_extract(rounds: int = 5, images: int = 24) -> list[Row]:
+    """Extraction, decoding and writing included, beside the bare forward of the same model."""
+    with tempfile.TemporaryDirectory() as work:
+        paths, extractor, read = prepare(Path(work), images * rounds)
+        size = VIEW.input_size(14)
+        bare = timm.create_model(ARCH, img_size=size, num_classes=0).eval()
+        ratios, rates = [], []
+        for turn in range(rounds):
+            ids = paths[turn * images : (turn + 1) * images]
+            pixels = np.concatenate([cut(read(i), VIEW, size, "bicubic") for i in ids])
+            batches = torch.from_numpy(pixels).float().div(255).sub(0.45).div(0.22).split(8)
+            with torch.inference_mode():
+                forward = seconds(lambda b=batches: [bare.forward_features(x) for x in b])
+            ours = seconds(lambda i=ids: extract(extractor, i, read, Path(work)))
+            ratios.append(forward / ours)
+            rates.append(images / ours)
+        small, large = (rss("rss-extract", images=n) for n in (24, 120))
+    source = "CamVid" if CAMVID.is_dir() else "minicity (no CamVid in data/external)"
+    return [
+        (
+            f"extraction, ViT-S/14, {source} at 448×336, batch 8, fp32",
+            f"{statistics.median(ratios):.3f} of the bare timm forward's rate "
+            f"({statistics.median(rates):.1f} images/s)",
+            "≥ 0.95",
+        ),
+        (
+            "peak memory of extraction, 24 and 120 images",
+            f"{small} MB and {large} MB",
+            "does not grow with the images",
+        ),
+    ]
+
+
+def prepare(work: Path, count: int) -> tuple[list[str], Extractor, Callable]:
+    """Image paths, an extractor and a reader; photographs and trained weights where they are."""
+    if CAMVID.is_dir():
+        paths = [str(path) for path in sorted(CAMVID.iterdir())]
+    else:
+        paths = [str(p) for p in sorted((ROOT / "data/raw/minicity/images").rglob("*.png"))]
+    if not paths:
+        sys.exit("no images: run `make repro` first")
+    trained = FileModel(source="file", file=str(WEIGHTS), arch=ARCH)
+    untrained = UntrainedModel(source="untrained", arch=ARCH, seed=0)
+    convert("bench", trained if WEIGHTS.is_file() else untrained, work / "weights.safetensors")
+    backbone = load(work / "weights.safetensors")
+    extractor = Extractor(backbone, VIEW, FEATURES, torch.device("cpu"))
+    repeated = (paths * (count // len(paths) + 1))[:count]
+    return repeated, extractor, lambda path: read_image(Path(path))
+
+
+def extract(extractor: Extractor, ids: list[str], read: Callable, work: Path) -> None:
+    header = Header("d", "s", "m", "w", ids, (0, 0), 0, [], True, "float16", "v", 14)
+    extractor.run(Source(ids, read), header, work / "shards", work / "out.safetensors")
+
+
+def bench_knn(rounds: int = 5) -> list[Row]:
+    """Our search, normalisation included, beside a bare index on the same arrays."""
+    bank, queries = arrays()
+    index = faiss.IndexFlatIP(bank.shape[1])
+    index.add(unit_rows(bank))
+    unit = unit_rows(queries)
+    pairs = []
+    for _ in range(rounds):
+        theirs = seconds(lambda: index.search(unit, 30))
+        ours = seconds(lambda: our_search(bank, queries))
+        pairs.append((ours / theirs, ours))
+    ratio, ours = (statistics.median(values) for values in zip(*pairs, strict=True))
+    base, peak = json.loads(rss("rss-knn"))
+    return [
+        (
+            "k-NN, 100 k × 384 bank, 10 k queries, k = 30, cosine",
+            f"{ratio:.2f} × of a bare faiss.IndexFlatIP.search ({ours:.1f} s)",
+            "≤ 1.15 ×",
+        ),
+        (
+            f"memory of that search beside its inputs (bank {bank.nbytes / 1e6:.0f} MB)",
+            f"{peak - base} MB",
+            "≤ bank + one block",
+        ),
+    ]
+
+
+def arrays() -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    return (
+        draw.standard_normal((100_000, 384), dtype=np.float32),
+        draw.standard_normal((10_000, 384), dtype=np.float32),
+    )
+
+
+def our_search(bank: np.ndarray, queries: np.ndarray) -> None:
+    search(bank, queries, 30, distance="cosine", device=torch.device("cpu"))
+
+
+def bench_repro() -> list[Row]:
+    """The embedded default in a fresh clone: from nothing, with nothing to do, with another k."""
+    with tempfile.TemporaryDirectory() as work:
+        clone = Path(work) / "clone"
+        run("git", "clone", "-q", str(ROOT), str(clone), cwd=ROOT)
+        env = os.environ | {"PYTHONPATH": str(clone / "src")}
+        run("dvc", "cache", "dir", "--local", f"{work}/cache", cwd=clone)
+        whole = seconds(lambda: run("dvc", "repro", "--force", cwd=clone, env=env))
+        nothing = seconds(lambda: run("dvc", "repro", cwd=clone, env=env))
+        change = ["dvc", "exp", "run", "-S", "segmentation.k=1"]
+        printed: list[str] = []
+        again = seconds(lambda: printed.append(run(*change, cwd=clone, env=env)))
+    stages = [line.split("'")[1] for line in printed[0].splitlines() if "Running stage" in line]
+    return [
+        ("`dvc repro`, embedded default from nothing", f"{whole / 60:.1f} min", "< 6 min"),
+        ("`dvc repro`, nothing to do", f"{nothing:.1f} s", "< 5 s"),
+        (
+            "`dvc exp run -S segmentation.k=1`",
+            f"{again:.0f} s: {', '.join(stages)}",
+            "segmentation and below only",
+        ),
+    ]
+
+
+def rss_extract(images: int) -> int:
+    """Peak resident memory in MB of this process after extracting so many images."""
+    with tempfile.TemporaryDirectory() as work:
+        paths, extractor, read = prepare(Path(work), images)
+        extract(extractor, paths, read, Path(work))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def rss_knn() -> str:
+    """Peak resident memory in MB before and after the search, as JSON."""
+    bank, queries = arrays()
+    our_search(bank[:100], queries[:10])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    our_search(bank, queries)
+    return json.dumps([before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024])
+
+
+def rss(part: str, images: int = 0) -> str:
+    command = [sys.executable, __file__, "--part", part, "--images", str(images)]
+    return run(*command, cwd=ROOT).strip().splitlines()[-1]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def run(*command: str, cwd: Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

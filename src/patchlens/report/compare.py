@@ -1,0 +1,62 @@
+"""Comparing two sets of metrics: did a reproduction give the same numbers?"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# Timing and its device vary from run to run; the chosen C jumps between neighbours of equal merit.
+INFORMATIVE = ("images_per_second", "device", "c_median", "c_at_edge_share")
+ELSEWHERE = 0.002  # allowed difference between CPU types; on one CPU type it is 0
+
+
+def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[str], str]:
+    """Compare every number below two folders of cells.
+
+    Args:
+        before: the reference folder.
+        after: the folder of the reproduction.
+        tolerance: largest allowed |difference|, relative for values beyond 1; None means 0 where
+            both were extracted on the same device and 0.002 elsewhere.
+
+    Returns:
+        A line for each difference that is not allowed, and one line that sums the comparison up.
+    """
+    old, new = dict(_values(before)), dict(_values(after))
+    if tolerance is None:
+        devices = [{v for k, v in side.items() if k.endswith("/device")} for side in (old, new)]
+        tolerance = 0.0 if devices[0] == devices[1] else ELSEWHERE
+    problems = [f"{key}: only in {before}" for key in sorted(old.keys() - new.keys())]
+    problems += [f"{key}: only in {after}" for key in sorted(new.keys() - old.keys())]
+    largest = 0.0
+    for key in sorted(old.keys() & new.keys()):
+        if key.rpartition("/")[2] in INFORMATIVE:
+            continue
+        a, b = old[key], new[key]
+        if isinstance(a, str) or isinstance(b, str):
+            if a != b:
+                problems.append(f"{key}: '{a}' became '{b}'")
+            continue
+        difference = abs(a - b) / max(1.0, abs(a))
+        largest = max(largest, difference)
+        if difference > tolerance:
+            problems.append(f"{key}: {a} became {b}")
+    summary = (
+        f"{len(old)} values compared, largest difference {largest:.4g}, allowed {tolerance:g}: "
+        + ("equal within that" if not problems else f"{len(problems)} differ")
+    )
+    return problems, summary
+
+
+def _values(folder: Path) -> Iterator[tuple[str, Any]]:
+    for path in sorted(folder.rglob("*.json")):
+        name = path.relative_to(folder).as_posix()
+        yield from _flat(name, json.loads(path.read_text(encoding="utf-8")))
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}/{key}", inner)
+    else:
+        yield prefix, value

@@ -1,0 +1,178 @@
+"""Weight files are read without running them and loaded without guessing."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from patchlens.backbones.checkpoint import load_strictly, read, tensor_hash
+from patchlens.errors import DataError, SourceError
+
+GOOD = {"weight": torch.arange(6.0).view(2, 3), "bias": torch.tensor([1.0, 2.0])}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[..., Path]:
+    """`saved(content)`: a .pth file that holds it."""
+
+    def save(content: Any, name: str = "w.pth") -> Path:
+        torch.save(content, tmp_path / name)
+        return tmp_path / name
+
+    return save
+
+
+def names_of(path: Path, key: str | None = None, prefix: str = "", *drop: str) -> list[str]:
+    return sorted(read(path, key, prefix, list(drop)))
+
+
+def complaint(path: Path, key: str | None = None, prefix: str = "", *drop: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read(path, key, prefix, list(drop))
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+def test_both_formats_give_the_same_tensors(saved: Callable[..., Path], tmp_path: Path) -> None:
+    save_file(GOOD, tmp_path / "w.safetensors")
+    for path in (saved(GOOD), tmp_path / "w.safetensors"):
+        found = read(path, None, "", [])
+        assert found.keys() == GOOD.keys()
+        assert all(torch.equal(found[name], GOOD[name]) for name in GOOD)
+
+
+def test_key_prefix_and_drop_pick_what_is_wanted(saved: Callable[..., Path]) -> None:
+    inner = {f"backbone.{name}": value for name, value in GOOD.items()}
+    inner |= {"backbone.head.weight": torch.zeros(1), "backbone.head.bias": torch.zeros(1)}
+    path = saved({"teacher": inner | {"decoder.w": torch.zeros(1)}, "epoch": 3})
+    assert names_of(path, "teacher", "backbone.", "head.*") == ["bias", "weight"]
+    assert names_of(path, "teacher", "backbone.", "head.weight") == ["bias", "head.bias", "weight"]
+
+
+def test_a_wrong_key_lists_what_the_file_holds(saved: Callable[..., Path]) -> None:
+    path = saved({"teacher": GOOD, "epoch": 3})
+    assert complaint(path, "student") == "no entry 'student'; it holds teacher, epoch"
+    assert complaint(path, "epoch") == "entry 'epoch' is a int, not tensors"
+    assert complaint(path) == (
+        "not a flat file of tensors with prefix ''; it holds teacher, epoch; "
+        "set key, prefix or drop"
+    )
+    assert complaint(path, "teacher", "module.") == (
+        "not a flat file of tensors with prefix 'module.'; it holds weight, bias; "
+        "set key, prefix or drop"
+    )
+
+
+def test_a_drop_pattern_that_matches_nothing_is_a_mistake(saved: Callable[..., Path]) -> None:
+    message = "drop pattern 'haed.*' matches no name; it is a mistake"
+    assert complaint(saved(GOOD), None, "", "bias", "haed.*") == message
+
+
+def test_a_long_list_of_names_is_cut(saved: Callable[..., Path]) -> None:
+    message = complaint(saved({f"n{i:02}": i for i in range(30)}))
+    assert "n11 and 18 more; set key" in message
+    assert "n12" not in message
+
+
+def test_a_pickle_that_runs_code_is_refused_unrun(
+    saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    trace = tmp_path / "was_run"
+
+    class Malicious:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(trace),)
+
+    path = saved({"weight": Malicious()})
+    message = complaint(path)
+    assert message.startswith("refused, it is no plain file of tensors (")
+    assert "mkdir" in message
+    assert "\n" not in message
+    assert "weights_only" not in message  # no advice to switch the protection off
+    assert not trace.exists()
+    torch.load(path, weights_only=False)  # the trap is live: this is what must not happen
+    assert trace.exists()
+
+
+def test_a_truncated_file_is_named(saved: Callable[..., Path], tmp_path: Path) -> None:
+    save_file(GOOD, tmp_path / "w.safetensors")
+    for path in (saved(GOOD), tmp_path / "w.safetensors"):
+        whole = path.read_bytes()
+        for length in (0, 1, 8, len(whole) // 2, len(whole) - 8):
+            path.write_bytes(whole[:length])
+            assert complaint(path)
+
+
+@pytest.mark.parametrize("content", [b"<html>404</html>", b"\x80\x02.", b"\x80\x02]q\x00.", b"PK"])
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_a_file_that_is_something_else(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert "\n" not in complaint(tmp_path / name)
+
+
+def test_a_bare_tensor_is_no_weight_file(saved: Callable[..., Path]) -> None:
+    assert complaint(saved(torch.zeros(2))) == "holds a Tensor, not named tensors"
+
+
+def test_a_missing_file_is_a_missing_source(tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(tmp_path / "w.pth", None, "", [])
+    assert str(caught.value) == (
+        f"{tmp_path}/w.pth: no such weight file; place it there or mend models.<name>.file"
+    )
+    assert caught.value.exit_code == 3
+
+
+def test_loading_lists_everything_that_does_not_fit() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    tensors = {
+        "0.weight": torch.zeros(2, 4),
+        "0.bias": torch.zeros(2),
+        "1.weight": torch.zeros(2, 2),
+        "head.bias": torch.zeros(1),
+        "head.weight": torch.zeros(1),
+    }
+    with pytest.raises(DataError) as caught:
+        load_strictly(model, tensors, "w.pth")
+    assert str(caught.value) == (
+        "w.pth: does not fit Sequential; 1 missing: 1.bias; 2 unexpected: head.bias, head.weight; "
+        "1 of another shape: 0.weight is [2, 4], the model wants [2, 3]. "
+        "Check the architecture and its arguments, key, prefix and drop"
+    )
+    after = model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_half_precision_is_loaded_exactly() -> None:
+    model = nn.Linear(3, 2)
+    load_strictly(model, {name: value.half() for name, value in GOOD.items()}, "w.pth")
+    assert model.weight.dtype == torch.float32
+    assert torch.equal(model.weight, GOOD["weight"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weight": GOOD["weight"], "bias": torch.tensor([1.0, 2.5])},
+        {"weight": GOOD["weight"], "bias": GOOD["bias"].half()},
+        {"weight": GOOD["weight"].view(3, 2), "bias": GOOD["bias"]},
+        {"weight": GOOD["weight"], "bia": GOOD["bias"]},
+        {"weight": GOOD["weight"]},
+    ],
+)
+def test_hash_sees_names_values_types_and_shapes(other: dict[str, Tensor]) -> None:
+    assert tensor_hash(other) != tensor_hash(GOOD)
+
+
+def test_hash_is_of_content_not_of_order_or_layout() -> None:
+    turned = {"bias": GOOD["bias"], "weight": GOOD["weight"].t().contiguous().t()}
+    assert not turned["weight"].is_contiguous()
+    assert tensor_hash(turned) == tensor_hash(GOOD)
+    assert tensor_hash({"steps": torch.tensor(3)}) != tensor_hash({"steps": torch.tensor(4)})

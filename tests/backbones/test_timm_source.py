@@ -1,0 +1,155 @@
+"""Pretrained tags load strictly (trap 1), and an unreachable hub is one clear message."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from patchlens.backbones import convert as module
+from patchlens.backbones.load import load, provenance
+from patchlens.errors import DataError, SettingsError
+
+TAG = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+ARGS = {"embed_dim": 24, "depth": 2, "num_heads": 2}
+SETTINGS = {"source": "timm", "tag": TAG, "arch_args": ARGS}
+Convert = Callable[..., Path]
+create_model = timm.create_model
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[str, Any]], None]:
+    """`served(tensors)`: timm finds these behind the tag instead of asking the hub."""
+
+    def serve(tensors: dict[str, Any]) -> None:
+        save_file(tensors, tmp_path / "model.safetensors")
+
+        def create(name: str, pretrained: bool = False, **kwargs: Any) -> Any:
+            overlay = {"file": str(tmp_path / "model.safetensors"), "custom_load": False}
+            return create_model(
+                name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **kwargs
+            )
+
+        monkeypatch.setattr(module.timm, "create_model", create)
+
+    return serve
+
+
+def with_head() -> Any:
+    return create_model(TAG.partition(".")[0], num_classes=1000, **ARGS)
+
+
+def test_the_trap_is_real(served: Callable[..., None]) -> None:
+    served({"nonsense": torch.zeros(1)})
+    model = timm.create_model(TAG, pretrained=True, num_classes=0, **ARGS)
+    # No error, and norms as they are before any training: a random model.
+    assert torch.equal(model.norm.weight, torch.ones(24))
+
+
+def spoilt(change: str) -> dict[str, Any]:
+    tensors = dict(with_head().state_dict())
+    if change == "nonsense":
+        return {"nonsense": torch.zeros(1)}
+    if change == "missing":
+        del tensors["blocks.1.attn.qkv.weight"]
+    elif change == "unexpected":
+        tensors["blocks.2.attn.qkv.weight"] = torch.zeros(1)
+    elif change == "misshapen":
+        tensors["blocks.1.attn.qkv.weight"] = torch.zeros(1, 1)
+    elif change == "headless":
+        tensors = {k: v for k, v in tensors.items() if not k.startswith("head.")}
+    return tensors
+
+
+@pytest.mark.parametrize("change", ["nonsense", "missing", "unexpected", "misshapen", "headless"])
+def test_a_wrong_file_never_becomes_a_random_model(
+    change: str, served: Callable[..., None], convert: Convert, tmp_path: Path
+) -> None:
+    served(spoilt(change))
+    with pytest.raises(DataError, match=rf"^params\.yaml: models\.m\.tag: {TAG}: Error\(s\) in"):
+        convert(SETTINGS)
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_right_file_gives_the_features_of_a_model_loaded_by_hand(
+    served: Callable[..., None], convert: Convert
+) -> None:
+    reference = with_head().eval()
+    served(reference.state_dict())
+    path = convert(SETTINGS)
+    images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    with torch.inference_mode():
+        # augreg tags want mean and std 0.5, which the tag brings along
+        expected = reference.forward_features((images / 255 - 0.5) / 0.5)
+    found = load(path)(images, layers=[-1], norm=True)[0]
+    torch.testing.assert_close(found.patches.flatten(1, 2), expected[:, 1:], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.cls, expected[:, 0], rtol=1e-4, atol=1e-5)
+    about = provenance(path)
+    assert (about["source"], about["arch"], about["origin"]) == ("timm", TAG, f"timm {TAG}")
+    assert about["mean"] == about["std"] == "[0.5, 0.5, 0.5]"
+
+
+def test_an_unknown_tag_names_the_nearest(convert: Convert) -> None:
+    with pytest.raises(SettingsError) as caught:
+        convert({"source": "timm", "tag": "vit_tiny_patch16_224.augreg_in21"})
+    message = str(caught.value)
+    assert message.startswith(
+        "params.yaml: models.m.tag: timm has no pretrained 'vit_tiny_patch16_224.augreg_in21'; "
+    )
+    assert message.endswith("; did you mean 'vit_tiny_patch16_224.augreg_in21k'?")
+
+
+def test_a_bare_name_is_no_pinned_checkpoint(convert: Convert) -> None:
+    with pytest.raises(SettingsError) as caught:
+        convert({"source": "timm", "tag": "vit_tiny_patch16_224"})
+    assert str(caught.value) == (
+        "params.yaml: models.m.tag: 'vit_tiny_patch16_224' names no weights; append .<tag>"
+    )
+
+
+def test_a_tag_of_another_kind_of_model(convert: Convert) -> None:
+    with pytest.raises(SettingsError) as caught:
+        convert({"source": "timm", "tag": "resnet18.a1_in1k"})
+    assert str(caught.value) == (
+        "params.yaml: models.m.tag: 'resnet18.a1_in1k' is no Vision Transformer of one patch grid"
+    )
+
+
+def test_wrong_arguments_are_seen_before_any_download(
+    convert: Convert, served: Callable[..., None]
+) -> None:
+    served(with_head().state_dict())
+    message = r"^params\.yaml: models\.m\.arch_args: .* does not take them \("
+    with pytest.raises(SettingsError, match=message):
+        convert(SETTINGS | {"arch_args": {"embed_dmi": 24}})
+
+
+def test_an_unreachable_hub_is_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:
+    content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+    content["models"]["dino"] = {"source": "timm", "tag": "vit_small_patch16_224.dino"}
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    environment = dict(os.environ, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hub"))
+    environment |= {"HF_HUB_CACHE": str(tmp_path / "hub" / "hub"), "TORCH_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", "from patchlens.cli import app; app()", "weights", "dino"]
+    done = subprocess.run(
+        command, cwd=work, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        "Error: params.yaml: models.dino.tag: the weights of vit_small_patch16_224.dino cannot "
+        "be had ("
+    )
+    assert "`hf auth login`" in last
+    assert done.stdout == ""
+    assert [p for p in work.rglob("*") if p.is_file()] == [work / "params.yaml"]

@@ -1,0 +1,77 @@
+"""What all tests share: the repository, and a miniature of it that `dvc repro` runs through."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+def run(*command: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess:
+    """Run a command with this interpreter's scripts first on PATH and no outside Git state."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    names = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t.t"}
+    names |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t.t", "DVC_NO_ANALYTICS": "1"}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= {"PATH": path, "PYTHONPATH": str(cwd / "src")} | names | env
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit everything in `folder`."""
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-qm", message, cwd=folder)
+
+
+def copy_of_repository(target: Path) -> None:
+    """A Git repository with the files that Git tracks or would track here, committed."""
+    listed = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file() and not name.startswith("metrics/"):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    (target / "dvc.lock").unlink(missing_ok=True)
+    run("git", "init", "-q", cwd=target)
+
+
+def shrink(params: Path) -> None:
+    """Make the default so small that every stage takes seconds; nothing else changes."""
+    content = yaml.safe_load(params.read_text(encoding="utf-8"))
+    content["datasets"]["minicity"] |= {"stills": 10, "videos": 0}
+    content["datasets"]["minicity"]["support"] |= {"images": 2, "seeds": [0, 1]}
+    content["models"]["random"]["arch_args"] |= {"embed_dim": 24, "depth": 2, "num_heads": 2}
+    content["models"] = {name: content["models"][name] for name in ("random", "pixels")}
+    content["features"]["layer_sweep"] = [-2]
+    content["prune"]["random_draws"] = 1
+    content["segmentation"] |= {"shots": 2, "shots_sweep": [1, 2]}
+    content["segmentation"]["linear"]["c"] = [0.1, 1.0]
+    content["uncertainty"]["resamples"] = 100
+    params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the repository with a small params.yaml, reproduced and committed."""
+    folder = tmp_path_factory.mktemp("miniature") / "repository"
+    folder.mkdir()
+    copy_of_repository(folder)
+    shrink(folder / "params.yaml")
+    commit(folder, "miniature")
+    run("dvc", "repro", cwd=folder)
+    commit(folder, "results")
+    return folder

@@ -1,0 +1,164 @@
+"""The index: query images and their units, objects, one table an image."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from patchlens.datasets import folder
+from patchlens.datasets.index import Index
+from patchlens.datasets.layout import ImageEntry, Layout
+from patchlens.errors import DataError, SettingsError
+
+Make = Callable[..., Index]
+SIX = [f"img{i}" for i in range(6)]
+
+
+def test_images_carry_size_and_checksums(own: Path, indexed: Make) -> None:
+    index = indexed(folder.read(own), own)
+    assert list(index.images.index) == ["a", "b", "c", "d", "e"]
+    row = index.images.loc["b"]
+    assert (row["path"], row["mask"]) == ("images/b.jpg", "masks/b.png")
+    assert (row["width"], row["height"], row["split"]) == (8, 6, "support")
+    for column, name in (("image_md5", "images/b.jpg"), ("mask_md5", "masks/b.png")):
+        assert row[column] == hashlib.md5((own / name).read_bytes()).hexdigest()
+    assert index.classes == ["road", "car"]
+
+
+def test_reader_gives_pixels_and_class_ids(own: Path, indexed: Make) -> None:
+    index = indexed(folder.read(own), own)
+    assert index.image("b").mode == "RGB"
+    assert index.image("b").size == (8, 6)
+    expected = np.zeros((6, 8), np.uint8)
+    expected[:, 4:] = 1
+    expected[0] = 255
+    np.testing.assert_array_equal(index.mask("a"), expected)
+    assert index.mask("a").dtype == np.uint8
+
+
+def test_support_and_query_share_no_image(own: Path, indexed: Make) -> None:
+    with pytest.raises(SettingsError) as caught:
+        indexed(folder.read(own), own, {"images": 3}, split="support")
+    assert str(caught.value) == (
+        "params.yaml: datasets.own: image 'a' is chosen for support and for query (3 are); "
+        "support.split and query.split must not share images"
+    )
+
+
+def test_one_split_may_serve_both_if_the_choices_are_disjoint(plain: Any, indexed: Make) -> None:
+    # sha256 puts img0 first for seed 2 and img4 first for seeds 0 and 1; a query subset uses 0.
+    layout, root = plain([(i, "support", None, None, 0) for i in SIX])
+    index = indexed(layout, root, {"seeds": [2]}, split="support", images=1)
+    assert index.support_ids(2, 1) == ["img0"]
+    assert list(index.query["image_id"]) == ["img4"]
+    (root.parent / "index").rename(root.parent / "earlier")
+    with pytest.raises(SettingsError, match="image 'img4' is chosen for support and for query"):
+        indexed(layout, root, {"seeds": [2, 1]}, split="support", images=1)
+
+
+@pytest.mark.parametrize(("part", "split"), [("support", "train"), ("query", "qury")])
+def test_unknown_split_is_named_with_the_nearest(
+    own: Path, indexed: Make, part: str, split: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        indexed(folder.read(own), own, **{"support": {"split": split}} if part == "support" else
+                {"split": split})  # fmt: skip
+    hint = "; did you mean 'query'?" if part == "query" else ""
+    expected = f"params.yaml: datasets.own: unknown split '{split}'; allowed: query, support{hint}"
+    assert str(caught.value) == expected
+
+
+def test_query_subset_is_in_hash_order(plain: Any, indexed: Make) -> None:
+    rows = [(i, "query", None, None, 0) for i in SIX] + [("s", "support", None, None, 0)]
+    index = indexed(*plain(rows), images=3)
+    assert set(index.query["image_id"]) == {"img4", "img3", "img0"}
+    assert list(index.query["unit"]) == list(index.query["image_id"])
+
+
+def test_query_subset_of_each_group(plain: Any, indexed: Make) -> None:
+    cities = dict(zip(SIX, "bababb", strict=True))
+    rows = [(i, "query", cities[i], None, 0) for i in SIX]
+    index = indexed(*plain([*rows, ("s", "support", None, None, 0)]), images=1, per="group")
+    # Hash order is 4 3 0 1 2 5: the first of a (1, 3) is 3, the first of b (0, 2, 4, 5) is 4.
+    assert set(index.query["image_id"]) == {"img3", "img4"}
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"images": 7}, "query.images: 7 asked for, 6 in 'all'"),
+        ({"images": 1, "per": "group"}, "query.per: split 'query' has no groups; use total"),
+        ({"unit": "sequence"}, "query.unit: split 'query' has no sequences; use image"),
+    ],
+)
+def test_a_query_that_cannot_be_had(
+    plain: Any, indexed: Make, query: dict[str, Any], message: str
+) -> None:
+    rows = [(i, "query", None, None, 0) for i in SIX] + [("s", "support", None, None, 0)]
+    with pytest.raises(SettingsError) as caught:
+        indexed(*plain(rows), **query)
+    assert str(caught.value) == f"params.yaml: datasets.own.{message}"
+
+
+def test_sequences_are_the_unit_where_asked_for(plain: Any, indexed: Make) -> None:
+    rows = [(i, "query", None, f"seq{n // 4}", 0) for n, i in enumerate(SIX)]
+    index = indexed(*plain([*rows, ("s", "support", None, None, 0)]), unit="sequence")
+    assert list(index.query["unit"]) == ["seq0"] * 4 + ["seq1"] * 2
+
+
+def test_a_repeated_image_id_is_an_error(plain: Any, indexed: Make) -> None:
+    layout, root = plain([("x", "support", None, None, 0), ("x", "query", None, None, 0)])
+    with pytest.raises(DataError, match=r"x\.png: image id 'x' is used twice$"):
+        indexed(layout, root)
+
+
+def test_a_dataset_without_images_is_an_error(tmp_path: Path, indexed: Make) -> None:
+    with pytest.raises(DataError) as caught:
+        indexed(Layout(("road",), {0: 0}, []), tmp_path)
+    assert str(caught.value) == f"{tmp_path}: its splits list no image"
+
+
+def test_objects_from_16_bit_instances(
+    tmp_path: Path, picture: Any, mask: Any, indexed: Make
+) -> None:
+    entries = []
+    for name, split in (("s", "support"), ("q", "query")):
+        picture(tmp_path / f"{name}.png")
+        mask(tmp_path / f"{name}_mask.png", 1)
+        ids = np.zeros((6, 8), np.uint16)
+        ids[1:3, 2:5] = 1001
+        ids[5, 7] = 40000
+        mask(tmp_path / f"{name}_ids.png", ids)
+        entries.append(
+            ImageEntry(name, split, f"{name}.png", f"{name}_mask.png", f"{name}_ids.png")
+        )
+    known = {1001: (1, "van"), 40000: (0, "kerb")}
+    layout = Layout(("road", "car"), {0: 0, 1: 1}, entries, instances=known)
+    index = indexed(layout, tmp_path)
+    rows = index.objects[index.objects["image_id"] == "q"].to_dict("records")
+    assert [tuple(row.values()) for row in rows] == [
+        ("q", 1001, 1, "van", 2, 1, 5, 3, 6),
+        ("q", 40000, 0, "kerb", 7, 5, 8, 6, 1),
+    ]
+    del known[40000]
+    (tmp_path / "index").rename(tmp_path / "earlier")
+    with pytest.raises(DataError, match=r"s_ids\.png: holds instance 40000, which the dataset"):
+        indexed(layout, tmp_path)
+
+
+def test_the_same_dataset_gives_the_same_bytes(own: Path, tmp_path: Path, indexed: Make) -> None:
+    contents = []
+    for name in ("first", "second"):
+        indexed(folder.read(own), own, {"images": 2, "seeds": [0, 1]})
+        (tmp_path / "index").rename(tmp_path / name)
+        contents.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
+    assert len(contents[0]) == 5
+    assert contents[0] == contents[1]
+
+
+def test_a_missing_index_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no index here; run `dvc repro index` first$"):
+        Index(tmp_path, tmp_path)

@@ -1,0 +1,137 @@
+"""The user's own images: pairing, splits, and what is wrong with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from patchlens.datasets.folder import read
+from patchlens.errors import DataError, SourceError
+
+
+@pytest.fixture
+def describe(own: Path) -> Callable[..., None]:
+    """`describe(classes=[...])`: change keys of dataset.yaml; None takes one away."""
+
+    def change(**keys: Any) -> None:
+        path = own / "dataset.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) | keys
+        content = {key: value for key, value in content.items() if value is not None}
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    return change
+
+
+def complaint(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read(root)
+    return str(caught.value)
+
+
+def test_images_and_masks_pair_by_stem_whatever_the_suffix(own: Path) -> None:
+    assert [(i.image_id, i.split, i.path, i.mask) for i in read(own).images] == [
+        ("a", "support", "images/a.png", "masks/a.png"),
+        ("b", "support", "images/b.jpg", "masks/b.png"),
+        ("c", "support", "images/c.png", "masks/c.png"),
+        ("d", "query", "images/d.jpg", "masks/d.png"),
+        ("e", "query", "images/e.png", "masks/e.png"),
+    ]
+
+
+def test_classes_and_ignored_values(own: Path, describe: Callable[..., None]) -> None:
+    describe(ignore=[2, 254])
+    layout = read(own)
+    assert layout.classes == ("road", "car")
+    assert layout.labels == {0: 0, 1: 1, 2: 255, 254: 255}
+
+
+def test_a_split_may_be_a_file(own: Path, describe: Callable[..., None], picture: Any) -> None:
+    picture(own / "images" / "my car.png")
+    picture(own / "masks" / "my car.png")
+    (own / "lists").mkdir()
+    (own / "lists" / "support.txt").write_text("b\n\n  my car \na\n", encoding="utf-8")
+    describe(splits={"support": "lists/support.txt", "query": ["d"]})
+    splits = {i.image_id: i.split for i in read(own).images}
+    assert splits == {"b": "support", "my car": "support", "a": "support", "d": "query"}
+
+
+def test_unlisted_images_are_left_out(own: Path, describe: Callable[..., None]) -> None:
+    describe(splits={"query": ["e"]})
+    assert [i.image_id for i in read(own).images] == ["e"]
+
+
+def test_hidden_files_are_no_images(own: Path) -> None:
+    (own / "images" / ".a.png.swp").write_bytes(b"")
+    assert len(read(own).images) == 5
+
+
+def test_two_files_of_one_stem(own: Path, picture: Any) -> None:
+    picture(own / "images" / "a.jpg")
+    expected = f"{own}/images/a.png: shares its stem with {own}/images/a.jpg; keep one of the two"
+    assert complaint(own) == expected
+
+
+def test_missing_image_and_missing_mask(own: Path) -> None:
+    (own / "masks" / "d.png").unlink()
+    assert complaint(own) == f"{own}/images/d.jpg: no mask 'd.*' in masks/"
+    (own / "images" / "d.jpg").unlink()
+    assert complaint(own) == f"{own}/images: no image 'd.*' (split query)"
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"ignore": [255, 1]}, "ignore holds 1, which is also a class"),
+        ({"ignore": [256]}, "ignore.0: Input should be less than or equal to 255"),
+        ({"classes": None}, "classes: Field required"),
+        (
+            {"split": {"a": ["a"]}},
+            "split: unknown key; allowed: classes, ignore, splits; did you mean 'splits'?",
+        ),
+        ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
+        ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),
+        ({"splits": {"query": [1]}}, "splits.query.0: Input should be a valid string"),
+        ({"classes": "road"}, "classes: Input should be a valid list"),
+    ],
+)
+def test_description_mistakes(
+    own: Path, describe: Callable[..., None], keys: dict[str, Any], message: str
+) -> None:
+    describe(**keys)
+    assert complaint(own) == f"{own}/dataset.yaml: {message}"
+
+
+def test_missing_split_file(own: Path, describe: Callable[..., None]) -> None:
+    describe(splits={"query": "query.txt"})
+    expected = f"{own}/dataset.yaml: splits.query: no such file {own}/query.txt"
+    assert complaint(own) == expected
+
+
+@pytest.mark.parametrize("content", ["", "- road\n", "42\n"])
+def test_a_description_that_is_no_section(own: Path, content: str) -> None:
+    (own / "dataset.yaml").write_text(content, encoding="utf-8")
+    assert complaint(own).startswith(f"{own}/dataset.yaml: (whole file): Input should be")
+
+
+def test_a_description_that_is_no_yaml(own: Path) -> None:
+    (own / "dataset.yaml").write_text("classes: [road\n", encoding="utf-8")
+    message = complaint(own)
+    assert message.startswith(f"{own}/dataset.yaml: not valid YAML: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("dataset.yaml", "missing; it names classes, ignore and splits (see the README)"),
+        ("images", "no such folder"),
+        ("masks", "no such folder"),
+    ],
+)
+def test_missing_sources(own: Path, tmp_path: Path, gone: str, message: str) -> None:
+    (own / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(SourceError) as caught:
+        read(own)
+    assert str(caught.value) == f"{own / gone}: {message}"

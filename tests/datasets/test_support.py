@@ -1,0 +1,94 @@
+"""Few-shot choice: the order of a hash, the same for ever."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from patchlens.datasets.index import Index
+from patchlens.datasets.support import choose, hash_order
+from patchlens.errors import SettingsError
+
+SIX = [f"img{i}" for i in range(6)]
+# `printf "0|img3" | sha256sum` begins with 32ab66dd47, and so on: sorted by hand.
+ORDER = {
+    0: ["img4", "img3", "img0", "img1", "img2", "img5"],
+    1: ["img4", "img3", "img2", "img5", "img0", "img1"],
+}
+Chosen = Callable[[Index, int], list[str]]
+
+
+@pytest.mark.parametrize("seed", ORDER)
+def test_order_is_what_sha256_says(seed: int) -> None:
+    assert hash_order(SIX, seed) == ORDER[seed]
+    assert hash_order(reversed(SIX), seed) == ORDER[seed]
+
+
+def test_fewer_shots_are_a_subset_of_more() -> None:
+    three, five = (choose({"all": SIX}, n, 0) for n in (3, 5))
+    assert list(three["image_id"]) == ORDER[0][:3]
+    assert list(five["image_id"]) == ORDER[0][:5]
+    assert list(five["rank"]) == [0, 1, 2, 3, 4]
+
+
+def test_a_pool_that_is_too_small_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^3 images asked for, 2 in 'bonn'$"):
+        choose({"aachen": SIX, "bonn": SIX[:2]}, 3, 0)
+
+
+def test_index_answers_with_the_first_shots_of_a_seed(
+    plain: Any, indexed: Callable[..., Index]
+) -> None:
+    rows = [(i, "support", None, None, 0) for i in SIX] + [("q", "query", None, None, 0)]
+    index = indexed(*plain(rows), {"images": 4, "seeds": [1, 0]})
+    assert index.seeds == [1, 0]
+    for seed in (0, 1):
+        for shots in (1, 2, 4):
+            assert index.support_ids(seed, shots) == ORDER[seed][:shots]
+    assert list(index.query["image_id"]) == ["q"]
+
+
+def test_shots_of_each_group(plain: Any, indexed: Callable[..., Index], chosen: Chosen) -> None:
+    rows = [(i, "support", "bonn" if i in ORDER[0][::2] else "aachen", None, 0) for i in SIX]
+    index = indexed(*plain([*rows, ("q", "query", None, None, 0)]), {"images": 2, "per": "group"})
+    # aachen: every second of the order from the second on; bonn: from the first on.
+    assert chosen(index, 0) == ["img3", "img1", "img4", "img0"]
+    assert list(index.support["pool"]) == ["aachen", "aachen", "bonn", "bonn"]
+    assert index.support_ids(0, 1) == ["img3", "img4"]
+
+
+def test_shots_of_each_class_need_the_class_in_the_mask(
+    plain: Any, indexed: Callable[..., Index], chosen: Chosen
+) -> None:
+    rows = [(i, "support", None, None, int(i in ("img5", "img1"))) for i in SIX]
+    index = indexed(*plain([*rows, ("q", "query", None, None, 0)]), {"images": 2, "per": "class"})
+    assert chosen(index, 0) == ["img4", "img3", "img1", "img5"]
+    assert list(index.support["pool"]) == ["road", "road", "car", "car"]
+
+
+def test_an_image_of_two_classes_is_used_once(own: Any, indexed: Callable[..., Index]) -> None:
+    from patchlens.datasets.folder import read
+
+    # a and b hold both classes, c holds road only: 2 of each class are at most 3 images.
+    index = indexed(read(own), own, {"images": 2, "per": "class"})
+    ids = index.support_ids(0, 2)
+    assert len(index.support) == 4
+    assert len(ids) == len(set(ids))
+    assert {"a", "b"} <= set(ids) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("support", "message"),
+    [
+        ({"images": 7}, "support.images: 7 images asked for, 6 in 'all'"),
+        ({"images": 1, "per": "class"}, "support.images: 1 images asked for, 0 in 'car'"),
+        ({"images": 1, "per": "group"}, "support.per: split 'support' has no groups"),
+    ],
+)
+def test_too_few_images_is_a_mistake_of_the_settings(
+    plain: Any, indexed: Callable[..., Index], support: dict[str, Any], message: str
+) -> None:
+    rows = [(i, "support", None, None, 0) for i in SIX] + [("q", "query", None, None, 0)]
+    with pytest.raises(SettingsError) as caught:
+        indexed(*plain(rows), support)
+    assert str(caught.value) == f"params.yaml: datasets.own.{message}"

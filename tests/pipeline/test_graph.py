@@ -1,0 +1,75 @@
+"""dvc.yaml says what the code does: every file that a stage uses is one of its dependencies."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from closure import closure
+
+STAGES = (
+    "fetch",
+    "manifest",
+    "index",
+    "weights",
+    "extract",
+    "prune",
+    "variance",
+    "segmentation",
+    "tables",
+)
+
+
+@pytest.fixture(scope="module")
+def graph(root: Path) -> dict[str, Any]:
+    return yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def test_every_stage_has_a_module_and_is_tested_here(graph: dict[str, Any], root: Path) -> None:
+    modules = {p.stem for p in (root / "src/patchlens/stages").glob("*.py")} - {"__init__"}
+    assert set(graph) == set(STAGES) == modules
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_lists_exactly_the_package_files_it_uses(graph: dict[str, Any], stage: str) -> None:
+    listed = {dep for dep in graph[stage]["deps"] if dep.startswith("src/")}
+    assert listed == closure(f"patchlens.stages.{stage}")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_command_and_stage_share_their_name(graph: dict[str, Any], stage: str) -> None:
+    assert graph[stage]["cmd"].split()[:2] == ["patchlens", stage]
+
+
+def test_results_are_in_git_and_data_is_in_the_cache(graph: dict[str, Any]) -> None:
+    for stage in graph.values():
+        for kind in ("outs", "metrics", "plots"):
+            for out in stage.get(kind, []):
+                path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+                cached = options.get("cache", True)
+                assert cached == (path.startswith("data/") or path.endswith(".parquet")), path
+
+
+def test_task_stages_import_neither_timm_nor_a_backbone() -> None:
+    used = closure("patchlens.stages.segmentation")
+    assert not [path for path in used if "/backbones/" in path]
+
+
+@pytest.mark.parametrize(
+    ("room", "may_use"),
+    [
+        ("settings", {"settings"}),
+        ("datasets", {"datasets", "settings"}),
+        ("backbones", {"backbones", "settings"}),
+        ("features", {"features", "backbones", "datasets", "settings"}),
+        ("tasks", {"tasks", "features", "datasets", "settings"}),
+        ("report", {"report", "tasks", "features", "datasets", "settings"}),
+    ],
+)
+def test_a_room_knows_only_the_rooms_below_it(root: Path, room: str, may_use: set[str]) -> None:
+    rooms = {"settings", "datasets", "backbones", "features", "tasks", "report", "stages"}
+    for path in (root / "src/patchlens" / room).rglob("*.py"):
+        module = ".".join(path.relative_to(root / "src").with_suffix("").parts)
+        used = {Path(file).parts[2] for file in closure(module)} & rooms
+        assert used <= may_use, f"{path} uses {used - may_use}"

@@ -1,0 +1,134 @@
+"""The whole pipeline on a miniature: reproduce, change a setting, reproduce again elsewhere."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from conftest import run
+
+CELL = "metrics/cells/minicity/random/segmentation.json"
+
+
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def test_repro_writes_cells_tables_and_records(miniature: Path) -> None:
+    cell = json.loads((miniature / CELL).read_text())
+    assert set(cell) == {"protocol", "knn", "linear", "majority"}
+    assert set(cell["knn"]) == set(cell["linear"])
+    assert len(cell["knn"]) == 9
+    raw = cell["knn"]["raw"]
+    assert raw["pixel_miou_ci_low"] <= raw["pixel_miou"] <= raw["pixel_miou_ci_high"]
+    assert 0 < cell["majority"]["raw"]["pixel_miou"] < raw["pixel_miou"] < 1
+    table = pd.read_csv(miniature / "metrics/tables/segmentation.csv")
+    assert len(table) == 2 * (9 + 9 + 1)
+    named = table.set_index(["model", "head", "variant"]).loc[("random", "knn", "raw")]
+    assert named["pixel_miou"] == raw["pixel_miou"]
+    for suffix in ("md", "tex"):
+        text = (miniature / f"metrics/tables/segmentation.{suffix}").read_text()
+        assert f"{100 * raw['pixel_miou']:.1f}" in text
+    for axis, values in (("k", {1, 3, 10, 30}), ("layer", {0, 1}), ("shots", {1, 2})):
+        sweep = pd.read_csv((miniature / CELL).with_name(f"segmentation_{axis}.csv"))
+        assert set(sweep[axis]) == values
+
+
+def test_repro_leaves_no_partial_work(miniature: Path) -> None:
+    assert list((miniature / ".work/extract").iterdir()) == []
+    assert list(miniature.rglob("*.partial")) == []
+
+
+def test_a_second_repro_runs_nothing(miniature: Path) -> None:
+    done = run("dvc", "repro", cwd=miniature)
+    assert stages_run(done.stdout) == set()
+    assert "up to date" in done.stdout
+
+
+def test_changing_k_reruns_segmentation_and_what_is_below_it(
+    miniature: Path, tmp_path: Path
+) -> None:
+    clone = cloned(miniature, tmp_path)
+    done = run("dvc", "exp", "run", "-S", "segmentation.k=1", cwd=clone)
+    expected = {f"segmentation@{m}-minicity" for m in ("random", "pixels")} | {"tables"}
+    assert stages_run(done.stdout) == expected
+    difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)[CELL]
+    assert difference["protocol.k"] == {"old": 10, "new": 1, "diff": -9}
+    assert difference["knn.raw.pixel_miou"]["diff"] != 0
+    assert not [key for key in difference if key.startswith(("linear", "majority"))]
+    plots = run("dvc", "plots", "diff", "--json", cwd=clone)
+    assert "segmentation_k.csv" in plots.stdout
+
+
+def test_check_repro_gives_the_committed_numbers(miniature: Path) -> None:
+    done = run("scripts/check_repro.sh", cwd=miniature, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "allowed 0: equal within that" in done.stdout
+
+
+def test_another_cpu_gives_the_same_scores_within_the_tolerance(miniature: Path) -> None:
+    from numpy._core import _multiarray_umath as core
+
+    present = [f for f in core.__cpu_dispatch__ if core.__cpu_features__.get(f)]
+    other = {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(present),
+    }
+    command = ["scripts/check_repro.sh", "--tolerance", "0.002"]
+    done = run(*command, cwd=miniature, check=False, **other)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_check_repro_notices_a_changed_number(miniature: Path, tmp_path: Path) -> None:
+    cells = tmp_path / "cells"
+    run("cp", "-r", "metrics/cells", str(cells), cwd=miniature)
+    path = cells / "minicity/random/segmentation.json"
+    cell = json.loads(path.read_text())
+    cell["knn"]["raw"]["pixel_miou"] += 0.0001
+    path.write_text(json.dumps(cell))
+    done = run("patchlens", "compare", "metrics/cells", str(cells), cwd=miniature, check=False)
+    assert done.returncode == 1
+    assert "minicity/random/segmentation.json/knn/raw/pixel_miou" in done.stdout
+
+
+def test_push_clone_pull_runs_nothing(miniature: Path, tmp_path: Path) -> None:
+    run("dvc", "remote", "add", "--local", "-d", "share", str(tmp_path / "remote"), cwd=miniature)
+    run("dvc", "push", "-q", cwd=miniature)
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(miniature), str(clone), cwd=tmp_path)
+    run("dvc", "remote", "add", "--local", "-d", "share", str(tmp_path / "remote"), cwd=clone)
+    run("dvc", "pull", "-q", cwd=clone)
+    assert stages_run(run("dvc", "repro", cwd=clone).stdout) == set()
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+
+
+def test_orphaned_cells_are_named_and_removed_on_request(miniature: Path, tmp_path: Path) -> None:
+    clone = cloned(miniature, tmp_path)
+    orphan = clone / "metrics/cells/minicity/gone"
+    orphan.mkdir()
+    (orphan / "segmentation.json").write_text("{}")
+    assert "metrics/cells/minicity/gone" in run("patchlens", "tables", cwd=clone).stderr
+    assert "gone" not in (clone / "metrics/tables/segmentation.csv").read_text()
+    run("patchlens", "clean-metrics", cwd=clone)
+    assert not orphan.exists()
+    assert (clone / CELL).is_file()
+
+
+def test_a_missing_cell_stops_tables_with_the_remedy(miniature: Path, tmp_path: Path) -> None:
+    clone = cloned(miniature, tmp_path)
+    (clone / CELL).unlink()
+    done = run("patchlens", "tables", cwd=clone, check=False)
+    assert done.returncode == 4
+    assert f"{CELL}: this configured cell is missing" in done.stderr
+    assert "git checkout metrics" in done.stderr
+
+
+def cloned(miniature: Path, tmp_path: Path) -> Path:
+    """A clone with all outputs, which shares the miniature's cache."""
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(miniature), str(clone), cwd=tmp_path)
+    run("dvc", "cache", "dir", "--local", str(miniature / ".dvc/cache"), cwd=clone)
+    run("dvc", "checkout", "-q", cwd=clone)
+    return clone

@@ -1,0 +1,90 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchlens.report.paired import counts_from_records, level_with_best, resamples
+
+COLUMNS = ["seed", "draw", "image_id", "true", "predicted", "count"]
+UNITS = {"i": "b", "j": "a", "k": "b"}
+
+
+def table(rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_counts_by_hand():
+    rows = [
+        (3, 0, "i", 0, 0, 5),
+        (3, 0, "i", 0, 1, 2),
+        (3, 0, "k", 1, 1, 1),
+        (3, 0, "j", 1, 0, 4),
+        (7, 1, "j", 1, 1, 6),
+    ]
+    counts = counts_from_records(table(rows), UNITS, 2)
+    assert counts.shape == (2, 2, 2, 3)
+    # Unit a = j, unit b = i and k; (hits, true, predicted) of classes 0 and 1.
+    assert counts[0].tolist() == [[[0, 0, 4], [0, 4, 0]], [[5, 7, 5], [1, 1, 3]]]
+    assert counts[1].tolist() == [[[0, 0, 0], [6, 6, 6]], [[0, 0, 0], [0, 0, 0]]]
+
+
+def test_a_unit_without_records_still_takes_part_in_the_draws():
+    counts = counts_from_records(table([(0, 0, "i", 0, 0, 5)]), UNITS | {"z": "z"}, 1)
+    assert counts.shape[1] == 3
+
+
+def test_each_seed_and_draw_is_a_run_of_its_own():
+    rows = [(s, d, "i", 0, 0, 1 + 10 * s + d) for s in (0, 1) for d in (0, 1)]
+    counts = counts_from_records(table(rows), UNITS, 1)
+    assert counts[:, 1, 0, 0].tolist() == [1, 2, 11, 12]
+
+
+def images(hit_rates: np.ndarray) -> np.ndarray:
+    """Counts of one run: each unit has 100 pixels of each of two classes."""
+    hits = np.round(100 * hit_rates)
+    counts = np.stack([hits, np.full_like(hits, 100), hits + (100 - hits)], axis=-1)
+    return np.stack([counts, counts], axis=1)[None]
+
+
+def test_the_clearly_worse_is_not_marked_and_the_equal_is():
+    rng = np.random.default_rng(0)
+    difficulty = rng.uniform(0.3, 0.9, 30)
+    best = images(difficulty)
+    equal = images(difficulty + np.resize([0.02, -0.03], 30))
+    worse = images(difficulty - 0.05)
+    samples = [resamples(counts, 500, 0) for counts in (worse, best, equal)]
+    scores = [float(s.mean()) for s in samples]
+    assert scores[1] == max(scores)
+    # Unpaired, 0.05 would drown in the spread of the images; paired, it is seen.
+    assert np.ptp(np.percentile(samples[1], [2.5, 97.5])) > 0.1
+    assert level_with_best(samples, scores) == [False, True, True]
+
+
+def test_the_best_is_level_with_itself_and_so_is_its_copy():
+    sample = np.random.default_rng(0).normal(0.5, 0.1, 400)
+    assert level_with_best([sample, sample.copy()], [0.5, 0.5]) == [True, True]
+
+
+def test_a_difference_that_is_always_there_is_never_level_however_small():
+    sample = np.random.default_rng(0).normal(0.5, 0.1, 400)
+    assert level_with_best([sample - 1e-3, sample], [0.499, 0.5]) == [False, True]
+
+
+def test_a_row_that_only_rounding_puts_behind_is_level():
+    # Published scores are rounded: the first of two equal ones is called the best.
+    sample = np.random.default_rng(0).normal(0.5, 0.1, 400)
+    assert level_with_best([sample, sample + 1e-6], [0.5, 0.5]) == [True, True]
+
+
+def test_all_rows_of_a_dataset_get_the_same_draws():
+    counts = images(np.random.default_rng(0).uniform(0.3, 0.9, 12))
+    assert np.array_equal(resamples(counts, 200, 4), resamples(counts, 200, 4))
+    # The same units with all pixels doubled score the same in each resample.
+    np.testing.assert_allclose(resamples(2 * counts, 200, 4), resamples(counts, 200, 4))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_resamples_average_over_runs(seeds):
+    rng = np.random.default_rng(0)
+    runs = [images(rng.uniform(0.3, 0.9, 8)) for _ in range(seeds)]
+    apart = np.mean([resamples(one, 100, 0) for one in runs], axis=0)
+    np.testing.assert_allclose(resamples(np.concatenate(runs), 100, 0), apart)

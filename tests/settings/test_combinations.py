@@ -1,0 +1,105 @@
+"""Settings that are right alone and wrong together."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Complaints = Callable[[dict[str, Any]], list[str]]
+TILE = "'tile' (pixels) is given with mode: tiles, and only then"
+PATCHES = "'patches: [rows, columns]' is given with grid: equal, and only then"
+PIXELS = "'pixels: [height, width]' is given with grid: paper, and only then"
+
+
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        ({"mode": "tiles", "grid": "equal", "patches": [1, 1]}, TILE),
+        ({"mode": "whole", "grid": "equal", "patches": [1, 1], "tile": 256}, TILE),
+        ({"mode": "whole", "grid": "equal"}, PATCHES),
+        ({"mode": "whole", "grid": "paper", "pixels": [8, 8], "patches": [1, 1]}, PATCHES),
+        ({"mode": "whole", "grid": "paper"}, PIXELS),
+        ({"mode": "whole", "grid": "equal", "pixels": [8, 8], "patches": [1, 1]}, PIXELS),
+    ],
+)
+def test_a_view_holds_what_its_mode_and_grid_need(
+    complaints: Complaints, view: dict[str, Any], message: str
+) -> None:
+    assert complaints({"datasets.minicity.view": view}) == [f"datasets.minicity.view: {message}"]
+
+
+@pytest.mark.parametrize("distance", ["dot", "l2"])
+def test_softmax_votes_need_cosine(complaints: Complaints, distance: str) -> None:
+    changes = {"segmentation.knn.vote": "softmax", "segmentation.knn.distance": distance}
+    assert complaints(changes) == [
+        "segmentation.knn: vote: softmax is defined for distance: cosine only"
+    ]
+
+
+def test_segmentation_needs_the_raw_features(complaints: Complaints) -> None:
+    assert complaints({"segmentation.variants": ["prune"]}) == [
+        "segmentation: 'variants' must hold 'raw': the others are read against it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "message"),
+    [
+        ("segmentation.variants", ["raw", "raw"], "'variants' and 'heads' must be without repeats"),
+        ("segmentation.heads", ["knn", "knn"], "'variants' and 'heads' must be without repeats"),
+        ("segmentation.linear.c", [1.0, 0.1], "'c' must be ascending without repeats"),
+        ("segmentation.linear.c", [1.0, 1.0], "'c' must be ascending without repeats"),
+        ("datasets.minicity.support.seeds", [1, 1], "'seeds' must be distinct"),
+    ],
+)
+def test_lists_without_repeats(
+    complaints: Complaints, place: str, values: list[Any], message: str
+) -> None:
+    section = place.rpartition(".")[0]
+    assert complaints({place: values}) == [f"{section}: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "repeat"),
+    [
+        ("segmentation.datasets", ["minicity", "streets", "minicity"], "[2]: 'minicity'"),
+        ("fetch.made", ["minicity", "minicity"], "[1]: 'minicity'"),
+        ("fetch.placed", ["streets", "own", "own"], "[2]: 'own'"),
+        ("segmentation.k_sweep", [1, 3, 1], "[2]: '1'"),
+        ("segmentation.shots_sweep", [2, 2], "[1]: '2'"),
+        ("features.layer_sweep", [-3, -3], "[1]: '-3'"),
+    ],
+)
+def test_nothing_is_run_twice(
+    complaints: Complaints, place: str, values: list[Any], repeat: str
+) -> None:
+    assert complaints({place: values}) == [f"{place}{repeat} is listed twice"]
+
+
+@pytest.mark.parametrize("place", ["segmentation.datasets", "fetch.made", "fetch.placed"])
+def test_lists_name_configured_datasets(complaints: Complaints, valid: Any, place: str) -> None:
+    section, key = place.split(".")
+    names = [*valid[section][key], "minicty"]
+    assert complaints({place: names}) == [
+        f"{place}[{len(names) - 1}]: unknown dataset 'minicty'; "
+        "allowed: minicity, own, streets; did you mean 'minicity'?"
+    ]
+
+
+def test_a_dataset_is_made_or_placed_as_its_kind_says(complaints: Complaints) -> None:
+    made = "fetch.made: must list 'minicity' (and fetch.placed not): it is made"
+    placed = "fetch.placed: must list 'own' (and fetch.made not): it is placed"
+    assert complaints({"fetch.made": []}) == [made]
+    assert complaints({"fetch.placed": ["streets", "own", "minicity"]}) == [made]
+    assert complaints({"fetch.placed": ["streets"]}) == [placed]
+    assert complaints({"fetch.made": ["minicity", "own"]}) == [placed]
+
+
+def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
+    # `own` has 4 and is not evaluated, so only the evaluated two are named.
+    rest = "that segmentation.shots and shots_sweep ask for"
+    for changes in ({"segmentation.shots": 9}, {"segmentation.shots_sweep": [1, 9]}):
+        assert complaints(changes) == [
+            f"datasets.minicity.support.images: 8 is less than the 9 {rest}",
+            f"datasets.streets.support.images: 8 is less than the 9 {rest}",
+        ]

@@ -1,0 +1,155 @@
+"""Every mistake in params.yaml is one line: the place, what is wrong, what is allowed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Complaints = Callable[[dict[str, Any]], list[str]]
+VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
+
+UNKNOWN_KEYS = {
+    "featuers": "allowed: datasets, device, features, fetch, models, prune, segmentation, "
+    "uncertainty; did you mean 'features'?",
+    "segmentation.knn.distanse": "allowed: distance, temperature, vote; did you mean 'distance'?",
+    "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
+    "std; did you mean 'seed'?",
+    "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
+    "datasets.streets.rot": "allowed: kind, query, root, support, view; did you mean 'root'?",
+    "datasets.minicity.root": "allowed: kind, query, stills, support, videos, view",
+    "datasets.minicity.view.tiles": "allowed: grid, mode, patches, pixels, tile; "
+    "did you mean 'tile'?",
+}
+UNKNOWN_NAMES = {
+    "device": ("gpu", "allowed: auto, cpu, cuda; did you mean 'cpu'?"),
+    "features.dtype": ("bfloat16", "allowed: float16, float32; did you mean 'float16'?"),
+    "segmentation.label": ("mode", "allowed: majority, nearest"),
+    "segmentation.knn.distance": ("cosin", "allowed: cosine, dot, l2; did you mean 'cosine'?"),
+    "datasets.minicity.support.per": (
+        "classes",
+        "allowed: class, group, total; did you mean 'class'?",
+    ),
+    "models.dino.position": ("dinov2", "allowed: dino, mae, timm; did you mean 'dino'?"),
+    "models.random.source": (
+        "untraned",
+        "allowed: file, pixels, timm, untrained; did you mean 'untrained'?",
+    ),
+    "datasets.minicity.kind": (
+        "minicty",
+        "allowed: camvid, folder, minicity; did you mean 'minicity'?",
+    ),
+}
+OUT_OF_RANGE = {
+    "prune.m": (1.0, "1.0 is out of range; allowed: < 1.0"),
+    "segmentation.k": (0, "0 is out of range; allowed: ≥ 1"),
+    "segmentation.knn.temperature": (0.0, "0.0 is out of range; allowed: > 0.0"),
+    "segmentation.linear.folds": (1, "1 is out of range; allowed: ≥ 2"),
+    "uncertainty.resamples": (99, "99 is out of range; allowed: ≥ 100"),
+    "models.random.seed": (-1, "-1 is out of range; allowed: ≥ 0"),
+    "datasets.minicity.stills": (65, "65 is out of range; allowed: ≤ 64"),
+}
+WRONG_TYPES = {
+    "features.layer": ("last", "'last' (str) is wrong; allowed: a valid integer"),
+    "features.norm": (1, "1 (int) is wrong; allowed: a valid boolean"),
+    "features.batch_size": (8.0, "8.0 (float) is wrong; allowed: a valid integer"),
+    "prune.m": ("0.26", "'0.26' (str) is wrong; allowed: a valid number"),
+    "segmentation.datasets": ("minicity", "'minicity' (str) is wrong; allowed: a valid list"),
+    "segmentation.knn": (None, "None (NoneType) is wrong; allowed: a section of keys"),
+    "models.pixels": ("pixels", "'pixels' (str) is wrong; allowed: a section of keys"),
+    "models.random.arch": (3, "3 (int) is wrong; allowed: a valid string"),
+    "uncertainty.seed": (True, "True (bool) is wrong; allowed: a valid integer"),
+}
+
+
+@pytest.mark.parametrize(("place", "rest"), UNKNOWN_KEYS.items())
+def test_unknown_key_names_its_place_and_the_nearest_key(
+    complaints: Complaints, place: str, rest: str
+) -> None:
+    assert complaints({place: 1}) == [f"{place}: unknown key; {rest}"]
+
+
+@pytest.mark.parametrize("place", UNKNOWN_NAMES)
+def test_unknown_name_lists_what_is_allowed(complaints: Complaints, place: str) -> None:
+    value, rest = UNKNOWN_NAMES[place]
+    assert complaints({place: value}) == [f"{place}: '{value}' is unknown; {rest}"]
+
+
+@pytest.mark.parametrize("place", OUT_OF_RANGE)
+def test_value_out_of_range_shows_the_bound(complaints: Complaints, place: str) -> None:
+    value, message = OUT_OF_RANGE[place]
+    assert complaints({place: value}) == [f"{place}: {message}"]
+
+
+@pytest.mark.parametrize("place", WRONG_TYPES)
+def test_wrong_type_is_never_converted(complaints: Complaints, place: str) -> None:
+    value, message = WRONG_TYPES[place]
+    assert complaints({place: value}) == [f"{place}: {message}"]
+
+
+def test_places_in_lists_carry_their_position(complaints: Complaints) -> None:
+    assert complaints({"segmentation.variants": ["raw", "zscor"]}) == [
+        f"segmentation.variants[1]: 'zscor' is unknown; allowed: {VARIANTS}; did you mean 'zscore'?"
+    ]
+    assert complaints({"datasets.own.view.pixels": [224, 0]}) == [
+        "datasets.own.view.pixels[1]: 0 is out of range; allowed: ≥ 1"
+    ]
+
+
+@pytest.mark.parametrize("place", ["prune", "prune.m", "models.random.arch", "models.own.source"])
+def test_missing_key(complaints: Complaints, gone: object, place: str) -> None:
+    assert complaints({place: gone}) == [f"{place}: this key is missing"]
+
+
+@pytest.mark.parametrize("name", ["Mini-City", "mini city", "minicity/a", "", "städte"])
+def test_names_are_what_dvc_can_use_in_stages_and_paths(complaints: Complaints, name: str) -> None:
+    model = {"source": "pixels", "patch_size": 8}
+    assert complaints({f"models.{name}": model}) == [
+        f"models.{name}: '{name}' is not allowed; use a-z, 0-9 and _ only"
+    ]
+
+
+@pytest.mark.parametrize("value", [0, -3, 1.5, "al", None, True, [1]])
+def test_query_images_is_all_or_a_count(complaints: Complaints, value: object) -> None:
+    assert complaints({"datasets.minicity.query.images": value}) == [
+        f"datasets.minicity.query.images: {value!r} is wrong; allowed: all, or a count ≥ 1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("segmentation.heads", [], "holds 0; allowed: at least 1"),
+        ("models", {}, "holds 0; allowed: at least 1"),
+        ("datasets.minicity.view.patches", [16], "holds 1; allowed: at least 2"),
+        ("datasets.minicity.view.patches", [16, 16, 16], "holds 3; allowed: at most 2"),
+        ("models.dino.mean", [0.5, 0.5], "holds 2; allowed: at least 3"),
+    ],
+)
+def test_lists_of_a_wrong_length(
+    complaints: Complaints, place: str, value: object, message: str
+) -> None:
+    assert complaints({place: value}) == [f"{place}: {message}"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_are_finite(complaints: Complaints, value: float) -> None:
+    assert complaints({"segmentation.linear.default_c": value}) == [
+        f"segmentation.linear.default_c: {value} (float) is wrong; allowed: a finite number"
+    ]
+
+
+def test_a_std_of_zero_cannot_divide(complaints: Complaints) -> None:
+    assert complaints({"models.dino.std": [0.2, 0, 0.2]}) == [
+        "models.dino.std[1]: 0 is out of range; allowed: > 0.0"
+    ]
+
+
+def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
+    changes = {"device": "tpu", "prune.m": 2.0, "models.pixels.patch_size": "8", "prnue": 1}
+    assert sorted(complaints(changes)) == [
+        "device: 'tpu' is unknown; allowed: auto, cpu, cuda; did you mean 'cpu'?",
+        "models.pixels.patch_size: '8' (str) is wrong; allowed: a valid integer",
+        "prnue: unknown key; allowed: datasets, device, features, fetch, models, prune, "
+        "segmentation, uncertainty; did you mean 'prune'?",
+        "prune.m: 2.0 is out of range; allowed: < 1.0",
+    ]

@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from patchlens.tasks import knn
+from patchlens.tasks.knn import search, torch_searcher, vote
+
+CPU = torch.device("cpu")
+METRICS = {"cosine": "cosine", "l2": "sqeuclidean"}
+DISTANCES = ["cosine", "dot", "l2"]
+
+
+@pytest.fixture
+def arrays() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    bank = rng.normal(0.3, 1, (300, 24)) * rng.uniform(0.5, 3, 24)
+    queries = rng.normal(0.3, 1, (97, 24)) * rng.uniform(0.5, 3, 24)
+    return bank.astype(np.float32), queries.astype(np.float32)
+
+
+def numpy_similarity(bank: np.ndarray, queries: np.ndarray, distance: str) -> np.ndarray:
+    bank, queries = bank.astype(np.float64), queries.astype(np.float64)
+    if distance == "l2":
+        return -np.square(queries[:, None] - bank[None]).sum(axis=-1)
+    if distance == "cosine":
+        bank = bank / np.linalg.norm(bank, axis=1, keepdims=True)
+        queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    return queries @ bank.T
+
+
+@pytest.mark.parametrize("distance", ["cosine", "l2"])
+def test_neighbours_are_those_of_scikit_learn(arrays, distance):
+    bank, queries = arrays
+    reference = NearestNeighbors(n_neighbors=7, algorithm="brute", metric=METRICS[distance])
+    far, rows = reference.fit(bank).kneighbors(queries)
+    similarity, found = search(bank, queries, 7, distance=distance, device=CPU)
+    assert np.array_equal(found, rows)
+    expected = 1 - far if distance == "cosine" else -far
+    np.testing.assert_allclose(similarity, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_neighbours_are_those_of_a_numpy_product(arrays, distance):
+    bank, queries = arrays
+    full = numpy_similarity(bank, queries, distance)
+    rows = np.argsort(-full, axis=1)[:, :5]
+    similarity, found = search(bank, queries, 5, distance=distance, device=CPU)
+    assert np.array_equal(found, rows)
+    expected = np.take_along_axis(full, rows, axis=1)
+    np.testing.assert_allclose(similarity, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_inputs_are_left_as_they_were(arrays):
+    bank, queries = arrays
+    before = bank.copy(), queries.copy()
+    search(bank, queries, 3, distance="cosine", device=CPU)
+    assert np.array_equal(bank, before[0])
+    assert np.array_equal(queries, before[1])
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("count", [31, 32, 33, 64, 97])
+def test_blocks_of_queries_meet_without_a_seam(arrays, distance, count, monkeypatch):
+    bank, queries = arrays
+    monkeypatch.setattr(knn, "BLOCK", 32)
+    similarity, rows = search(bank, queries[:count], 4, distance=distance, device=CPU)
+    full = numpy_similarity(bank, queries[:count], distance)
+    assert np.array_equal(rows, np.argsort(-full, axis=1)[:, :4])
+    np.testing.assert_allclose(similarity, -np.sort(-full, axis=1)[:, :4], rtol=1e-4, atol=1e-5)
+
+
+def test_more_queries_than_a_real_block():
+    rng = np.random.default_rng(1)
+    queries = rng.normal(size=(knn.BLOCK + 5, 8)).astype(np.float32)
+    # Each query's nearest row is itself, also beyond the first block.
+    _, rows = search(queries, queries, 1, distance="l2", device=CPU)
+    assert np.array_equal(rows[:, 0], np.arange(len(queries)))
+
+
+def test_more_neighbours_than_patches_is_an_error(arrays):
+    bank, queries = arrays
+    with pytest.raises(ValueError, match=r"k = 6 is more than the 5 patches"):
+        search(bank[:5], queries, 6, distance="dot", device=CPU)
+    _, rows = search(bank[:5], queries, 5, distance="dot", device=CPU)
+    assert np.array_equal(np.sort(rows, axis=1), np.tile(np.arange(5), (len(queries), 1)))
+
+
+def test_a_zero_row_has_cosine_zero_with_all():
+    bank = np.array([[0, 0], [1, 0], [-1, 0]], np.float32)
+    query = np.array([[2, 0]], np.float32)
+    similarity, rows = search(bank, query, 3, distance="cosine", device=CPU)
+    assert rows.tolist() == [[1, 0, 2]]
+    np.testing.assert_allclose(similarity, [[1, 0, -1]])
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_equally_near_patches_come_in_the_order_of_the_bank(distance):
+    # A k sweep takes the first k of many: a tie must not depend on how many were asked for.
+    bank = np.tile(np.array([[1, 2, 3]], np.float32), (40, 1))
+    bank[7] = [0, 0, -1]
+    queries = np.array([[1, 2, 4], [2, 1, 1]], np.float32)
+    _, rows = search(bank, queries, 9, distance=distance, device=CPU)
+    assert rows.tolist() == [[0, 1, 2, 3, 4, 5, 6, 8, 9]] * 2
+    _, first = search(bank, queries, 1, distance=distance, device=CPU)
+    assert first.tolist() == [[0], [0]]
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_the_torch_path_equals_faiss(arrays, distance):
+    bank, queries = arrays
+    similarity, rows = search(bank, queries, 9, distance=distance, device=CPU)
+    if distance == "cosine":
+        bank, queries = knn.unit_rows(bank), knn.unit_rows(queries)
+    found, where = torch_searcher(bank, 9, distance, CPU)(queries)
+    assert np.array_equal(where, rows)
+    np.testing.assert_allclose(found, similarity, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_the_gpu_finds_the_same_neighbours(arrays, distance):
+    bank, queries = arrays
+    similarity, rows = search(bank, queries, 9, distance=distance, device=CPU)
+    found, where = search(bank, queries, 9, distance=distance, device=torch.device("cuda"))
+    assert np.array_equal(where, rows)
+    np.testing.assert_allclose(found, similarity, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 3, 9])
+def test_predictions_are_those_of_scikit_learn_where_no_classes_tie(arrays, k):
+    bank, queries = arrays
+    labels = np.random.default_rng(2).integers(0, 4, len(bank))
+    reference = KNeighborsClassifier(k, algorithm="brute", metric="cosine").fit(bank, labels)
+    similarity, rows = search(bank, queries, k, distance="cosine", device=CPU)
+    shares, winner = vote(similarity, labels[rows], 4, weighting="majority", temperature=1)
+    np.testing.assert_allclose(shares, reference.predict_proba(queries), atol=1e-6)
+    ordered = np.sort(shares, axis=1)
+    clear = ordered[:, -1] > ordered[:, -2]
+    assert clear.sum() > 30
+    assert np.array_equal(winner[clear], reference.predict(queries)[clear])
+
+
+def test_a_tied_vote_goes_to_the_larger_summed_similarity():
+    # Class 2: 0.9 + 0.1 = 1.0. Class 0: 0.5 + 0.6 = 1.1. Class 1: one vote, however similar.
+    similarity = np.array([[5, 0.9, 0.6, 0.5, 0.1]], np.float32)
+    labels = np.array([[1, 2, 0, 0, 2]])
+    shares, winner = vote(similarity, labels, 3, weighting="majority", temperature=1)
+    np.testing.assert_allclose(shares, [[0.4, 0.2, 0.4]])
+    assert winner.tolist() == [0]
+    higher = np.array([[5, 0.9, 0.6, 0.5, 0.3]], np.float32)
+    assert vote(higher, labels, 3, weighting="majority", temperature=1)[1].tolist() == [2]
+
+
+def test_tied_votes_with_negative_similarity_never_elect_an_absent_class():
+    # Squared distances are negative similarities: class 0 has none and must not win by its 0.
+    similarity = np.array([[-1, -4]], np.float32)
+    _, winner = vote(similarity, np.array([[2, 1]]), 3, weighting="majority", temperature=1)
+    assert winner.tolist() == [2]
+
+
+def test_a_full_tie_goes_to_the_lower_class_id():
+    similarity = np.array([[0.5, 0.5, 0.25, 0.25]], np.float32)
+    labels = np.array([[3, 1, 1, 3]])
+    for weighting in ("majority", "softmax"):
+        _, winner = vote(similarity, labels, 4, weighting=weighting, temperature=0.5)
+        assert winner.tolist() == [1]
+
+
+def test_softmax_weights_by_hand():
+    # exp(0.2/0.1) : exp(0.1/0.1) : exp(0/0.1) = e² : e : 1; classes 1, 0, 0.
+    similarity = np.array([[0.2, 0.1, 0.0]], np.float32)
+    shares, winner = vote(
+        similarity, np.array([[1, 0, 0]]), 2, weighting="softmax", temperature=0.1
+    )
+    e = np.e
+    total = e**2 + e + 1
+    np.testing.assert_allclose(shares, [[(e + 1) / total, e**2 / total]], rtol=1e-5)
+    assert winner.tolist() == [1]  # the majority would have said 0
+
+
+def test_softmax_stays_finite_at_a_small_temperature():
+    similarity = np.array([[1.0, 0.9]], np.float32)
+    shares, _ = vote(similarity, np.array([[0, 1]]), 2, weighting="softmax", temperature=1e-3)
+    np.testing.assert_allclose(shares, [[1, 0]], atol=1e-6)

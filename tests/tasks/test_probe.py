@@ -1,0 +1,202 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from patchlens.settings.segmentation import Linear
+from patchlens.tasks import probe
+from patchlens.tasks.probe import fit_probe
+
+
+def settings(c=(1.0,), default_c=0.5, folds=3, max_iter=3000) -> Linear:
+    return Linear(c=list(c), default_c=default_c, folds=folds, max_iter=max_iter)
+
+
+def blobs(n=240, width=12, classes=3, spread=1.5, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, classes, n)
+    x = rng.normal(size=(classes, width))[y] + spread * rng.normal(size=(n, width))
+    return x.astype(np.float32), y
+
+
+def ill_conditioned() -> tuple[np.ndarray, np.ndarray]:
+    """As an MAE has it: a few dimensions of large variance, large means, tiny others."""
+    x, y = blobs()
+    rng = np.random.default_rng(5)
+    x[:, :2] = 40 * x[:, :2] + 200
+    x[:, 2] = 15 * rng.normal(size=len(x)) - 60
+    x[:, 3:6] *= 0.1
+    return x, y
+
+
+@pytest.mark.parametrize("c", [0.001, 0.1, 1.0, 100.0])
+@pytest.mark.parametrize("data", [blobs, ill_conditioned])
+def test_the_fit_is_that_of_scikit_learn(data, c):
+    x, y = data()
+    held_out = data()[0] * np.float32(1.01)
+    ours = fit_probe(x, y, np.zeros(len(x), int), 3, settings([c]))
+    # The reference runs in float64; L-BFGS without our change of coordinates needs minutes on the
+    # ill-conditioned features, so there it is scikit-learn's Newton solver of the same objective.
+    solver = "lbfgs" if data is blobs else "newton-cholesky"
+    reference = LogisticRegression(C=c, solver=solver, tol=1e-10, max_iter=10_000)
+    reference.fit(x.astype(np.float64), y)
+    np.testing.assert_allclose(ours.scores(held_out), reference.predict_proba(held_out), atol=2e-3)
+    # Softmax has one free direction: both solutions sum to 0 over the classes.
+    scale = x.std(axis=0)[:, None]
+    weights = ours.model.weights * scale
+    expected = reference.coef_.T * scale
+    np.testing.assert_allclose(weights, expected, atol=5e-3 * max(1, np.abs(expected).max()))
+    wins = ours.scores(x).argmax(axis=1)
+    ordered = np.sort(reference.predict_proba(x), axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > 4e-3
+    assert clear.mean() > 0.9
+    assert np.array_equal(wins[clear], reference.predict(x)[clear])
+
+
+def test_two_classes_are_a_softmax_as_in_scikit_learn_with_both_columns():
+    x, y = blobs(classes=2)
+    ours = fit_probe(x, y, np.zeros(len(x), int), 2, settings([1.0]))
+    # Two columns of ½w each: the penalty ½(‖½w‖² + ‖½w‖²) is half the binary one: C is twice.
+    reference = LogisticRegression(C=2.0, tol=1e-10, max_iter=10_000).fit(x, y)
+    np.testing.assert_allclose(ours.scores(x)[:, 1], reference.predict_proba(x)[:, 1], atol=2e-3)
+
+
+def test_a_class_that_the_support_lacks_scores_zero():
+    x, y = blobs()
+    labels = np.array([0, 2, 5])[y]
+    found = fit_probe(x, labels, np.zeros(len(x), int), 7, settings())
+    scores = found.scores(x)
+    assert (scores[:, [1, 3, 4, 6]] == 0).all()
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert (scores.argmax(axis=1) == labels).mean() > 0.6
+
+
+def test_one_support_image_uses_the_default_c():
+    x, y = blobs()
+    found = fit_probe(x, y, np.full(len(x), 7), 3, settings([0.01, 1.0, 100.0], default_c=0.5))
+    assert (found.c, found.at_edge) == (0.5, False)
+    same = fit_probe(x, y, np.full(len(x), 7), 3, settings([0.5]))
+    assert np.array_equal(found.model.weights, same.model.weights)
+
+
+def test_a_single_c_is_used_as_it_is_and_is_no_edge():
+    x, y = blobs()
+    found = fit_probe(x, y, np.arange(len(x)) % 4, 3, settings([0.2]))
+    assert (found.c, found.at_edge) == (0.2, False)
+
+
+def image_fingerprints() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images of one class each: a large true dimension, and a small mark that names the image.
+
+    A small C sees the true dimension only, a large C learns the marks by heart. Folds that split
+    images would reward that; on unseen images it can only hurt.
+    """
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(12), 20)
+    y = groups % 2
+    true = 5 * ((2 * y - 1)[:, None] + 1.2 * rng.normal(size=(len(y), 1)))
+    marks = 0.1 * rng.normal(size=(12, 30))[groups]
+    return np.hstack([true, marks]).astype(np.float32), y, groups
+
+
+def test_c_is_chosen_by_folds_that_hold_out_whole_images():
+    x, y, groups = image_fingerprints()
+    values = settings([0.001, 0.01, 0.1, 1.0, 10.0, 100.0], folds=4)
+    grouped = fit_probe(x, y, groups, 2, values)
+    split = fit_probe(x, y, np.random.default_rng(0).permutation(len(y)), 2, values)
+    assert grouped.c < split.c
+
+
+def test_no_fold_splits_an_image_and_every_image_is_held_out_once(monkeypatch):
+    x, y = blobs(n=60)
+    groups = np.arange(60) % 5
+    seen: list[np.ndarray] = []
+
+    def spy(x, y, train, test, settings):
+        seen.append(test)
+        assert not set(groups[train]) & set(groups[test])
+        yield from [1] * len(settings.c)
+
+    monkeypatch.setattr(probe, "_held_out_hits", spy)
+    fit_probe(x, y, groups, 3, settings([0.1, 1.0, 10.0], folds=4))
+    assert len(seen) == 4
+    assert np.array_equal(np.sort(np.concatenate(seen)), np.arange(60))
+
+
+def test_fewer_images_than_folds_make_one_fold_an_image(monkeypatch):
+    x, y = blobs(n=60)
+    seen: list[int] = []
+
+    def spy(x, y, train, test, settings):
+        seen.append(len(test))
+        yield from [1] * len(settings.c)
+
+    monkeypatch.setattr(probe, "_held_out_hits", spy)
+    fit_probe(x, y, np.arange(60) % 2, 3, settings([0.1, 1.0], folds=4))
+    assert seen == [30, 30]
+
+
+@pytest.mark.parametrize(
+    ("hits", "c", "at_edge"),
+    [
+        ([5, 4, 9, 9], 0.1, True),  # the search ends at the first fall
+        ([3, 5, 4, 0], 1.0, False),
+        ([3, 5, 5, 4], 1.0, False),  # equal ones: the smaller C
+        ([3, 5, 5, 6], 100.0, True),
+    ],
+)
+def test_the_c_with_the_most_hits_wins_and_an_edge_is_flagged(hits, c, at_edge, monkeypatch):
+    x, y = blobs(n=60)
+    monkeypatch.setattr(probe, "_held_out_hits", lambda *args: iter(hits))
+    found = fit_probe(x, y, np.arange(60) % 3, 3, settings([0.1, 1.0, 10.0, 100.0]))
+    assert (found.c, found.at_edge) == (c, at_edge)
+
+
+def test_a_held_in_part_with_one_class_predicts_it():
+    x, y = blobs(n=40, classes=2)
+    train, test = np.flatnonzero(y == 1)[:10], np.arange(20)
+    hits = list(probe._held_out_hits(x, y, train, test, settings([0.1, 1.0])))
+    assert hits == [int((y[:20] == 1).sum())] * 2
+
+
+@pytest.mark.parametrize("groups", [np.zeros(240, int), np.arange(240) % 4])
+def test_no_convergence_is_an_error(groups):
+    x, y = ill_conditioned()
+    with pytest.raises(RuntimeError, match=r"did not converge in 2 iterations at C = .*max_iter"):
+        fit_probe(x, y, groups, 3, settings([1.0, 10.0], max_iter=2))
+
+
+def test_two_runs_and_any_number_of_threads_give_the_same_bits():
+    x, y = blobs(n=900, width=96, classes=5)  # large enough for BLAS to use its threads
+    groups, values = np.arange(len(x)) % 4, settings([0.1, 1.0])
+
+    def bits() -> bytes:
+        found = fit_probe(x, y, groups, 3, values).model
+        return found.weights.tobytes() + found.intercepts.tobytes()
+
+    first = bits()
+    assert bits() == first
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            assert bits() == first
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(bits).result() == first
+
+
+def test_every_fit_runs_on_one_blas_thread(monkeypatch):
+    x, y = blobs()
+    threads: set[int] = set()
+    minimize = probe.minimize
+
+    def spy(*args, **options):
+        # faiss brings a BLAS of its own, which no fit uses.
+        pools = [p for p in threadpool_info() if "faiss" not in p["filepath"]]
+        threads.update(p["num_threads"] for p in pools if p["user_api"] == "blas")
+        return minimize(*args, **options)
+
+    monkeypatch.setattr(probe, "minimize", spy)
+    with threadpool_limits(2, user_api="blas"):
+        fit_probe(x, y, np.arange(len(x)) % 4, 3, settings([0.1, 1.0]))
+    assert threads == {1}

@@ -1,0 +1,187 @@
+import numpy as np
+import pytest
+
+from patchlens.tasks import segmentation
+from patchlens.tasks.scores import confusion
+from patchlens.tasks.summary import seed_scores
+from tasks.world import PRUNE, masks_of, noisy, one_hot, query, random_labels, support, task
+
+BOTH = {"heads": ["knn", "linear"]}
+
+
+def runs_of(query_set, supports, **changes):
+    return list(task(query_set, **changes).run(supports, "test"))
+
+
+def by_head(runs, **wanted):
+    return [r for r in runs if all(getattr(r, k) == v for k, v in wanted.items())]
+
+
+def test_an_oracle_scores_one():
+    labels = random_labels(5)
+    runs = runs_of(query(labels), [support(random_labels(3, seed=1), shots=3)], shots=3, **BOTH)
+    for head in ("knn", "linear"):
+        (run,) = by_head(runs, head=head)
+        assert seed_scores([run], "patch").tolist() == [1]
+        assert np.array_equal(run.counts["patch"].sum(axis=0), np.diag(np.bincount(labels.ravel())))
+
+
+def test_swapped_labels_score_what_they_should():
+    # 0 ↔ 1 in the support: only class 2 is right, IoU 0, 0, 1.
+    given = random_labels(3, seed=1)
+    swapped = np.array([1, 0, 2], np.uint8)[given]
+    known = support(swapped, lambda labels: one_hot(given), shots=3)
+    runs = runs_of(query(random_labels(6)), [known], shots=3, **BOTH)
+    for head in ("knn", "linear"):
+        assert seed_scores(by_head(runs, head=head), "patch") == pytest.approx(1 / 3)
+
+
+def test_ignored_patches_neither_teach_nor_count():
+    # The ignored support patch is the only one that looks like class 2.
+    known = np.array([[[0, 1], [1, 255]], [[0, 0], [1, 1]]], np.uint8)
+    features = one_hot(known)
+    features[0, 1, 1] = [0, 0, 1]
+    asked = np.array([[[0, 255], [1, 2]], [[2, 255], [1, 0]]], np.uint8)
+    runs = runs_of(query(asked), [support(known, lambda _: features)], **BOTH)
+    for run in runs:
+        assert run.absent == 1
+        assert run.counts["patch"].sum(axis=(0, 2)).tolist() == [2, 2, 2]
+        assert run.counts["pixel"].sum() == 2 * 3 * 16
+        assert run.counts["patch"][..., 2].sum() == 0
+    (knn,) = by_head(runs, head="knn")
+    assert np.diag(knn.counts["patch"].sum(axis=0)).tolist() == [2, 2, 0]
+
+
+def test_pixels_are_scored_at_the_resolution_of_the_mask():
+    labels = np.array([[[0, 0], [1, 1]]], np.uint8)
+    mask = masks_of(labels)
+    asked = query(labels)
+    (run,) = by_head(runs_of(asked, [support(random_labels(3), shots=3)], shots=3), head="knn")
+    # Vertically 2 → 8: the shares cross exactly between rows 3 and 4, as the mask does.
+    assert np.array_equal(run.counts["pixel"][0], confusion(mask[0], mask[0], 3))
+
+
+def test_the_majority_floor_is_the_commonest_class_of_the_support():
+    known = np.array([[[1, 1], [0, 2]], [[1, 2], [1, 0]]], np.uint8)
+    asked = np.array([[[0, 1], [1, 2]], [[1, 1], [0, 0]]], np.uint8)
+    (floor,) = by_head(runs_of(query(asked), [support(known)]), head="majority")
+    assert floor.counts["patch"].sum(axis=0)[:, 1].tolist() == [3, 4, 1]
+    # Class 1: 4 of 8; classes 0 and 2: 0.
+    assert seed_scores([floor], "patch") == pytest.approx(0.5 / 3)
+    assert seed_scores([floor], "pixel") == pytest.approx(0.5 / 3)
+
+
+@pytest.mark.parametrize("head", ["knn", "linear"])
+def test_a_variant_without_dimensions_falls_back_to_class_shares(head):
+    known = np.array([[[1, 1], [0, 2]], [[1, 2], [1, 0]]], np.uint8)
+    changes = {"variants": ["raw", "keep_top"], "heads": [head]}
+    prune = PRUNE.model_copy(update={"m": 0.0})
+    runs = runs_of(query(random_labels(4)), [support(known)], prune=prune, **changes)
+    (run,) = by_head(runs, variant="keep_top")
+    (floor,) = by_head(runs, head="majority")
+    assert run.k == 0
+    for level in ("patch", "pixel"):
+        assert np.array_equal(run.counts[level], floor.counts[level])
+
+
+def test_a_support_of_one_class_predicts_it_at_every_k():
+    known = np.full((2, 2, 2), 2, np.uint8)
+    changes = {"k_sweep": [1, 3], "k": 1, **BOTH}
+    runs = runs_of(query(random_labels(4), noisy), [support(known, noisy)], **changes)
+    assert sorted(r.k for r in by_head(runs, head="knn")) == [1, 3]
+    for run in by_head(runs, head="knn") + by_head(runs, head="linear"):
+        assert run.counts["patch"][..., :2].sum() == 0
+        assert run.absent == 2
+
+
+def test_every_seed_gets_every_point_of_the_protocol():
+    changes = {
+        "variants": ["raw", "center", "prune_random"],
+        "k": 3,
+        "k_sweep": [1, 3, 5],
+        "shots_sweep": [1, 2],
+        **BOTH,
+    }
+    known = [support(random_labels(2, seed=s), noisy, seed=s) for s in (7, 8)]
+    runs = runs_of(query(random_labels(3), noisy), known, layers=(5, 1), **changes)
+    points = [(r.head, r.variant, r.draw, r.layer, r.shots, r.k) for r in runs if r.seed == 7]
+    expected = [
+        *[("knn", v, d, 5, 2, k) for v, d in VARIANTS for k in (1, 3, 5)],
+        *[("linear", v, d, 5, 2, 0) for v, d in VARIANTS],
+        ("knn", "raw", 0, 1, 2, 3),
+        ("knn", "raw", 0, 5, 1, 3),
+        ("linear", "raw", 0, 5, 1, 0),
+        ("majority", "raw", 0, 5, 2, 0),
+    ]
+    assert sorted(points) == sorted(expected)
+    assert len(runs) == 2 * len(expected)
+
+
+VARIANTS = [("raw", 0), ("center", 0), ("prune_random", 0), ("prune_random", 1)]
+
+
+def test_every_k_of_a_sweep_is_the_vote_of_its_own_neighbours():
+    known, asked = random_labels(4, seed=1), random_labels(30, seed=2)
+    bank, queries = (noisy(x).reshape(-1, 6).astype(np.float64) for x in (known, asked))
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    similarity = queries / np.linalg.norm(queries, axis=1, keepdims=True) @ bank.T
+    changes = {"k": 2, "k_sweep": [1, 4, 7], "shots": 4}
+    runs = runs_of(query(asked, noisy), [support(known, noisy, shots=4)], **changes)
+    for run in by_head(runs, head="knn"):
+        expected = np.zeros((3, 3), int)
+        for true, row in zip(asked.ravel(), similarity, strict=True):
+            near = np.argsort(-row)[: run.k]
+            near_labels = known.ravel()[near]
+            votes = [
+                ((near_labels == c).sum(), row[near][near_labels == c].sum()) for c in range(3)
+            ]
+            expected[true, votes.index(max(votes))] += 1
+        assert run.counts["patch"].sum(axis=0).tolist() == expected.tolist()
+    assert sorted(r.k for r in by_head(runs, head="knn")) == [1, 2, 4, 7]
+
+
+def test_pixels_are_counted_at_the_headline_k_and_for_raw_at_all():
+    changes = {"variants": ["raw", "center"], "k": 3, "k_sweep": [1]}
+    runs = runs_of(query(random_labels(2), noisy), [support(random_labels(2), noisy)], **changes)
+    pixels = {(r.variant, r.k) for r in runs if "pixel" in r.counts and r.head == "knn"}
+    assert pixels == {("raw", 1), ("raw", 3), ("center", 3)}
+
+
+def test_chunks_of_query_images_change_nothing(monkeypatch):
+    labels, known = random_labels(7), [support(random_labels(2, seed=1), noisy)]
+    whole = runs_of(query(labels, noisy), known, k_sweep=[3], **BOTH)
+    features = noisy(labels)
+    asked = query(labels, lambda _: features)
+    monkeypatch.setattr(segmentation, "CHUNK", 3)
+    parts = runs_of(asked, known, k_sweep=[3], **BOTH)
+    for one, other in zip(whole, parts, strict=True):
+        assert one.counts["patch"].shape == (7, 3, 3)
+        for level in one.counts:
+            assert np.array_equal(one.counts[level], other.counts[level])
+
+
+def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):
+    """The transformed support is the same, bit by bit, whatever is asked."""
+    banks: list[bytes] = []
+    original = segmentation.Task._bank
+
+    def spy(self, known, plan):
+        bank = original(self, known, plan)
+        banks.append(bank.x.tobytes())
+        return bank
+
+    monkeypatch.setattr(segmentation.Task, "_bank", spy)
+    names = ["raw", "center", "l2", "zscore", "prune", "keep_top", "prune_random"]
+    changes = {"variants": [*names, "pca_drop_top", "pca_whiten"]}
+    known = random_labels(2, seed=1)
+    runs_of(query(random_labels(3), noisy), [support(known, noisy)], **changes)
+    first = banks.copy()
+    banks.clear()
+    runs_of(query(random_labels(5, 9), lambda x: 9 * noisy(x)), [support(known, noisy)], **changes)
+    assert banks == first
+    assert len(set(first)) == len(first) - 1  # all differ but raw's, which the floor shares
+
+
+def test_more_neighbours_than_patches_says_so():
+    with pytest.raises(ValueError, match="k = 9 is more than the 8 patches"):
+        runs_of(query(random_labels(2)), [support(random_labels(2))], k=9)

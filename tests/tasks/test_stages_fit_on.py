@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from patchlens import paths
+from patchlens.features.store import Header, write
+from patchlens.settings.datasets import Folder, Query, Support, View
+from patchlens.settings.segmentation import Uncertainty
+from patchlens.stages import prune, segmentation
+from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
+
+SUPPORT, QUERY = ["s0", "s1", "s2", "s3"], ["q0", "q1", "q2"]
+SEEDS = {0: ["s2", "s0"], 1: ["s1", "s3"]}
+NAMES = ["raw", "center", "zscore", "prune", "keep_top", "prune_random", "pca_drop_top"]
+
+
+def write_index(root: Path, labels: np.ndarray) -> None:
+    folder = paths.index("d")
+    folder.mkdir(parents=True)
+    for name, label in zip(SUPPORT + QUERY, labels, strict=True):
+        Image.fromarray(label.repeat(4, axis=0).repeat(4, axis=1)).save(root / f"{name}.png")
+    ids = SUPPORT + QUERY
+    files = [f"{i}.png" for i in ids]
+    pd.DataFrame({"image_id": ids, "path": files, "mask": files}).to_parquet(
+        folder / "images.parquet"
+    )
+    pd.DataFrame({"image_id": []}).to_parquet(folder / "objects.parquet")
+    chosen = [(s, "all", rank, i) for s, names in SEEDS.items() for rank, i in enumerate(names)]
+    pd.DataFrame(chosen, columns=["seed", "pool", "rank", "image_id"]).to_parquet(
+        folder / "support.parquet"
+    )
+    pd.DataFrame({"image_id": QUERY, "unit": QUERY}).to_parquet(folder / "query.parquet")
+    about = {
+        "classes": ["road", "car", "sky"],
+        "labels": {str(i): i for i in range(CLASSES)},
+        "palette": [],
+    }
+    (folder / "dataset.json").write_text(json.dumps(about))
+
+
+def write_features(split: str, names: list[str], values: np.ndarray) -> None:
+    header = Header("d", split, "m", "0" * 64, names, (2, 2), 6, [0], True, "float32", "whole", 8)
+    part = Path("part")
+    part.write_bytes(values.astype(np.float32).tobytes())
+    write(header, {0: [part]}, paths.features("d", "m") / f"{split}.safetensors")
+
+
+def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
+    chosen = PRUNE.model_copy(update={"fit_on": fit_on})
+    dataset = Folder(
+        kind="folder",
+        root=str(root),
+        view=View(mode="whole", grid="equal", patches=[2, 2]),
+        support=Support(split="train", images=2, per="total", seeds=[0, 1]),
+        query=Query(split="val", images="all", per="total", unit="image"),
+    )
+    task = settings(variants=NAMES, heads=["knn", "linear"], k_sweep=[1, 3], shots_sweep=[1])
+    prune.run("d", "m", fit_on, task.shots)
+    segmentation.run("d", "m", dataset, chosen, task, Uncertainty(resamples=100, seed=0), "cpu")
+    cell = json.loads((paths.cell("d", "m") / "segmentation.json").read_text())
+    return load_file(paths.moments("d", "m")), cell
+
+
+@pytest.fixture
+def labels(tmp_path, monkeypatch) -> np.ndarray:
+    monkeypatch.chdir(tmp_path)
+    made = random_labels(7)
+    write_index(tmp_path, made)
+    write_features("support", SUPPORT, noisy(made[:4]))
+    write_features("query", QUERY, noisy(made[4:]))
+    return made
+
+
+def test_the_ranking_is_that_of_each_seeds_own_support_images(labels, tmp_path):
+    moments, _ = run(tmp_path, "support")
+    features = noisy(labels[:4]).astype(np.float64)
+    for row, names in enumerate(SEEDS.values()):
+        own = features[[SUPPORT.index(i) for i in names]].reshape(-1, 6)
+        np.testing.assert_allclose(moments["mean"][row], own.mean(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(moments["variance"][row], own.var(axis=0), rtol=1e-9)
+        assert np.array_equal(moments["ranking"][row], np.argsort(-own.var(axis=0)))
+    assert not np.array_equal(moments["ranking"][0], moments["ranking"][1])
+
+
+@pytest.mark.parametrize(("fit_on", "same"), [("support", True), ("dataset", False)])
+def test_other_query_features_change_nothing_that_is_fitted_on_the_support(
+    labels, tmp_path, fit_on, same
+):
+    before, _ = run(tmp_path, fit_on)
+    scale = np.array([1, 1, 1, 50, 9, 1], np.float32)
+    write_features("query", QUERY, noisy(labels[4:]) * scale + 3)
+    after, _ = run(tmp_path, fit_on)
+    for key in ("mean", "variance", "ranking"):
+        assert (before[key].tobytes() == after[key].tobytes()) is same
+    assert before["total"][:4].tobytes() == after["total"][:4].tobytes()
+    assert before["total"][4:].tobytes() != after["total"][4:].tobytes()
+
+
+def test_the_scores_of_one_query_image_do_not_depend_on_the_others(labels, tmp_path):
+    def of_first() -> pd.DataFrame:
+        table = pd.read_parquet(paths.cell("d", "m") / "segmentation.records.parquet")
+        return table[table["image_id"] == "q0"].astype({"image_id": str}).reset_index(drop=True)
+
+    run(tmp_path, "support")
+    before = of_first()
+    features = noisy(labels[4:])
+    features[1:] = -40 * features[1:] + 7
+    write_features("query", QUERY, features)
+    run(tmp_path, "support")
+    pd.testing.assert_frame_equal(of_first(), before)
+
+
+def test_the_stage_writes_the_cell_the_sweeps_and_the_protocol(labels, tmp_path):
+    _, cell = run(tmp_path, "support")
+    assert set(cell) == {"protocol", "knn", "linear", "majority"}
+    assert list(cell["knn"]) == sorted(NAMES)
+    assert cell["protocol"]["bank_patches"] == 8
+    assert cell["protocol"]["query_patches"] == 12
+    assert cell["protocol"]["prune_m_used"] == 2
+    out = paths.cell("d", "m")
+    k = pd.read_csv(out / "segmentation_k.csv")
+    assert sorted(set(zip(k["variant"], k["k"], strict=True))) == [
+        (name, value) for name in sorted(NAMES) for value in (1, 3)
+    ]
+    shots = pd.read_csv(out / "segmentation_shots.csv")
+    assert shots[["head", "shots"]].to_numpy().tolist() == [
+        ["knn", 1],
+        ["knn", 2],
+        ["linear", 1],
+        ["linear", 2],
+    ]
+    # The sweeps hold the headline's own numbers.
+    raw = k[(k["variant"] == "raw") & (k["k"] == 1)].iloc[0]
+    assert raw["pixel_miou"] == cell["knn"]["raw"]["pixel_miou"]
+    assert shots.iloc[1]["pixel_miou"] == cell["knn"]["raw"]["pixel_miou"]

@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchlens.report.paired import counts_from_records, resamples
+from patchlens.tasks import summary
+from patchlens.tasks.bootstrap import interval
+from patchlens.tasks.segmentation import Run
+from tasks.world import noisy, query, random_labels, support, task
+
+
+def run(counts, seed=0, head="knn", variant="raw", draw=0, k=1, **more) -> Run:
+    """A run from patch counts [N, C, C]; every pixel count is 16 times as much."""
+    counts = np.asarray(counts)
+    both = {"patch": counts, "pixel": 16 * counts}
+    names = {"head": head, "variant": variant, "seed": seed, "draw": draw, "k": k}
+    return Run(**names | {"layer": 0, "shots": 2, "absent": 0, "counts": both} | more)
+
+
+# Two images, two classes: IoU of the sum 3/(5+4−3), 3/(3+4−3).
+A = [[[2, 0], [0, 1]], [[1, 2], [0, 2]]]
+# IoU of the sum: 5/(5+8−5), 0.
+B = [[[2, 0], [1, 0]], [[3, 0], [2, 0]]]
+
+
+def iou(a, b):
+    return (a + b) / 2
+
+
+def test_scores_of_two_seeds_by_hand():
+    cell = summary.score([run(A, 0), run(B, 1)], ["u", "v"], 200, 0)
+    first, second = iou(3 / 5, 3 / 5), iou(5 / 8, 0)
+    assert cell["patch_miou"] == pytest.approx((first + second) / 2, abs=1e-4)
+    assert cell["patch_miou_std"] == pytest.approx(abs(first - second) / np.sqrt(2), abs=1e-4)
+    # F1: 6/8, 6/8 and 10/13, 0; accuracy 6/8 and 5/8.
+    assert cell["patch_f1"] == pytest.approx((0.75 + iou(10 / 13, 0)) / 2, abs=1e-4)
+    assert cell["patch_accuracy"] == pytest.approx((6 / 8 + 5 / 8) / 2, abs=1e-4)
+    assert cell["pixel_miou"] == cell["patch_miou"]
+
+
+def test_draws_are_averaged_within_their_seed():
+    runs = [run(A, 0, draw=0), run(B, 0, draw=1), run(B, 1, draw=0), run(B, 1, draw=1)]
+    first, second = iou(3 / 5, 3 / 5), iou(5 / 8, 0)
+    assert summary.seed_scores(runs, "patch") == pytest.approx([(first + second) / 2, second])
+
+
+def test_one_seed_has_no_spread():
+    assert summary.score([run(A)], ["u", "v"], 100, 0)["patch_miou_std"] == 0
+
+
+def test_the_classes_are_those_of_the_whole_query():
+    # Class 2 is predicted in error, never true; class 1 is true in the second image only.
+    counts = [[[2, 0, 1], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 2, 0], [0, 0, 0]]]
+    cell = summary.score([run(counts)], ["u", "v"], 300, 0)
+    assert cell["patch_miou"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-4)
+    # Resamples of one image alone: 2/3 or 1, the absent class leaves the mean.
+    assert cell["patch_miou_ci_low"] == pytest.approx(2 / 3, abs=1e-4)
+    assert cell["patch_miou_ci_high"] == 1
+
+
+def test_frames_of_one_unit_are_drawn_together():
+    together = summary.score([run(A)], ["u", "u"], 200, 0)
+    assert together["patch_miou_ci_low"] == together["patch_miou_ci_high"]
+    apart = summary.score([run(A)], ["u", "v"], 200, 0)
+    assert apart["patch_miou_ci_low"] < apart["patch_miou_ci_high"]
+
+
+def test_units_collect_their_images():
+    counts = summary.unit_counts([run([*A, A[0]])], ["v", "u", "v"], "patch")
+    assert counts.shape == (1, 2, 2, 3)
+    assert counts[0, 0].tolist() == [[1, 3, 1], [2, 2, 4]]  # u: hits, true, predicted
+    assert counts[0, 1].tolist() == [[4, 4, 4], [2, 2, 2]]  # v: twice the first image
+
+
+def test_the_probe_reports_its_c_and_its_edges():
+    runs = [run(A, s, head="linear", k=0, c=c, at_edge=c > 5) for s, c in enumerate([1.0, 0.1, 10])]
+    cell = summary.score(runs, ["u", "v"], 100, 0)
+    assert (cell["c_median"], cell["c_at_edge_share"]) == (1.0, 0.3333)
+    assert "c_median" not in summary.score([run(A)], ["u", "v"], 100, 0)
+
+
+def test_classes_that_the_support_lacks_are_counted():
+    cell = summary.score([run(A, 0, absent=1), run(A, 1, absent=2)], ["u", "v"], 100, 0)
+    assert cell["classes_absent_from_support"] == 1.5
+
+
+def test_the_headline_has_its_layer_shots_and_k():
+    assert summary.is_headline(run(A, k=10), 0, 2, 10)
+    assert summary.is_headline(run(A, k=0), 0, 2, 10)
+    assert not summary.is_headline(run(A, k=3), 0, 2, 10)
+    assert not summary.is_headline(run(A, k=10, layer=1), 0, 2, 10)
+    assert not summary.is_headline(run(A, k=10, shots=1), 0, 2, 10)
+
+
+def test_a_sweep_has_one_row_a_value_and_no_pixels_where_none_were_counted():
+    only_patches = run(B, 0, variant="prune", k=3)
+    only_patches = Run(**vars(only_patches) | {"counts": {"patch": np.asarray(B)}})
+    runs = [run(A, 0, k=3), run(B, 1, k=3), run(A, 0, k=1), run(A, 1, k=1), only_patches]
+    table = summary.sweep(runs, "k")
+    assert table[["variant", "k"]].to_numpy().tolist() == [["prune", 3], ["raw", 1], ["raw", 3]]
+    first, second = iou(3 / 5, 3 / 5), iou(5 / 8, 0)
+    assert table["patch_miou"].tolist() == pytest.approx(
+        [second, first, (first + second) / 2], abs=1e-4
+    )
+    assert table["pixel_miou"].isna().tolist() == [True, False, False]
+
+
+def test_class_scores_by_hand():
+    counts = [[[2, 0, 1], [1, 4, 0], [0, 0, 0]]]
+    table = summary.class_scores({("knn", "raw"): [run(counts)]}, ["road", "car", "sky"])
+    assert table["class"].tolist() == ["road", "car", "sky"]
+    assert table["iou"].tolist()[:2] == [0.5, 0.8]
+    assert table["f1"].tolist()[:2] == pytest.approx([4 / 6, 8 / 9], abs=1e-4)
+    assert table["pixel_share"].tolist() == [0.375, 0.625, 0]
+    assert table.loc[2, ["iou", "f1"]].isna().all()
+
+
+@pytest.mark.parametrize("level", ["pixel", "patch"])
+def test_records_give_the_scores_and_the_interval_of_the_cell_back(level):
+    changes = {"variants": ["raw", "prune_random"], "heads": ["knn", "linear"], "shots": 2}
+    known = [support(random_labels(2, seed=s), noisy, seed=s) for s in range(3)]
+    runs = list(task(query(random_labels(9), noisy), **changes).run(known, "test"))
+    ids = [f"image {i}" for i in range(9)]
+    units = dict(zip(ids, ["a", "b", "c", "a", "d", "b", "e", "f", "a"], strict=True))
+    headline: dict[tuple[str, str], list[Run]] = {}
+    for one in runs:
+        headline.setdefault((one.head, one.variant), []).append(one)
+    table = summary.records(runs, ids)
+    assert list(table.columns) == summary.RECORDS
+    assert (table["count"] > 0).all()
+    for (head, variant), members in headline.items():
+        cell = summary.score(members, list(units.values()), 300, 5)
+        rows = table[
+            (table["head"] == head) & (table["variant"] == variant) & (table["level"] == level)
+        ]
+        counts = counts_from_records(rows, units, 3)
+        assert counts.shape == (len(members), 6, 3, 3)
+        low, high = interval(resamples(counts, 300, 5))
+        assert (round(low, 4), round(high, 4)) == (
+            cell[f"{level}_miou_ci_low"],
+            cell[f"{level}_miou_ci_high"],
+        )
+        total = counts.sum(axis=1)
+        hits, true, predicted = np.moveaxis(total, -1, 0)
+        score = (hits / (true + predicted - hits)).mean()
+        assert round(float(score), 4) == cell[f"{level}_miou"]
+
+
+def test_records_survive_parquet(tmp_path):
+    table = summary.records([run(A), run(B, 1)], ["x", "y"])
+    table.to_parquet(tmp_path / "r.parquet", index=False)
+    back = pd.read_parquet(tmp_path / "r.parquet")
+    counts = counts_from_records(back[back["level"] == "patch"], {"x": "x", "y": "y"}, 2)
+    assert np.array_equal(counts, summary.unit_counts([run(A), run(B, 1)], ["x", "y"], "patch"))

@@ -1,0 +1,162 @@
+"""The command line: an exit code and one message for what a user can mend, never a traceback."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from patchlens.cli import app
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+OWN = {
+    "kind": "folder",
+    "root": "own",
+    "view": {"mode": "whole", "grid": "paper", "pixels": [8, 8]},
+    "support": {"split": "support", "images": 8, "per": "total", "seeds": [0]},
+    "query": {"split": "query", "images": "all", "per": "total", "unit": "image"},
+}
+Patchlens = Callable[..., Result]
+COMMANDS = [
+    ("fetch", "minicity"),
+    ("manifest", "own"),
+    ("index", "minicity"),
+    ("weights", "pixels"),
+    ("extract", "pixels", "minicity"),
+    ("prune", "pixels", "minicity"),
+    ("variance", "pixels", "minicity"),
+    ("segmentation", "pixels", "minicity"),
+    ("tables",),
+    ("clean-metrics",),
+]
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The shipped settings with a folder of one's own, in an otherwise empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    content["datasets"]["own"] = OWN
+    content["fetch"]["placed"] = ["own"]
+    content["models"]["pixels"] = {"source": "pixels", "patch_size": 8}
+    return content
+
+
+@pytest.fixture
+def patchlens(params: Any) -> Patchlens:
+    """`patchlens("index", "own")`: run a command with `params` as they are by then."""
+
+    def run(*arguments: str) -> Result:
+        Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        return CliRunner().invoke(app, list(arguments))
+
+    return run
+
+
+def files() -> list[str]:
+    return sorted(p.as_posix() for p in Path().rglob("*") if p.is_file())
+
+
+def expect(result: Result, exit_code: int, message: str) -> None:
+    """One message on stderr, and nothing written."""
+    assert (result.exit_code, result.stderr) == (exit_code, f"Error: {message}\n")
+    assert result.stdout == ""
+    assert [p for p in files() if not p.startswith("own/")] == ["params.yaml"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_wrong_settings_stop_every_command(
+    params: Any, patchlens: Patchlens, command: tuple[str, ...]
+) -> None:
+    params["prune"]["m"] = 1.5
+    params["device"] = "cdua"
+    expect(
+        patchlens(*command),
+        2,
+        "params.yaml: device: 'cdua' is unknown; allowed: auto, cpu, cuda; did you mean 'cuda'?\n"
+        "params.yaml: prune.m: 1.5 is out of range; allowed: < 1.0",
+    )
+
+
+def test_a_folder_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["tables"])
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: params.yaml: no such file; run this in the folder that holds params.yaml\n"
+    )
+    assert files() == []
+
+
+@pytest.mark.parametrize("command", COMMANDS[4:8], ids=lambda command: command[0])
+def test_an_unknown_model(patchlens: Patchlens, params: Any, command: tuple[str, ...]) -> None:
+    names = ", ".join(sorted(params["models"]))
+    expected = f"unknown model 'pixel'; allowed: {names}; did you mean 'pixels'?"
+    expect(patchlens(command[0], "pixel", "minicity"), 2, expected)
+    expect(patchlens("weights", "pixel"), 2, expected)
+
+
+@pytest.mark.parametrize("command", COMMANDS[4:8], ids=lambda command: command[0])
+def test_an_unknown_dataset(patchlens: Patchlens, command: tuple[str, ...]) -> None:
+    expected = "unknown dataset 'minicty'; allowed: minicity, own; did you mean 'minicity'?"
+    expect(patchlens(command[0], "pixels", "minicty"), 2, expected)
+    expect(patchlens("index", "minicty"), 2, expected)
+
+
+def test_made_and_placed_datasets_are_not_mixed_up(patchlens: Patchlens) -> None:
+    expect(patchlens("fetch", "own"), 2, "unknown made dataset 'own'; allowed: minicity")
+    expect(patchlens("manifest", "minicity"), 2, "unknown placed dataset 'minicity'; allowed: own")
+
+
+def test_a_missing_dataset_is_exit_code_3(patchlens: Patchlens) -> None:
+    expected = "own: no such folder; place the dataset there or mend its root"
+    expect(patchlens("manifest", "own"), 3, expected)
+
+
+def test_a_missing_weight_file_is_exit_code_3(params: Any, patchlens: Patchlens) -> None:
+    params["models"]["mine"] = {"source": "file", "file": "w.pth", "arch": "vit_tiny_patch16_224"}
+    expected = "w.pth: no such weight file; place it there or mend models.<name>.file"
+    expect(patchlens("weights", "mine"), 3, expected)
+
+
+def place(classes: str = "[road]") -> None:
+    """Nine images of one class in the folder that the settings name."""
+    for stem in "abcdefghi":
+        for folder, mode in (("images", "RGB"), ("masks", "L")):
+            path = Path("own", folder, f"{stem}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (8, 8)).save(path)
+    splits = "{support: [a, b, c, d, e, f, g, h], query: [i]}"
+    Path("own/dataset.yaml").write_text(f"classes: {classes}\nsplits: {splits}\n")
+
+
+def test_a_broken_dataset_is_exit_code_4(patchlens: Patchlens) -> None:
+    place()
+    Path("own/masks/c.png").write_bytes(b"")
+    message = "own/masks/c.png: cannot be read as a mask (the file is empty)"
+    expect(patchlens("index", "own"), 4, message)
+
+
+def test_a_right_dataset_is_indexed(patchlens: Patchlens) -> None:
+    place()
+    result = patchlens("--quiet", "index", "own")
+    assert (result.exit_code, result.output) == (0, "")
+    assert [p for p in files() if p.startswith("data/")] == [
+        f"data/index/own/{name}"
+        for name in (
+            "dataset.json",
+            "images.parquet",
+            "objects.parquet",
+            "query.parquet",
+            "support.parquet",
+        )
+    ]
+
+
+def test_a_stage_that_comes_too_early_says_what_to_run(patchlens: Patchlens) -> None:
+    place()
+    expected = "data/index/own: no index here; run `dvc repro index` first"
+    expect(patchlens("extract", "pixels", "own"), 4, expected)

@@ -1,0 +1,56 @@
+"""The README and the docs say what the repository holds."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import run
+from patchlens.settings.load import load
+
+TARGETS = [
+    "lint",
+    "format",
+    "typecheck",
+    "test",
+    "repro",
+    "check-repro",
+    "bench",
+    "clean-metrics",
+    "dag",
+]
+
+
+def block(document: Path, name: str) -> str:
+    found = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", document.read_text(), re.S)
+    assert found, f"{document} has no block {name}"
+    return found[1].strip()
+
+
+def test_results_of_the_readme_are_the_table_of_the_pipeline(root: Path) -> None:
+    table = (root / "metrics/tables/segmentation.md").read_text().strip()
+    assert block(root / "README.md", "results") == table
+
+
+def test_benchmarks_of_the_readme_are_those_of_the_docs(root: Path) -> None:
+    table = block(root / "README.md", "bench")
+    assert table
+    assert table in (root / "docs/bench.md").read_text()
+
+
+def test_make_help_lists_every_target(root: Path) -> None:
+    listed = {line.split()[0] for line in run("make", "help", cwd=root).stdout.splitlines()}
+    assert listed >= TARGETS | {"clean-metrics"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/sharing.md", "docs/footguns.md"])
+def test_links_and_paths_exist(root: Path, name: str) -> None:
+    document = root / name
+    text = document.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert all((document.parent / link).exists() for link in links), links
+
+
+@pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml"])
+def test_presets_are_valid(root: Path, preset: str) -> None:
+    assert load(root / preset).segmentation.datasets
