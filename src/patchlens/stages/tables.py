@@ -18,7 +18,7 @@ from patchlens.settings.segmentation import Segmentation, Uncertainty
 
 
 def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty) -> None:
-    """Write metrics/tables/segmentation.{csv,md,tex}.
+    """Write metrics/tables/segmentation.{csv,md,tex}; variants in the order of the settings.
 
     Cells of models or datasets that are no longer configured are named and left out.
 
@@ -28,6 +28,7 @@ def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty)
     rows = []
     for dataset in segmentation.datasets:
         of_dataset = [row for model in models for row in _rows(dataset, model)]
+        of_dataset.sort(key=lambda row: segmentation.variants.index(row["variant"]))
         rows += _compared(dataset, of_dataset, uncertainty)
     table = pd.DataFrame(rows)
     out = paths.TABLES / "segmentation"
