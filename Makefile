@@ -6,7 +6,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-repro bench clean-metrics dag camvid
+.PHONY: help env lock lint format typecheck test repro check-repro readme bench clean-metrics dag camvid
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ repro: env  ## Reproduce all results of params.yaml
 
 check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
 	scripts/check_repro.sh
+
+readme: env  ## Put the table of results into the README (before a commit of new results)
+	python scripts/embed.py README.md results metrics/tables/segmentation.md
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
 	python scripts/bench.py

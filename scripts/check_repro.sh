@@ -8,6 +8,10 @@ trap 'rm -rf "$work"' EXIT
 git clone --quiet "$root" "$work/clone"
 cd "$work/clone"
 export PYTHONPATH=$PWD/src # the code of HEAD, not of the working tree
+if [ -d "$root/data/external" ]; then # datasets and weights that the user placed
+  mkdir -p data
+  ln -s "$root/data/external" data/external
+fi
 mv metrics "$work/committed"
 dvc cache dir --local "$work/cache" # nothing is taken from a cache that the clone may share
 dvc repro --force --quiet

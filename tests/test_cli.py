@@ -16,7 +16,7 @@ OWN = {
     "kind": "folder",
     "root": "own",
     "view": {"mode": "whole", "grid": "paper", "pixels": [8, 8]},
-    "support": {"split": "support", "images": 8, "per": "total", "seeds": [0]},
+    "support": {"split": "support", "images": 8, "per": "total", "seeds": [0, 1]},
     "query": {"split": "query", "images": "all", "per": "total", "unit": "image"},
 }
 Patchlens = Callable[..., Result]

@@ -13,6 +13,12 @@ class SettingsError(PatchlensError):
     exit_code = 2
 
 
+class FitError(PatchlensError):
+    """A classifier cannot be fitted to these patches with these settings."""
+
+    exit_code = 2
+
+
 class SourceError(PatchlensError):
     """Weights or a dataset cannot be had: no network, no access, a wrong or missing file."""
 

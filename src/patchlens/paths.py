@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from patchlens.settings.datasets import Dataset, Minicity
+
 PARAMS = Path("params.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
 CELLS = Path("metrics/cells")
@@ -11,6 +13,11 @@ TABLES = Path("metrics/tables")
 def raw(dataset: str) -> Path:
     """What fetch wrote: the rendered dataset, or the manifest of a placed one."""
     return Path("data/raw") / dataset
+
+
+def images(dataset: str, settings: Dataset) -> Path:
+    """The folder that the paths of the index are relative to: the user's, or what fetch wrote."""
+    return raw(dataset) if isinstance(settings, Minicity) else Path(settings.root)
 
 
 def index(dataset: str) -> Path:

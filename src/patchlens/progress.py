@@ -28,4 +28,4 @@ def track(items: Iterable[T], *, total: int, what: str, unit: str = "image") -> 
 def bar(*, total: int, what: str, unit: str = "image") -> "tqdm[Never]":
     """A bar to be updated by hand; silent with `-q` and where stderr is no terminal."""
     silent = log.getEffectiveLevel() > logging.INFO or not sys.stderr.isatty()
-    return tqdm(total=total, desc=what, unit=f" {unit}s", disable=silent, leave=False)
+    return tqdm(total=total, desc=what, unit=f" {unit}", disable=silent, leave=False)

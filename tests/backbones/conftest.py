@@ -1,5 +1,6 @@
 """Tiny ViTs: small enough to be built in every test."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,9 @@ def convert(tmp_path: Path) -> Callable[..., Path]:
     """`convert({...})`: the converted weight file of the model `m` with these settings."""
 
     def write(settings: dict[str, Any], name: str = "m.safetensors") -> Path:
+        if settings["source"] == "file" and Path(settings["file"]).is_file():
+            digest = hashlib.sha256(Path(settings["file"]).read_bytes()).hexdigest()
+            settings = {"sha256": digest} | settings
         model: Model = TypeAdapter(Model).validate_python(settings)
         convert_model("m", model, tmp_path / name)
         return tmp_path / name

@@ -98,7 +98,7 @@ def test_layers_come_in_the_order_asked_for(tiny: Tiny, wrap: Wrap, images: Imag
 
 @pytest.mark.parametrize("layer", [3, -4])
 def test_a_layer_that_does_not_exist(layer: int, tiny: Tiny, wrap: Wrap, images: Images) -> None:
-    with pytest.raises(ValueError, match=rf"^layer {layer} does not exist: the model has 3 blocks"):
+    with pytest.raises(ValueError, match=rf"^layer {layer} does not exist; allowed: -3 to 2"):
         wrap(tiny())(images(), layers=[0, layer], norm=True)
 
 

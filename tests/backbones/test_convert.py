@@ -1,5 +1,6 @@
 """The converted file: what its header says, what it refuses, and that it opens again."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,22 @@ def test_header_says_all_that_is_needed(convert: Convert, file: dict[str, Any]) 
         "timm": timm.__version__,
         "torch": torch.__version__,
     }
+
+
+def test_a_file_is_pinned_by_its_hash(convert: Convert, file: dict[str, Any]) -> None:
+    digest = hashlib.sha256(Path(file["file"]).read_bytes()).hexdigest()
+    with pytest.raises(SettingsError) as missing:
+        convert(file | {"sha256": None})
+    assert str(missing.value) == (
+        f"params.yaml: models.m.sha256: is missing; if you mean this file, set it to {digest}"
+    )
+    with pytest.raises(SettingsError) as other:
+        convert(file | {"sha256": "0" * 64})
+    assert str(other.value) == (
+        f"params.yaml: models.m.sha256: is not that of {file['file']}; if you mean this file, set "
+        f"it to {digest}"
+    )
+    convert(file | {"sha256": digest})
 
 
 def test_defaults_are_imagenets(convert: Convert, file: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def indexed(tmp_path: Path) -> Callable[..., Index]:
     ) -> Index:
         out = tmp_path / "index"
         out.mkdir()
-        defaults = {"split": "support", "images": 1, "per": "total", "seeds": [0]}
+        defaults = {"split": "support", "images": 1, "per": "total", "seeds": [0, 1]}
         scored = {"split": "query", "images": "all", "per": "total", "unit": "image"}
         build(
             "own",

@@ -19,7 +19,7 @@ SETTINGS = Folder.model_validate(
         "kind": "folder",
         "root": "own",
         "view": {"mode": "whole", "grid": "paper", "pixels": [8, 8]},
-        "support": {"split": "support", "images": 1, "per": "total", "seeds": [0]},
+        "support": {"split": "support", "images": 1, "per": "total", "seeds": [0, 1]},
         "query": {"split": "query", "images": "all", "per": "total", "unit": "image"},
     }
 )

@@ -16,6 +16,7 @@ PROTOCOL = {
     "query_unit": "sequence",
     "view": "whole images at 128×256",
     "grid": "16×32",
+    "grid_rule": "equal",
     "layer": 7,
     "norm": "True",
     "dtype": "float16",
@@ -112,7 +113,8 @@ def test_every_dataset_has_its_section_and_its_own_floor(rows):
         "Protocol 3.",
         "Support: 8 images (total) of sup_port, 5 seeds",
         "query: 60 images of query, 30000 labelled patches",
-        "View: whole images at 128×256, grid 16×32, layer 7 (0-based), final norm True, float16",
+        "View: whole images at 128×256, grid 16×32 (equal), layer 7 (0-based)",
+        "final norm True, float16",
         "Patch label: majority pixel",
         "k = 10, cosine, majority vote",
         "fitted on the support patches",
@@ -131,7 +133,7 @@ def test_the_caption_carries_the_protocol(rows, words):
 
 def test_the_caption_lists_values_that_differ_between_rows(rows):
     rows.loc[rows["model"] == "mae", "grid"] = "14×14"
-    assert "grid 16×32/14×14," in caption(rows)
+    assert "grid 16×32/14×14 (equal)," in caption(rows)
 
 
 def test_latex_marks_percent_and_floor(rows):

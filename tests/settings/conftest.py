@@ -28,13 +28,13 @@ datasets:
     kind: camvid
     root: camvid
     view: {mode: tiles, grid: paper, tile: 256, pixels: [224, 224]}
-    support: {split: train, images: 8, per: class, seeds: [0]}
+    support: {split: train, images: 8, per: class, seeds: [0, 1]}
     query: {split: test, images: 3, per: total, unit: sequence}
   own:
     kind: folder
     root: own
     view: {mode: whole, grid: paper, pixels: [224, 448]}
-    support: {split: a, images: 4, per: total, seeds: [7]}
+    support: {split: a, images: 4, per: total, seeds: [7, 8]}
     query: {split: b, images: all, per: total, unit: image}
 models:
   random: {source: untrained, arch: vit_tiny_patch16_224, seed: 0}

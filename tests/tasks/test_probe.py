@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from patchlens.errors import FitError
 from patchlens.settings.segmentation import Linear
 from patchlens.tasks import probe
 from patchlens.tasks.probe import fit_probe
@@ -117,7 +118,7 @@ def test_no_fold_splits_an_image_and_every_image_is_held_out_once(monkeypatch):
     def spy(x, y, train, test, settings):
         seen.append(test)
         assert not set(groups[train]) & set(groups[test])
-        yield from [1] * len(settings.c)
+        return [1] * len(settings.c)
 
     monkeypatch.setattr(probe, "_held_out_hits", spy)
     fit_probe(x, y, groups, 3, settings([0.1, 1.0, 10.0], folds=4))
@@ -131,7 +132,7 @@ def test_fewer_images_than_folds_make_one_fold_an_image(monkeypatch):
 
     def spy(x, y, train, test, settings):
         seen.append(len(test))
-        yield from [1] * len(settings.c)
+        return [1] * len(settings.c)
 
     monkeypatch.setattr(probe, "_held_out_hits", spy)
     fit_probe(x, y, np.arange(60) % 2, 3, settings([0.1, 1.0], folds=4))
@@ -141,7 +142,7 @@ def test_fewer_images_than_folds_make_one_fold_an_image(monkeypatch):
 @pytest.mark.parametrize(
     ("hits", "c", "at_edge"),
     [
-        ([5, 4, 9, 9], 0.1, True),  # the search ends at the first fall
+        ([5, 4, 9, 8], 10.0, False),  # the whole range is tried, also past a fall
         ([3, 5, 4, 0], 1.0, False),
         ([3, 5, 5, 4], 1.0, False),  # equal ones: the smaller C
         ([3, 5, 5, 6], 100.0, True),
@@ -149,7 +150,7 @@ def test_fewer_images_than_folds_make_one_fold_an_image(monkeypatch):
 )
 def test_the_c_with_the_most_hits_wins_and_an_edge_is_flagged(hits, c, at_edge, monkeypatch):
     x, y = blobs(n=60)
-    monkeypatch.setattr(probe, "_held_out_hits", lambda *args: iter(hits))
+    monkeypatch.setattr(probe, "_held_out_hits", lambda *args: list(hits))
     found = fit_probe(x, y, np.arange(60) % 3, 3, settings([0.1, 1.0, 10.0, 100.0]))
     assert (found.c, found.at_edge) == (c, at_edge)
 
@@ -157,14 +158,14 @@ def test_the_c_with_the_most_hits_wins_and_an_edge_is_flagged(hits, c, at_edge, 
 def test_a_held_in_part_with_one_class_predicts_it():
     x, y = blobs(n=40, classes=2)
     train, test = np.flatnonzero(y == 1)[:10], np.arange(20)
-    hits = list(probe._held_out_hits(x, y, train, test, settings([0.1, 1.0])))
+    hits = probe._held_out_hits(x, y, train, test, settings([0.1, 1.0]))
     assert hits == [int((y[:20] == 1).sum())] * 2
 
 
 @pytest.mark.parametrize("groups", [np.zeros(240, int), np.arange(240) % 4])
 def test_no_convergence_is_an_error(groups):
     x, y = ill_conditioned()
-    with pytest.raises(RuntimeError, match=r"did not converge in 2 iterations at C = .*max_iter"):
+    with pytest.raises(FitError, match=r"did not converge in 2 iterations at C = .*max_iter"):
         fit_probe(x, y, groups, 3, settings([1.0, 10.0], max_iter=2))
 
 

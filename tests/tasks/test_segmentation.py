@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from patchlens.errors import FitError
 from patchlens.tasks import segmentation
 from patchlens.tasks.scores import confusion
 from patchlens.tasks.summary import seed_scores
@@ -82,6 +83,16 @@ def test_a_variant_without_dimensions_falls_back_to_class_shares(head):
     assert run.k == 0
     for level in ("patch", "pixel"):
         assert np.array_equal(run.counts[level], floor.counts[level])
+
+
+def test_the_cosine_of_one_dimension_is_a_sign_and_says_nothing():
+    known = np.array([[[1, 1], [0, 2]], [[1, 2], [1, 0]]], np.uint8)
+    prune = PRUNE.model_copy(update={"m": 0.34})  # one of three dimensions
+    runs = runs_of(
+        query(random_labels(4)), [support(known)], prune=prune, variants=["raw", "keep_top"]
+    )
+    (run,) = by_head(runs, variant="keep_top")
+    assert run.counts["patch"][..., [0, 2]].sum() == 0
 
 
 def test_a_support_of_one_class_predicts_it_at_every_k():
@@ -183,5 +194,5 @@ def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):
 
 
 def test_more_neighbours_than_patches_says_so():
-    with pytest.raises(ValueError, match="k = 9 is more than the 8 patches"):
+    with pytest.raises(FitError, match="k = 9 is more than the 8 patches"):
         runs_of(query(random_labels(2)), [support(random_labels(2))], k=9)

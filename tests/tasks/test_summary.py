@@ -152,3 +152,9 @@ def test_records_survive_parquet(tmp_path):
     back = pd.read_parquet(tmp_path / "r.parquet")
     counts = counts_from_records(back[back["level"] == "patch"], {"x": "x", "y": "y"}, 2)
     assert np.array_equal(counts, summary.unit_counts([run(A), run(B, 1)], ["x", "y"], "patch"))
+
+
+def test_without_runs_a_sweep_is_an_empty_table_with_its_columns():
+    table = summary.sweep([], "k")
+    assert len(table) == 0
+    assert list(table.columns[:4]) == ["head", "variant", "k", "pixel_miou"]

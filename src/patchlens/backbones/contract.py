@@ -61,8 +61,14 @@ def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:
 
 
 def absolute_layers(layers: list[int], depth: int) -> list[int]:
-    """Layer indices counted from the first block; raises ValueError for one that does not exist."""
+    """Layer indices counted from the first block; none for a model without blocks.
+
+    Raises:
+        ValueError: a layer does not exist.
+    """
+    if depth == 0:
+        return []
     for layer in layers:
         if not -depth <= layer < depth:
-            raise ValueError(f"layer {layer} does not exist: the model has {depth} blocks")
+            raise ValueError(f"layer {layer} does not exist; allowed: {-depth} to {depth - 1}")
     return [layer % depth for layer in layers]

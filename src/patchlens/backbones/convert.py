@@ -48,7 +48,7 @@ def convert(name: str, settings: Model, out: Path) -> str:
             if isinstance(settings, UntrainedModel):
                 tensors, origin = draw_weights(model, settings.seed), f"seed {settings.seed}"
             else:
-                tensors, origin = _from_file(model, settings)
+                tensors, origin = _from_file(where, model, settings)
         about = _describe(model, arch, settings) | {"origin": origin}
     about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
     # One entry: safetensors writes several in random order, and the file's md5 would change.
@@ -98,12 +98,15 @@ def _pretrained(where: str, settings: TimmModel) -> Any:
     return bare
 
 
-def _from_file(model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
+def _from_file(where: str, model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
     path = Path(settings.file)
     tensors = read(path, settings.key, settings.prefix, settings.drop)
     load_strictly(model, tensors, str(path))
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if settings.sha256 != digest:
+        problem = "is missing" if settings.sha256 is None else f"is not that of {path}"
+        raise SettingsError(f"{where}.sha256: {problem}; if you mean this file, set it to {digest}")
     return tensors, f"file {path.name}, sha256 {digest}"
 
 

@@ -11,7 +11,7 @@ class PixelsBackbone:
     """Patch feature = mean red, green, blue in 0..1, row / rows, column / columns."""
 
     width = 5
-    depth = 1
+    depth = 0
     parameters = 0
     interpolation = "bilinear"
 

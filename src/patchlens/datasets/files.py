@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from patchlens.errors import DataError, SourceError
+from patchlens.progress import track
 
 
 def by_stem(root: Path, folder: Path) -> dict[str, str]:
@@ -43,7 +44,8 @@ def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[objec
     below = (
         Path(folder, name) for folder, _, names in os.walk(root, followlinks=True) for name in names
     )
-    for path in sorted(p for p in below if p.is_file()):
+    found = sorted(p for p in below if p.is_file())
+    for path in track(found, total=len(found), what="manifest", unit="file"):
         name, stat = path.relative_to(root).as_posix(), path.stat()
         stamp: list[object] = [stat.st_size, stat.st_mtime_ns]
         old = known.get(name)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from patchlens.backbones.contract import Backbone, absolute_layers
@@ -61,8 +62,9 @@ class Extractor:
             )
         self._features = features
         self._device = device
-        wanted = [features.layer, *features.layer_sweep] if backbone.depth > 1 else [features.layer]
-        self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth)))
+        wanted = [features.layer, *features.layer_sweep]
+        # A floor without blocks has one layer, whatever is asked for.
+        self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth) or [0]))
 
     def run(self, source: Source, header: Header, work: Path, out: Path) -> float | None:
         """Extract all images of `source` into the feature file `out`.
@@ -105,8 +107,11 @@ class Extractor:
         tiles = self._tiles(source.read(first), first)
         views = torch.from_numpy(self._views(source, first, tiles))
         counter = FlopCounterMode(display=False)
-        with counter:
-            self._backbone(views[:1].to(self._device), layers=self.layers[:1], norm=True)
+        # The counter does not see fused attention on every device: count the plain one.
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            self._backbone(
+                views[:1].to(self._device), layers=self.layers[:1], norm=self._features.norm
+            )
         return float(counter.get_total_flops()) * len(views) / 1e9
 
     def _complete(self, header: Header, tiles: Tiles) -> Header:

@@ -1,5 +1,6 @@
 """Comparing two sets of metrics: did a reproduction give the same numbers?"""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ ELSEWHERE = 0.002  # allowed difference between CPU types; on one CPU type it is
 
 
 def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[str], str]:
-    """Compare every number below two folders of cells.
+    """Compare every number in the JSON and CSV files below two folders of cells.
 
     Args:
         before: the reference folder.
@@ -52,6 +53,19 @@ def _values(folder: Path) -> Iterator[tuple[str, Any]]:
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).as_posix()
         yield from _flat(name, json.loads(path.read_text(encoding="utf-8")))
+    for path in sorted(folder.rglob("*.csv")):
+        name = path.relative_to(folder).as_posix()
+        with path.open(encoding="utf-8", newline="") as stream:
+            for number, row in enumerate(csv.DictReader(stream)):
+                for column, text in row.items():
+                    yield f"{name}/{number}/{column}", _number(text)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ COST = {
 
 def markdown(rows: pd.DataFrame) -> str:
     """One section a dataset, one table a head: models × variants, bold = level with the best."""
-    parts = []
+    parts = [] if len(rows) else ["segmentation.datasets lists no dataset."]
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: few-shot semantic segmentation, pixel mIoU (%)")
         for head, of_head in _heads(of_dataset):
@@ -57,17 +57,18 @@ def caption(rows: pd.DataFrame) -> str:
         f"Protocol {of('protocol_version')}. Support: {of('shots')} images "
         f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
         f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
-        f"patches. View: {of('view')}, grid {of('grid')}, layer {of('layer')} (0-based), final "
-        f"norm {of('norm')}, {of('dtype')}. Patch label: {of('label')} pixel. k-NN: "
-        f"k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C by folds grouped by "
-        f"image, the search ends at the first C that does worse. Variants are fitted on the "
-        f"{of('fit_on')} patches; prune and keep_top use m = {of('prune_m')} of the width, "
-        f"prune_random is the mean of {of('random_draws')} draws. mIoU over the classes present in "
-        "the query, one confusion matrix over all query images at the original mask resolution; "
-        "a class absent from the support scores 0. ± is the standard deviation over the support "
-        "seeds. Bold: the best of the table, and every entry whose paired 95 % bootstrap interval "
-        f"against it ({of('query_units')} units, unit = {of('query_unit')}, conditional on these "
-        f"supports) includes 0. Floors: untrained ViTs, pixels (mean RGB, row, column), {FLOOR} "
+        f"patches. View: {of('view')}, grid {of('grid')} ({of('grid_rule')}), layer {of('layer')} "
+        f"(0-based), final norm {of('norm')}, {of('dtype')}. Patch label: {of('label')} pixel. "
+        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C by folds "
+        "grouped by image; † where at least half of the fits chose a C at the edge of its range. "
+        f"Variants are fitted on the {of('fit_on')} patches; prune and keep_top use "
+        f"m = {of('prune_m')} of the width, prune_random is the mean of {of('random_draws')} "
+        "draws. mIoU over the classes present in the query, one confusion matrix over all query "
+        "images at the original mask resolution; a class absent from the support scores 0. ± is "
+        "the standard deviation over the support seeds. Bold: the best of the table, and every "
+        "entry whose paired 95 % bootstrap interval against it "
+        f"({of('query_units')} units, unit = {of('query_unit')}, conditional on these supports) "
+        f"includes 0. Floors: untrained ViTs, pixels (mean RGB, row, column), {FLOOR} "
         "(the commonest support class). images/s: extraction of the query images on "
         f"{of('device')}, decoding and writing included; it varies from run to run. "
         f"torch {of('torch')}, timm {of('timm')}, numpy {of('numpy')}."
@@ -90,6 +91,7 @@ def _grid(
         for variant in variants:
             row = by_variant.loc[variant]
             text = form.format(100 * row["pixel_miou"], 100 * row["pixel_miou_std"])
+            text += "†" if row.get("c_at_edge_share", 0) >= 0.5 else ""
             line.append(bold.format(text) if row["level_with_best"] else text)
         body.append(line + [_number(rows.iloc[0][key]) for key in COST])
     floor = of_dataset[of_dataset["head"] == FLOOR].iloc[0]
@@ -109,6 +111,7 @@ def _escape(text: str) -> str:
         ("&", "\\&"),
         ("±", "$\\pm$"),
         ("×", "$\\times$"),
+        ("†", "$^\\dagger$"),
     ):
         text = text.replace(sign, instead)
     return text

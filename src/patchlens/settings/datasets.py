@@ -65,7 +65,7 @@ class Support(Strict):
     split: str
     images: Positive
     per: Literal["total", "group", "class"]
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=2)]  # ± is over them
 
     @model_validator(mode="after")
     def _distinct(self) -> "Support":

@@ -33,10 +33,13 @@ class FileModel(_Vit):
 
     `key` names the entry of a nested file that holds the weights, `prefix` what every wanted
     name starts with (others are dropped), `drop` the patterns of names that are known surplus.
+    `sha256` pins the file, which lies outside DVC: another file under the same name is an error
+    and never an old score under a new one.
     """
 
     source: Literal["file"]
     file: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     arch: str
     key: str | None = None
     prefix: str = ""

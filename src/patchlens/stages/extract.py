@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
-from pathlib import Path
 
 from patchlens import paths
 from patchlens.backbones.load import load, provenance
@@ -21,14 +20,17 @@ from patchlens.settings.features import Device, Features
 
 def run(name: str, model: str, dataset: Dataset, features: Features, device: Device) -> None:
     """Write data/features/<dataset>/<model>/{support,query}.safetensors and the cost of it."""
-    index = Index(paths.index(name), Path(getattr(dataset, "root", paths.raw(name))))
+    index = Index(paths.index(name), paths.images(name, dataset))
     about = provenance(paths.weights(model))
     where = resolve(device)
     backbone = load(paths.weights(model))
     try:
         extractor = Extractor(backbone, dataset.view, features, where)
     except ValueError as error:
-        raise SettingsError(f"params.yaml: model {model}, dataset {name}: {error}") from None
+        raise SettingsError(
+            f"params.yaml: features.layer, layer_sweep or datasets.{name}.view, for model "
+            f"'{model}': {error}"
+        ) from None
     selected = {
         "support": sorted(set(index.support["image_id"])),
         "query": list(index.query["image_id"]),
@@ -60,6 +62,9 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
         "gflops_per_image": round(extractor.gflops(source), 3),
         "images_per_second": float(f"{rate:.2g}") if rate else "resumed",
         "device": describe(where),
+        "architecture": about.get("arch", "none"),
+        "origin": about.get("origin", "none"),
+        "position": about.get("position", "none"),
     }
     write_json(cost, paths.cell(name, model) / "extract.json")
     shutil.rmtree(work)

@@ -1,7 +1,5 @@
 """Stage index: a dataset's folder becomes its index."""
 
-from pathlib import Path
-
 from patchlens import paths
 from patchlens.datasets.build import build
 from patchlens.datasets.kinds import READERS
@@ -12,7 +10,7 @@ from patchlens.settings.datasets import Dataset
 
 def run(name: str, dataset: Dataset) -> None:
     """Read, check and index a dataset; choose its support and query images."""
-    root = Path(getattr(dataset, "root", paths.raw(name)))
+    root = paths.images(name, dataset)
     layout = READERS[dataset.kind](root)
     with whole_folder(paths.index(name)) as folder:
         images = build(name, layout, root, dataset.support, dataset.query, folder)

@@ -1,5 +1,6 @@
 """Stage manifest: what the user placed, listed so that DVC sees when it changes."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from patchlens.progress import log
 
 def run(name: str, root: Path) -> None:
     """Write data/raw/<name>/manifest.json: path, size and md5 of every file below `root`."""
-    remembered = paths.WORK / "manifest" / f"{name}.json"
+    place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    remembered = paths.WORK / "manifest" / f"{place}.json"
     known = json.loads(remembered.read_text(encoding="utf-8")) if remembered.is_file() else {}
     entries = manifest(root, known)
     write_json(entries, remembered)

@@ -12,7 +12,7 @@ from patchlens.datasets.index import Index
 from patchlens.features.moments import Moments, rank_by_variance
 from patchlens.features.store import FeatureFile
 from patchlens.files import whole_file
-from patchlens.progress import log
+from patchlens.progress import log, track
 
 CHUNK = 32
 
@@ -52,4 +52,5 @@ def _moments(file: FeatureFile) -> Moments:
     ids = file.header.image_ids
     layer = file.header.layers[0]
     parts = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)]
-    return Moments.concatenate([Moments.of(file.images(part, layer)) for part in parts])
+    shown = track(parts, total=len(parts), what="moments", unit="batch")
+    return Moments.concatenate([Moments.of(file.images(part, layer)) for part in shown])

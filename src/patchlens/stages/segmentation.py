@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import IGNORE
-from patchlens.errors import DataError
+from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.features.moments import Ranked
 from patchlens.features.store import FeatureFile
@@ -58,8 +58,8 @@ def run(
     device: Device,
 ) -> None:
     """Write the cell, the sweeps, the class scores and the records of T1."""
-    root = Path(getattr(dataset, "root", paths.raw(name)))
-    inputs = _open(Index(paths.index(name), root), name, model, segmentation)
+    index = Index(paths.index(name), paths.images(name, dataset))
+    inputs = _open(index, name, model, segmentation)
     ids = inputs.query.header.image_ids
     query = Query(
         features=lambda rows, layer: inputs.query.images(ids[rows.start : rows.stop], layer),
@@ -74,8 +74,8 @@ def run(
     ]
     try:
         runs = list(task.run(supports, f"segmentation {model} × {name}"))
-    except (ValueError, RuntimeError) as error:
-        raise DataError(f"{model} × {name}: {error}") from error
+    except FitError as error:
+        raise SettingsError(f"{model} × {name}: {error}") from None
     about = _about(inputs, dataset, prune, segmentation)
     _write(paths.cell(name, model), runs, inputs, about, segmentation, uncertainty)
     log.info("%s × %s: %d runs scored", model, name, len(runs))
@@ -140,6 +140,7 @@ def _about(
         "split_support": dataset.support.split,
         "split_query": dataset.query.split,
         "view": header.view,
+        "grid_rule": dataset.view.grid,
         "grid": f"{header.grid[0]}×{header.grid[1]}",
         "layer": header.layers[0],
         "norm": str(header.norm),

@@ -30,7 +30,7 @@ def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty)
         of_dataset = [row for model in models for row in _rows(dataset, model)]
         of_dataset.sort(key=lambda row: segmentation.variants.index(row["variant"]))
         rows += _compared(dataset, of_dataset, uncertainty)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=None if rows else ["dataset"])
     out = paths.TABLES / "segmentation"
     write_csv(table, out.with_suffix(".csv"))
     write_text(tables.markdown(table), out.with_suffix(".md"))

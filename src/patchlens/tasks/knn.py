@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from patchlens.errors import FitError
 from patchlens.features.variants import unit_rows
 
 Array = NDArray[np.float32]
@@ -35,10 +36,13 @@ def search(
         Similarity [Q, k], higher is nearer, and row of the bank [Q, k].
 
     Raises:
-        ValueError: the bank holds fewer than k rows.
+        FitError: the bank holds fewer than k rows.
     """
     if k > len(bank):
-        raise ValueError(f"k = {k} is more than the {len(bank)} patches of the memory bank")
+        raise FitError(
+            f"k = {k} is more than the {len(bank)} patches of the memory bank; lower "
+            "segmentation.k or k_sweep"
+        )
     if distance == "cosine":
         bank = unit_rows(bank)
     bank = np.ascontiguousarray(bank, dtype=np.float32)
@@ -77,18 +81,17 @@ def vote(
         Shares [Q, C], which sum to 1, and the class with the largest share [Q]; equal shares go to
         the larger summed similarity, then to the lower class id.
     """
-    weights = np.full(similarity.shape, 1 / similarity.shape[1], dtype=np.float32)
-    if weighting == "softmax":
-        weights = np.exp((similarity - similarity[:, :1]) / temperature)
-        weights /= weights.sum(axis=1, keepdims=True)
     cell = (np.arange(len(labels))[:, None] * classes + labels).ravel()
 
     def total(values: NDArray[np.floating]) -> NDArray[np.float64]:
         summed = np.bincount(cell, values.ravel(), minlength=len(labels) * classes)
         return summed.reshape(-1, classes).astype(np.float64)
 
-    # Counting keeps majority shares exact, so that equal shares are equal.
-    shares = total(weights) if weighting == "softmax" else total(np.ones(labels.shape))
+    if weighting == "softmax":
+        weights = np.exp((similarity - similarity[:, :1]) / temperature)
+        shares = total(weights / weights.sum(axis=1, keepdims=True))
+    else:  # counts are exact, so that equal shares are equal
+        shares = total(np.ones(labels.shape))
     summed = total(similarity.astype(np.float64))
     tied = shares == shares.max(axis=1, keepdims=True)
     winner = np.where(tied, summed, -np.inf).argmax(axis=1)

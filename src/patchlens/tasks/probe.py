@@ -19,6 +19,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from patchlens.errors import FitError
 from patchlens.settings.segmentation import Linear
 
 Array = NDArray[np.float32]
@@ -76,7 +77,7 @@ def fit_probe(x: Array, y: Ints, groups: Ints, classes: int, settings: Linear) -
         settings: values of C, number of folds, iterations.
 
     Raises:
-        RuntimeError: L-BFGS did not converge within `max_iter` iterations.
+        FitError: L-BFGS did not converge within `max_iter` iterations.
     """
     images = len(np.unique(groups))
     # One BLAS thread a fit: folds run side by side, and the result has the same bits either way.
@@ -112,12 +113,13 @@ def path(
             args=(z, one_hot, scale, penalties),
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": max_iter, "gtol": tolerance, "ftol": 0, "maxcor": MEMORY},
+            options={"maxiter": max_iter, "gtol": tolerance, "ftol": 0, "maxcor": MEMORY}
+            | {"maxfun": 10 * max_iter},
         )
         if np.abs(found.jac).max() > 2 * tolerance:
-            raise RuntimeError(
-                f"the linear probe did not converge in {max_iter} iterations at C = {c}; raise "
-                "segmentation.linear.max_iter"
+            raise FitError(
+                f"the linear probe did not converge in {max_iter} iterations at C = {c} "
+                f"({found.message}); raise segmentation.linear.max_iter"
             )
         inner = found.x.reshape(inner.shape) * scale
         weights = axes @ inner[:-1]
@@ -145,26 +147,16 @@ def _objective(
 
 
 def _choose_c(x: Array, y: Ints, groups: Ints, folds: int, settings: Linear) -> float:
-    """The C with the most correct held-out patches; equal ones go to the smaller C.
-
-    The search goes up and ends at the first C that does worse than the one before it: larger ones
-    fit the held-in images ever closer, and cost the most.
-    """
-    splits = GroupKFold(n_splits=folds).split(x, y, groups)
-    searches = [_held_out_hits(x, y, train, test, settings) for train, test in splits]
-    hits: list[int] = []
+    """The C with the most correct held-out patches; equal ones go to the smaller C."""
+    splits = list(GroupKFold(n_splits=folds).split(x, y, groups))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for _ in settings.c:
-            hits.append(sum(pool.map(next, searches)))
-            if len(hits) > 1 and hits[-1] < hits[-2]:
-                break
-    return settings.c[int(np.argmax(hits))]
+        hits = pool.map(lambda s: _held_out_hits(x, y, s[0], s[1], settings), splits)
+        return settings.c[int(np.sum(list(hits), axis=0).argmax())]
 
 
-def _held_out_hits(x: Array, y: Ints, train: Ints, test: Ints, settings: Linear) -> Iterator[int]:
-    """Correct held-out patches of one fold for each C in turn."""
+def _held_out_hits(x: Array, y: Ints, train: Ints, test: Ints, settings: Linear) -> list[int]:
+    """Correct held-out patches of one fold for each C."""
     if len(np.unique(y[train])) == 1:
-        yield from [int((y[test] == y[train[0]]).sum())] * len(settings.c)
-        return
-    for model in path(x[train], y[train], settings.c, settings.max_iter, SEARCH_TOLERANCE):
-        yield int((model.labels[model.logits(x[test]).argmax(axis=1)] == y[test]).sum())
+        return [int((y[test] == y[train[0]]).sum())] * len(settings.c)
+    models = path(x[train], y[train], settings.c, settings.max_iter, SEARCH_TOLERANCE)
+    return [int((m.labels[m.logits(x[test]).argmax(axis=1)] == y[test]).sum()) for m in models]

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from patchlens.datasets.layout import IGNORE
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.int32]
 Floats = NDArray[np.float64]
 TIE = 1e-6  # shares and probabilities nearer than this are equal
 
@@ -17,14 +17,14 @@ def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes:
     keep = truth != IGNORE
     pairs = truth[keep].astype(np.int64) * classes + predicted[keep]
     counts = np.bincount(pairs, minlength=classes * classes)
-    return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
+    return np.asarray(counts.reshape(classes, classes), dtype=np.int32)
 
 
 def upsampled_argmax(scores: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.int64]:
     """Class of each pixel [H, W]: class scores [h, w, C] bilinearly upsampled, then argmax.
 
     The corners of the image are aligned, not the centres of the corner pixels
-    (`align_corners=False`). Scores that differ by less than rounding go to the lower class id.
+    (`align_corners=False`). Scores that differ by less than about 1e-6 go to the lower class id.
     """
     # A class that no patch of the image scores cannot win: leave it out of the work.
     present = np.flatnonzero(scores.reshape(-1, scores.shape[-1]).max(axis=0) > 0)

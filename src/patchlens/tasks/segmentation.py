@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from patchlens.datasets.layout import IGNORE
+from patchlens.errors import FitError
 from patchlens.features.variants import FitData, Transform, draws, fit
 from patchlens.progress import track
 from patchlens.settings.features import Prune, VariantName
@@ -141,9 +142,7 @@ class Task:
         classifier: _Classifier
         if plan.head == "majority":
             classifier = _prior(bank.y, classes, one_hot=True)
-        elif bank.x.shape[1] == 0 or (plan.head == "linear" and len(np.unique(bank.y)) == 1):
-            # A variant that keeps no dimension knows no more than how common the classes are; a
-            # probe that has seen one class knows that one.
+        elif _says_nothing(bank, plan.head, self.settings.knn):
             classifier = _prior(bank.y, classes, one_hot=False)
         elif plan.head == "knn":
             sweep = (plan.layer, plan.shots) == (self.layers[0], self.settings.shots)
@@ -171,7 +170,10 @@ class Task:
         keep = (labels != IGNORE).reshape(-1)
         groups = np.repeat(np.arange(len(labels)), labels[0].size)
         if not keep.any():
-            raise ValueError(f"the support images of seed {support.seed} have no labelled patch")
+            raise FitError(
+                f"the support images of seed {support.seed} have no labelled patch; choose other "
+                "seeds or more images"
+            )
         x = transform(features.reshape(-1, features.shape[-1])[keep])
         return _Bank(x, labels.reshape(-1)[keep].astype(np.int64), groups[keep], transform)
 
@@ -202,6 +204,18 @@ class Task:
             k: {level: np.stack(counts) for level, counts in part.items()}
             for k, part in parts.items()
         }
+
+
+def _says_nothing(bank: _Bank, head: str, settings: Knn) -> bool:
+    """Whether features cannot tell patches apart, so that only class shares are left.
+
+    So it is without dimensions, for the cosine of one dimension (a sign), and for a probe that has
+    seen one class.
+    """
+    width = bank.x.shape[1]
+    if head == "knn":
+        return width == 0 or (width == 1 and settings.distance == "cosine")
+    return width == 0 or len(np.unique(bank.y)) == 1
 
 
 def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:

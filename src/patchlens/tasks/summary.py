@@ -92,14 +92,17 @@ def sweep(runs: Sequence[Run], axis: str) -> pd.DataFrame:
             row[f"{level}_miou"] = scores.mean()
             row[f"{level}_miou_std"] = scores.std(ddof=1) if len(scores) > 1 else 0.0
         rows.append(row)
-    return pd.DataFrame(rows).sort_values(["head", "variant", axis]).round(DIGITS)
+    keys = ["head", "variant", axis]
+    columns = [f"{level}_miou{end}" for level in ("pixel", "patch") for end in ("", "_std")]
+    return pd.DataFrame(rows, columns=keys + columns).sort_values(keys).round(DIGITS)
 
 
 def class_scores(groups: dict[tuple[str, str], list[Run]], classes: Sequence[str]) -> pd.DataFrame:
-    """Pixel IoU and F1 of each class, the mean over seeds and draws; empty where undefined."""
+    """IoU and F1 (pixels, then patches) of each class, mean over seeds and draws."""
     rows = []
     for (head, variant), runs in groups.items():
         total = np.stack([run.counts["pixel"].sum(axis=0) for run in runs])
+        patch = np.stack([run.counts["patch"].sum(axis=0) for run in runs])
         share = total[0].sum(axis=1) / total[0].sum()
         for c, name in enumerate(classes):
             absent = share[c] == 0
@@ -111,6 +114,8 @@ def class_scores(groups: dict[tuple[str, str], list[Run]], classes: Sequence[str
                     "iou": np.nan if absent else np.nan_to_num(iou(total)[:, c]).mean(),
                     "f1": np.nan if absent else np.nan_to_num(f1(total)[:, c]).mean(),
                     "pixel_share": share[c],
+                    "patch_iou": np.nan if absent else np.nan_to_num(iou(patch)[:, c]).mean(),
+                    "patch_f1": np.nan if absent else np.nan_to_num(f1(patch)[:, c]).mean(),
                 }
             )
     return pd.DataFrame(rows).round(DIGITS)

@@ -1,0 +1,44 @@
+"""Two sets of metrics: equal, nearly equal, different, incomplete."""
+
+import json
+from pathlib import Path
+
+from patchlens.report.compare import compare
+
+
+def cells(folder: Path, score: float = 0.5, device: str = "a CPU", sweep: str = "0.25") -> Path:
+    folder.mkdir()
+    cost = {"device": device, "images_per_second": score * 100}
+    (folder / "extract.json").write_text(json.dumps(cost))
+    (folder / "cell.json").write_text(json.dumps({"knn": {"raw": {"pixel_miou": score}}}))
+    (folder / "cell_k.csv").write_text(f"variant,k,patch_miou\nraw,1,{sweep}\nzscore,1,\n")
+    return folder
+
+
+def test_on_one_device_nothing_may_differ(tmp_path: Path) -> None:
+    before = cells(tmp_path / "a")
+    problems, summary = compare(before, cells(tmp_path / "b"), None)
+    assert problems == []
+    assert summary.endswith("largest difference 0, allowed 0: equal within that")
+    problems, summary = compare(before, cells(tmp_path / "c", score=0.501), None)
+    assert problems == ["cell.json/knn/raw/pixel_miou: 0.5 became 0.501"]
+    assert summary.endswith("allowed 0: 1 differ")
+
+
+def test_between_devices_two_thousandths_may(tmp_path: Path) -> None:
+    before = cells(tmp_path / "a")
+    assert compare(before, cells(tmp_path / "b", 0.5019, "another"), None)[0] == []
+    assert compare(before, cells(tmp_path / "c", 0.5021, "another"), None)[0] != []
+
+
+def test_sweeps_are_compared(tmp_path: Path) -> None:
+    before = cells(tmp_path / "a")
+    problems, _ = compare(before, cells(tmp_path / "b", sweep="0.26"), None)
+    assert problems == ["cell_k.csv/0/patch_miou: 0.25 became 0.26"]
+
+
+def test_a_missing_cell_is_a_difference(tmp_path: Path) -> None:
+    before, after = cells(tmp_path / "a"), cells(tmp_path / "b")
+    (after / "cell.json").unlink()
+    problems, _ = compare(before, after, 1.0)
+    assert problems == [f"cell.json/knn/raw/pixel_miou: only in {before}"]
