@@ -8,17 +8,7 @@ import pytest
 from conftest import run
 from patchlens.settings.load import load
 
-TARGETS = [
-    "lint",
-    "format",
-    "typecheck",
-    "test",
-    "repro",
-    "check-repro",
-    "bench",
-    "clean-metrics",
-    "dag",
-]
+TARGETS = {"lint", "format", "typecheck", "test", "repro", "check-repro", "bench", "clean-metrics"}
 
 
 def block(document: Path, name: str) -> str:
@@ -44,7 +34,7 @@ def test_benchmarks_of_the_readme_are_those_of_the_docs(root: Path) -> None:
 
 def test_make_help_lists_every_target(root: Path) -> None:
     listed = {line.split()[0] for line in run("make", "help", cwd=root).stdout.splitlines()}
-    assert listed >= TARGETS | {"clean-metrics"}
+    assert listed >= TARGETS | {"dag"}
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/sharing.md", "docs/footguns.md"])
