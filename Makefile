@@ -6,7 +6,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-repro readme bench clean-metrics dag camvid
+.PHONY: help env lock lint format typecheck test repro check-repro readme bench clean-metrics dag camvid flip
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,8 +53,13 @@ repro: env  ## Reproduce all results of params.yaml
 check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
 	scripts/check_repro.sh
 
-readme: env  ## Put the table of results into the README (before a commit of new results)
+readme: env  ## Put the tables into README and docs (before a commit of new results)
 	python scripts/embed.py README.md results metrics/tables/segmentation.md
+	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
+	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
+
+flip: env  ## Run the README's example of a verdict that an edit flips (HEAD must be reproduced)
+	scripts/flip_example.sh
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
 	python scripts/bench.py

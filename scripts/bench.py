@@ -42,6 +42,7 @@ from patchlens.settings.datasets import View  # noqa: E402
 from patchlens.settings.features import Features  # noqa: E402
 from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
 from patchlens.tasks.knn import search  # noqa: E402
+from patchlens.tasks.nested import nested_search  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT / "data/external/camvid/test"
@@ -49,12 +50,15 @@ WEIGHTS = ROOT / "data/external/vit_small_patch14.safetensors"
 ARCH = "vit_small_patch14_dinov2"
 VIEW = View(mode="whole", grid="equal", patches=[24, 32])  # 336×448 pixels at patch size 14
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)
+DROPPED = (0, 10, 20, 30, 40, 50, 100, 200, 400, 600, 700, 750)  # of 768
 Row = tuple[str, str, str]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=["extract", "knn", "repro", "rss-extract", "rss-knn"])
+    parser.add_argument(
+        "--part", choices=["extract", "knn", "sweep", "repro", "rss-extract", "rss-knn"]
+    )
     parser.add_argument("--images", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
@@ -65,6 +69,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[Row]]] = {
         "extract": bench_extract,
         "knn": bench_knn,
+        "sweep": bench_sweep,
         "repro": bench_repro,
     }
     chosen = [arguments.part] if arguments.part else list(parts)
@@ -181,6 +186,33 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
 
 def our_search(bank: np.ndarray, queries: np.ndarray) -> None:
     search(bank, queries, 30, distance="cosine", device=torch.device("cpu"))
+
+
+def bench_sweep(rounds: int = 5) -> list[Row]:
+    """Twelve nested kept sets, k = 1, cosine, beside twelve separate searches."""
+    sizes = ((192, 4096, 8192), (768, 16384, 2048))  # width, bank, queries
+    found = [f"{sweep_ratio(*size, rounds):.2f} × ({size[1]} × {size[0]} bank)" for size in sizes]
+    measured = f"{', '.join(found)} of 12 searches"
+    return [("k-NN sweep of 12 values of m, k = 1", measured, "≤ 0.5 ×")]
+
+
+def sweep_ratio(width: int, bank_size: int, query_size: int, rounds: int) -> float:
+    draw = np.random.default_rng(0)
+    bank = draw.standard_normal((bank_size, width), dtype=np.float32)
+    queries = draw.standard_normal((query_size, width), dtype=np.float32)
+    order = draw.permutation(width)
+    sizes = sorted({width - round(m * width / 768) for m in DROPPED})
+    kept = [np.sort(order[:size]) for size in sizes]
+    cpu = torch.device("cpu")
+
+    def apart() -> None:
+        for columns in kept:
+            search(bank[:, columns], queries[:, columns], 1, distance="cosine", device=cpu)
+
+    def nested() -> None:
+        list(nested_search(bank, queries, order, sizes, 1, distance="cosine", device=cpu))
+
+    return statistics.median([seconds(nested) / seconds(apart) for _ in range(rounds)])
 
 
 def bench_repro() -> list[Row]:

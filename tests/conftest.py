@@ -57,7 +57,7 @@ def shrink(params: Path) -> None:
     content["models"]["random"]["arch_args"] |= {"embed_dim": 24, "depth": 2, "num_heads": 2}
     content["models"] = {name: content["models"][name] for name in ("random", "pixels")}
     content["features"]["layer_sweep"] = [-2]
-    content["prune"]["random_draws"] = 1
+    content["prune"] |= {"random_draws": 1, "choices": [0.1, 0.26, 0.5]}
     content["segmentation"] |= {"shots": 2, "shots_sweep": [1, 2]}
     content["segmentation"]["linear"]["c"] = [0.1, 1.0]
     content["uncertainty"]["resamples"] = 100

@@ -26,6 +26,15 @@ def test_results_of_the_readme_are_the_committed_table(root: Path) -> None:
     assert found[1].strip() == table.strip()
 
 
+def test_tables_of_the_variance_page_are_the_committed_ones(root: Path) -> None:
+    page = run("git", "show", "HEAD:docs/variance.md", cwd=root).stdout
+    for name in ("variance", "claims"):
+        table = run("git", "show", f"HEAD:metrics/tables/{name}.md", cwd=root).stdout
+        found = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", page, re.S)
+        assert found, f"docs/variance.md has no block {name}"
+        assert found[1].strip() == table.strip()
+
+
 def test_benchmarks_of_the_readme_are_those_of_the_docs(root: Path) -> None:
     table = block(root / "README.md", "bench")
     assert table
@@ -37,7 +46,10 @@ def test_make_help_lists_every_target(root: Path) -> None:
     assert listed >= TARGETS | {"dag"}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/sharing.md", "docs/footguns.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "docs/sharing.md", "docs/footguns.md", "docs/variance.md", "docs/claims.md"],
+)
 def test_links_and_paths_exist(root: Path, name: str) -> None:
     document = root / name
     text = document.read_text()

@@ -115,12 +115,13 @@ def prune(model: ModelName, dataset: DatasetName) -> None:
 
 @stage
 def variance(model: ModelName, dataset: DatasetName) -> None:
-    """Show how the variance spreads over the dimensions."""
+    """Study how the variance spreads over the dimensions and what the top ones encode."""
     s = settings()
-    s.model(model), s.dataset(dataset)
+    s.model(model)
+    chosen = s.dataset(dataset)
     from patchlens.stages import variance
 
-    variance.run(dataset, model)
+    variance.run(dataset, model, chosen, s.prune.m)
 
 
 @stage
@@ -135,12 +136,54 @@ def segmentation(model: ModelName, dataset: DatasetName) -> None:
 
 
 @stage
+def sweep(model: ModelName, dataset: DatasetName) -> None:
+    """Score every m of prune.choices beside the rivals of pruning."""
+    s = settings()
+    s.model(model)
+    chosen = s.dataset(dataset)
+    from patchlens.stages import sweep
+
+    sweep.run(dataset, model, chosen, s.prune, s.segmentation, s.sweep, s.device)
+
+
+@stage
 def tables() -> None:
     """Aggregate all configured cells into tables."""
     s = settings()
     from patchlens.stages import tables
 
-    tables.run(list(s.models), s.segmentation, s.uncertainty)
+    tables.run(list(s.models), s.segmentation, s.uncertainty, s.prune.m)
+
+
+@stage
+def claims() -> None:
+    """Judge every finding in claims.yaml."""
+    s = settings()
+    from patchlens.report.configured import Configured
+    from patchlens.settings.claims import load as load_claims
+    from patchlens.stages import claims
+
+    # The first word of a metric, and the datasets that its stage runs on.
+    tasks = {"segmentation": s.segmentation.datasets, "variance": s.segmentation.datasets}
+    kinds = {name: dataset.kind for name, dataset in s.datasets.items()}
+    claims.run(
+        load_claims(paths.CLAIMS),
+        Configured(list(s.models), tasks, kinds),
+        s.uncertainty.claim_resamples,
+        s.uncertainty.seed,
+    )
+
+
+@stage
+def why(model: ModelName, dataset: DatasetName) -> None:
+    """Tell on one page what the variance of a model's features does to its scores."""
+    s = settings()
+    s.model(model)
+    chosen = s.dataset(dataset)
+    floors = [name for name, other in s.models.items() if other.source == "untrained"]
+    from patchlens.report import why
+
+    typer.echo(why.write(dataset, model, chosen, next(iter(floors), None)))
 
 
 @stage

@@ -5,6 +5,7 @@ from pathlib import Path
 from patchlens.settings.datasets import Dataset, Minicity
 
 PARAMS = Path("params.yaml")
+CLAIMS = Path("claims.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")

@@ -15,15 +15,18 @@ PATCHES = (RNG.normal(size=(120, 8)) @ MIX + RNG.normal(size=8) * 4).astype(np.f
 OTHERS = (RNG.normal(size=(30, 8)) @ MIX + 1).astype(np.float32)
 
 
-def fit_data(patches: np.ndarray = PATCHES) -> FitData:
+def fit_data(patches: np.ndarray = PATCHES, m: float = 0.25) -> FitData:
     exact = patches.astype(np.float64)
     variance = exact.var(axis=0)
-    return FitData(exact.mean(axis=0), variance, rank_by_variance(variance), lambda: patches)
+    count = pruned_count(m, patches.shape[1])
+    return FitData(exact.mean(axis=0), variance, rank_by_variance(variance), count, lambda: patches)
 
 
 def apply(name, x=OTHERS, *, data=None, m=0.25, pca_drop=1, seed=0, draw=0) -> np.ndarray:
-    settings = Prune(m=m, fit_on="support", random_draws=3, pca_drop=pca_drop)
-    return fit(name, data or fit_data(), settings, seed=seed, draw=draw)(x)
+    settings = Prune(
+        m=m, select="fixed", choices=[0.5], fit_on="support", random_draws=3, pca_drop=pca_drop
+    )
+    return fit(name, data or fit_data(m=m), settings, seed=seed, draw=draw)(x)
 
 
 def test_raw_changes_nothing():
@@ -111,7 +114,9 @@ def test_random_drops_every_dimension_about_as_often():
 
 
 def test_only_the_random_control_is_drawn_more_than_once():
-    settings = Prune(m=0.2, fit_on="support", random_draws=4, pca_drop=1)
+    settings = Prune(
+        m=0.2, select="fixed", choices=[0.5], fit_on="support", random_draws=4, pca_drop=1
+    )
     count = {name: draws(name, settings) for name in get_args(VariantName)}
     assert count.pop("prune_random") == 4
     assert set(count.values()) == {1}

@@ -51,14 +51,64 @@ def test_changing_k_reruns_segmentation_and_what_is_below_it(
 ) -> None:
     clone = cloned(miniature, tmp_path)
     done = run("dvc", "exp", "run", "-S", "segmentation.k=1", cwd=clone)
-    expected = {f"segmentation@{m}-minicity" for m in ("random", "pixels")} | {"tables"}
-    assert stages_run(done.stdout) == expected
+    scored = {f"{s}@{m}-minicity" for s in ("segmentation", "sweep") for m in ("random", "pixels")}
+    assert stages_run(done.stdout) == scored | {"tables", "claims"}
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)[CELL]
     assert difference["protocol.k"] == {"old": 10, "new": 1, "diff": -9}
     assert difference["knn.raw.pixel_miou"]["diff"] != 0
     assert not [key for key in difference if key.startswith(("linear", "majority"))]
     plots = run("dvc", "plots", "diff", "--json", cwd=clone)
     assert "segmentation_k.csv" in plots.stdout
+
+
+def test_pruning_nothing_changes_the_numbers_of_pruning_and_the_verdict_on_it(
+    miniature: Path, tmp_path: Path
+) -> None:
+    # The README's example.
+    clone = cloned(miniature, tmp_path)
+    done = run("dvc", "exp", "run", "-S", "prune.m=0", cwd=clone)
+    scored = {
+        f"{s}@{m}-minicity" for s in ("segmentation", "variance") for m in ("random", "pixels")
+    }
+    assert stages_run(done.stdout) == scored | {"tables", "claims"}
+    difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
+    claims = difference["metrics/claims.json"]
+    assert claims["floor_pixels.verdict"] == {"old": "supported", "new": "undecided"}
+    assert claims["floor_pixels.effect"]["new"] == 0
+    pixels = difference["metrics/cells/minicity/pixels/segmentation.json"]
+    cell = json.loads(
+        (clone / "metrics/cells/minicity/pixels/segmentation.json").read_text(encoding="utf-8")
+    )
+    assert pixels["knn.prune.pixel_miou"]["new"] == cell["knn"]["raw"]["pixel_miou"]
+    assert pixels["protocol.prune_m_used"] == {"old": 1.0, "new": 0.0, "diff": -1.0}
+    assert not [key for key in pixels if ".raw." in key or ".zscore." in key]
+
+
+def test_the_study_and_the_claims_are_written(miniature: Path) -> None:
+    cells = miniature / "metrics/cells/minicity"
+    spectrum = json.loads((cells / "random/variance.json").read_text())
+    assert spectrum["protocol"]["width"] == 24
+    assert 0 < spectrum["top1"] < spectrum["top5"] < spectrum["top_10pct"] + spectrum["top5"] < 2
+    dimensions = pd.read_csv(cells / "pixels/variance_dimensions.csv").set_index("dimension")
+    assert dimensions.loc[4, "r_column"] > 0.99  # pixels: R, G, B, row, column
+    assert dimensions.loc[3, "r_row"] > 0.99
+    sweep = pd.read_csv(cells / "random/sweep.csv")
+    assert set(sweep["head"]) == {"knn", "linear", "retrieval"}
+    assert sorted(sweep["dimensions"].unique()) == [2, 6, 12]
+    verdicts = json.loads((miniature / "metrics/claims.json").read_text())
+    assert verdicts["c1"] == {"verdict": "not run"}
+    assert verdicts["floor_pixels"]["n_units"] == 10
+    table = (miniature / "metrics/tables/claims.md").read_text()
+    assert "c1 (" in table
+    assert "not in models" in table
+    assert (miniature / "metrics/tables/variance.md").is_file()
+
+
+def test_why_tells_the_story_of_a_reproduced_model(miniature: Path, tmp_path: Path) -> None:
+    clone = cloned(miniature, tmp_path)
+    page = clone / run("patchlens", "why", "pixels", "minicity", cwd=clone).stdout.strip()
+    raw = json.loads((clone / "metrics/cells/minicity/pixels/sweep.json").read_text())
+    assert f"{100 * raw['knn']['raw']['score']:.1f}" in page.read_text()
 
 
 def test_check_repro_gives_the_committed_numbers(miniature: Path) -> None:

@@ -42,7 +42,7 @@ models:
   dino: {source: timm, tag: vit_small_patch16_224.dino, position: dino, mean: [0, 0, 0]}
   own: {source: file, file: own.pth, arch: vit_tiny_patch16_224, drop: [head.*]}
 features: {layer: -1, layer_sweep: [-3, -2], norm: true, dtype: float16, batch_size: 8}
-prune: {m: 0.26, fit_on: support, random_draws: 3, pca_drop: 1}
+prune: {m: 0.26, select: fixed, choices: [0.1, 0.26], fit_on: support, random_draws: 3, pca_drop: 1}
 segmentation:
   datasets: [minicity, streets]
   variants: [raw, prune]
@@ -54,7 +54,8 @@ segmentation:
   label: majority
   knn: {distance: cosine, vote: majority, temperature: 0.07}
   linear: {c: [0.1, 1.0], default_c: 1.0, folds: 4, max_iter: 100}
-uncertainty: {resamples: 2000, seed: 0}
+sweep: {datasets: [minicity], images: 8, heads: [knn], rivals: [zscore]}
+uncertainty: {resamples: 2000, claim_resamples: 10000, seed: 0}
 """
 GONE = object()
 

@@ -103,3 +103,42 @@ def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
             f"datasets.minicity.support.images: 8 is less than the 9 {rest}",
             f"datasets.streets.support.images: 8 is less than the 9 {rest}",
         ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        (
+            {"prune.choices": [0.26, 0.1]},
+            ["prune: 'choices' must be ascending without repeats"],
+        ),
+        ({"prune.choices": []}, ["prune.choices: holds 0; allowed: at least 1"]),
+        ({"prune.choices": [0.0, 0.5]}, ["prune.choices[0]: 0.0 is out of range; allowed: > 0"]),
+        (
+            {"prune.select": "Auto"},
+            ["prune.select: 'Auto' is unknown; allowed: auto, fixed; did you mean 'auto'?"],
+        ),
+        ({"sweep.heads": ["knn", "knn"]}, ["sweep: 'heads' and 'rivals' must be without repeats"]),
+        (
+            {"sweep.rivals": ["prune"]},
+            ["sweep.rivals[0]: 'prune' is unknown; allowed: center, l2, pca_drop_top, pca_whiten"],
+        ),
+        (
+            {"sweep.datasets": ["own"]},
+            [
+                "sweep.datasets[0]: 'own' is not in segmentation.datasets, so that nothing is "
+                "extracted of it; add it there"
+            ],
+        ),
+        (
+            {"uncertainty.claim_resamples": 1000},
+            ["uncertainty.claim_resamples: 1000 is out of range; allowed: ≥ 10000"],
+        ),
+    ],
+)
+def test_the_sweep_and_the_verdicts_say_what_is_wrong(
+    complaints: Complaints, changes: dict[str, Any], lines: list[str]
+) -> None:
+    found = complaints(changes)
+    assert len(found) == len(lines)
+    assert all(line.startswith(expected) for line, expected in zip(found, lines, strict=True))

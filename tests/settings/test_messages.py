@@ -10,7 +10,7 @@ VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random,
 
 UNKNOWN_KEYS = {
     "featuers": "allowed: datasets, device, features, fetch, models, prune, segmentation, "
-    "uncertainty; did you mean 'features'?",
+    "sweep, uncertainty; did you mean 'features'?",
     "segmentation.knn.distanse": "allowed: distance, temperature, vote; did you mean 'distance'?",
     "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
     "std; did you mean 'seed'?",
@@ -150,6 +150,6 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
         "device: 'tpu' is unknown; allowed: auto, cpu, cuda; did you mean 'cpu'?",
         "models.pixels.patch_size: '8' (str) is wrong; allowed: a valid integer",
         "prnue: unknown key; allowed: datasets, device, features, fetch, models, prune, "
-        "segmentation, uncertainty; did you mean 'prune'?",
+        "segmentation, sweep, uncertainty; did you mean 'prune'?",
         "prune.m: 2.0 is out of range; allowed: < 1.0",
     ]

@@ -5,7 +5,7 @@ from patchlens.errors import FitError
 from patchlens.tasks import segmentation
 from patchlens.tasks.scores import confusion
 from patchlens.tasks.summary import seed_scores
-from tasks.world import PRUNE, masks_of, noisy, one_hot, query, random_labels, support, task
+from tasks.world import masks_of, noisy, one_hot, query, random_labels, support, task
 
 BOTH = {"heads": ["knn", "linear"]}
 
@@ -76,8 +76,7 @@ def test_the_majority_floor_is_the_commonest_class_of_the_support():
 def test_a_variant_without_dimensions_falls_back_to_class_shares(head):
     known = np.array([[[1, 1], [0, 2]], [[1, 2], [1, 0]]], np.uint8)
     changes = {"variants": ["raw", "keep_top"], "heads": [head]}
-    prune = PRUNE.model_copy(update={"m": 0.0})
-    runs = runs_of(query(random_labels(4)), [support(known)], prune=prune, **changes)
+    runs = runs_of(query(random_labels(4)), [support(known, m=0.0)], **changes)
     (run,) = by_head(runs, variant="keep_top")
     (floor,) = by_head(runs, head="majority")
     assert run.k == 0
@@ -87,10 +86,8 @@ def test_a_variant_without_dimensions_falls_back_to_class_shares(head):
 
 def test_the_cosine_of_one_dimension_is_a_sign_and_says_nothing():
     known = np.array([[[1, 1], [0, 2]], [[1, 2], [1, 0]]], np.uint8)
-    prune = PRUNE.model_copy(update={"m": 0.34})  # one of three dimensions
-    runs = runs_of(
-        query(random_labels(4)), [support(known)], prune=prune, variants=["raw", "keep_top"]
-    )
+    one_of_three = support(known, m=0.34)
+    runs = runs_of(query(random_labels(4)), [one_of_three], variants=["raw", "keep_top"])
     (run,) = by_head(runs, variant="keep_top")
     assert run.counts["patch"][..., [0, 2]].sum() == 0
 

@@ -61,7 +61,15 @@ def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
     )
     task = settings(variants=NAMES, heads=["knn", "linear"], k_sweep=[1, 3], shots_sweep=[1])
     prune.run("d", "m", fit_on, task.shots)
-    segmentation.run("d", "m", dataset, chosen, task, Uncertainty(resamples=100, seed=0), "cpu")
+    segmentation.run(
+        "d",
+        "m",
+        dataset,
+        chosen,
+        task,
+        Uncertainty(resamples=100, claim_resamples=10_000, seed=0),
+        "cpu",
+    )
     cell = json.loads((paths.cell("d", "m") / "segmentation.json").read_text())
     return load_file(paths.moments("d", "m")), cell
 

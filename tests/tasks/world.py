@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from patchlens.features.moments import rank_by_variance
-from patchlens.features.variants import FitData
+from patchlens.features.variants import FitData, pruned_count
 from patchlens.settings.features import Prune
 from patchlens.settings.segmentation import Knn, Linear, Segmentation
 from patchlens.tasks.segmentation import Query, Support, Task
 
 CLASSES = 3
-PRUNE = Prune(m=0.34, fit_on="support", random_draws=2, pca_drop=1)
+PRUNE = Prune(m=0.34, select="fixed", choices=[0.34], fit_on="support", random_draws=2, pca_drop=1)
 Features = Callable[[np.ndarray], np.ndarray]
 
 
@@ -59,13 +59,14 @@ def query(labels: np.ndarray, features: Features = one_hot) -> Query:
     )
 
 
-def support(labels: np.ndarray, features: Features = one_hot, seed: int = 0, shots: int = 2):
+def support(
+    labels: np.ndarray, features: Features = one_hot, seed: int = 0, shots: int = 2, m=PRUNE.m
+):
     values = features(labels)
     flat = values[:shots].reshape(-1, values.shape[-1])
     exact = flat.astype(np.float64)
-    data = FitData(
-        exact.mean(axis=0), exact.var(axis=0), rank_by_variance(exact.var(axis=0)), lambda: flat
-    )
+    variance, count = exact.var(axis=0), pruned_count(m, flat.shape[1])
+    data = FitData(exact.mean(axis=0), variance, rank_by_variance(variance), count, lambda: flat)
     return Support(seed, lambda n, layer: values[:n], lambda n: labels[:n], data)
 
 

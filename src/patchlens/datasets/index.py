@@ -61,6 +61,10 @@ class Index:
         """Class ids [H, W] at the original resolution, `IGNORE` (255) where nothing counts."""
         return read_mask(self.root / str(self.images.at[image_id, "mask"]), self._labels)
 
+    def instance_mask(self, image_id: str) -> NDArray[np.int64]:
+        """Instance ids [H, W] at the original resolution, as in `objects`; 0 elsewhere."""
+        return read_ids(self.root / str(self.images.at[image_id, "instances"]))
+
 
 def read_image(path: Path) -> Image.Image:
     """Decode a whole image to RGB; a missing, empty or broken file is a `DataError`."""

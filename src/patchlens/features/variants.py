@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.features.moments import rank_by_variance
 from patchlens.settings.features import Prune, VariantName
 
 Array = NDArray[np.float32]
@@ -25,13 +26,22 @@ class FitData:
     Attributes:
         mean, variance: of each dimension [D].
         ranking: dimensions from the highest variance to the lowest [D].
+        m: how many dimensions `prune` and `prune_random` drop and `keep_top` keeps.
         patches: gives the patch features themselves [n, D]; only principal components need them.
     """
 
     mean: NDArray[np.float64]
     variance: NDArray[np.float64]
     ranking: NDArray[np.int64]
+    m: int
     patches: Callable[[], Array]
+
+    @classmethod
+    def of(cls, patches: Array, m: int = 0) -> "FitData":
+        """Everything from patch features [n, D]; variants of m are fitted with another m later."""
+        exact = patches.astype(np.float64)
+        variance = exact.var(axis=0)
+        return cls(exact.mean(axis=0), variance, rank_by_variance(variance), m, lambda: patches)
 
     @cached_property
     def components(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
@@ -59,8 +69,7 @@ def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: i
     principal components; `pca_whiten` keeps min(n − 1, D) and divides by the root of the
     eigenvalue, floored at 1e-4 of the largest.
     """
-    width = len(data.mean)
-    m = pruned_count(settings.m, width)
+    width, m = len(data.mean), data.m
     mean = data.mean.astype(np.float32)
     match name:
         case "raw":
@@ -78,7 +87,7 @@ def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: i
         case "keep_top":
             return _columns(data.ranking[:m])
         case "prune_random":
-            return _columns(_hash_order(width, seed, draw)[m:])
+            return _columns(random_order(width, seed, draw)[m:])
         case "pca_drop_top":
             _, vectors, _ = data.components
             return _project(mean, vectors[:, settings.pca_drop :])
@@ -118,6 +127,7 @@ def _project(mean: Array, basis: NDArray[np.float64]) -> Transform:
     return lambda x: np.asarray((x - mean) @ matrix, dtype=np.float32)
 
 
-def _hash_order(width: int, seed: int, draw: int) -> NDArray[np.int64]:
+def random_order(width: int, seed: int, draw: int) -> NDArray[np.int64]:
+    """The order in which `prune_random` drops dimensions [D]: that of a hash."""
     keys = [hashlib.sha256(f"{seed}|{draw}|{i}".encode()).digest() for i in range(width)]
     return np.array(sorted(range(width), key=keys.__getitem__), dtype=np.int64)

@@ -5,6 +5,8 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from patchlens.report.latex import table
+
 FLOOR = "majority"
 HEADS = {"knn": "k-NN", "linear": "linear probe"}
 COST = {
@@ -21,7 +23,7 @@ def markdown(rows: pd.DataFrame) -> str:
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: few-shot semantic segmentation, pixel mIoU (%)")
         for head, of_head in _heads(of_dataset):
-            header, body = _grid(of_head, of_dataset, "**{}**", "{:.1f} ± {:.1f}")
+            header, body = _grid(of_head, of_dataset)
             parts.append(f"**{HEADS[head]}**")
             parts.append(tabulate(body, header, tablefmt="github", disable_numparse=True))
         parts.append(caption(of_dataset))
@@ -29,21 +31,12 @@ def markdown(rows: pd.DataFrame) -> str:
 
 
 def latex(rows: pd.DataFrame) -> str:
-    """The same as LaTeX tables, to be input; they need no package."""
+    """The same as LaTeX tables."""
     parts = []
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         for head, of_head in _heads(of_dataset):
-            header, body = _grid(of_head, of_dataset, "\\textbf{{{}}}", "{:.1f} $\\pm$ {:.1f}")
-            table = tabulate(
-                [[_escape(cell) for cell in row] for row in body],
-                [_escape(cell) for cell in header],
-                tablefmt="latex_raw",
-                disable_numparse=True,
-            )
-            text = _escape(f"{dataset}, {HEADS[head]}, pixel mIoU (%). {caption(of_dataset)}")
-            parts.append(
-                f"\\begin{{table}}\n\\centering\n{table}\n\\caption{{{text}}}\n\\end{{table}}"
-            )
+            text = f"{dataset}, {HEADS[head]}, pixel mIoU (%). {caption(of_dataset)}"
+            parts.append(table(*_grid(of_head, of_dataset), text))
     return "\n\n".join(parts) + "\n"
 
 
@@ -80,9 +73,8 @@ def _heads(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(head, of_head) for head, of_head in found if len(of_head)]
 
 
-def _grid(
-    of_head: pd.DataFrame, of_dataset: pd.DataFrame, bold: str, form: str
-) -> tuple[list[str], list[list[str]]]:
+def _grid(of_head: pd.DataFrame, of_dataset: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    form = "{:.1f} ± {:.1f}"
     variants = list(dict.fromkeys(of_head["variant"]))
     body = []
     for model, rows in of_head.groupby("model", sort=False):
@@ -92,7 +84,7 @@ def _grid(
             row = by_variant.loc[variant]
             text = form.format(100 * row["pixel_miou"], 100 * row["pixel_miou_std"])
             text += "†" if row.get("c_at_edge_share", 0) >= 0.5 else ""
-            line.append(bold.format(text) if row["level_with_best"] else text)
+            line.append(f"**{text}**" if row["level_with_best"] else text)
         body.append(line + [_number(rows.iloc[0][key]) for key in COST])
     floor = of_dataset[of_dataset["head"] == FLOOR].iloc[0]
     text = form.format(100 * floor["pixel_miou"], 100 * floor["pixel_miou_std"])
@@ -102,16 +94,3 @@ def _grid(
 
 def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float | int) else str(value)
-
-
-def _escape(text: str) -> str:
-    for sign, instead in (
-        ("%", "\\%"),
-        ("_", "\\_"),
-        ("&", "\\&"),
-        ("±", "$\\pm$"),
-        ("×", "$\\times$"),
-        ("†", "$^\\dagger$"),
-    ):
-        text = text.replace(sign, instead)
-    return text

@@ -1,6 +1,6 @@
 """What all settings share: no unknown key, no silent conversion, no later change."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,3 +14,10 @@ class Strict(BaseModel):
 # DVC builds stage names and paths from these.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Positive = Annotated[int, Field(ge=1)]
+
+
+def all_or_count(value: Any) -> Any:
+    """Validator of `all`, or a count: one check for both, so that a mistake is one message."""
+    if value == "all" or (type(value) is int and value >= 1):
+        return value
+    raise ValueError(f"{value!r} is wrong; allowed: all, or a count ≥ 1")

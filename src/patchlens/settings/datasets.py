@@ -1,19 +1,12 @@
 """Settings of the datasets: where the images lie, which are used, how they are shown to a model."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Positive, Strict, all_or_count
 
 Size = Annotated[list[Positive], Field(min_length=2, max_length=2)]
-
-
-def _all_or_count(value: Any) -> Any:
-    # One check for both members, so that a mistake is one message.
-    if value == "all" or (type(value) is int and value >= 1):
-        return value
-    raise ValueError(f"{value!r} is wrong; allowed: all, or a count ≥ 1")
 
 
 class View(Strict):
@@ -81,7 +74,7 @@ class Query(Strict):
     """
 
     split: str
-    images: Annotated[Literal["all"] | int, PlainValidator(_all_or_count)]
+    images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     per: Literal["total", "group"]
     unit: Literal["image", "sequence"]
 

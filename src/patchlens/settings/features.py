@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from patchlens.settings.base import Positive, Strict
 
+Share = Annotated[float, Field(gt=0, lt=1)]
 Device = Literal["auto", "cpu", "cuda"]
 VariantName = Literal[
     "raw",
@@ -35,13 +36,25 @@ class Features(Strict):
 
 
 class Prune(Strict):
-    """How variants are fitted. `m` is the share of the width that is pruned (or kept on top).
+    """How variants are fitted.
 
+    `m` is the share of the width that is pruned (or kept on top). `select: fixed` takes it as it
+    is; `select: auto` chooses it for each support seed among 0 and `choices`, by folds grouped by
+    image within the support set (this uses the support's labels). The sweep stage scores all
+    `choices`.
     `fit_on: support` ranks dimensions on each seed's unlabelled support patches;
     `fit_on: dataset` on all extracted images, as the authors' scripts do (this sees the query).
     """
 
     m: Annotated[float, Field(ge=0, lt=1)]
+    select: Literal["fixed", "auto"]
+    choices: Annotated[list[Share], Field(min_length=1)]
     fit_on: Literal["support", "dataset"]
     random_draws: Positive
     pca_drop: Positive
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Prune":
+        if self.choices != sorted(set(self.choices)):
+            raise ValueError("'choices' must be ascending without repeats")
+        return self

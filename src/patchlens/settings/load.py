@@ -15,6 +15,7 @@ from patchlens.settings.datasets import Camvid, Dataset, Fetch, Folder, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.models import Model
 from patchlens.settings.segmentation import Segmentation, Uncertainty
+from patchlens.settings.sweep import Sweep
 
 RANGES = {
     "greater_than_equal": ("ge", "≥"),
@@ -38,6 +39,7 @@ class Settings(Strict):
     features: Features
     prune: Prune
     segmentation: Segmentation
+    sweep: Sweep
     uncertainty: Uncertainty
 
     def dataset(self, name: str) -> Dataset:
@@ -172,6 +174,7 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
         "fetch.made": settings.fetch.made,
         "fetch.placed": settings.fetch.placed,
         "segmentation.datasets": settings.segmentation.datasets,
+        "sweep.datasets": settings.sweep.datasets,
     }
     for where, names in lists.items():
         for i, name in enumerate(names):
@@ -186,6 +189,12 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
         for i, value in enumerate(values):
             if value in values[:i]:
                 yield f"{where}[{i}]: '{value}' is listed twice"
+    for i, name in enumerate(settings.sweep.datasets):
+        if name in settings.datasets and name not in settings.segmentation.datasets:
+            yield (
+                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, so that nothing "
+                "is extracted of it; add it there"
+            )
     for name, dataset in settings.datasets.items():
         right, wrong = ("placed", "made") if hasattr(dataset, "root") else ("made", "placed")
         if name in getattr(settings.fetch, wrong) or name not in getattr(settings.fetch, right):

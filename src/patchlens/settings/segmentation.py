@@ -67,7 +67,8 @@ class Segmentation(Strict):
 
 
 class Uncertainty(Strict):
-    """The 95 % percentile bootstrap over query units."""
+    """The bootstrap: `resamples` of query units for intervals, `claim_resamples` for verdicts."""
 
     resamples: Annotated[int, Field(ge=100)]
+    claim_resamples: Annotated[int, Field(ge=10_000)]
     seed: Annotated[int, Field(ge=0)]

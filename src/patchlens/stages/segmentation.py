@@ -1,51 +1,26 @@
 """Stage segmentation: T1 of one model on one dataset."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import IGNORE
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
-from patchlens.features.moments import Ranked
-from patchlens.features.store import FeatureFile
-from patchlens.features.variants import FitData, pruned_count
 from patchlens.files import write_csv, write_json, write_parquet
 from patchlens.progress import log
 from patchlens.protocol import PROTOCOL_VERSION
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune
 from patchlens.settings.segmentation import Segmentation, Uncertainty
+from patchlens.stages.few_shot import Inputs, headline_m, open_inputs, support_set
 from patchlens.tasks import summary
-from patchlens.tasks.labels import patch_labels
-from patchlens.tasks.segmentation import Query, Run, Support, Task
-
-Array = NDArray[np.float32]
-Labels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What T1 reads of one model on one dataset.
-
-    Attributes:
-        masks: class ids at the original resolution, of every support and query image by id.
-        labels: patch labels [h, w] of the same images.
-    """
-
-    index: Index
-    support: FeatureFile
-    query: FeatureFile
-    ranked: Ranked
-    masks: dict[str, Labels]
-    labels: dict[str, Labels]
+from patchlens.tasks.segmentation import Run, Task
 
 
 def run(
@@ -58,67 +33,28 @@ def run(
     device: Device,
 ) -> None:
     """Write the cell, the sweeps, the class scores and the records of T1."""
+    where = resolve(device)
     index = Index(paths.index(name), paths.images(name, dataset))
-    inputs = _open(index, name, model, segmentation)
-    ids = inputs.query.header.image_ids
-    query = Query(
-        features=lambda rows, layer: inputs.query.images(ids[rows.start : rows.stop], layer),
-        labels=np.stack([inputs.labels[i] for i in ids]),
-        mask=lambda row: inputs.masks[ids[row]],
-        classes=len(inputs.index.classes),
-    )
-    layers = inputs.query.header.layers
-    task = Task(segmentation, prune, layers, resolve(device), query)
-    supports = [
-        _support(inputs, row, prune, segmentation.shots) for row in range(len(inputs.ranked.seeds))
-    ]
+    inputs = open_inputs(index, name, model, segmentation)
+    task = Task(segmentation, prune, inputs.query.header.layers, where, inputs.query_set())
     try:
+        supports = [
+            support_set(
+                inputs,
+                row,
+                prune,
+                segmentation,
+                headline_m(inputs, seed, prune, segmentation, where),
+            )
+            for row, seed in enumerate(index.seeds)
+        ]
         runs = list(task.run(supports, f"segmentation {model} × {name}"))
     except FitError as error:
         raise SettingsError(f"{model} × {name}: {error}") from None
     about = _about(inputs, dataset, prune, segmentation)
+    about["prune_m_used"] = float(np.mean([support.fit_data.m for support in supports]))
     _write(paths.cell(name, model), runs, inputs, about, segmentation, uncertainty)
     log.info("%s × %s: %d runs scored", model, name, len(runs))
-
-
-def _open(index: Index, name: str, model: str, segmentation: Segmentation) -> Inputs:
-    folder = paths.features(name, model)
-    support = FeatureFile(folder / "support.safetensors")
-    query = FeatureFile(folder / "query.safetensors")
-    # Decoded once: every seed and variant scores the same masks.
-    masks = {i: index.mask(i) for i in [*support.header.image_ids, *query.header.image_ids]}
-    grid, classes = query.header.grid, len(index.classes)
-    labels = {i: patch_labels(m, grid, classes, segmentation.label) for i, m in masks.items()}
-    return Inputs(index, support, query, Ranked.read(paths.moments(name, model)), masks, labels)
-
-
-def _support(inputs: Inputs, row: int, prune: Prune, headline_shots: int) -> Support:
-    seed = inputs.ranked.seeds[row]
-
-    def features(shots: int, layer: int) -> Array:
-        return inputs.support.images(inputs.index.support_ids(seed, shots), layer)
-
-    def patches() -> Array:
-        layer = inputs.support.header.layers[0]
-        found = features(headline_shots, layer)
-        if prune.fit_on == "dataset":
-            files = (inputs.support, inputs.query)
-            found = np.concatenate([f.images(f.header.image_ids, layer) for f in files])
-        return found.reshape(-1, found.shape[-1])
-
-    return Support(
-        seed=seed,
-        features=features,
-        labels=lambda shots: np.stack(
-            [inputs.labels[i] for i in inputs.index.support_ids(seed, shots)]
-        ),
-        fit_data=FitData(
-            inputs.ranked.mean[row],
-            inputs.ranked.variance[row],
-            inputs.ranked.ranking[row],
-            patches,
-        ),
-    )
 
 
 def _about(
@@ -155,7 +91,7 @@ def _about(
         "seeds": len(index.seeds),
         "fit_on": prune.fit_on,
         "prune_m": prune.m,
-        "prune_m_used": pruned_count(prune.m, header.width),
+        "prune_select": prune.select,
         "random_draws": prune.random_draws,
         "pca_drop": prune.pca_drop,
         "query_images": len(scored),
@@ -181,7 +117,7 @@ def _write(
 ) -> None:
     ids = inputs.query.header.image_ids
     units = list(inputs.index.query.set_index("image_id").loc[ids, "unit"])
-    layer = inputs.query.header.layers[0]
+    layer = inputs.layer
     headline: dict[tuple[str, str], list[Run]] = {}
     for one in runs:
         if summary.is_headline(one, layer, segmentation.shots, segmentation.k):

@@ -12,13 +12,13 @@ from patchlens.datasets.index import Index
 from patchlens.errors import DataError
 from patchlens.files import write_csv, write_text
 from patchlens.progress import log
-from patchlens.report import tables
+from patchlens.report import tables, variance_table
 from patchlens.report.paired import counts_from_records, level_with_best, resamples
 from patchlens.settings.segmentation import Segmentation, Uncertainty
 
 
-def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty) -> None:
-    """Write metrics/tables/segmentation.{csv,md,tex}; variants in the order of the settings.
+def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty, m: float) -> None:
+    """Write metrics/tables/{segmentation,variance}.{csv,md,tex} and variance_datasets.csv.
 
     Cells of models or datasets that are no longer configured are named and left out.
 
@@ -35,11 +35,27 @@ def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty)
     write_csv(table, out.with_suffix(".csv"))
     write_text(tables.markdown(table), out.with_suffix(".md"))
     write_text(tables.latex(table), out.with_suffix(".tex"))
+    _variance([(d, model) for d in segmentation.datasets for model in models], m)
     orphans = _orphans(models, segmentation.datasets)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
     log.info("tables: %d rows", len(table))
+
+
+def _variance(cells: list[tuple[str, str]], m: float) -> None:
+    folders = {cell: paths.cell(*cell) for cell in cells}
+    rows = variance_table.rows({c: _read(f / "variance.json") for c, f in folders.items()})
+    rankings = {
+        cell: pd.read_csv(_there(folder / "variance_dimensions.csv"))["dimension"].tolist()
+        for cell, folder in folders.items()
+    }
+    pairs = variance_table.between_datasets(rankings, m)
+    out = paths.TABLES / "variance"
+    write_csv(rows, out.with_suffix(".csv"))
+    write_csv(pairs, out.with_name("variance_datasets.csv"))
+    write_text(variance_table.markdown(rows, pairs), out.with_suffix(".md"))
+    write_text(variance_table.latex(rows), out.with_suffix(".tex"))
 
 
 def remove_orphans(models: list[str], datasets: list[str]) -> None:
@@ -98,9 +114,13 @@ def _compared(
 
 
 def _read(path: Path) -> Any:
+    return json.loads(_there(path).read_text(encoding="utf-8"))
+
+
+def _there(path: Path) -> Path:
     if not path.is_file():
         raise DataError(
             f"{path}: this configured cell is missing; run `dvc repro`, or `git checkout metrics` "
             "to bring the committed numbers back"
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    return path

@@ -1,32 +1,153 @@
-"""Stage variance: a first spectrum of how the variance spreads over the dimensions."""
+"""Stage variance: how features spread over their dimensions, and what the top ones encode."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from safetensors import safe_open
 
 from patchlens import paths
-from patchlens.features.moments import Ranked, spectrum
-from patchlens.files import write_csv, write_json
-from patchlens.progress import log
+from patchlens.datasets.index import Index
+from patchlens.features.moments import Ranked
+from patchlens.features.store import FeatureFile
+from patchlens.features.study import (
+    Study,
+    cues,
+    overlaps,
+    spread_with_cues,
+    study,
+    top_count,
+)
+from patchlens.features.variants import pruned_count
+from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.progress import log, track
+from patchlens.protocol import PROTOCOL_VERSION
+from patchlens.settings.datasets import Dataset
 
 DIGITS = 4
+CHUNK = 32  # images in memory at a time
 
 
-def run(name: str, model: str) -> None:
-    """Write the spectrum as CSV (seed means of the sorted shares) and its numbers as metrics."""
+def run(name: str, model: str, dataset: Dataset, m: float) -> None:
+    """Write the study of every extracted layer; the headline's dimensions; per-image records.
+
+    variance.json: the numbers of the headline layer and the mean overlap of top sets over pairs of
+    seeds and pairs of layers. CSV files: the spectrum and the numbers of each layer, the
+    dimensions of the headline layer, every overlap. variance.records.parquet: sums of each image.
+    """
+    folder = paths.features(name, model)
+    files = [FeatureFile(folder / f"{split}.safetensors") for split in ("support", "query")]
+    layers = files[0].header.layers
+    index = Index(paths.index(name), paths.images(name, dataset))
+    beside = _cues(index, files)
+    studies = {
+        layer: study(spread_with_cues(_batches(files, layer, beside, f"{model} × {name}")))
+        for layer in layers
+    }
+    headline = studies[layers[0]]
     ranked = Ranked.read(paths.moments(name, model))
-    ordered = np.sort(ranked.variance, axis=1)[:, ::-1]
-    shares = (ordered / ordered.sum(axis=1, keepdims=True)).mean(axis=0)
-    table = pd.DataFrame(
+    width = ranked.ranking.shape[1]
+    sizes = {
+        "top_1pct": top_count(width, 100),
+        "top_10pct": top_count(width, 10),
+        "prune_m": max(1, pruned_count(m, width)),
+    }
+    seeds = {str(s): row for s, row in zip(ranked.seeds, ranked.ranking, strict=True)}
+    by_layer = {str(n): s.dimensions["dimension"].to_numpy() for n, s in studies.items()}
+    shared = {
+        kind: overlaps(rankings, sorted(set(sizes.values())))
+        for kind, rankings in (("seeds", seeds), ("layers", by_layer))
+    }
+    out = paths.cell(name, model)
+    write_csv(_spectra(studies), out / "variance_spectrum.csv")
+    write_csv(_dimensions(headline), out / "variance_dimensions.csv")
+    numbers = [{"layer": n} | s.numbers for n, s in sorted(studies.items())]
+    write_csv(pd.DataFrame(numbers).round(DIGITS), out / "variance_layers.csv")
+    pairs = [table.assign(between=kind) for kind, table in shared.items() if len(table)]
+    write_csv(
+        pd.concat(pairs)[["between", "a", "b", "m", "overlap", "chance"]].round(DIGITS),
+        out / "variance_overlap.csv",
+    )
+    write_parquet(_records(name, model), out / "variance.records.parquet")
+    header = files[0].header
+    images = sum(len(file.header.image_ids) for file in files)
+    cell: dict[str, Any] = {key: round(v, DIGITS) for key, v in headline.numbers.items()}
+    cell["protocol"] = {
+        "protocol_version": PROTOCOL_VERSION,
+        "weights": header.weights[:12],
+        "view": header.view,
+        "layer": layers[0],
+        "norm": str(header.norm),
+        "dtype": header.dtype,
+        "width": width,
+        "images": images,
+        "patches": images * header.grid[0] * header.grid[1],
+        "seeds": len(ranked.seeds),
+        "prune_m": m,
+    }
+    cell["overlap"] = {
+        kind: _means(table, sizes) for kind, table in shared.items() if len(table)
+    } | {"chance": {key: round(m / width, DIGITS) for key, m in sizes.items()}}
+    write_json(cell, out / "variance.json")
+    log.info("%s × %s: studied %d dimensions in %d layers", model, name, width, len(layers))
+
+
+def _cues(index: Index, files: list[FeatureFile]) -> dict[str, NDArray[np.float32]]:
+    ids = [image_id for file in files for image_id in file.header.image_ids]
+    grid = files[0].header.grid
+    shown = track(ids, total=len(ids), what="cues")
+    return {i: cues(np.asarray(index.image(i)), grid) for i in shown}
+
+
+def _batches(
+    files: list[FeatureFile], layer: int, beside: Mapping[str, NDArray[np.float32]], what: str
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    parts = [
+        (file, file.header.image_ids[i : i + CHUNK])
+        for file in files
+        for i in range(0, len(file.header.image_ids), CHUNK)
+    ]
+    for file, ids in track(parts, total=len(parts), what=f"variance {what}", unit="batch"):
+        features = file.images(ids, layer)
+        shown = np.stack([beside[i] for i in ids])
+        yield features.reshape(-1, features.shape[-1]), shown.reshape(-1, shown.shape[-1])
+
+
+def _spectra(studies: Mapping[int, Study]) -> pd.DataFrame:
+    tables = [s.spectrum.assign(layer=layer) for layer, s in sorted(studies.items())]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["layer", *table.columns.drop("layer")]].round(6)
+
+
+def _dimensions(headline: Study) -> pd.DataFrame:
+    table = headline.dimensions.copy()
+    # Any scale: significant digits instead of decimal places.
+    for column in ("mean", "variance"):
+        table[column] = [float(f"{value:.4g}") for value in table[column]]
+    table["share"] = table["share"].round(6)
+    return table.round(dict.fromkeys(["kurtosis", *table.filter(like="r_")], DIGITS))
+
+
+def _means(table: pd.DataFrame, sizes: Mapping[str, int]) -> dict[str, float]:
+    mean = table.groupby("m")["overlap"].mean()
+    return {key: round(float(mean[m]), DIGITS) for key, m in sizes.items()}
+
+
+def _records(name: str, model: str) -> pd.DataFrame:
+    """Patches, Σx and Σx² of each image and dimension at the headline layer."""
+    with safe_open(paths.moments(name, model), framework="numpy") as file:
+        count, total, squares = (file.get_tensor(k) for k in ("count", "total", "squares"))
+        ids = json.loads(file.metadata()["about"])["image_ids"]
+    images, width = total.shape
+    return pd.DataFrame(
         {
-            "rank": np.arange(1, len(shares) + 1),
-            "share": shares.round(6),
-            "cumulative": shares.cumsum().round(6),
+            "image_id": pd.Categorical(np.repeat(ids, width)),
+            "dimension": np.tile(np.arange(width, dtype=np.int32), images),
+            "count": np.repeat(count, width),
+            "total": total.ravel(),
+            "squares": squares.ravel(),
         }
     )
-    numbers = pd.DataFrame([spectrum(variance) for variance in ranked.variance])
-    cell = {key: round(float(value), DIGITS) for key, value in numbers.mean().items()}
-    cell |= {f"{key}_std": round(float(value), DIGITS) for key, value in numbers.std().items()}
-    out = paths.cell(name, model)
-    write_csv(table, out / "variance_spectrum.csv")
-    write_json(cell, out / "variance.json")
-    log.info("%s × %s: spectrum of %d dimensions", model, name, len(shares))

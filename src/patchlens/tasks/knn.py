@@ -38,11 +38,7 @@ def search(
     Raises:
         FitError: the bank holds fewer than k rows.
     """
-    if k > len(bank):
-        raise FitError(
-            f"k = {k} is more than the {len(bank)} patches of the memory bank; lower "
-            "segmentation.k or k_sweep"
-        )
+    check_k(k, len(bank))
     if distance == "cosine":
         bank = unit_rows(bank)
     bank = np.ascontiguousarray(bank, dtype=np.float32)
@@ -54,7 +50,23 @@ def search(
         block = queries[start : start + step]
         block = unit_rows(block) if distance == "cosine" else np.ascontiguousarray(block)
         similarity[start : start + step], rows[start : start + step] = find(block)
-    # Equal similarities come in any order; by row, the first k of more neighbours mean the same.
+    return in_order(similarity, rows)
+
+
+def check_k(k: int, bank: int) -> None:
+    """Stop where the memory bank is smaller than k."""
+    if k > bank:
+        raise FitError(
+            f"k = {k} is more than the {bank} patches of the memory bank; lower segmentation.k or "
+            "k_sweep"
+        )
+
+
+def in_order(similarity: Array, rows: Ints) -> tuple[Array, Ints]:
+    """Neighbours by similarity; equal ones, which searches return in any order, by row.
+
+    So the first k of more neighbours mean the same.
+    """
     order = np.lexsort((rows, -similarity))
     return np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
 

@@ -15,6 +15,7 @@ from patchlens.progress import track
 from patchlens.settings.features import Prune, VariantName
 from patchlens.settings.segmentation import Knn, Linear, Segmentation
 from patchlens.tasks.knn import search, vote
+from patchlens.tasks.prior import knn_says_nothing, linear_says_nothing, prior
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.scores import Counts, confusion, upsampled_argmax
 
@@ -207,23 +208,16 @@ class Task:
 
 
 def _says_nothing(bank: _Bank, head: str, settings: Knn) -> bool:
-    """Whether features cannot tell patches apart, so that only class shares are left.
-
-    So it is without dimensions, for the cosine of one dimension (a sign), and for a probe that has
-    seen one class.
-    """
+    """Whether features cannot tell patches apart, so that only class shares are left."""
     width = bank.x.shape[1]
     if head == "knn":
-        return width == 0 or (width == 1 and settings.distance == "cosine")
-    return width == 0 or len(np.unique(bank.y)) == 1
+        return knn_says_nothing(width, settings)
+    return linear_says_nothing(width, bank.y)
 
 
 def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:
-    """The same scores for every patch: the class shares of the support, or its commonest class."""
-    counts = np.bincount(y, minlength=classes).astype(np.float32)
-    winner = int(counts.argmax())
-    shares = np.eye(classes, dtype=np.float32)[winner] if one_hot else counts / counts.sum()
-    return lambda x: {0: (np.tile(shares, (len(x), 1)), np.full(len(x), winner))}
+    answer = prior(y, classes, one_hot=one_hot)
+    return lambda x: {0: answer(len(x))}
 
 
 def _knn(

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs the README's example, `dvc exp run -S prune.m=0`, in a clone of HEAD and shows in the README
+# what `dvc metrics diff` prints of the verdicts and of pruning's k-NN. Needs a reproduced HEAD.
+set -euo pipefail
+root=$(git rev-parse --show-toplevel)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+git clone --quiet "$root" "$work/clone"
+cd "$work/clone"
+export PYTHONPATH=$PWD/src # the code of HEAD, not of the working tree
+dvc cache dir --local "$root/.dvc/cache"
+dvc checkout --quiet
+dvc exp run --quiet -S prune.m=0
+dvc metrics diff --md > diff.md
+head -2 diff.md > shown.md
+grep -E 'claims\.json|knn\.prune\.pixel_miou +\|' diff.md >> shown.md
+printf '\nThese rows of %d: the verdicts, and k-NN with `prune`.\n' "$(($(wc -l < diff.md) - 3))" >> shown.md
+python scripts/embed.py "$root/README.md" flip shown.md

@@ -1,0 +1,179 @@
+"""Judges claims on the cells of a run: both sides resampled together, then one verdict each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from patchlens import paths
+from patchlens.errors import DataError
+from patchlens.report import verdict as rules
+from patchlens.report.configured import Configured, missing
+from patchlens.report.draws import Floats, Lottery, NotRun, Score
+from patchlens.report.measures import METRICS
+from patchlens.settings.claims import Claim, Side
+
+LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A judged claim: a reason where it was not run, else the numbers behind the verdict.
+
+    `effect` is positive where it goes the way that the claim says; `low` and `high` are not
+    adjusted for the number of claims; `p_holm` is.
+    """
+
+    claim: Claim
+    verdict: str = "not run"
+    note: str = ""
+    effect: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    p_supported: float = 1.0
+    p_contradicted: float = 1.0
+    p: float = 1.0
+    p_holm: float = 1.0
+    units: int = 0
+
+    @property
+    def was_run(self) -> bool:
+        """Whether there are numbers."""
+        return self.verdict != "not run"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A side minus a side: the estimate, its expanded resamples [B], units of the least dataset."""
+
+    estimate: float
+    samples: Floats
+    units: int
+
+
+def judge(
+    claims: Mapping[str, Claim], configured: Configured, resamples: int, seed: int
+) -> dict[str, Outcome]:
+    """Judge every claim; shipped ones (paper, minicity) and own ones are two families for Holm.
+
+    Raises:
+        DataError: records contradict each other or cannot be resampled.
+    """
+    court = _Court(configured, Lottery(resamples, seed))
+    outcomes = {name: court.judge(claim) for name, claim in claims.items()}
+    for own in (False, True):
+        family = {
+            name: outcome.p
+            for name, outcome in outcomes.items()
+            if outcome.was_run and (outcome.claim.group == "own") == own
+        }
+        for name, adjusted in rules.holm(family).items():
+            o = outcomes[name]
+            decided = rules.verdict(o.p_supported, o.p_contradicted, adjusted, o.units)
+            outcomes[name] = replace(o, verdict=decided, p_holm=adjusted)
+    return outcomes
+
+
+class _Court:
+    """Holds the scores that several claims need."""
+
+    def __init__(self, configured: Configured, lottery: Lottery) -> None:
+        self.configured = configured
+        self.lottery = lottery
+        self.scores: dict[tuple[str, str, str, str], Score] = {}
+
+    def judge(self, claim: Claim) -> Outcome:
+        """P values of a claim, not yet adjusted, or the reason why it was not run."""
+        reasons = list(dict.fromkeys(missing(claim, self.configured)))
+        if reasons:
+            return Outcome(claim, note="; ".join(reasons))
+        try:
+            return self._judge(claim)
+        except NotRun as reason:
+            return Outcome(claim, note=str(reason))
+
+    def _judge(self, claim: Claim) -> Outcome:
+        note = ""
+        if claim.kind == "superlative":
+            rivals = {
+                model: self._effect(claim, claim.a, Side(models=[model], variant=claim.b.variant))
+                for model in claim.b.models
+            }
+            closest = min(rivals, key=lambda model: rivals[model].estimate)
+            shown, note = rivals[closest], f"closest rival: {closest}"
+            p = rules.superlative([effect.samples for effect in rivals.values()], claim.delta)
+        else:
+            shown = self._effect(claim, claim.a, claim.b)
+            if claim.kind == "difference":
+                p = rules.difference(shown.samples, claim.delta)
+            elif claim.chance is None:
+                p = rules.equivalence(shown.samples, claim.delta)
+            else:
+                above = self._above_chance(claim, claim.chance.variant)
+                low, high = rules.interval(above.samples, LEVELS[claim.kind])
+                note = (
+                    f"{claim.chance.variant} is {above.estimate:+.4f} [{low:+.4f}, {high:+.4f}] "
+                    "above chance"
+                )
+                p = rules.equivalence(shown.samples, claim.delta, above.samples)
+        low, high = rules.interval(shown.samples, LEVELS[claim.kind])
+        return Outcome(
+            claim,
+            verdict="undecided",
+            note=note,
+            effect=shown.estimate,
+            low=float(low),
+            high=float(high),
+            p_supported=float(p.supported),
+            p_contradicted=float(p.contradicted),
+            p=float(p.combined),
+            units=shown.units,
+        )
+
+    def _above_chance(self, claim: Claim, variant: str) -> Effect:
+        tested = claim.a.model_copy(update={"variant": variant})
+        return self._effect(claim, tested, tested, f"{claim.metric}_chance")
+
+    def _effect(self, claim: Claim, a: Side, b: Side, metric_b: str | None = None) -> Effect:
+        """Mean over datasets of side a minus side b, in the direction of the claim."""
+        sign = -1 if claim.direction == "less" else 1
+        estimate, parts, units = 0.0, [], []
+        for dataset in claim.datasets:
+            sides = [
+                [self._score(metric, dataset, model, side.variant) for model in side.models]
+                for side, metric in ((a, claim.metric), (b, metric_b or claim.metric))
+            ]
+            first = sides[0][0]
+            for score in sides[0] + sides[1]:
+                if (score.seeds, score.units) != (first.seeds, first.units):
+                    raise DataError(
+                        f"{paths.CELLS / dataset}: the records of {', '.join(claim.models)} hold "
+                        "other seeds or images than each other; run `dvc repro`"
+                    )
+            weight = sign / len(claim.datasets)
+            point = np.mean([s.point for s in sides[0]], axis=0)
+            point = weight * (point - np.mean([s.point for s in sides[1]], axis=0))
+            samples = np.mean([s.samples for s in sides[0]], axis=0)
+            samples = weight * (samples - np.mean([s.samples for s in sides[1]], axis=0))
+            drawn = first.draws.seeds
+            # Seeds enter linearly, so what they alone do is known exactly; the rest is the units'.
+            by_seeds = drawn @ point - point.mean()
+            together = (drawn * samples).sum(axis=1) - point.mean()
+            if len(first.seeds) > 1:
+                parts.append(rules.Part(by_seeds, len(first.seeds)))
+            parts.append(rules.Part(together - by_seeds, len(first.units)))
+            estimate += point.mean()
+            units.append(len(first.units))
+        return Effect(float(estimate), rules.expanded(np.array(estimate), parts), min(units))
+
+    def _score(self, metric: str, dataset: str, model: str, variant: str) -> Score:
+        key = (metric, dataset, model, variant)
+        if key not in self.scores:
+            score = METRICS[metric](self.lottery, dataset, model, variant)
+            if not np.isfinite(score.samples).all():
+                raise DataError(
+                    f"{paths.cell(dataset, model)}: {metric} of variant {variant} is undefined in "
+                    "some resamples; the query has too few labelled units"
+                )
+            self.scores[key] = score
+        return self.scores[key]

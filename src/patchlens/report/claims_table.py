@@ -1,0 +1,151 @@
+"""The judged claims as CSV, Markdown and LaTeX."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+from tabulate import tabulate
+
+from patchlens.report.claims import LEVELS, Outcome
+from patchlens.report.latex import escape
+from patchlens.settings.claims import Claim, Side
+
+SCORE, P = 4, 5  # digits
+GROUPS = {
+    "paper": ("Findings of the paper", "Judged only with the paper's model families on real data."),
+    "minicity": (
+        "Findings in minicity",
+        "Verdicts from mini models are about training objectives in that world, not about the "
+        "released models.",
+    ),
+    "own": ("Own claims", "A family of their own for Holm's adjustment."),
+}
+COLUMNS = [
+    *("id", "group", "kind", "text", "source", "a", "b", "metric", "datasets", "direction"),
+    *("delta", "effect", "ci_low", "ci_high", "ci_level", "p_holm", "n_units", "verdict", "note"),
+]
+HEADER = ["id", "finding", "source", "comparison", "δ", "effect [interval]", "p", "n", "verdict"]
+SIGNS = {"greater": ">", "less": "<", None: "≈"}
+
+
+def numbers(outcome: Outcome) -> dict[str, float | int]:
+    """What was found, rounded; nothing for a claim that was not run."""
+    if not outcome.was_run:
+        return {}
+    return {
+        "effect": round(outcome.effect, SCORE),
+        "ci_low": round(outcome.low, SCORE),
+        "ci_high": round(outcome.high, SCORE),
+        "p_holm": round(outcome.p_holm, P),
+        "n_units": outcome.units,
+    }
+
+
+def rows(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """One row a claim; the numbers of a claim that was not run are empty."""
+    table = [
+        {
+            "id": name,
+            "group": o.claim.group,
+            "kind": o.claim.kind,
+            "text": " ".join(o.claim.text.split()),
+            "source": o.claim.source,
+            "a": side(o.claim, o.claim.a),
+            "b": side(o.claim, o.claim.b),
+            "metric": o.claim.metric,
+            "datasets": " ".join(o.claim.datasets),
+            "direction": o.claim.direction,
+            "delta": o.claim.delta,
+            "ci_level": LEVELS[o.claim.kind],
+        }
+        | numbers(o)
+        | {"verdict": o.verdict, "note": o.note}
+        for name, o in outcomes.items()
+    ]
+    return pd.DataFrame(table, columns=COLUMNS).astype({"n_units": "Int64"})
+
+
+def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
+    """One section a group: a table of the claims that were run, a list of the others."""
+    parts = [] if outcomes else ["claims.yaml holds no claim."]
+    for title, remark, of_group in _groups(outcomes):
+        parts += [f"### {title}", remark]
+        ran = _body({name: o for name, o in of_group.items() if o.was_run})
+        if ran:
+            clean = [[cell.replace("|", "\\|") for cell in line] for line in ran]
+            parts.append(tabulate(clean, HEADER, tablefmt="github", disable_numparse=True))
+        others = _body({name: o for name, o in of_group.items() if not o.was_run})
+        lines = [f"- {line[0]} ({line[2]}): {line[1]} {line[3]}. {line[-1]}" for line in others]
+        parts += ["\n".join(lines)] if lines else []
+    parts += [caption(resamples)] if outcomes else []
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(outcomes: Mapping[str, Outcome], resamples: int) -> str:
+    """The same as LaTeX tables, to be input; they need no package."""
+    widths = "lp{.2\\linewidth}lp{.2\\linewidth}rp{.12\\linewidth}rrp{.14\\linewidth}"
+    parts = []
+    for title, remark, of_group in _groups(outcomes):
+        header, *body = (
+            " & ".join(escape(cell) for cell in line) + " \\\\"
+            for line in [HEADER, *_body(of_group)]
+        )
+        parts += [
+            "\\begin{table}\n\\centering\\scriptsize",
+            f"\\begin{{tabular}}{{{widths}}}\n\\hline\n{header}\n\\hline",
+            *body,
+            "\\hline\n\\end{tabular}",
+            f"\\caption{{{escape(f'{title}. {remark} {caption(resamples)}')}}}\n\\end{{table}}\n",
+        ]
+    return "\n".join(parts)
+
+
+def _groups(outcomes: Mapping[str, Outcome]) -> Iterator[tuple[str, str, dict[str, Outcome]]]:
+    for group, (title, remark) in GROUPS.items():
+        found = {name: o for name, o in outcomes.items() if o.claim.group == group}
+        if found:
+            yield title, remark, found
+
+
+def caption(resamples: int) -> str:
+    """How the verdicts were reached, in words."""
+    return (
+        f"{resamples} resamples draw support seeds and query units together, the same draws on "
+        "both sides and for all claims on a dataset, and are expanded for few seeds and units. "
+        "Effect: a minus b, positive where it goes the way of the claim; its interval (95 %, for "
+        "≈ 90 %) is not adjusted for the number of claims. p: adjusted by Holm over the claims of "
+        "the paper and of minicity that were run, own claims apart; the verdict uses it: supported "
+        "or contradicted at p ≤ 0.05, else undecided, and never decided with fewer than 10 units. "
+        "n: units of the smallest dataset. δ: the smallest effect that counts, for ≈ the largest "
+        "that does not."
+    )
+
+
+def comparison(claim: Claim) -> str:
+    """What is compared, in words: the sides, the metric, the datasets."""
+    sides = f"{side(claim, claim.a)} {SIGNS[claim.direction]} {side(claim, claim.b)}"
+    if claim.chance is not None:
+        sides += f"; {claim.chance.variant} at chance"
+    return f"{sides}: {claim.metric} on {', '.join(claim.datasets)}"
+
+
+def side(claim: Claim, of: Side) -> str:
+    """One side in words."""
+    names = ", ".join(of.models)
+    if len(of.models) > 1:
+        rivals = claim.kind == "superlative" and of is claim.b
+        names = f"{'each' if rivals else 'mean'} of {names}"
+    return f"{names} {of.variant}"
+
+
+def _body(outcomes: Mapping[str, Outcome]) -> list[list[str]]:
+    body = []
+    for name, o in outcomes.items():
+        numbers = ["", "", ""]
+        if o.was_run:
+            effect = f"{o.effect:+.4f} [{o.low:+.4f}, {o.high:+.4f}]"
+            numbers = [effect, f"{o.p_holm:.4f}", str(o.units)]
+        text, source = " ".join(o.claim.text.split()), o.claim.source
+        verdict = f"{o.verdict}: {o.note}" if o.note else o.verdict
+        delta = f"{o.claim.delta:g}"
+        body.append([name, text, source, comparison(o.claim), delta, *numbers, verdict])
+    return body

@@ -1,0 +1,119 @@
+"""The variance study of all models as one table, and the overlap of top sets between datasets."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from patchlens.report.latex import table
+
+COLUMNS = {
+    "top1": "top 1",
+    "top5": "top 5",
+    "top_1pct": "top ⌈D/100⌉",
+    "top_10pct": "top ⌈D/10⌉",
+    "participation": "particip.",
+    "pca_participation": "particip. (PCA)",
+    "kurtosis_top": "kurtosis",
+}
+CUES = ("row", "column", "brightness", "edges")
+EXPLAINED = (
+    "Shares of the total variance (%) that the dimensions of highest variance hold. Participation "
+    "ratio (Σv)²/Σv² over the variances of the D dimensions, and over the eigenvalues of their "
+    "covariance: between 1 (one has it all) and D. Of the top ⌈D/100⌉ dimensions: mean kurtosis "
+    "(3 for a normal distribution), and mean |r| with the patch's row, column, brightness and "
+    "edge energy, beside that of all other dimensions. Seeds, layers: mean overlap of the top "
+    "sets of prune_m dimensions between support seeds and between the extracted layers, beside "
+    "that of random sets."
+)
+
+
+def rows(cells: dict[tuple[str, str], dict[str, Any]]) -> pd.DataFrame:
+    """One row a (dataset, model) from its variance.json, with its protocol and overlaps."""
+    flat = []
+    for (dataset, model), cell in cells.items():
+        numbers = {key: v for key, v in cell.items() if key not in ("overlap", "protocol")}
+        numbers |= cell["protocol"]
+        for kind, shares in cell["overlap"].items():
+            numbers |= {f"overlap_{kind}_{m}": share for m, share in shares.items()}
+        flat.append({"dataset": dataset, "model": model} | numbers)
+    return pd.DataFrame(flat, columns=None if flat else ["dataset"])
+
+
+def between_datasets(rankings: dict[tuple[str, str], list[int]], m: float) -> pd.DataFrame:
+    """Overlap of a model's top sets between datasets.
+
+    Args:
+        rankings: (dataset, model) -> dimensions from the highest variance to the lowest.
+        m: the headline share of the width, beside ⌈D/100⌉ and ⌈D/10⌉.
+
+    Returns:
+        Columns model, a, b, m (dimensions), overlap, chance; a row a pair of datasets and m.
+    """
+    found = []
+    for ((a, model), x), ((b, other), y) in combinations(rankings.items(), 2):
+        if model != other or len(x) != len(y):
+            continue
+        width = len(x)
+        for count in sorted({-(-width // 100), -(-width // 10), max(1, round(m * width))}):
+            shared = len(np.intersect1d(x[:count], y[:count])) / count
+            found.append((model, a, b, count, round(shared, 4), round(count / width, 4)))
+    return pd.DataFrame(found, columns=["model", "a", "b", "m", "overlap", "chance"])
+
+
+def markdown(table_rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """One section a dataset, and one for the overlaps between datasets where there are two."""
+    parts = [] if len(table_rows) else ["segmentation.datasets lists no dataset."]
+    for dataset, of_dataset in table_rows.groupby("dataset", sort=False):
+        parts.append(f"### {dataset}: how the variance spreads over the dimensions")
+        header, body = _grid(of_dataset)
+        parts.append(tabulate(body, header, tablefmt="github", disable_numparse=True))
+        parts.append(caption(of_dataset))
+    if len(pairs):
+        parts.append("### Top dimensions shared between datasets")
+        body = [[str(value) for value in line] for line in pairs.itertuples(index=False)]
+        parts.append(tabulate(body, list(pairs.columns), tablefmt="github", disable_numparse=True))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(table_rows: pd.DataFrame) -> str:
+    """The same as LaTeX tables."""
+    parts = [
+        table(*_grid(of_dataset), f"{dataset}. {caption(of_dataset)}")
+        for dataset, of_dataset in table_rows.groupby("dataset", sort=False)
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def caption(of_dataset: pd.DataFrame) -> str:
+    """The protocol of one dataset's rows in words; values that differ between rows are listed."""
+
+    def of(key: str) -> str:
+        return "/".join(dict.fromkeys(of_dataset[key].astype(str)))
+
+    return (
+        f"Protocol {of('protocol_version')}. {of('patches')} patches of the {of('images')} "
+        f"extracted support and query images, {of('view')}, layer {of('layer')} (0-based), final "
+        f"norm {of('norm')}, {of('dtype')}; {of('seeds')} seeds; prune_m = {of('prune_m')}. "
+        + EXPLAINED
+    )
+
+
+def _grid(of_dataset: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    body = []
+    for row in of_dataset.to_dict("records"):
+        shares = [f"{100 * row[key]:.1f}" for key in list(COLUMNS)[:4]]
+        sizes = [f"{row[key]:.1f}" for key in list(COLUMNS)[4:]]
+        cues = [f"{row[f'{cue}_top']:.2f} / {row[f'{cue}_rest']:.2f}" for cue in CUES]
+        chance = row["overlap_chance_prune_m"]
+        shared = [
+            _share(row.get(f"overlap_{kind}_prune_m"), chance) for kind in ("seeds", "layers")
+        ]
+        body.append([str(row["model"]), *shares, *sizes, *cues, *shared])
+    return ["model", *COLUMNS.values(), *(f"r {cue}" for cue in CUES), "seeds", "layers"], body
+
+
+def _share(value: float | None, chance: float) -> str:
+    return "" if value is None or np.isnan(value) else f"{value:.2f} / {chance:.2f}"

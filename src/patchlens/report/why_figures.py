@@ -1,0 +1,123 @@
+"""The figures of `patchlens why`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+# Okabe and Ito's palette: told apart with every kind of colour vision.
+COLOURS = {
+    "raw": "#000000",
+    "prune": "#D55E00",
+    "keep_top": "#0072B2",
+    "prune_random": "#999999",
+    "zscore": "#009E73",
+    "rival": "#CC79A7",
+}
+HEADS = {
+    "knn": "k-NN, patch mIoU",
+    "linear": "linear probe, patch mIoU",
+    "retrieval": "instance retrieval, mAP",
+}
+STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+
+
+def spectra(shares: Mapping[str, NDArray[np.float64]], path: Path) -> None:
+    """Cumulative share of variance by rank [D], one curve a name, beside an equal spread."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5, 3.4), layout="constrained")
+        axes = figure.subplots()
+        colours = [COLOURS["prune"], COLOURS["keep_top"]]
+        for (name, share), colour in zip(shares.items(), colours, strict=False):
+            ranks = np.arange(len(share) + 1) / len(share)
+            total = np.concatenate([[0], share.cumsum()])
+            axes.plot(100 * ranks, 100 * total, color=colour, label=name, linewidth=2)
+        axes.plot([0, 100], [0, 100], color=COLOURS["prune_random"], linestyle=":", label="equal")
+        axes.set_xlabel("dimensions, highest variance first (% of the width)")
+        axes.set_ylabel("share of the variance (%)")
+        axes.set_xlim(0, 100)
+        axes.set_ylim(0, 101)
+        axes.legend(frameon=False)
+        _save(figure, path)
+
+
+def activations(
+    images: Sequence[NDArray[np.uint8]],
+    maps: NDArray[np.float32],
+    names: Sequence[str],
+    path: Path,
+) -> None:
+    """Images beside the maps of single dimensions.
+
+    Args:
+        images: RGB [H, W, 3] each.
+        maps: values of K dimensions in each image [N, K, h, w].
+        names: of the K dimensions.
+        path: of the PNG.
+    """
+    rows, columns = len(images), 1 + len(names)
+    ratio = images[0].shape[0] / images[0].shape[1]
+    with mpl.rc_context(STYLE):
+        size = (2.3 * columns, 2.3 * ratio * rows + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for r, image in enumerate(images):
+            grid[r, 0].imshow(image)
+            for k in range(len(names)):
+                # One scale a dimension, so that images can be compared.
+                low, high = maps[:, k].min(), maps[:, k].max()
+                extent = (0, image.shape[1], image.shape[0], 0)
+                grid[r, k + 1].imshow(
+                    maps[r, k], cmap="cividis", vmin=low, vmax=high, extent=extent
+                )
+        for axes, name in zip(grid[0], ["image", *names], strict=True):
+            axes.set_title(name)
+        for axes in grid.ravel():
+            axes.set_axis_off()
+        _save(figure, path)
+
+
+def sweeps(table: pd.DataFrame, best_rival: Mapping[str, str], path: Path) -> None:
+    """Scores over m, one panel a head; `best_rival` is a line of its own where it is no z-score.
+
+    Args:
+        table: sweep.csv of the model.
+        best_rival: head -> variant.
+        path: of the PNG.
+    """
+    heads = [head for head in HEADS if head in set(table["head"])]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.9 * len(heads), 3.6), layout="constrained")
+        for axes, head in zip(figure.subplots(1, len(heads), squeeze=False)[0], heads, strict=True):
+            of_head = table[table["head"] == head]
+            shown = ["raw", "prune", "keep_top", "prune_random", "zscore"]
+            rival = best_rival.get(head)
+            for variant in dict.fromkeys([*shown, *([rival] if rival else [])]):
+                rows = of_head[of_head["variant"] == variant]
+                if not len(rows):
+                    continue
+                flat = variant in ("raw", "zscore", rival)
+                axes.plot(
+                    100 * rows["m"],
+                    100 * rows["score"],
+                    color=COLOURS.get(variant, COLOURS["rival"]),
+                    linestyle="--" if flat else "-",
+                    marker=None if flat else "o",
+                    markersize=3.5,
+                    label=variant,
+                )
+            axes.set_title(HEADS[head] + " (%)")
+            axes.set_xlabel("m, dimensions dropped or kept (% of the width)")
+        shown_once = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+        figure.legend(handles=list(shown_once.values()), loc="outside lower center", ncols=6)
+        _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # Without the date that would make every file differ.
+    figure.savefig(path, dpi=130, metadata={"Software": None})

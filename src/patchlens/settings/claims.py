@@ -1,0 +1,170 @@
+"""Findings as data: `claims.yaml` becomes typed claims; every mistake is a line with its place."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from patchlens.errors import SettingsError
+from patchlens.names import nearest
+from patchlens.settings.base import Name, Strict
+from patchlens.settings.features import VariantName
+
+Text = Annotated[str, Field(min_length=1)]
+Models = Annotated[list[Name], Field(min_length=1)]
+MINICITY = "minicity"
+
+
+class Side(Strict):
+    """One side of a comparison: the mean over `models` of the metric with this feature variant."""
+
+    models: Models
+    variant: VariantName = "raw"
+
+
+class Chance(Strict):
+    """What must be at chance, as good as blind guesses as frequent, on the models of side a."""
+
+    variant: VariantName
+
+
+class Claim(Strict):
+    """One finding, as docs/claims.md explains it.
+
+    `delta` is in the metric's own unit: the smallest effect that counts, or for an equivalence the
+    largest that does not. `slots` maps a model to texts; the origin of its weights must hold one.
+    """
+
+    text: Text
+    source: Text
+    group: Literal["paper", "minicity", "own"] = "own"
+    kind: Literal["difference", "equivalence", "superlative"]
+    metric: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    a: Side
+    b: Side
+    direction: Literal["greater", "less"] | None = None
+    delta: Annotated[float, Field(ge=0)]
+    chance: Chance | None = None
+    slots: dict[Name, Annotated[list[Text], Field(min_length=1)]] = Field(default={})
+
+    @property
+    def models(self) -> list[str]:
+        """The models of both sides, without repeats."""
+        return list(dict.fromkeys(self.a.models + self.b.models))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Claim":
+        problems = [*self._of_kind(), *self._of_group(), *self._of_names()]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _of_kind(self) -> Iterable[str]:
+        if self.kind == "equivalence":
+            if self.direction is not None:
+                yield "direction: an equivalence has none; remove it"
+            if self.delta == 0:
+                yield "delta: 0 leaves nothing to be equivalent within; allowed: > 0"
+        else:
+            if self.direction is None:
+                yield f"direction: this key is missing; a {self.kind} is greater or less"
+            if self.chance is not None:
+                yield "chance: belongs to kind: equivalence; remove it"
+        if self.chance is not None and not self.metric.startswith("segmentation."):
+            yield "chance: is defined for segmentation metrics only; remove it"
+
+    def _of_group(self) -> Iterable[str]:
+        if self.group == "paper" and MINICITY in self.datasets:
+            yield "datasets: a claim of group paper is about real data; remove 'minicity'"
+        if self.group == "minicity" and self.datasets != [MINICITY]:
+            yield "datasets: group minicity is about [minicity] and nothing else"
+        unnamed = [model for model in self.models if model not in self.slots]
+        if self.group == "paper" and unnamed:
+            yield f"slots: must say what {', '.join(unnamed)} hold(s) for a claim of group paper"
+
+    def _of_names(self) -> Iterable[str]:
+        for slot in self.slots:
+            if slot not in self.models:
+                yield f"slots.{slot}: no model of this claim; {nearest(slot, self.models)}"
+        lists = {"datasets": self.datasets, "a.models": self.a.models, "b.models": self.b.models}
+        for key, names in lists.items():
+            if len(set(names)) != len(names):
+                yield f"{key}: must be without repeats"
+        common = set(self.a.models) & set(self.b.models)
+        if self.a.variant == self.b.variant and (
+            set(self.a.models) == set(self.b.models) or (common and self.kind == "superlative")
+        ):
+            yield "b: is compared with itself in a; name other models or another variant"
+
+
+FILE: TypeAdapter[dict[str, Claim]] = TypeAdapter(dict[Name, Claim])
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice: YAML would silently keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path) -> dict[str, Claim]:
+    """Read and validate a file of claims: id -> claim, in the order of the file.
+
+    Raises:
+        SettingsError: no such file, no YAML, or one line for each mistake in it.
+    """
+    try:
+        # The loader is a SafeLoader: it builds plain values only.
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; `git checkout {path}` brings it back") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return FILE.validate_python({} if content is None else content)
+    except ValidationError as error:
+        lines = [f"{path}: {line}" for item in error.errors() for line in _explain(item)]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _explain(error: ErrorDetails) -> list[str]:
+    """One line for each problem of a pydantic error: the place, the value, what is allowed."""
+    parts = [f"[{p}]" if isinstance(p, int) else p for p in error["loc"] if p != "[key]"]
+    loc = ".".join(parts).replace(".[", "[") or "(whole file)"
+    value, ctx = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "value_error":
+            return [f"{loc}.{line}" for line in str(ctx["error"]).split("\n")]
+        case "extra_forbidden":
+            sections: dict[str, type[Strict]] = {"a": Side, "b": Side, "chance": Chance}
+            section = sections.get(parts[-2], Claim)
+            what = f"unknown key; {nearest(parts[-1], section.model_fields)}"
+        case "missing":
+            what = "this key is missing"
+        case "literal_error":
+            options = ctx["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+            what = f"{value!r} is unknown; {nearest(str(value), options)}"
+        case "greater_than_equal":
+            what = f"{value} is out of range; allowed: ≥ {ctx['ge']:g}"
+        case "too_short" | "string_too_short":
+            what = "is empty; allowed: at least 1"
+        case "string_pattern_mismatch":
+            form = "task.head.metric" if parts[-1] == "metric" else "a-z, 0-9 and _ only"
+            what = f"{value!r} is not allowed; use {form}"
+        case "model_type" | "dict_type":
+            what = f"{value!r} ({type(value).__name__}) is wrong; allowed: a section of keys"
+        case _:
+            expected = error["msg"].removeprefix("Input should be ")
+            what = f"{value!r} ({type(value).__name__}) is wrong; allowed: {expected}"
+    return [f"{loc}: {what}"]

@@ -1,0 +1,31 @@
+"""Settings of the sweep over m, the number of dimensions that are dropped or kept."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator, model_validator
+
+from patchlens.settings.base import Strict, all_or_count
+
+Head = Literal["knn", "linear", "retrieval"]
+Rival = Literal["l2", "center", "zscore", "pca_drop_top", "pca_whiten"]
+
+
+class Sweep(Strict):
+    """How scores depend on m for `prune`, `keep_top` and `prune_random`, beside the rivals.
+
+    `heads` are what is scored; retrieval needs a dataset with objects. k-NN and linear probe score
+    `images` of the query images (the first in hash order) or all; retrieval always all. The values
+    of m are `prune.choices`; k, distance, shots, labels and the probe are those of the
+    segmentation.
+    """
+
+    datasets: list[str]
+    images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
+    heads: Annotated[list[Head], Field(min_length=1)]
+    rivals: list[Rival]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Sweep":
+        if len(set(self.heads)) != len(self.heads) or len(set(self.rivals)) != len(self.rivals):
+            raise ValueError("'heads' and 'rivals' must be without repeats")
+        return self

@@ -1,0 +1,37 @@
+"""Stage claims: one verdict for every finding in claims.yaml."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from patchlens import paths
+from patchlens.files import write_csv, write_json, write_text
+from patchlens.progress import log
+from patchlens.report.claims import judge
+from patchlens.report.claims_table import latex, markdown, numbers, rows
+from patchlens.report.configured import Configured
+from patchlens.settings.claims import Claim
+
+CLAIMS = Path("metrics/claims.json")
+
+
+def run(claims: Mapping[str, Claim], configured: Configured, resamples: int, seed: int) -> None:
+    """Write metrics/claims.json and metrics/tables/claims.{csv,md,tex}.
+
+    Args:
+        claims: id -> claim, in the order of the file.
+        configured: what params.yaml asks for.
+        resamples: B.
+        seed: of the resamples.
+
+    Raises:
+        DataError: records contradict each other or cannot be resampled.
+    """
+    outcomes = judge(claims, configured, resamples, seed)
+    found = {name: {"verdict": o.verdict} | numbers(o) for name, o in outcomes.items()}
+    write_json(found, CLAIMS)
+    out = paths.TABLES / "claims"
+    write_csv(rows(outcomes), out.with_suffix(".csv"))
+    write_text(markdown(outcomes, resamples), out.with_suffix(".md"))
+    write_text(latex(outcomes, resamples), out.with_suffix(".tex"))
+    for name, o in outcomes.items():
+        log.info("%s: %s%s", name, o.verdict, f" ({o.note})" if o.note else "")

@@ -1,0 +1,91 @@
+import pytest
+
+from patchlens.report.claims import judge
+from report.court import UNITS, about, claim, configured, write_cell, write_index
+
+RAW = ("knn", "raw")
+
+
+@pytest.fixture(autouse=True)
+def town(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_index("town", [f"u{i}" for i in range(UNITS)])
+    write_cell("town", "one", {RAW: about(10)}, origin="timm vit_base_patch16_224.dino")
+    write_cell("town", "two", {RAW: about(30)}, origin="seed 0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"a": {"models": ["dino"]}}, "not in models: dino"),
+        ({"datasets": ["town", "sea"]}, "not in datasets: sea"),
+        (
+            {"metric": "segmentaton.knn.pixel_miou"},
+            "metric segmentaton.knn.pixel_miou is not measured, "
+            "the nearest that is: segmentation.knn.pixel_miou",
+        ),
+        (
+            {"metric": "retrieval.instance.map"},
+            "metric retrieval.instance.map is not measured, tasks that are: segmentation, variance",
+        ),
+        (
+            {"a": {"models": ["one"], "variant": "prune"}},
+            "one on town: head knn with variant prune was not scored",
+        ),
+        (
+            {"metric": "segmentation.linear.pixel_miou"},
+            "one on town: head linear with variant raw was not scored",
+        ),
+        (
+            {"b": {"models": ["three"]}},
+            "three on town: there is no segmentation.records.parquet",
+        ),
+        (
+            {"metric": "variance.top1"},
+            "one on town: there is no variance.records.parquet",
+        ),
+        ({"datasets": ["farm"], "metric": "variance.top1"}, "variance does not run on farm"),
+        ({"slots": {"two": ["dino", "mae"]}}, "slot two holds seed 0, not dino or mae"),
+        (
+            {"b": {"models": ["three"]}, "slots": {"three": ["mae"]}},
+            "three on town: there is no extract.json",
+        ),
+        (
+            {"a": {"models": ["dino"]}, "datasets": ["sea"]},
+            "not in models: dino; not in datasets: sea",
+        ),
+    ],
+)
+def test_what_the_run_does_not_hold_is_a_reason_and_no_error(changes, reason):
+    outcome = judge({"c": claim(**changes)}, configured(), 200, 0)["c"]
+    assert (outcome.verdict, outcome.note) == ("not run", reason)
+
+
+def test_a_left_over_cell_of_a_removed_model_decides_nothing():
+    assert judge({"c": claim()}, configured(), 200, 0)["c"].was_run
+    outcome = judge({"c": claim()}, configured(models=["one"]), 200, 0)["c"]
+    assert outcome.note == "not in models: two"
+
+
+@pytest.mark.parametrize(
+    ("origin", "runs"),
+    [
+        ("timm vit_base_patch16_224.mae", True),
+        ("file MAE_pretrain_vit_base.pth, sha256 00", True),
+        ("seed 0", False),  # its architecture says .dino, which is no witness
+        ("timm vit_base_patch14_dinov2.lvd142m", False),
+    ],
+)
+def test_a_claim_of_the_paper_is_judged_with_the_papers_families_only(origin, runs):
+    write_index("cityscapes", [f"u{i}" for i in range(UNITS)])
+    write_cell("cityscapes", "one", {RAW: about(10)}, origin="timm vit_base_patch16_224.dino")
+    write_cell("cityscapes", "two", {RAW: about(30)}, origin=origin)
+    slots = {"one": ["16_224.dino"], "two": [".mae", "mae_pretrain"]}
+    paper = claim(group="paper", datasets=["cityscapes"], slots=slots)
+    real = {"tasks": {"segmentation": ["cityscapes"]}, "kinds": {"cityscapes": "cityscapes"}}
+    outcome = judge({"c": paper}, configured(**real), 200, 0)["c"]
+    assert outcome.was_run == runs
+    assert runs or outcome.note == f"slot two holds {origin}, not .mae or mae_pretrain"
+    mock = real | {"kinds": {"cityscapes": "folder"}}
+    outcome = judge({"c": paper}, configured(**mock), 200, 0)["c"]
+    assert outcome.note == "dataset cityscapes is of kind folder: not what the claim is about"

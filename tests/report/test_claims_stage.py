@@ -1,0 +1,123 @@
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from patchlens.report.claims_table import latex, markdown
+from patchlens.stages import claims as stage
+from report.court import UNITS, about, claim, configured, write_cell, write_index
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """What the stage writes of claims of every group, one of which cannot be run."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("town", "minicity"):
+        write_index(place, [f"u{i}" for i in range(UNITS)])
+        write_cell(place, "one", {("knn", "raw"): about(10)})
+        write_cell(place, "two", {("knn", "raw"): about(30)})
+    slots = {"one": ["dino"], "two": ["mae"]}
+    claims = {
+        "c1": claim(group="paper", datasets=["cityscapes"], slots=slots, source="abstract"),
+        "m1": claim(group="minicity", datasets=["minicity"]),
+        "m2": claim(group="minicity", datasets=["minicity"], metric="tracking.link.assa"),
+        "own_1": claim(text="50 % of\nA | B & C_d > 0\\~"),
+    }
+    run = configured(
+        tasks={"segmentation": ["town", "minicity"]},
+        kinds={"town": "folder", "minicity": "minicity"},
+    )
+    stage.run(claims, run, 500, 0)
+    return tmp_path / "metrics"
+
+
+def test_the_metrics_hold_finite_numbers_and_strings_only(written):
+    found = json.loads((written / "claims.json").read_text())
+    assert list(found) == ["c1", "m1", "m2", "own_1"]
+    assert found["c1"] == found["m2"] == {"verdict": "not run"}
+    keys = {"verdict", "effect", "ci_low", "ci_high", "p_holm", "n_units"}
+    assert set(found["m1"]) == set(found["own_1"]) == keys
+    assert found["m1"]["verdict"] == "supported"
+    assert found["m1"]["n_units"] == UNITS
+    numbers = [v for one in found.values() for k, v in one.items() if k != "verdict"]
+    assert all(math.isfinite(v) for v in numbers)
+    assert all(round(v, 4) == v for one in found.values() for k, v in one.items() if "ci" in k)
+
+
+def test_writing_twice_gives_the_same_bytes(written):
+    files = [written / "claims.json", *sorted((written / "tables").glob("claims.*"))]
+    before = [path.read_bytes() for path in files]
+    assert len(files) == 4
+    test_claims = {"m1": claim(group="minicity", datasets=["minicity"])}
+    run = configured(tasks={"segmentation": ["minicity"]}, kinds={"minicity": "minicity"})
+    stage.run(test_claims, run, 500, 0)
+    once = [path.read_bytes() for path in files]
+    stage.run(test_claims, run, 500, 0)
+    assert [path.read_bytes() for path in files] == once != before
+
+
+def test_the_csv_has_a_row_a_claim_and_no_number_where_it_was_not_run(written):
+    table = pd.read_csv(written / "tables/claims.csv").set_index("id")
+    assert list(table.index) == ["c1", "m1", "m2", "own_1"]
+    assert table.loc["c1", ["effect", "ci_low", "p_holm", "n_units"]].isna().all()
+    assert table.loc["c1", "note"] == "not in datasets: cityscapes"
+    assert table.loc["m1", "n_units"] == UNITS
+    assert table.loc["m1", "a"] == "one raw"
+    found = json.loads((written / "claims.json").read_text())
+    assert table.loc["own_1", "effect"] == found["own_1"]["effect"]
+
+
+def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
+    text = (written / "tables/claims.md").read_text()
+    paper, mini, own = (
+        text.index(f"### {title}")
+        for title in ("Findings of the paper", "Findings in minicity", "Own claims")
+    )
+    assert paper < text.index("- c1 (abstract): A beats B.") < mini
+    assert "not run: not in datasets: cityscapes" in text[paper:mini]
+    assert "about training objectives in that world" in text[mini:own]
+    assert "| m1 " in text[mini:own]
+    assert "tasks that are: segmentation" in text[mini:own]
+    line = next(line for line in text[own:].splitlines() if line.startswith("| own_1"))
+    assert "50 % of A \\| B & C_d > 0" in line
+    cells = [cell.strip() for cell in line.replace("\\|", "").strip("|").split("|")]
+    assert cells[2:5] == ["ours", "one raw > two raw: segmentation.knn.pixel_miou on town", "0.02"]
+    assert cells[-2:] == [str(UNITS), "supported"]
+    for words in ("500 resamples", "not adjusted", "Holm", "together", "fewer than 10 units"):
+        assert words in text[own:]
+
+
+def test_the_latex_escapes_what_it_must(written):
+    text = (written / "tables/claims.tex").read_text()
+    assert text.count("\\begin{table}") == text.count("\\end{table}") == 3
+    escaped = "50 \\% of A | B \\& C\\_d $>$ 0\\textbackslash{}\\textasciitilde{}"
+    assert escaped in text
+    assert "own\\_1 &" in text
+    assert text.isascii()
+
+
+def test_no_claim_is_a_page_that_says_so():
+    assert markdown({}, 500) == "claims.yaml holds no claim.\n"
+    assert latex({}, 500) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"direction": "less"}, "one raw < two raw: "),
+        ({"b": {"models": ["two", "three"]}}, "one raw > mean of two, three raw: "),
+        (
+            {"kind": "superlative", "b": {"models": ["two", "three"], "variant": "l2"}},
+            "one raw > each of two, three l2: ",
+        ),
+        (
+            {"kind": "equivalence", "direction": None, "chance": {"variant": "keep_top"}},
+            "one raw ≈ two raw; keep_top at chance: segmentation.knn.pixel_miou on town",
+        ),
+    ],
+)
+def test_a_comparison_is_said_in_words(changes, words):
+    from patchlens.report.claims_table import comparison
+
+    assert comparison(claim(**changes)).startswith(words)

@@ -1,0 +1,179 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from patchlens.errors import SettingsError
+from patchlens.settings.claims import Claim, load
+
+VALID = """
+c3:
+  text: Pruning raises k-NN.
+  source: abstract
+  kind: difference
+  metric: segmentation.knn.pixel_miou
+  datasets: [town]
+  a: {models: [mae], variant: prune}
+  b: {models: [mae]}
+  direction: greater
+  delta: 0.01
+"""
+PAPER = {"group": "paper", "slots": {"mae": [".mae"]}}
+EQUAL = {"kind": "equivalence", "direction": None}
+
+
+def complaints(tmp_path: Path, changes: dict) -> list[str]:
+    """The lines of the error for a claim with other keys (None takes one away)."""
+    content = yaml.safe_load(VALID)
+    content["c3"] = {k: v for k, v in (content["c3"] | changes).items() if v is not None}
+    return failing(tmp_path, yaml.safe_dump(content))
+
+
+def failing(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    return [line.removeprefix(f"{path}: ") for line in lines]
+
+
+def test_a_valid_claim_has_its_defaults(tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text(VALID, encoding="utf-8")
+    (name, claim), *others = load(path).items()
+    assert (name, others) == ("c3", [])
+    assert (claim.group, claim.b.variant, claim.chance, claim.slots) == ("own", "raw", None, {})
+    assert claim.models == ["mae"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"delta": -0.1}, "c3.delta: -0.1 is out of range; allowed: ≥ 0"),
+        ({"delta": "0.1"}, "c3.delta: '0.1' (str) is wrong; allowed: a valid number"),
+        ({"delta": float("nan")}, "c3.delta: nan (float) is wrong; allowed: a finite number"),
+        (
+            {"kind": "diference"},
+            "c3.kind: 'diference' is unknown; allowed: difference, equivalence, superlative; "
+            "did you mean 'difference'?",
+        ),
+        ({"source": None}, "c3.source: this key is missing"),
+        ({"text": ""}, "c3.text: is empty; allowed: at least 1"),
+        ({"datasets": []}, "c3.datasets: is empty; allowed: at least 1"),
+        ({"a": {"models": []}}, "c3.a.models: is empty; allowed: at least 1"),
+        ({"a": "mae"}, "c3.a: 'mae' (str) is wrong; allowed: a section of keys"),
+        (
+            {"a": {"model": ["mae"], "models": ["mae"]}},
+            "c3.a.model: unknown key; allowed: models, variant; did you mean 'models'?",
+        ),
+        ({"metric": "miou"}, "c3.metric: 'miou' is not allowed; use task.head.metric"),
+        ({"datasets": ["My Town"]}, "c3.datasets[0]: 'My Town' is not allowed; use a-z, 0-9 and _"),
+        ({"direction": None}, "c3.direction: this key is missing; a difference is greater or less"),
+        ({"kind": "equivalence"}, "c3.direction: an equivalence has none; remove it"),
+        (EQUAL | {"delta": 0}, "c3.delta: 0 leaves nothing to be equivalent within; allowed: > 0"),
+        ({"chance": {"variant": "keep_top"}}, "c3.chance: belongs to kind: equivalence; remove it"),
+        (
+            EQUAL | {"chance": {"variant": "keep_top"}, "metric": "variance.top1"},
+            "c3.chance: is defined for segmentation metrics only; remove it",
+        ),
+        (PAPER | {"datasets": ["minicity"]}, "c3.datasets: a claim of group paper is about real"),
+        ({"group": "minicity"}, "c3.datasets: group minicity is about [minicity] and nothing"),
+        ({"group": "paper"}, "c3.slots: must say what mae hold(s) for a claim of group paper"),
+        ({"slots": {"dino": ["x"]}}, "c3.slots.dino: no model of this claim; allowed: mae"),
+        ({"datasets": ["town", "town"]}, "c3.datasets: must be without repeats"),
+        ({"b": {"models": ["mae", "mae"]}}, "c3.b.models: must be without repeats"),
+        ({"a": {"models": ["mae"]}}, "c3.b: is compared with itself in a; name other models"),
+        (
+            {"kind": "superlative", "a": {"models": ["mae"]}, "b": {"models": ["dino", "mae"]}},
+            "c3.b: is compared with itself in a; name other models",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(tmp_path, changes, message):
+    (line,) = complaints(tmp_path, changes)
+    assert line.startswith(message)
+
+
+def test_an_unknown_variant_is_told_the_nearest(tmp_path):
+    (line,) = complaints(tmp_path, {"a": {"models": ["mae"], "variant": "prun"}})
+    assert line.startswith("c3.a.variant: 'prun' is unknown; allowed: ")
+    assert line.endswith("did you mean 'prune'?")
+
+
+def test_an_unknown_key_is_told_the_nearest(tmp_path):
+    (line,) = complaints(tmp_path, {"dleta": 0.1})
+    assert line.startswith("c3.dleta: unknown key; allowed: ")
+    assert line.endswith("did you mean 'delta'?")
+
+
+def test_every_mistake_of_every_claim_is_a_line(tmp_path):
+    second = VALID.replace("c3:", "c4:").replace("0.01", "-1").replace("kind: difference", "")
+    third = VALID.replace("c3:", "c5:").replace("town", "minicity").replace("greater", "~")
+    third += "  group: paper\n"
+    lines = failing(tmp_path, VALID + second + third)
+    assert [line.split(":")[0] for line in lines] == [
+        "c4.kind",
+        "c4.delta",
+        "c5.direction",
+        "c5.datasets",
+        "c5.slots",
+    ]
+
+
+def test_an_id_that_stands_twice_is_not_silently_dropped(tmp_path):
+    (line,) = failing(tmp_path, VALID + VALID)
+    assert re.search(r"not valid YAML: 'c3' stands twice .* line 13", line)
+    (line,) = failing(tmp_path, VALID + "  delta: 0.5\n")
+    assert "'delta' stands twice" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("c3: [", "not valid YAML"),
+        ("- a\n", "(whole file): ['a'] (list) is wrong; allowed: a section of keys"),
+        ("C3: {}\n", "C3: 'C3' is not allowed; use a-z, 0-9 and _ only"),
+        ("c3: supported\n", "c3: 'supported' (str) is wrong; allowed: a section of keys"),
+    ],
+)
+def test_a_file_that_holds_no_claims_says_where(tmp_path, text, message):
+    assert failing(tmp_path, text)[0].startswith(message)
+
+
+def test_a_missing_file_is_an_error_and_an_empty_one_holds_no_claim(tmp_path):
+    with pytest.raises(SettingsError, match="no such file; `git checkout"):
+        load(tmp_path / "claims.yaml")
+    (tmp_path / "claims.yaml").write_text("# nothing yet\n", encoding="utf-8")
+    assert load(tmp_path / "claims.yaml") == {}
+
+
+def shipped(root: Path) -> dict[str, Claim]:
+    return load(root / "claims.yaml")
+
+
+def test_the_shipped_file_has_every_finding_of_the_paper_and_says_why_each_delta(root):
+    claims = shipped(root)
+    assert {"c1", "c2", "c3_mae", "c3_scalemae", "c4", "c5", "c6_robustness"} <= set(claims)
+    assert "own" not in {claim.group for claim in claims.values()}
+    deltas = [line for line in (root / "claims.yaml").read_text().splitlines() if "delta:" in line]
+    assert len(deltas) == len(claims)
+    assert all(re.search(r"delta: [\d.]+ +# \w", line) for line in deltas)
+
+
+def test_the_worked_example_of_the_page_is_a_valid_claim(root, tmp_path):
+    page = (root / "docs/claims.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    path = tmp_path / "claims.yaml"
+    path.write_text((root / "claims.yaml").read_text() + block, encoding="utf-8")
+    added = set(load(path)) - set(shipped(root))
+    assert len(added) == 1
+    assert load(path)[added.pop()].group == "own"
+
+
+def test_the_page_explains_every_key(root):
+    page = (root / "docs/claims.md").read_text(encoding="utf-8")
+    for key in Claim.model_fields:
+        assert f"| `{key}` |" in page, key

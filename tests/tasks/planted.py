@@ -1,0 +1,67 @@
+"""Features with a known truth: a few informative dimensions and a few noisy ones of any size."""
+
+import numpy as np
+import torch
+
+from patchlens.features.variants import FitData
+from patchlens.settings.features import Prune
+from patchlens.tasks import sweep
+from tasks.world import settings
+
+CPU = torch.device("cpu")
+CLASSES, WIDTH, NOISY = 4, 16, 4
+PRUNE = Prune(
+    m=0.25,
+    select="fixed",
+    choices=[0.125, 0.25, 0.5],
+    fit_on="support",
+    random_draws=3,
+    pca_drop=NOISY,
+)
+COUNTS = [2, 4, 8]
+TASK = settings(k=5, heads=["knn", "linear"])
+RIVALS = ("zscore", "pca_drop_top", "pca_whiten")
+
+
+def labels(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, CLASSES, count)
+
+
+def features(y: np.ndarray, seed: int, *, noise: float, signal: float = 1.0) -> np.ndarray:
+    """The class in dimensions 4…15, nothing but noise in 0…3, each on its own scale."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(CLASSES, WIDTH - NOISY))
+    informative = centres[y] + 0.6 * rng.normal(size=(len(y), WIDTH - NOISY))
+    return np.hstack([noise * rng.normal(size=(len(y), NOISY)), signal * informative]).astype(
+        np.float32
+    )
+
+
+def rotation() -> np.ndarray:
+    q, _ = np.linalg.qr(np.random.default_rng(5).normal(size=(WIDTH, WIDTH)))
+    return q.astype(np.float32)
+
+
+def swept(
+    *, noise: float, signal: float = 1.0, rotate: bool = False, heads=("knn", "linear"), c=1.0
+):
+    """All scores of all points, by head, for support and query with these features."""
+    y, query_y = labels(400, 1), labels(600, 2)
+    turn = rotation() if rotate else np.eye(WIDTH, dtype=np.float32)
+    x = features(y, 3, noise=noise, signal=signal) @ turn
+    query_x = features(query_y, 4, noise=noise, signal=signal) @ turn
+    bank = sweep.Labelled(x, y, np.repeat(np.arange(4), 100))
+    query = sweep.Chunks(
+        lambda i: query_x[i * 300 : (i + 1) * 300],
+        [query_y[:300].astype(np.uint8), query_y[300:].astype(np.uint8)],
+        CLASSES,
+    )
+    plan = sweep.Plan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
+    data, found = FitData.of(x), {}
+    if "knn" in heads:
+        found["knn"] = sweep.knn_scores(bank, data, query, plan, TASK, CPU)
+    if "linear" in heads:
+        found["linear"] = sweep.linear_scores(
+            bank, data, query, plan, TASK.linear.model_copy(update={"c": [c]})
+        )
+    return found

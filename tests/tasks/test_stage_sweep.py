@@ -1,0 +1,120 @@
+"""The sweep stage on the tiny world of test_stages_fit_on: what it writes, and that it agrees."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchlens import paths
+from patchlens.errors import SettingsError
+from patchlens.settings.datasets import Folder, Query, Support, View
+from patchlens.settings.segmentation import Uncertainty
+from patchlens.settings.sweep import Sweep
+from patchlens.stages import prune, segmentation, sweep
+from tasks.test_stages_fit_on import QUERY, SUPPORT, write_features, write_index
+from tasks.world import PRUNE, noisy, random_labels, settings
+
+TASK = settings(
+    variants=["raw", "zscore", "prune", "keep_top", "prune_random"],
+    heads=["knn", "linear"],
+    k=3,
+)
+CHOICES = PRUNE.model_copy(update={"m": 0.34, "choices": [0.17, 0.34, 0.67], "random_draws": 1})
+SWEEP = Sweep(
+    datasets=["d"], images="all", heads=["knn", "linear"], rivals=["zscore", "pca_whiten"]
+)
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch) -> Folder:
+    monkeypatch.chdir(tmp_path)
+    made = random_labels(7)
+    write_index(tmp_path, made)
+    write_features("support", SUPPORT, noisy(made[:4]))
+    write_features("query", QUERY, noisy(made[4:]))
+    return Folder(
+        kind="folder",
+        root=str(tmp_path),
+        view=View(mode="whole", grid="equal", patches=[2, 2]),
+        support=Support(split="train", images=2, per="total", seeds=[0, 1]),
+        query=Query(split="val", images="all", per="total", unit="image"),
+    )
+
+
+def run(dataset, chosen=CHOICES, swept=SWEEP) -> tuple[pd.DataFrame, dict]:
+    prune.run("d", "m", "support", 2)
+    sweep.run("d", "m", dataset, chosen, TASK, swept, "cpu")
+    cell = paths.cell("d", "m")
+    return pd.read_csv(cell / "sweep.csv"), json.loads((cell / "sweep.json").read_text())
+
+
+def headline(dataset, chosen=CHOICES) -> dict:
+    uncertainty = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
+    segmentation.run("d", "m", dataset, chosen, TASK, uncertainty, "cpu")
+    return json.loads((paths.cell("d", "m") / "segmentation.json").read_text())
+
+
+def test_the_headline_m_has_the_headline_scores(dataset):
+    table, cell = run(dataset)
+    expected = headline(dataset)
+    assert expected["protocol"]["prune_m_used"] == 2
+    rows = table[table["dimensions"] == 2].set_index(["head", "variant"])
+    for variant in ("raw", "zscore", "prune", "keep_top", "prune_random"):
+        score = expected["knn"][variant]["patch_miou"]
+        assert rows.at[("knn", variant), "score"] == score
+        assert rows.at[("knn", variant), "score_std"] == expected["knn"][variant]["patch_miou_std"]
+    assert cell["knn"]["raw"]["score"] == expected["knn"]["raw"]["patch_miou"]
+    assert cell["linear"]["raw"]["score"] == expected["linear"]["raw"]["patch_miou"]
+
+
+def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
+    table, _ = run(dataset)
+    for _, rows in table.groupby(["head", "variant"]):
+        assert rows["dimensions"].tolist() == [1, 2, 4]
+    lines = table[table["variant"].isin(["raw", "zscore", "pca_whiten"])]
+    assert (lines.groupby(["head", "variant"])["score"].nunique() == 1).all()
+    assert set(table["head"]) == {"knn", "linear"}
+
+
+def test_a_count_of_images_sweeps_the_first_in_hash_order_and_says_how_many(dataset):
+    _, whole = run(dataset)
+    _, part = run(dataset, swept=SWEEP.model_copy(update={"images": 1}))
+    assert (whole["protocol"]["query_images"], part["protocol"]["query_images"]) == (3, 1)
+    assert whole["knn"] != part["knn"]
+    _, more = run(dataset, swept=SWEEP.model_copy(update={"images": 99}))
+    assert more == whole
+
+
+def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
+    table, cell = run(dataset)
+    auto = headline(dataset, CHOICES.model_copy(update={"select": "auto"}))
+    assert cell["knn"]["auto"]["m"] == pytest.approx(auto["protocol"]["prune_m_used"] / 6, abs=1e-4)
+    assert cell["knn"]["auto"]["score"] == auto["knn"]["prune"]["patch_miou"]
+    gain = auto["knn"]["prune"]["patch_miou"] - auto["knn"]["raw"]["patch_miou"]
+    assert cell["knn"]["auto"]["gain"] == pytest.approx(gain, abs=2e-4)
+    best = table[(table["head"] == "knn") & (table["variant"] == "prune")]["score"].max()
+    assert cell["knn"]["prune"]["score"] == best
+
+
+def test_two_runs_write_the_same_bytes(dataset):
+    run(dataset)
+    first = {p.name: p.read_bytes() for p in paths.cell("d", "m").glob("sweep.*")}
+    run(dataset)
+    assert {p.name: p.read_bytes() for p in paths.cell("d", "m").glob("sweep.*")} == first
+
+
+def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
+    index = paths.index("d") / "objects.parquet"
+    pd.DataFrame({"image_id": np.array([], dtype=str), "instance": []}).to_parquet(index)
+    table = pd.read_parquet(paths.index("d") / "images.parquet").assign(sequence=None)
+    table.to_parquet(paths.index("d") / "images.parquet")
+    swept = SWEEP.model_copy(update={"heads": ["retrieval"]})
+    with pytest.raises(SettingsError, match=r"sweep\.heads: retrieval needs objects with masks"):
+        run(dataset, swept=swept)
+
+
+def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
+    chosen = CHOICES.model_copy(update={"choices": [0.01]})
+    with pytest.raises(SettingsError, match=r"prune\.choices: none of them means between 1 and 5"):
+        run(dataset, chosen)
