@@ -6,7 +6,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-repro readme bench clean-metrics dag camvid flip
+.PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages flip bench clean-metrics dag camvid
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,9 @@ readme: env  ## Put the tables into README and docs (before a commit of new resu
 
 flip: env  ## Run the README's example of a verdict that an edit flips (HEAD must be reproduced)
 	scripts/flip_example.sh
+
+dataset-pages: env  ## Write docs/datasets/ from the cards in the code
+	python scripts/dataset_pages.py
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
 	python scripts/bench.py

@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+
+from fileserver import Site, serving
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -18,6 +20,14 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A real HTTP server on the loopback, with no proxy before it; see `fileserver`."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving() as served:
+        yield served
 
 
 def run(*command: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess:

@@ -1,5 +1,6 @@
 """The command line: an exit code and one message for what a user can mend, never a traceback."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,16 @@ OWN = {
     "support": {"split": "support", "images": 8, "per": "total", "seeds": [0, 1]},
     "query": {"split": "query", "images": "all", "per": "total", "unit": "image"},
 }
+SCENES = {
+    "kind": "ade20k",
+    "view": {"mode": "whole", "grid": "paper", "pixels": [8, 8]},
+    "support": None,
+    "query": None,
+}
 Patchlens = Callable[..., Result]
 COMMANDS = [
-    ("fetch", "minicity"),
+    ("render", "minicity"),
+    ("fetch", "scenes"),
     ("manifest", "own"),
     ("index", "minicity"),
     ("weights", "pixels"),
@@ -31,6 +39,8 @@ COMMANDS = [
     ("segmentation", "pixels", "minicity"),
     ("tables",),
     ("clean-metrics",),
+    ("datasets",),
+    ("datasets", "check", "minicity"),
 ]
 
 
@@ -40,7 +50,8 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     content["datasets"]["own"] = OWN
-    content["fetch"]["placed"] = ["own"]
+    content["datasets"]["scenes"] = SCENES
+    content["fetch"] |= {"placed": ["own"], "downloaded": ["scenes"]}
     content["models"]["pixels"] = {"source": "pixels", "patch_size": 8}
     return content
 
@@ -67,7 +78,7 @@ def expect(result: Result, exit_code: int, message: str) -> None:
     assert [p for p in files() if not p.startswith("own/")] == ["params.yaml"]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_wrong_settings_stop_every_command(
     params: Any, patchlens: Patchlens, command: tuple[str, ...]
 ) -> None:
@@ -91,7 +102,7 @@ def test_a_folder_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert files() == []
 
 
-@pytest.mark.parametrize("command", COMMANDS[4:8], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", COMMANDS[5:9], ids=lambda command: command[0])
 def test_an_unknown_model(patchlens: Patchlens, params: Any, command: tuple[str, ...]) -> None:
     names = ", ".join(sorted(params["models"]))
     expected = f"unknown model 'pixel'; allowed: {names}; did you mean 'pixels'?"
@@ -99,16 +110,22 @@ def test_an_unknown_model(patchlens: Patchlens, params: Any, command: tuple[str,
     expect(patchlens("weights", "pixel"), 2, expected)
 
 
-@pytest.mark.parametrize("command", COMMANDS[4:8], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", COMMANDS[5:9], ids=lambda command: command[0])
 def test_an_unknown_dataset(patchlens: Patchlens, command: tuple[str, ...]) -> None:
-    expected = "unknown dataset 'minicty'; allowed: minicity, own; did you mean 'minicity'?"
+    expected = "unknown dataset 'minicty'; allowed: minicity, own, scenes; did you mean 'minicity'?"
     expect(patchlens(command[0], "pixels", "minicty"), 2, expected)
     expect(patchlens("index", "minicty"), 2, expected)
 
 
-def test_made_and_placed_datasets_are_not_mixed_up(patchlens: Patchlens) -> None:
-    expect(patchlens("fetch", "own"), 2, "unknown made dataset 'own'; allowed: minicity")
-    expect(patchlens("manifest", "minicity"), 2, "unknown placed dataset 'minicity'; allowed: own")
+def test_datasets_are_not_brought_by_the_wrong_stage(patchlens: Patchlens) -> None:
+    for stage, list_name, right in (
+        ("render", "made", "minicity"),
+        ("fetch", "downloaded", "scenes"),
+        ("manifest", "placed", "own"),
+    ):
+        for wrong in {"minicity", "scenes", "own"} - {right}:
+            message = f"unknown {list_name} dataset '{wrong}'; allowed: {right}"
+            expect(patchlens(stage, wrong), 2, message)
 
 
 def test_a_missing_dataset_is_exit_code_3(patchlens: Patchlens) -> None:
@@ -154,6 +171,48 @@ def test_a_right_dataset_is_indexed(patchlens: Patchlens) -> None:
             "support.parquet",
         )
     ]
+
+
+def test_datasets_lists_kinds_and_what_uses_them(patchlens: Patchlens) -> None:
+    lines = patchlens("datasets").stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines[2:]}
+    assert lines[0].split()[:2] == ["kind", "title"]
+    assert rows["ade20k"].endswith("scenes")
+    assert rows["folder"].endswith("own")
+    assert "account" in rows["cityscapes"]
+    entries = {e["kind"]: e for e in json.loads(patchlens("datasets", "--json").stdout)}
+    assert list(entries) == list(rows)
+    assert entries["ade20k"]["configured"] == ["scenes"]
+    assert entries["cityscapes"]["configured"] == []
+    assert entries["cityscapes"]["counts"]["train"]["images"] == 2975
+
+
+def test_datasets_are_listed_without_settings_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["datasets"])
+    assert result.exit_code == 0
+    assert "cityscapes" in result.stdout
+
+
+def test_a_check_counts_and_draws(patchlens: Patchlens) -> None:
+    place()
+    patchlens("index", "own")
+    shown = patchlens("datasets", "check", "own")
+    assert shown.exit_code == 0
+    assert ["support", "images", "8", "–"] in [line.split() for line in shown.stdout.splitlines()]
+    assert shown.stdout.endswith("sheet: reports/datasets/own.png\n")
+    with Image.open("reports/datasets/own.png") as sheet:
+        assert sheet.format == "PNG"
+    content = json.loads(patchlens("datasets", "check", "own", "--json").stdout)
+    assert content["classes"] == [{"name": "road", "pixels": 1.0, "objects": None}]
+    assert content["sheet"] == "reports/datasets/own.png"
+
+
+def test_a_check_needs_an_index(patchlens: Patchlens) -> None:
+    expected = "data/index/own: no index here; run `dvc repro index` first"
+    expect(patchlens("datasets", "check", "own"), 4, expected)
 
 
 def test_a_stage_that_comes_too_early_says_what_to_run(patchlens: Patchlens) -> None:

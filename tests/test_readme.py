@@ -8,7 +8,17 @@ import pytest
 from conftest import run
 from patchlens.settings.load import load
 
-TARGETS = {"lint", "format", "typecheck", "test", "repro", "check-repro", "bench", "clean-metrics"}
+TARGETS = {
+    "lint",
+    "format",
+    "typecheck",
+    "test",
+    "repro",
+    "check-repro",
+    "bench",
+    "clean-metrics",
+    "dataset-pages",
+}
 
 
 def block(document: Path, name: str) -> str:
@@ -48,7 +58,17 @@ def test_make_help_lists_every_target(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", "docs/sharing.md", "docs/footguns.md", "docs/variance.md", "docs/claims.md"],
+    [
+        "README.md",
+        "docs/sharing.md",
+        "docs/footguns.md",
+        "docs/variance.md",
+        "docs/claims.md",
+        "docs/own-data.md",
+        "docs/datasets/README.md",
+        "docs/datasets/minicity.md",
+        "docs/datasets/folder.md",
+    ],
 )
 def test_links_and_paths_exist(root: Path, name: str) -> None:
     document = root / name

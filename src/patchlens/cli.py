@@ -1,6 +1,7 @@
 """The command line: one command a DVC stage. Each reads settings and calls one stage."""
 
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -19,11 +20,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+catalogue = typer.Typer(help="The kinds of datasets, and what an indexed one holds.")
+app.add_typer(catalogue, name="datasets")
 DVC_NOTE = (
     "DVC removes the outputs of a stage before it runs: `git checkout metrics` brings the "
     "committed numbers back."
 )
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A name in params.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name in params.yaml.")]
 
 
@@ -35,11 +39,11 @@ def main(
     progress.set_up(quiet)
 
 
-def stage(command: Callable[..., None]) -> Callable[..., None]:
-    """Register a command whose mendable errors are one message and an exit code."""
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose mendable errors are one message and an exit code."""
 
     @functools.wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
+    def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except PatchlensError as error:
@@ -48,7 +52,12 @@ def stage(command: Callable[..., None]) -> Callable[..., None]:
                 typer.echo(DVC_NOTE, err=True)
             sys.exit(error.exit_code)
 
-    return app.command()(guarded)
+    return run
+
+
+def stage(command: Callable[..., None]) -> Callable[..., None]:
+    """Register a command of a stage."""
+    return app.command()(guarded(command))
 
 
 def settings() -> Settings:
@@ -57,9 +66,18 @@ def settings() -> Settings:
 
 
 @stage
-def fetch(dataset: DatasetName) -> None:
+def render(dataset: DatasetName) -> None:
     """Render a dataset that the pipeline makes."""
     chosen = settings().made(dataset)
+    from patchlens.stages import render
+
+    render.run(dataset, chosen)
+
+
+@stage
+def fetch(dataset: DatasetName) -> None:
+    """Download a dataset, or unpack the archives that you downloaded."""
+    chosen = settings().downloaded(dataset)
     from patchlens.stages import fetch
 
     fetch.run(dataset, chosen)
@@ -69,6 +87,7 @@ def fetch(dataset: DatasetName) -> None:
 def manifest(dataset: DatasetName) -> None:
     """List the files of a dataset that you placed."""
     root = settings().placed(dataset).root
+    assert root is not None
     from patchlens.stages import manifest
 
     manifest.run(dataset, Path(root))
@@ -193,6 +212,44 @@ def clean_metrics() -> None:
     from patchlens.stages import tables
 
     tables.remove_orphans(list(s.models), s.segmentation.datasets)
+
+
+@catalogue.callback(invoke_without_command=True)
+@guarded
+def datasets(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the kinds of datasets, how they are had, and which params.yaml uses."""
+    if context.invoked_subcommand is not None:
+        return
+    from patchlens.datasets import check
+    from patchlens.datasets.kinds import CARDS
+
+    configured: dict[str, list[str]] = {}
+    if paths.PARAMS.is_file():
+        for name, dataset in settings().datasets.items():
+            configured.setdefault(dataset.kind, []).append(name)
+    entries = check.listing(CARDS.values(), configured)
+    typer.echo(json.dumps(entries, indent=1) if as_json else check.show_listing(entries))
+
+
+@catalogue.command("check")
+@guarded
+def check_dataset(dataset: DatasetName, as_json: AsJson = False) -> None:
+    """Count what an indexed dataset holds, compare with the published numbers, draw a sheet."""
+    chosen = settings().dataset(dataset)
+    from patchlens.datasets import check
+    from patchlens.datasets.index import Index
+    from patchlens.datasets.kinds import CARDS
+    from patchlens.datasets.sheet import contact_sheet
+    from patchlens.files import whole_file
+
+    card = CARDS[chosen.kind]
+    index = Index(paths.index(dataset), paths.images(dataset, chosen))
+    content = check.report(index, card)
+    with whole_file(paths.sheet(dataset)) as partial:
+        contact_sheet(index, f"{dataset}: {card.title}").save(partial, format="PNG")
+    content |= {"dataset": dataset, "sheet": paths.sheet(dataset).as_posix()}
+    shown = f"{check.show_report(content)}\n\nsheet: {content['sheet']}"
+    typer.echo(json.dumps(content, indent=1) if as_json else shown)
 
 
 @stage

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-SHOWN = 20  # names that a message lists before it only counts
+SHOWN = 24  # names that a message lists before it only counts
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -2,28 +2,36 @@
 
 from pathlib import Path
 
-from patchlens.settings.datasets import Dataset, Minicity
+from patchlens.settings.datasets import Collected, Dataset
 
 PARAMS = Path("params.yaml")
 CLAIMS = Path("claims.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
+REPORTS = Path("reports")
 
 
 def raw(dataset: str) -> Path:
-    """What fetch wrote: the rendered dataset, or the manifest of a placed one."""
+    """The dataset that render or fetch brought, or the manifest of a placed one."""
     return Path("data/raw") / dataset
 
 
 def images(dataset: str, settings: Dataset) -> Path:
-    """The folder that the paths of the index are relative to: the user's, or what fetch wrote."""
-    return raw(dataset) if isinstance(settings, Minicity) else Path(settings.root)
+    """The folder that the paths of the index are relative to: the user's `root`, or `raw`."""
+    if isinstance(settings, Collected) and settings.root is not None:
+        return Path(settings.root)
+    return raw(dataset)
 
 
 def index(dataset: str) -> Path:
     """The index folder of a dataset."""
     return Path("data/index") / dataset
+
+
+def sheet(dataset: str) -> Path:
+    """The contact sheet of a dataset."""
+    return REPORTS / "datasets" / f"{dataset}.png"
 
 
 def weights(model: str) -> Path:

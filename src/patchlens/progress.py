@@ -17,7 +17,7 @@ def set_up(quiet: bool) -> None:
     log.setLevel(logging.WARNING if quiet else logging.INFO)
 
 
-def track(items: Iterable[T], *, total: int, what: str, unit: str = "image") -> Iterator[T]:
+def track(items: Iterable[T], *, total: int | None, what: str, unit: str = "image") -> Iterator[T]:
     """Yield `items` behind a bar with rate and remaining time (only on a terminal)."""
     with bar(total=total, what=what, unit=unit) as progress:
         for item in items:
@@ -25,7 +25,12 @@ def track(items: Iterable[T], *, total: int, what: str, unit: str = "image") -> 
             progress.update(1)
 
 
-def bar(*, total: int, what: str, unit: str = "image") -> "tqdm[Never]":
-    """A bar to be updated by hand; silent with `-q` and where stderr is no terminal."""
+def bar(*, total: int | None, what: str, unit: str = "image", scale: bool = False) -> "tqdm[Never]":
+    """A bar to be updated by hand; silent with `-q` and where stderr is no terminal.
+
+    `scale` shows large numbers with k, M and G.
+    """
     silent = log.getEffectiveLevel() > logging.INFO or not sys.stderr.isatty()
-    return tqdm(total=total, desc=what, unit=f" {unit}", disable=silent, leave=False)
+    return tqdm(
+        total=total, desc=what, unit=f" {unit}", unit_scale=scale, disable=silent, leave=False
+    )

@@ -10,11 +10,11 @@ from PIL import Image
 
 from patchlens.datasets.index import read_ids, read_image, read_mask
 from patchlens.errors import DataError, PatchlensError
-from patchlens.settings.datasets import Folder
+from patchlens.settings.datasets import Collected
 from patchlens.stages import index as stage
 
 LABELS = {0: 0, 1: 1, 255: 255}
-SETTINGS = Folder.model_validate(
+SETTINGS = Collected.model_validate(
     {
         "kind": "folder",
         "root": "own",

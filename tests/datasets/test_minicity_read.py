@@ -47,4 +47,4 @@ def test_instances_and_classes(rendered: Path) -> None:
 def test_nothing_rendered(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: minicity is not rendered; run `dvc repro fetch`"
+    assert str(caught.value) == f"{tmp_path}: minicity is not rendered; run `dvc repro render`"

@@ -11,7 +11,7 @@ from PIL import Image
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.report import why
-from patchlens.settings.datasets import Folder, Query, Support, View
+from patchlens.settings.datasets import Collected, Query, Support, View
 from tasks.test_stages_fit_on import QUERY, write_features, write_index
 from tasks.world import noisy, random_labels
 
@@ -59,14 +59,14 @@ def write_cell(model: str, top: float, raw: float) -> None:
 
 
 @pytest.fixture
-def dataset(tmp_path, monkeypatch) -> Folder:
+def dataset(tmp_path, monkeypatch) -> Collected:
     monkeypatch.chdir(tmp_path)
     labels = random_labels(7)
     write_index(tmp_path, labels)
     write_features("query", QUERY, noisy(labels[4:]))
     write_cell("m", top=0.8, raw=0.4)
     write_cell("floor", top=0.3, raw=0.1)
-    return Folder(
+    return Collected(
         kind="folder",
         root=str(tmp_path),
         view=View(mode="whole", grid="equal", patches=[2, 2]),

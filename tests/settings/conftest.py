@@ -15,6 +15,7 @@ VALID = """
 device: cpu
 fetch:
   made: [minicity]
+  downloaded: [scenes]
   placed: [streets, own]
 datasets:
   minicity:
@@ -36,6 +37,11 @@ datasets:
     view: {mode: whole, grid: paper, pixels: [224, 448]}
     support: {split: a, images: 4, per: total, seeds: [7, 8]}
     query: {split: b, images: all, per: total, unit: image}
+  scenes:
+    kind: ade20k
+    view: {mode: whole, grid: paper, pixels: [224, 224]}
+    support: null
+    query: null
 models:
   random: {source: untrained, arch: vit_tiny_patch16_224, seed: 0}
   pixels: {source: pixels, patch_size: 8}

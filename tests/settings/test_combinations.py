@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 Complaints = Callable[[dict[str, Any]], list[str]]
+LISTS = ["segmentation.datasets", "fetch.made", "fetch.downloaded", "fetch.placed"]
 TILE = "'tile' (pixels) is given with mode: tiles, and only then"
 PATCHES = "'patches: [rows, columns]' is given with grid: equal, and only then"
 PIXELS = "'pixels: [height, width]' is given with grid: paper, and only then"
@@ -64,6 +65,7 @@ def test_lists_without_repeats(
     [
         ("segmentation.datasets", ["minicity", "streets", "minicity"], "[2]: 'minicity'"),
         ("fetch.made", ["minicity", "minicity"], "[1]: 'minicity'"),
+        ("fetch.downloaded", ["scenes", "scenes"], "[1]: 'scenes'"),
         ("fetch.placed", ["streets", "own", "own"], "[2]: 'own'"),
         ("segmentation.k_sweep", [1, 3, 1], "[2]: '1'"),
         ("segmentation.shots_sweep", [2, 2], "[1]: '2'"),
@@ -76,23 +78,71 @@ def test_nothing_is_run_twice(
     assert complaints({place: values}) == [f"{place}{repeat} is listed twice"]
 
 
-@pytest.mark.parametrize("place", ["segmentation.datasets", "fetch.made", "fetch.placed"])
+@pytest.mark.parametrize(
+    "place", ["segmentation.datasets", "fetch.made", "fetch.downloaded", "fetch.placed"]
+)
 def test_lists_name_configured_datasets(complaints: Complaints, valid: Any, place: str) -> None:
     section, key = place.split(".")
     names = [*valid[section][key], "minicty"]
     assert complaints({place: names}) == [
         f"{place}[{len(names) - 1}]: unknown dataset 'minicty'; "
-        "allowed: minicity, own, streets; did you mean 'minicity'?"
+        "allowed: minicity, own, scenes, streets; did you mean 'minicity'?"
     ]
 
 
-def test_a_dataset_is_made_or_placed_as_its_kind_says(complaints: Complaints) -> None:
-    made = "fetch.made: must list 'minicity' (and fetch.placed not): it is made"
-    placed = "fetch.placed: must list 'own' (and fetch.made not): it is placed"
-    assert complaints({"fetch.made": []}) == [made]
-    assert complaints({"fetch.placed": ["streets", "own", "minicity"]}) == [made]
-    assert complaints({"fetch.placed": ["streets"]}) == [placed]
-    assert complaints({"fetch.made": ["minicity", "own"]}) == [placed]
+@pytest.mark.parametrize(
+    ("name", "right", "why"),
+    [
+        ("minicity", "made", "the pipeline renders it"),
+        ("scenes", "downloaded", "it has no root"),
+        ("own", "placed", "it has a root"),
+    ],
+)
+def test_a_dataset_is_in_the_list_that_its_settings_ask_for(
+    complaints: Complaints, valid: Any, name: str, right: str, why: str
+) -> None:
+    missing = f"fetch.{right}: must list '{name}': {why}"
+    rest = [n for n in valid["fetch"][right] if n != name]
+    assert complaints({f"fetch.{right}": rest}) == [missing]
+    for wrong in {"made", "downloaded", "placed"} - {right}:
+        surplus = f"fetch.{wrong}: must not list '{name}': {why}, which is fetch.{right}"
+        both = [*valid["fetch"][wrong], name]
+        assert complaints({f"fetch.{wrong}": both}) == [surplus]
+        assert complaints({f"fetch.{right}": rest, f"fetch.{wrong}": both}) == [missing, surplus]
+
+
+def test_a_dataset_is_placed_or_unpacked(complaints: Complaints) -> None:
+    assert complaints({"datasets.streets.archives": "downloads"}) == [
+        "datasets.streets: 'root' (unpacked) and 'archives' (to be unpacked): give one of them"
+    ]
+
+
+def test_a_folder_of_ones_own_has_a_root(complaints: Complaints, gone: object) -> None:
+    assert complaints({"datasets.own.root": gone}) == [
+        "datasets.own: 'root' is missing: kind: folder reads a folder of yours"
+    ]
+
+
+@pytest.mark.parametrize("part", ["support", "query"])
+def test_support_and_query_come_together(complaints: Complaints, part: str) -> None:
+    assert complaints({f"datasets.own.{part}": None}) == [
+        "datasets.own: 'support' and 'query' are both given or both null"
+    ]
+
+
+def test_segmentation_needs_support_and_query(complaints: Complaints) -> None:
+    assert complaints({"segmentation.datasets": ["minicity", "scenes"]}) == [
+        "datasets.scenes: segmentation.datasets lists it, so give 'support' and 'query'"
+    ]
+
+
+def test_segmentation_needs_class_masks(complaints: Complaints) -> None:
+    changes = {"segmentation.datasets": ["scenes"], "datasets.scenes.kind": "mot17"}
+    changes["sweep.datasets"] = []
+    assert complaints(changes) == [
+        "segmentation.datasets: 'scenes' has no class masks (kind mot17); kinds that have: "
+        "ade20k, bdd100k_seg, camvid, cityscapes, folder, minicity, voc2012"
+    ]
 
 
 def test_shots_need_as_many_support_images(complaints: Complaints) -> None:

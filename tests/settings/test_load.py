@@ -77,13 +77,15 @@ def test_settings_cannot_change_later(settings: Settings) -> None:
 def test_names_are_looked_up_with_a_hint(settings: Settings) -> None:
     assert settings.made("minicity").kind == "minicity"
     assert settings.placed("streets").root == "camvid"
+    assert settings.downloaded("scenes").kind == "ade20k"
     for look_up, name, message in (
         (settings.model, "dinno", "unknown model 'dinno'; allowed: dino, own, pixels, random; "
          "did you mean 'dino'?"),
-        (settings.dataset, "street", "unknown dataset 'street'; allowed: minicity, own, streets; "
-         "did you mean 'streets'?"),
+        (settings.dataset, "street", "unknown dataset 'street'; allowed: minicity, own, scenes, "
+         "streets; did you mean 'streets'?"),
         (settings.made, "streets", "unknown made dataset 'streets'; allowed: minicity"),
         (settings.placed, "minicity", "unknown placed dataset 'minicity'; allowed: own, streets"),
+        (settings.downloaded, "own", "unknown downloaded dataset 'own'; allowed: scenes"),
     ):  # fmt: skip
         with pytest.raises(SettingsError) as caught:
             look_up(name)

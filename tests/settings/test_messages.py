@@ -1,12 +1,19 @@
 """Every mistake in params.yaml is one line: the place, what is wrong, what is allowed."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from patchlens.settings.datasets import Collected, Minicity
+
 Complaints = Callable[[dict[str, Any]], list[str]]
 VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
+KINDS = sorted(
+    kind
+    for section in (Minicity, Collected)
+    for kind in get_args(section.model_fields["kind"].annotation)
+)
 
 UNKNOWN_KEYS = {
     "featuers": "allowed: datasets, device, features, fetch, models, prune, segmentation, "
@@ -15,7 +22,8 @@ UNKNOWN_KEYS = {
     "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
     "std; did you mean 'seed'?",
     "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
-    "datasets.streets.rot": "allowed: kind, query, root, support, view; did you mean 'root'?",
+    "datasets.streets.rot": "allowed: archives, kind, query, root, support, view; "
+    "did you mean 'root'?",
     "datasets.minicity.root": "allowed: kind, query, stills, support, videos, view",
     "datasets.minicity.view.tiles": "allowed: grid, mode, patches, pixels, tile; "
     "did you mean 'tile'?",
@@ -36,7 +44,7 @@ UNKNOWN_NAMES = {
     ),
     "datasets.minicity.kind": (
         "minicty",
-        "allowed: camvid, folder, minicity; did you mean 'minicity'?",
+        f"allowed: {', '.join(KINDS)}; did you mean 'minicity'?",
     ),
 }
 OUT_OF_RANGE = {
@@ -95,7 +103,8 @@ def test_places_in_lists_carry_their_position(complaints: Complaints) -> None:
     ]
 
 
-@pytest.mark.parametrize("place", ["prune", "prune.m", "models.random.arch", "models.own.source"])
+@pytest.mark.parametrize("place", ["prune", "prune.m", "models.random.arch", "models.own.source",
+                                   "datasets.scenes.support", "fetch.downloaded"])  # fmt: skip
 def test_missing_key(complaints: Complaints, gone: object, place: str) -> None:
     assert complaints({place: gone}) == [f"{place}: this key is missing"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from patchlens import paths
 from patchlens.errors import SettingsError
-from patchlens.settings.datasets import Folder, Query, Support, View
+from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.settings.sweep import Sweep
 from patchlens.stages import prune, segmentation, sweep
@@ -27,13 +27,13 @@ SWEEP = Sweep(
 
 
 @pytest.fixture
-def dataset(tmp_path, monkeypatch) -> Folder:
+def dataset(tmp_path, monkeypatch) -> Collected:
     monkeypatch.chdir(tmp_path)
     made = random_labels(7)
     write_index(tmp_path, made)
     write_features("support", SUPPORT, noisy(made[:4]))
     write_features("query", QUERY, noisy(made[4:]))
-    return Folder(
+    return Collected(
         kind="folder",
         root=str(tmp_path),
         view=View(mode="whole", grid="equal", patches=[2, 2]),
@@ -106,7 +106,8 @@ def test_two_runs_write_the_same_bytes(dataset):
 
 def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
     index = paths.index("d") / "objects.parquet"
-    pd.DataFrame({"image_id": np.array([], dtype=str), "instance": []}).to_parquet(index)
+    columns = {name: [] for name in ("instance", "mask_value")}
+    pd.DataFrame({"image_id": np.array([], dtype=str)} | columns).to_parquet(index)
     table = pd.read_parquet(paths.index("d") / "images.parquet").assign(sequence=None)
     table.to_parquet(paths.index("d") / "images.parquet")
     swept = SWEEP.model_copy(update={"heads": ["retrieval"]})

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from patchlens import paths
 from patchlens.features.store import Header, write
-from patchlens.settings.datasets import Folder, Query, Support, View
+from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import prune, segmentation
 from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
@@ -52,7 +52,7 @@ def write_features(split: str, names: list[str], values: np.ndarray) -> None:
 
 def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
     chosen = PRUNE.model_copy(update={"fit_on": fit_on})
-    dataset = Folder(
+    dataset = Collected(
         kind="folder",
         root=str(root),
         view=View(mode="whole", grid="equal", patches=[2, 2]),

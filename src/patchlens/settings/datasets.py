@@ -80,13 +80,26 @@ class Query(Strict):
 
 
 class _Dataset(Strict):
+    # Nullable and not optional: DVC fails where a parameter of a stage is not written at all.
     view: View
-    support: Support
-    query: Query
+    support: Support | None
+    query: Query | None
+
+    @model_validator(mode="after")
+    def _together(self) -> "_Dataset":
+        if (self.support is None) != (self.query is None):
+            raise ValueError("'support' and 'query' are both given or both null")
+        return self
+
+    def few_shot(self) -> tuple[Support, Query]:
+        """Support and query of a dataset that segmentation uses: there, as `load` has checked."""
+        assert self.support is not None
+        assert self.query is not None
+        return self.support, self.query
 
 
 class Minicity(_Dataset):
-    """The procedural street world, rendered by the fetch stage.
+    """The procedural street world, rendered by the render stage.
 
     `stills` of each of support and query and `videos` of each of video_train and video_test are
     rendered: the first ones of the frozen whole (64 and 4).
@@ -97,25 +110,70 @@ class Minicity(_Dataset):
     videos: Annotated[int, Field(ge=0, le=4)]
 
 
-class Camvid(_Dataset):
-    """CamVid in SegNet's layout; `root` holds `train.txt`, `train/`, `trainannot/`, ..."""
+class Collected(_Dataset):
+    """A dataset that others collected, or the user: each kind is a module of `datasets`.
 
-    kind: Literal["camvid"]
-    root: str
+    With `root` it is where the user placed it, in its official layout (the manifest stage lists
+    it at every run). Without `root` the fetch stage brings it to data/raw/<name>: by download where
+    the source is open, else from `archives`, a folder of the official archives that the user
+    downloaded with an own account.
+    """
+
+    kind: Literal[
+        "ade20k",
+        "bdd100k_seg",
+        "bdd100k_track",
+        "camvid",
+        "cityscapes",
+        "coil100",
+        "cub200",
+        "davis2016",
+        "davis2017",
+        "fair1m",
+        "folder",
+        "grocerystore",
+        "instre",
+        "kitti_tracking",
+        "mot15",
+        "mot16",
+        "mot17",
+        "rparis6k",
+        "roxford5k",
+        "voc2012",
+    ]
+    root: str | None = None
+    archives: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Collected":
+        if self.root is not None and self.archives is not None:
+            raise ValueError("'root' (unpacked) and 'archives' (to be unpacked): give one of them")
+        if self.kind == "folder" and self.root is None:
+            raise ValueError("'root' is missing: kind: folder reads a folder of yours")
+        return self
 
 
-class Folder(_Dataset):
-    """The user's own images; `root` holds `images/`, `masks/` and `dataset.yaml`."""
+Dataset = Annotated[Minicity | Collected, Field(discriminator="kind")]
 
-    kind: Literal["folder"]
-    root: str
-
-
-Dataset = Annotated[Minicity | Camvid | Folder, Field(discriminator="kind")]
+# The kinds with class masks, which segmentation can use.
+SEGMENTED = (
+    "minicity",
+    "ade20k",
+    "bdd100k_seg",
+    "camvid",
+    "cityscapes",
+    "folder",
+    "voc2012",
+)
 
 
 class Fetch(Strict):
-    """Where images come from: `made` by the pipeline, `placed` by the user (checked each run)."""
+    """Where images come from; one stage brings the datasets of each list.
+
+    `made`: rendered by the pipeline (render). `downloaded`: fetched from its source, or unpacked
+    from the user's archives (fetch). `placed`: a folder of the user's, checked each run (manifest).
+    """
 
     made: list[str]
+    downloaded: list[str]
     placed: list[str]

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
 
 from patchlens import paths
 from patchlens.backbones.load import load, provenance
+from patchlens.datasets.files import md5
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.device import describe, resolve
@@ -36,7 +36,8 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
         "query": list(index.query["image_id"]),
     }
     images = [image_id for ids in selected.values() for image_id in ids]
-    work = paths.WORK / "extract" / _digest(about, index.images.loc[images, "image_md5"])
+    contents = [md5(index.root / path) for path in index.images.loc[images, "path"]]
+    work = paths.WORK / "extract" / _digest(about, contents)
     rate: float | None = None
     with whole_folder(paths.features(name, model)) as folder:
         for split, ids in selected.items():
@@ -70,7 +71,7 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
     shutil.rmtree(work)
 
 
-def _digest(about: dict[str, str], contents: Iterable[str]) -> str:
+def _digest(about: dict[str, str], contents: list[str]) -> str:
     """Names the shards of an interrupted run: they fit this model and these very images only."""
-    text = json.dumps([about, list(contents)], sort_keys=True)
+    text = json.dumps([about, contents], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,20 +1,20 @@
-"""Stage fetch: images that the pipeline makes itself."""
+"""Stage fetch: a dataset that others collected, from its source or from the user's archives."""
+
+from pathlib import Path
 
 from patchlens import paths
-from patchlens.datasets.minicity.render import render_dataset
-from patchlens.datasets.minicity.spec import SPLITS
-from patchlens.files import whole_folder
-from patchlens.progress import bar, log
-from patchlens.settings.datasets import Minicity
+from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.obtain import obtain
+from patchlens.settings.datasets import Collected
 
 
-def run(name: str, settings: Minicity, jobs: int = 2) -> None:
-    """Render minicity into data/raw/<name>, whole or not at all."""
-    scenes = {
-        split: settings.stills if about.frames == 1 else settings.videos
-        for split, about in SPLITS.items()
-    }
-    frames = sum(SPLITS[split].frames * count for split, count in scenes.items())
-    with whole_folder(paths.raw(name)) as folder, bar(total=frames, what="render") as shown:
-        render_dataset(folder, scenes, jobs=jobs, on_frame=shown.update)
-    log.info("%s: rendered %d frames", name, frames)
+def run(name: str, settings: Collected, jobs: int = 2) -> None:
+    """Make data/raw/<name>, whole or not at all; `jobs` files are downloaded at a time."""
+    obtain(
+        name,
+        CARDS[settings.kind],
+        paths.raw(name),
+        paths.WORK / "fetch" / settings.kind,
+        archives=None if settings.archives is None else Path(settings.archives),
+        jobs=jobs,
+    )

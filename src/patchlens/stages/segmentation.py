@@ -62,7 +62,7 @@ def _about(
 ) -> dict[str, Any]:
     """The protocol of the cell: what a reader must know to compare its numbers."""
     header, index = inputs.query.header, inputs.index
-    shots = segmentation.shots
+    shots, (support, query) = segmentation.shots, dataset.few_shot()
     banks = [
         sum(int((inputs.labels[i] != IGNORE).sum()) for i in index.support_ids(seed, shots))
         for seed in index.seeds
@@ -73,8 +73,8 @@ def _about(
         "dataset": header.dataset,
         "model": header.model,
         "weights": header.weights[:12],
-        "split_support": dataset.support.split,
-        "split_query": dataset.query.split,
+        "split_support": support.split,
+        "split_query": query.split,
         "view": header.view,
         "grid_rule": dataset.view.grid,
         "grid": f"{header.grid[0]}×{header.grid[1]}",
@@ -87,7 +87,7 @@ def _about(
         "vote": segmentation.knn.vote,
         "k": segmentation.k,
         "shots": shots,
-        "shots_per": dataset.support.per,
+        "shots_per": support.per,
         "seeds": len(index.seeds),
         "fit_on": prune.fit_on,
         "prune_m": prune.m,
@@ -96,7 +96,7 @@ def _about(
         "pca_drop": prune.pca_drop,
         "query_images": len(scored),
         "query_units": int(index.query["unit"].nunique()),
-        "query_unit": dataset.query.unit,
+        "query_unit": query.unit,
         "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
         "classes": len(index.classes),
         "torch": version("torch"),

@@ -157,15 +157,17 @@ def _retrieval(inputs: Inputs, plan: sweep.Plan, name: str) -> tuple[Scores, int
 
 def _objects(index: Index, ids: list[str], grid: tuple[int, int]) -> Objects:
     rows, coverage, instances = [], [], []
+    masked = index.objects[index.objects["mask_value"].notna()]
     sequences = index.images.loc[ids, "sequence"].fillna(pd.Series(ids, index=ids))
     for row, image_id in enumerate(ids):
-        of_image = index.objects[index.objects["image_id"] == image_id]
+        of_image = masked[masked["image_id"] == image_id]
         if not len(of_image):
             continue
         mask = index.instance_mask(image_id)
-        for instance in of_image["instance"]:
+        values = zip(of_image["instance"], of_image["mask_value"], strict=True)
+        for instance, value in values:
             rows.append(row)
-            coverage.append(patch_coverage(mask == instance, grid))
+            coverage.append(patch_coverage(mask == value, grid))
             instances.append(int(instance))
     _, sequence = np.unique(sequences.to_numpy(dtype=str), return_inverse=True)
     where = np.array(rows, dtype=np.int64)

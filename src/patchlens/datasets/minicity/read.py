@@ -3,9 +3,35 @@
 import csv
 from pathlib import Path
 
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.datasets.minicity.spec import CLASSES, PALETTE, SPLITS
 from patchlens.errors import SourceError
+
+CARD = Card(
+    kind="minicity",
+    title="minicity, a procedural street world",
+    tasks=("segmentation", "identification", "retrieval", "tracking"),
+    access="open",
+    licence="Apache-2.0, as this repository that renders it",
+    citation="this repository (CITATION.cff)",
+    homepage="docs/minicity.md",
+    layout="""\
+images/{support,query}/s<scene>.png, images/{video_train,video_test}/v<scene>_<frame>.png
+semantic/<split>/<same name>.png
+instance/<split>/<same name>.png
+instances.csv                              # instance, class_id, fine_class""",
+    counts={
+        split: {"images": about.count * about.frames, "masks": about.count * about.frames}
+        for split, about in SPLITS.items()
+    },
+    classes=CLASSES,
+    encoding=(
+        "128×256; every pixel of `semantic` is a class, nothing is ignored.",
+        "A value of `instance` is one thing in the whole dataset; 0 is none.",
+        "Scenes of query and video_test draw from the test half of the cast.",
+    ),
+)
 
 
 def read(root: Path) -> Layout:
@@ -16,7 +42,7 @@ def read(root: Path) -> Layout:
     """
     table = root / "instances.csv"
     if not table.is_file():
-        raise SourceError(f"{root}: minicity is not rendered; run `dvc repro fetch`")
+        raise SourceError(f"{root}: minicity is not rendered; run `dvc repro render`")
     with table.open(encoding="utf-8", newline="") as stream:
         instances = {
             int(row["instance"]): (int(row["class_id"]), row["fine_class"])

@@ -1,0 +1,170 @@
+"""BDD100K multiple object tracking 2020: driving videos at 5 Hz, eight classes, boxes with ids.
+
+Layout and label format: github.com/JonathonLuiten/TrackEval (docs/BDD100k-format.txt, taken from
+the official page) and github.com/bdd100k/bdd100k (doc, label/to_rle.py); which category counts as
+what: its configs/box_track.toml.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from patchlens.datasets.boxes import corners
+from patchlens.datasets.card import Card
+from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
+from patchlens.datasets.reading import folders, frames, top
+from patchlens.errors import DataError, SourceError
+from patchlens.names import nearest
+
+CLASSES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+ALIASES = {
+    "bike": "bicycle",
+    "caravan": "car",
+    "motor": "motorcycle",
+    "person": "pedestrian",
+    "van": "car",
+}
+DISTRACTORS = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
+SPLITS = ("train", "val", "test")
+LABELS = ("labels/box_track_20", "labels-20/box-track")  # the release and an older one
+CARD = Card(
+    kind="bdd100k_track",
+    title="BDD100K box tracking (MOT 2020)",
+    tasks=("tracking", "retrieval", "identification"),
+    access="account",
+    licence="UC Regents: educational, research and non-profit use (doc/source/license.rst)",
+    citation="Yu et al., BDD100K: A Diverse Driving Dataset for Heterogeneous Multitask Learning, "
+    "CVPR 2020",
+    homepage="https://bdd-data.berkeley.edu",
+    layout="""\
+images/track/{train,val,test}/<video>/<video>-0000001.jpg ...
+labels/box_track_20/{train,val}/<video>.json     # or labels-20/box-track/{train,val}/""",
+    classes=CLASSES,
+    encoding=(
+        "1400, 200 and 400 videos of about 200 frames in train, val and test, 1280×720; the "
+        "labels of test are not public.",
+        "Eight classes are evaluated; `other person`, `other vehicle`, `trailer` (distractors) "
+        "and crowds are kept and not evaluated.",
+        "`bike`, `motor`, `person`, `van`, `caravan` are names of evaluated classes.",
+        "Both spellings are read: `frameIndex` or `index`, `crowd` or `Crowd`; `labels` may be "
+        "null or absent: a frame without objects.",
+        "An id is unique in its video only. `frame` is 0-based: the image of frame 0 is numbered "
+        "0000001.",
+        "Boxes are pixel-inclusive in the files (x2 belongs to the object) and exclusive here.",
+    ),
+    how="Log in at bdd-data.berkeley.edu, download `MOT 2020 Images` and `MOT 2020 Labels` "
+    "(box_track_labels_trainval.zip, md5 6be40e0ca56a83ddeba2ed6bff50f9e6) and unpack both into "
+    "one folder, so that it holds images/track and labels/box_track_20",
+)
+
+
+def read(root: Path) -> Layout:
+    """Read the splits whose images exist; the label file of one video is in memory at a time.
+
+    Raises:
+        SourceError: no images, or no labels of train or val although its images are there.
+        DataError: a label file is malformed or names a frame that is not there.
+    """
+    here = top(root, "images/track", how=CARD.how)
+    splits = [split for split in SPLITS if (here / "images/track" / split).is_dir()]
+    if not splits:
+        raise SourceError(f"{here / 'images/track'}: holds no train, val or test. {CARD.how}")
+    labels = {split: _labels(here, split) for split in splits}
+    return Layout(CLASSES, {}, _images(root, here, labels))
+
+
+def _labels(here: Path, split: str) -> Path | None:
+    found = [here / folder / split for folder in LABELS if (here / folder / split).is_dir()]
+    if not found and split != "test":
+        missing = here / LABELS[0] / split
+        raise SourceError(f"{missing}: no such folder, but images of {split} are there. {CARD.how}")
+    return found[0] if found else None
+
+
+def _images(root: Path, here: Path, labels: dict[str, Path | None]) -> Iterator[ImageEntry]:
+    for split, folder in labels.items():
+        images = here / "images/track" / split
+        if folder is None:
+            for video in folders(images):
+                for number, path in frames(video, "*.jpg").items():
+                    yield _image(root, split, path, number - 1, ())
+        else:
+            for path in sorted(folder.glob("*.json")):
+                yield from _video(root, split, images / path.stem, path)
+
+
+def _video(root: Path, split: str, folder: Path, path: Path) -> Iterator[ImageEntry]:
+    present = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    found: dict[int, tuple[str, list[Any]]] = {}
+    for position, record in enumerate(_records(path)):
+        try:
+            name = str(record["name"])
+            frame = int(record["frameIndex"] if "frameIndex" in record else record["index"])
+        except (KeyError, TypeError, ValueError):
+            what = "without a name or a whole frameIndex"
+            raise DataError(f"{path}: frame at position {position}: {what}") from None
+        if frame in found:
+            raise DataError(f"{path}: frame {frame} is there twice ({found[frame][0]}, {name})")
+        if name not in present:
+            raise DataError(f"{path}: frame {frame}: no image {folder / name}")
+        found[frame] = name, record.get("labels") or []
+    for frame, (name, labels) in sorted(found.items()):
+        objects = tuple(_objects(path, frame, labels))
+        yield _image(root, split, folder / name, frame, objects)
+
+
+def _records(path: Path) -> list[Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: is no valid JSON ({error})") from None
+    if not isinstance(content, list) or not content:
+        raise DataError(f"{path}: is no list of frames")
+    return content
+
+
+def _image(
+    root: Path, split: str, path: Path, frame: int, objects: tuple[ObjectEntry, ...]
+) -> ImageEntry:
+    return ImageEntry(
+        image_id=path.stem,
+        split=split,
+        path=path.relative_to(root).as_posix(),
+        sequence=path.parent.name,
+        frame=frame,
+        objects=objects,
+    )
+
+
+def _objects(path: Path, frame: int, labels: list[Any]) -> Iterator[ObjectEntry]:
+    seen: set[str] = set()
+    for position, label in enumerate(labels):
+        place = f"{path}: frame {frame}, object at position {position}"
+        try:
+            instance, category, edges = str(label["id"]), str(label["category"]), label["box2d"]
+            attributes = label.get("attributes") or {}
+            crowd = bool(attributes.get("crowd") or attributes.get("Crowd"))
+            evaluated = category not in DISTRACTORS and not crowd
+            x1, y1, x2, y2 = (float(edges[name]) for name in ("x1", "y1", "x2", "y2"))
+            # x2 and y2 are the last pixel of the object.
+            box = corners(x1, y1, x2 + 1, y2 + 1, evaluated=evaluated)
+        except (AttributeError, KeyError, TypeError):
+            raise DataError(f"{place}: without id, category or box2d") from None
+        except ValueError as error:
+            raise DataError(f"{place}: {error}") from None
+        name = DISTRACTORS.get(category) or ALIASES.get(category, category)
+        if name not in CLASSES:
+            known = nearest(category, [*CLASSES, *ALIASES, *DISTRACTORS])
+            raise DataError(f"{place}: unknown category '{category}'; {known}")
+        if evaluated and instance in seen:
+            raise DataError(f"{place}: id {instance} is in this frame twice")
+        if evaluated:
+            seen.add(instance)
+        yield ObjectEntry(
+            instance=f"{path.stem}/{instance}",
+            class_id=CLASSES.index(name),
+            box=box,
+            track=int(instance) if instance.isdecimal() else None,
+            evaluated=evaluated,
+        )

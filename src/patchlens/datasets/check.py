@@ -1,0 +1,163 @@
+"""What `patchlens datasets` says: which kinds there are, and what an indexed dataset holds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tabulate import tabulate
+
+from patchlens.datasets.card import Card
+from patchlens.datasets.index import Index
+
+BAR = 24  # characters of the longest bar of the histogram
+SHOWN = 20  # absent classes that are named
+WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances")
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many of something a split holds, beside the published number (None: not stated)."""
+
+    split: str
+    what: str
+    found: int
+    published: int | None
+
+    @property
+    def verdict(self) -> str:
+        """ok, subset (fewer than published), differs (more), or nothing to compare with."""
+        if self.published is None:
+            return ""
+        if self.found == self.published:
+            return "ok"
+        return "subset" if self.found < self.published else "differs"
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """A class's share of the labelled pixels and of the evaluated objects; None: there are none."""
+
+    name: str
+    pixels: float | None
+    objects: float | None
+
+
+def listing(cards: Iterable[Card], configured: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """One entry a kind: its card, and the names of the datasets of that kind in params.yaml."""
+    return [asdict(card) | {"configured": configured.get(card.kind, [])} for card in cards]
+
+
+def show_listing(entries: list[dict[str, Any]]) -> str:
+    """The listing as a table."""
+    rows = [
+        (
+            entry["kind"],
+            entry["title"],
+            ", ".join(entry["tasks"]),
+            entry["access"],
+            sum(counts.get("images", 0) for counts in entry["counts"].values()) or "not stated",
+            ", ".join(entry["configured"]),
+        )
+        for entry in entries
+    ]
+    head = ("kind", "title", "tasks", "access", "images", "in params.yaml")
+    return tabulate(rows, head, tablefmt="simple", disable_numparse=True)
+
+
+def counts(index: Index, card: Card) -> list[Count]:
+    """What each split holds; a split that is published and not there counts 0.
+
+    Objects and instances are the evaluated ones, as published numbers are; `ignored objects` are
+    the rest. Classes are those that occur in masks or as evaluated objects.
+    """
+    objects = index.objects.merge(
+        index.images["split"], left_on="image_id", right_index=True, how="left"
+    )
+    found = []
+    for split in dict.fromkeys([*index.images["split"], *card.counts]):
+        images = index.images[index.images["split"] == split]
+        mine = objects[objects["split"] == split]
+        evaluated = mine[mine["evaluated"]]
+        pixels = index.pixels.get(split, [0])[:-1]
+        numbers = {
+            "images": len(images),
+            "masks": int(images["mask"].notna().sum()),
+            "objects": len(evaluated),
+            "ignored objects": len(mine) - len(evaluated),
+            "classes": len({c for c, n in enumerate(pixels) if n} | set(evaluated["class_id"])),
+            "instances": int(evaluated["instance"].nunique()),
+        }
+        published = card.counts.get(split, {})
+        found += [
+            Count(split, what, numbers[what], published.get(what))
+            for what in WHAT
+            if numbers[what] or what in published
+        ]
+    return found
+
+
+def shares(index: Index) -> tuple[list[ClassShare], float | None]:
+    """The classes of the whole dataset, and the share of pixels that are ignored."""
+    total = [sum(column) for column in zip(*index.pixels.values(), strict=True)]
+    labelled = sum(total[:-1])
+    evaluated = index.objects[index.objects["evaluated"]]["class_id"].value_counts()
+    of_classes = [
+        ClassShare(
+            name,
+            total[c] / labelled if labelled else None,
+            float(evaluated.get(c, 0) / evaluated.sum()) if len(evaluated) else None,
+        )
+        for c, name in enumerate(index.classes)
+    ]
+    return of_classes, total[-1] / sum(total) if labelled else None
+
+
+def report(index: Index, card: Card) -> dict[str, Any]:
+    """Counts and shares of an indexed dataset, as plain data."""
+    of_classes, ignored = shares(index)
+    return {
+        "kind": card.kind,
+        "counts": [asdict(c) | {"verdict": c.verdict} for c in counts(index, card)],
+        "classes": [asdict(share) for share in of_classes],
+        "ignored_pixels": ignored,
+    }
+
+
+def show_report(content: dict[str, Any]) -> str:
+    """The report as two tables."""
+    rows = [
+        (c["split"], c["what"], c["found"], _or_dash(c["published"]), c["verdict"])
+        for c in content["counts"]
+    ]
+    head = ("split", "what", "found", "published", "")
+    text = [tabulate(rows, head, colalign=("left", "left", "right", "right", "left"))]
+    classes = content["classes"]
+    if measures := [m for m in ("pixels", "objects") if any(c[m] for c in classes)]:
+        text.append(_histogram(classes, measures))
+    if absent := [c["name"] for c in classes if not any(c[m] for m in measures)]:
+        more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+        text.append(f"do not occur: {', '.join(absent[:SHOWN])}{more}")
+    if content["ignored_pixels"] is not None:
+        text.append(f"ignored pixels: {content['ignored_pixels']:.1%} of all")
+    return "\n\n".join(text)
+
+
+def _histogram(classes: list[dict[str, Any]], measures: list[str]) -> str:
+    largest = {m: max(c[m] for c in classes) for m in measures}
+    rows = [
+        [number, share["name"]]
+        + [
+            cell
+            for m in measures
+            for cell in (f"{share[m]:.2%}", "█" * round(BAR * share[m] / largest[m]))
+        ]
+        for number, share in enumerate(classes)
+        if any(share[m] for m in measures)
+    ]
+    head = ["id", "class", *(cell for m in measures for cell in (f"of {m}", ""))]
+    align = ["right", "left", *(["right", "left"] * len(measures))]
+    return tabulate(rows, head, disable_numparse=True, colalign=align)
+
+
+def _or_dash(number: int | None) -> int | str:
+    return "–" if number is None else number

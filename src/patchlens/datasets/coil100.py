@@ -1,0 +1,64 @@
+"""COIL-100: 100 objects on a turntable, a photograph every 5 degrees.
+
+Names and counts: Nene, Nayar and Murase, CUCS-006-96 (Columbia University, 1996); archive:
+cs.columbia.edu/CAVE. A file is `obj<object>__<angle>.png`, its name is its label.
+"""
+
+import re
+from pathlib import Path
+
+from patchlens.datasets.boxes import whole_image
+from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
+from patchlens.datasets.reading import top
+from patchlens.errors import DataError
+
+OBJECTS = 100
+CLASSES = tuple(f"obj{number}" for number in range(1, OBJECTS + 1))
+NAME = re.compile(r"obj(\d+)__(\d+)")
+CARD = Card(
+    kind="coil100",
+    title="Columbia Object Image Library (COIL-100)",
+    tasks=("retrieval", "identification"),
+    access="open",
+    licence="not stated (the technical report: available for research purposes)",
+    citation="Nene et al., Columbia Object Image Library (COIL-100), CUCS-006-96, 1996",
+    homepage="https://www.cs.columbia.edu/CAVE/software/softlib/coil-100.php",
+    layout="obj<1 to 100>__<0, 5, ... 355>.png     # or in the folder coil-100/ of the archive",
+    counts={"all": {"images": 7200, "objects": 7200, "instances": 100}},
+    encoding=(
+        "128×128, black background; an image is one object as a whole, the object is class and "
+        "instance (object 1 is class 0), the angle in degrees is in the image id.",
+        "There are no official splits: all images are in `all`.",
+        "Views of one object are no sequence here, since retrieval leaves the own sequence out.",
+    ),
+    how="Download coil-100.zip from the homepage and unpack it",
+    archives=(
+        Archive(
+            "https://www.cs.columbia.edu/CAVE/databases/SLAM_coil-20_coil-100/coil-100/coil-100.zip"
+        ),
+    ),
+)
+
+
+def read(root: Path) -> Layout:
+    """List the images in the order of object and angle.
+
+    Raises:
+        SourceError: no image.
+        DataError: the name of an image is no object and angle of COIL-100.
+    """
+    here = top(root, "obj*__*.png", how=CARD.how)
+    views = []
+    for path in here.glob("obj*.png"):
+        match = NAME.fullmatch(path.stem)
+        number, angle = (int(text) for text in match.groups()) if match else (0, 0)
+        if not 1 <= number <= OBJECTS or angle >= 360:
+            raise DataError(f"{path}: is no obj<1 to {OBJECTS}>__<angle below 360>.png")
+        views.append((number, angle, path))
+    return Layout(CLASSES, {}, [_image(root, number, path) for number, _, path in sorted(views)])
+
+
+def _image(root: Path, number: int, path: Path) -> ImageEntry:
+    view = ObjectEntry(f"obj{number}", number - 1, whole_image(path))
+    return ImageEntry(path.stem, "all", path.relative_to(root).as_posix(), objects=(view,))

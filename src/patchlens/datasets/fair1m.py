@@ -1,0 +1,199 @@
+"""FAIR1M: fine-grained objects in satellite images, oriented boxes.
+
+The official page (gaofen-challenge.com/benchmark) needs an account; layout, xml and the classes
+with their five coarse categories as torchgeo reads them (torchgeo/datasets/fair1m.py), which
+is the release 2.0 with its three splits. Not verified here: whether pixels count from 0.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from patchlens.datasets.boxes import corners
+from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.files import by_stem
+from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
+from patchlens.datasets.reading import top
+from patchlens.errors import DataError, SourceError
+from patchlens.names import nearest
+
+FINE = {
+    "Ship": (
+        "Passenger Ship",
+        "Motorboat",
+        "Fishing Boat",
+        "Tugboat",
+        "other-ship",
+        "Engineering Ship",
+        "Liquid Cargo Ship",
+        "Dry Cargo Ship",
+        "Warship",
+    ),
+    "Vehicle": (
+        "Small Car",
+        "Bus",
+        "Cargo Truck",
+        "Dump Truck",
+        "other-vehicle",
+        "Van",
+        "Trailer",
+        "Tractor",
+        "Excavator",
+        "Truck Tractor",
+    ),
+    "Airplane": (
+        "Boeing737",
+        "Boeing747",
+        "Boeing777",
+        "Boeing787",
+        "ARJ21",
+        "C919",
+        "A220",
+        "A321",
+        "A330",
+        "A350",
+        "other-airplane",
+    ),
+    "Court": ("Baseball Field", "Basketball Court", "Football Field", "Tennis Court"),
+    "Road": ("Roundabout", "Intersection", "Bridge"),
+}
+CLASSES = tuple(FINE)
+COARSE = {name: CLASSES.index(coarse) for coarse, names in FINE.items() for name in names}
+PARTS = {
+    "train/part1": "train",
+    "train/part2": "train",
+    "validation": "val",
+    "test": "test",
+}
+LABELS = ("labelXml", "labelXmls")  # the folder in the archives, and the name of the archives
+_ARCHIVES = (  # checksums and addresses as torchgeo lists them; those of test are not needed here
+    (
+        "train/part1",
+        "images.zip",
+        "a460fe6b1b5b276bf856ce9ac72d6568",
+        "1LWT_ybL-s88Lzg9A9wHpj0h2rJHrqrVf",
+    ),
+    (
+        "train/part1",
+        "labelXml.zip",
+        "80f833ff355f91445c92a0c0c1fa7414",
+        "1CnOuS8oX6T9JMqQnfFsbmf7U38G6Vc8u",
+    ),
+    (
+        "train/part2",
+        "images.zip",
+        "ad237e61dba304fcef23cd14aa6c4280",
+        "1cx4MRfpmh68SnGAYetNlDy68w0NgKucJ",
+    ),
+    (
+        "train/part2",
+        "labelXmls.zip",
+        "5c5948e68cd0f991a0d73f10956a3b05",
+        "1RFVjadTHA_bsB7BJwSZoQbiyM7KIDEUI",
+    ),
+    (
+        "validation",
+        "images.zip",
+        "dce782be65405aa381821b5f4d9eac94",
+        "1lSSHOD02B6_sUmr2b-R1iqhgWRQRw-S9",
+    ),
+    (
+        "validation",
+        "labelXmls.zip",
+        "700b516a21edc9eae66ca315b72a09a1",
+        "1sTTna1C5n3Senpfo-73PdiNilnja1AV4",
+    ),
+)
+CARD = Card(
+    kind="fair1m",
+    title="FAIR1M 2.0",
+    tasks=("retrieval", "identification"),
+    access="account",
+    licence="not stated",
+    citation="Sun et al., FAIR1M: A Benchmark Dataset for Fine-grained Object Recognition in "
+    "High-Resolution Remote Sensing Imagery, ISPRS Journal 2022",
+    homepage="https://www.gaofen-challenge.com/benchmark",
+    layout="""\
+train/{part1,part2}/images/*.tif
+train/{part1,part2}/labelXml/*.xml
+validation/images/*.tif
+validation/labelXml/*.xml
+test/images/*.tif                  # no labels""",
+    classes=CLASSES,
+    encoding=(
+        "37 fine classes in 5 coarse ones (the class); names are those of the xml files.",
+        "An oriented box is four corners (a fifth that repeats the first is dropped): kept as "
+        "polygon, beside the box that encloses it.",
+        "Whether pixels count from 0 or 1 is not stated; coordinates are taken as they are.",
+        "Every object is an instance of its own. The labels of test are not public.",
+    ),
+    how="Register at www.gaofen-challenge.com/benchmark, download FAIR1M 2.0 and keep its folders: "
+    "train/part1/images.zip, train/part1/labelXml.zip, ... (unpacked: train/part1/images, ...)",
+    archives=tuple(
+        Archive(f"https://drive.google.com/file/d/{key}", md5, into=into, name=f"{into}/{name}")
+        for into, name, md5, key in _ARCHIVES
+    ),
+)
+
+
+def read(root: Path) -> Layout:
+    """Read the parts that exist; at least one must.
+
+    Raises:
+        SourceError: no part, or the labels of a part of train or validation are missing.
+        DataError: an image without xml, or an xml that is malformed or names an unknown class.
+    """
+    here = top(root, *(f"{part}/images" for part in PARTS), how=CARD.how)
+    present = [part for part in PARTS if (here / part / "images").is_dir()]
+    return Layout(CLASSES, {}, (i for part in present for i in _part(root, here / part, part)))
+
+
+def _part(root: Path, folder: Path, part: str) -> Iterator[ImageEntry]:
+    labels: dict[str, str] = {}
+    if part != "test":
+        found = [folder / name for name in LABELS if (folder / name).is_dir()]
+        if not found:
+            raise SourceError(f"{folder / LABELS[0]}: no such folder. {CARD.how}")
+        labels = by_stem(root, found[0])
+    for stem, path in sorted(by_stem(root, folder / "images").items()):
+        if part != "test" and stem not in labels:
+            raise DataError(f"{root / path}: no '{stem}.xml' in {found[0]}")
+        image_id = f"{part}/{stem}"
+        yield ImageEntry(
+            image_id=image_id,
+            split=PARTS[part],
+            path=path,
+            objects=tuple(_objects(root / labels[stem], image_id)) if labels else (),
+        )
+
+
+def _objects(path: Path, image_id: str) -> Iterator[ObjectEntry]:
+    try:
+        objects = ElementTree.parse(path).getroot().findall("objects/object")
+    except ElementTree.ParseError as error:
+        raise DataError(f"{path}: is no valid XML ({error})") from None
+    for number, element in enumerate(objects, start=1):
+        name = (element.findtext("possibleresult/name") or "").strip()
+        if name not in COARSE:
+            known = nearest(name, COARSE)
+            raise DataError(f"{path}: object {number}: unknown class '{name}'; {known}")
+        try:
+            points = [
+                tuple(float(value) for value in (point.text or "").split(","))
+                for point in element.findall("points/point")
+            ]
+            if len(points) == 5 and points[0] == points[4]:
+                points.pop()
+            if len(points) != 4 or any(len(point) != 2 for point in points):
+                raise ValueError("has no four corners")
+            xs, ys = zip(*points, strict=True)
+            box = corners(min(xs), min(ys), max(xs), max(ys))
+        except ValueError as error:
+            raise DataError(f"{path}: object {number}: {error}") from None
+        yield ObjectEntry(
+            instance=f"{image_id}/{number}",
+            class_id=COARSE[name],
+            box=box,
+            fine_class=name,
+            polygon=tuple(value for point in points for value in point),
+        )

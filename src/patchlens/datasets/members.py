@@ -1,0 +1,152 @@
+"""Where a member of an archive may go, and how much an archive may hold."""
+
+import errno
+import lzma
+import re
+import shutil
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from patchlens.errors import DataError, SourceError
+
+CHUNK = 1 << 20
+DAMAGE = (
+    EOFError,
+    LookupError,
+    OSError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+DRIVE = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may hold: so many members; `growth` times its own size, or `floor` bytes.
+
+    The largest dataset has 300 000 files; photographs do not shrink in an archive, lists of boxes
+    shrink about 30 times.
+    """
+
+    members: int = 2_000_000
+    growth: int = 100
+    floor: int = 1 << 30
+
+
+class Members:
+    """The members of one archive, on their way into `folder`.
+
+    Attributes:
+        most: bytes that the archive may hold.
+        files: how many have been written.
+    """
+
+    def __init__(self, archive: Path, folder: Path, limits: Limits) -> None:
+        self.archive = archive
+        self.most = max(limits.floor, limits.growth * archive.stat().st_size)
+        self.files = 0
+        self._folder = folder
+        self._limits = limits
+        self._bytes = 0
+        self._names: set[str] = set()
+
+    def damaged(self, error: object) -> DataError:
+        """The error for what cannot be read."""
+        return DataError(
+            f"{self.archive}: this archive is truncated or damaged ({error}); download it again"
+        )
+
+    def refused(self, name: str, reason: str) -> DataError:
+        """The error for a member that no honest dataset has."""
+        return DataError(
+            f"{self.archive}: member '{name}' {reason}; nothing of this archive was kept: it is "
+            "not the published one, or not to be trusted"
+        )
+
+    def check_count(self, count: int) -> None:
+        """Refuse more members than a dataset has."""
+        if count > self._limits.members:
+            raise DataError(
+                f"{self.archive}: holds more than {self._limits.members} members; nothing of it "
+                "was kept"
+            )
+
+    def check_bytes(self, count: int) -> None:
+        """Refuse more bytes than an archive of this size can honestly hold."""
+        if count > self.most:
+            raise DataError(
+                f"{self.archive}: its content is more than {tqdm.format_sizeof(self.most, 'B')}, "
+                "out of proportion to its size (a decompression bomb); nothing of it was kept"
+            )
+
+    def check_space(self, count: int) -> None:
+        """Refuse what does not fit on the disk."""
+        free = shutil.disk_usage(self._folder).free
+        if count > free:
+            want, have = (tqdm.format_sizeof(n, "B") for n in (count, free))
+            raise SourceError(
+                f"{self._folder}: {self.archive.name} unpacks to {want}, {have} are free on this "
+                "disk; free some space and run this again"
+            )
+
+    def place(self, name: str) -> Path:
+        """Where a member goes.
+
+        Raises:
+            DataError: it would leave the folder.
+        """
+        # Windows separates with a backslash, so that one is as dangerous as a slash.
+        parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".")]
+        if name.startswith(("/", "\\")) or ".." in parts or "\0" in name:
+            raise self.refused(name, "would leave its folder")
+        if parts and DRIVE.match(parts[0]):
+            raise self.refused(name, "would leave its folder for a drive")
+        return self._folder.joinpath(*parts)
+
+    def write(self, name: str, source: IO[bytes]) -> None:
+        """Write a file from what is really in the archive.
+
+        Raises:
+            DataError: it came before, cannot be read or written, or is one too much.
+            SourceError: the disk is full.
+        """
+        path = self.place(name)
+        if str(path) in self._names:
+            raise self.refused(name, "comes twice")
+        self._names.add(str(path))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                for chunk in self._read(source):
+                    file.write(chunk)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise SourceError(
+                    f"{path}: the disk is full; free some space and run this again"
+                ) from None
+            raise self.refused(name, f"cannot be written ({error.strerror})") from None
+        self.files += 1
+
+    def _read(self, source: IO[bytes]) -> Iterator[bytes]:
+        while True:
+            try:
+                chunk = source.read(CHUNK)
+            except DAMAGE as error:
+                raise self.damaged(error) from None
+            if not chunk:
+                return
+            self._bytes += len(chunk)
+            self.check_bytes(self._bytes)
+            yield chunk

@@ -1,0 +1,127 @@
+"""The objects of an image: those of its instance mask, and those that its entry lists."""
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import find_objects
+
+from patchlens.datasets.index import read_ids
+from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
+from patchlens.errors import DataError
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object of one image. `key` is equal for the same thing wherever it occurs.
+
+    A `key` that is a number is the thing's dataset-wide number already.
+    """
+
+    key: Hashable
+    class_id: int
+    fine_class: str
+    box: Box
+    area: float
+    track: int | None = None
+    mask_value: int | None = None
+    evaluated: bool = True
+    polygon: tuple[float, ...] | None = None
+
+
+def objects_of(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> list[Found]:
+    """All objects of an image of `size` (width, height); those of the mask come first.
+
+    Boxes are kept as annotated, also where they leave the image, since official tools score them
+    so; `area` is that of the mask, or of the part of the box inside the image: 0 for none.
+
+    Raises:
+        DataError: an instance value is not listed, a box is not finite, an evaluated box has no
+            size, or one thing is evaluated twice in the image.
+    """
+    found = _in_mask(entry, layout, root, size) if entry.instances is not None else []
+    seen = set[str]()
+    for listed in entry.objects:
+        _check(listed, root / entry.path, seen)
+        found.append(
+            Found(
+                key=listed.instance,
+                class_id=listed.class_id,
+                fine_class=listed.fine_class,
+                box=listed.box,
+                area=_area_inside(listed.box, size),
+                track=listed.track,
+                evaluated=listed.evaluated,
+                polygon=listed.polygon,
+            )
+        )
+    return found
+
+
+def _in_mask(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> list[Found]:
+    assert entry.instances is not None
+    path = root / entry.instances
+    ids = read_ids(path)
+    if ids.shape[::-1] != size:
+        raise DataError(
+            f"{path}: is {ids.shape[1]}×{ids.shape[0]}, its image {Path(entry.path).name} is "
+            f"{size[0]}×{size[1]}; an instance mask has the size of its image"
+        )
+    codes, values = pd.factorize(ids.ravel())
+    areas = np.bincount(codes, minlength=len(values))
+    places = find_objects(codes.reshape(ids.shape) + 1)
+    found = []
+    for code in np.argsort(values):
+        value = int(values[code])
+        if value == 0:
+            continue
+        if value not in layout.instances:
+            raise DataError(f"{path}: holds instance {value}, which the dataset does not list")
+        meaning = layout.instances[value]
+        if meaning is None:
+            continue
+        key: Hashable = value
+        tracked = entry.sequence is not None and layout.instance_scope != "image"
+        if layout.instance_scope == "sequence":
+            key = (entry.sequence, value)
+        elif layout.instance_scope == "image":
+            key = (entry.image_id, value)
+        rows, columns = places[code]
+        found.append(
+            Found(
+                key=key,
+                class_id=meaning[0],
+                fine_class=meaning[1],
+                box=(columns.start, rows.start, columns.stop, rows.stop),
+                area=int(areas[code]),
+                track=value if tracked else None,
+                mask_value=value,
+            )
+        )
+    return found
+
+
+def _check(listed: ObjectEntry, path: Path, seen: set[str]) -> None:
+    x0, y0, x1, y1 = listed.box
+    shown = f"{path}: object '{listed.instance}'"
+    box = ", ".join(f"{edge:g}" for edge in listed.box)
+    if not all(math.isfinite(edge) for edge in listed.box):
+        raise DataError(f"{shown}: its box ({box}) is not finite; mend the annotation")
+    if not listed.evaluated:
+        return
+    if x1 <= x0 or y1 <= y0:
+        raise DataError(f"{shown}: its box ({box}) has no size; mend the annotation")
+    if listed.instance in seen:
+        raise DataError(f"{shown}: is annotated twice in this image; mend the annotation")
+    seen.add(listed.instance)
+
+
+def _area_inside(box: Box, size: tuple[int, int]) -> float:
+    width = min(box[2], size[0]) - max(box[0], 0)
+    height = min(box[3], size[1]) - max(box[1], 0)
+    return max(width, 0) * max(height, 0)

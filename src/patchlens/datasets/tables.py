@@ -1,0 +1,71 @@
+"""The tables of an index: their columns, and writing them piece by piece."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+IMAGES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("split", pa.string()),
+        ("path", pa.string()),
+        ("mask", pa.string()),
+        ("instances", pa.string()),
+        ("sequence", pa.string()),
+        ("frame", pa.int64()),
+        ("group", pa.string()),
+        ("height", pa.int64()),
+        ("width", pa.int64()),
+    ]
+)
+OBJECTS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("instance", pa.int64()),
+        ("track", pa.int64()),
+        ("class_id", pa.int64()),
+        ("fine_class", pa.string()),
+        ("x0", pa.float64()),
+        ("y0", pa.float64()),
+        ("x1", pa.float64()),
+        ("y1", pa.float64()),
+        ("area", pa.float64()),
+        ("evaluated", pa.bool_()),
+        ("mask_value", pa.int64()),
+        ("polygon", pa.list_(pa.float64())),
+    ]
+)
+RELEVANCE = pa.schema(
+    [("query_id", pa.string()), ("image_id", pa.string()), ("grade", pa.string())]
+)
+NULLABLE = ("frame", "track", "mask_value")  # whole numbers with gaps
+
+
+class Rows:
+    """A parquet file that grows by one row group a call of `write`."""
+
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._writer, self._schema = writer, schema
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Append rows; a missing key is null."""
+        if rows:
+            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
+
+
+@contextmanager
+def rows_of(path: Path, schema: pa.Schema) -> Iterator[Rows]:
+    """Open a new parquet file for rows of `schema`."""
+    with pq.ParquetWriter(path, schema) as writer:
+        yield Rows(writer, schema)
+
+
+def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A table as pandas shows it, with whole numbers also where some are missing."""
+    table = pd.read_parquet(path, columns=columns)
+    return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})

@@ -1,0 +1,143 @@
+"""Pascal VOC 2012 segmentation, with SBD's annotations as a further split.
+
+Layout: the development kit's documentation (host.robots.ox.ac.uk/pascal/VOC/voc2012) and
+torchvision's VOCSegmentation and SBDataset; datasets: Everingham et al., IJCV 2015; Hariharan et
+al., ICCV 2011.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
+from patchlens.datasets.reading import lines, top
+from patchlens.errors import DataError
+
+CLASSES = (
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+
+
+def _colour(class_id: int) -> tuple[int, int, int]:
+    """VOC's palette: the bits of the id, spread over the channels from the highest bit down."""
+    red = green = blue = 0
+    for shift in range(7, -1, -1):
+        red |= (class_id & 1) << shift
+        green |= (class_id >> 1 & 1) << shift
+        blue |= (class_id >> 2 & 1) << shift
+        class_id >>= 3
+    return red, green, blue
+
+
+PALETTE = tuple(_colour(i) for i in range(len(CLASSES)))
+LABELS = {i: i for i in range(len(CLASSES))} | {255: IGNORE}
+VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
+SPLITS = ("train", "val")
+CARD = Card(
+    kind="voc2012",
+    title="Pascal VOC 2012 segmentation (and SBD)",
+    tasks=("segmentation",),
+    access="open",
+    licence="not stated; the photographs are Flickr's (flickr.com/terms)",
+    citation="Everingham et al., The Pascal Visual Object Classes Challenge: A Retrospective, "
+    "IJCV 2015; SBD: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011",
+    homepage="http://host.robots.ox.ac.uk/pascal/VOC/voc2012",
+    layout="""\
+VOCdevkit/VOC2012/ImageSets/Segmentation/{train,val}.txt
+VOCdevkit/VOC2012/JPEGImages/<year>_<number>.jpg
+VOCdevkit/VOC2012/SegmentationClass/<year>_<number>.png
+benchmark_RELEASE/dataset/{train,val}.txt              # SBD: may be absent
+benchmark_RELEASE/dataset/{img/*.jpg,cls/*.mat}""",
+    counts={
+        "train": {"images": 1464, "masks": 1464},
+        "val": {"images": 1449, "masks": 1449},
+        "sbd": {"images": 9118, "masks": 9118},
+    },
+    classes=CLASSES,
+    encoding=(
+        "Masks are palette PNGs whose indices are the classes, 0 background; 255 is the void "
+        "border around objects and is ignored.",
+        "`sbd` holds SBD's images, of its train and val, that are in neither split of VOC: the "
+        "10 582 images known as trainaug are `split: train+sbd`.",
+        "SBD's masks are MATLAB files (`GTcls.Segmentation`) without a void border.",
+    ),
+    archives=(
+        Archive(
+            "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+            md5="6cd6e144f989b92b3379bac3b3de84fd",
+        ),
+        Archive(
+            "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/"
+            "semantic_contours/benchmark.tgz",
+            md5="82b4d87ceb2ed10f6038a1cba92111cb",
+        ),
+    ),
+)
+HOW = f"Unpack {CARD.archives[0].url} there"
+
+
+def read(root: Path) -> Layout:
+    """Read the lists of train and val that are there, and SBD's where `benchmark_RELEASE` is.
+
+    Raises:
+        SourceError: no list of VOC is there.
+        DataError: a list names an image or a mask that is not there.
+    """
+    lists = [f"{VOC}/ImageSets/Segmentation/{split}.txt" for split in SPLITS]
+    here = top(root, *lists, how=HOW)
+    images = [
+        entry
+        for split, name in zip(SPLITS, lists, strict=True)
+        if (here / name).is_file()
+        for entry in _listed(root, split, here / name, here / VOC / "JPEGImages",
+                             here / VOC / "SegmentationClass", "png")
+    ]  # fmt: skip
+    if (here / SBD).is_dir():
+        images += _sbd(root, here / SBD, {entry.image_id for entry in images})
+    return Layout(CLASSES, LABELS, images, PALETTE)
+
+
+def _sbd(root: Path, folder: Path, taken: set[str]) -> Iterator[ImageEntry]:
+    for split in SPLITS:
+        listed = _listed(
+            root, "sbd", folder / f"{split}.txt", folder / "img", folder / "cls", "mat"
+        )
+        for entry in listed:
+            if entry.image_id not in taken:
+                yield entry
+
+
+def _listed(
+    root: Path, split: str, path: Path, images: Path, masks: Path, suffix: str
+) -> Iterator[ImageEntry]:
+    there = {p.name for folder in (images, masks) if folder.is_dir() for p in folder.iterdir()}
+    for number, stem in lines(path):
+        for folder, name in ((images, f"{stem}.jpg"), (masks, f"{stem}.{suffix}")):
+            if name not in there:
+                raise DataError(f"{path}, line {number}: no file {folder / name}")
+        yield ImageEntry(
+            image_id=stem,
+            split=split,
+            path=(images.relative_to(root) / f"{stem}.jpg").as_posix(),
+            mask=(masks.relative_to(root) / f"{stem}.{suffix}").as_posix(),
+        )

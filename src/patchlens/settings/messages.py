@@ -1,0 +1,97 @@
+"""What pydantic found wrong, as one line for the user: where, what, and what instead."""
+
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from patchlens.names import nearest
+
+RANGES = {
+    "greater_than_equal": ("ge", "≥"),
+    "greater_than": ("gt", ">"),
+    "less_than_equal": ("le", "≤"),
+    "less_than": ("lt", "<"),
+}
+LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
+SECTIONS = ("model_type", "model_attributes_type", "dict_type")
+
+
+def explain(error: ErrorDetails, settings: type[BaseModel]) -> str:
+    """One line for one error of `settings`: the place, the value, what is allowed."""
+    loc, section = _place(error["loc"], settings)
+    kind, ctx, value = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "extra_forbidden":
+        fields = section.model_fields if section else {}
+        return f"{loc}: unknown key; {nearest(str(error['loc'][-1]), fields)}"
+    if kind == "missing":
+        return f"{loc}: this key is missing"
+    if kind == "literal_error":
+        options = [part.strip().strip("'") for part in _options(ctx["expected"])]
+        return f"{loc}: '{value}' is unknown; {nearest(str(value), options)}"
+    if kind == "union_tag_invalid":
+        tags = [part.strip().strip("'") for part in ctx["expected_tags"].split(",")]
+        return f"{loc}.{_bare(ctx)}: '{ctx['tag']}' is unknown; {nearest(ctx['tag'], tags)}"
+    if kind == "union_tag_not_found":
+        return f"{loc}.{_bare(ctx)}: this key is missing"
+    if kind in RANGES:
+        key, sign = RANGES[kind]
+        return f"{loc}: {value} is out of range; allowed: {sign} {ctx[key]}"
+    if kind in LENGTHS:
+        key, bound = LENGTHS[kind]
+        return f"{loc}: holds {ctx['actual_length']}; allowed: {bound} {ctx[key]}"
+    if kind == "string_pattern_mismatch":
+        return f"{loc}: '{value}' is not allowed; use a-z, 0-9 and _ only"
+    if kind == "value_error":
+        return f"{loc}: {ctx['error']}"
+    expected = error["msg"].removeprefix("Input should be ")
+    if kind in SECTIONS:
+        expected = "a section of keys"
+    return f"{loc}: {value!r} ({type(value).__name__}) is wrong; allowed: {expected}"
+
+
+def _options(expected: str) -> list[str]:
+    return expected.replace(" or ", ", ").split(",")
+
+
+def _bare(ctx: dict[str, Any]) -> str:
+    return str(ctx["discriminator"]).strip("'")
+
+
+def _place(
+    loc: tuple[int | str, ...], settings: type[BaseModel]
+) -> tuple[str, type[BaseModel] | None]:
+    """The dotted path of an error without pydantic's union tags, and the section it lies in."""
+    path, section, current = "", None, settings  # type: Any, Any, Any
+    for part in loc:
+        if part == "[key]":
+            continue
+        tagged = _member(current, part)
+        if tagged is not None:
+            current = section = tagged
+            continue
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            section = current
+            field = current.model_fields.get(str(part))
+            current = field.annotation if field else None
+        elif getattr(current, "__origin__", None) is dict:
+            current = get_args(current)[1]
+        else:
+            current = None
+    return path or "(whole file)", section
+
+
+def _member(annotation: Any, tag: int | str) -> type[BaseModel] | None:
+    """The class of a discriminated union whose discriminating literal is `tag`."""
+    for member in _union_members(annotation):
+        for key in ("source", "kind"):
+            field = member.model_fields.get(key)
+            if field is not None and tag in get_args(field.annotation):
+                return member
+    return None
+
+
+def _union_members(annotation: Any) -> list[type[BaseModel]]:
+    members = get_args(get_args(annotation)[0]) if hasattr(annotation, "__metadata__") else ()
+    return [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]

@@ -1,0 +1,141 @@
+"""Download files: several at a time behind one bar, after a look at the free space.
+
+Built on httpx2, which huggingface_hub brings along (streams, redirects, proxies and certificates
+of the environment), and filelock. What they lack is in this folder: resuming, insisting, checking.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event, Lock
+
+import httpx2
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from patchlens.errors import SourceError
+from patchlens.progress import bar
+from patchlens.web.partial import place
+from patchlens.web.remote import Patience, Remote
+from patchlens.web.transfer import Transfer
+
+MARGIN = 200_000_000  # bytes that stay free
+
+
+def download(
+    remotes: Sequence[Remote],
+    *,
+    what: str,
+    jobs: int = 4,
+    room: float = 1.0,
+    patience: Patience | None = None,
+) -> None:
+    """Bring every file to its path, whole and checked.
+
+    What is there and right is not fetched again, what is there in part is resumed.
+
+    Args:
+        remotes: the files; each path once.
+        what: what the bar is called.
+        jobs: how many files at a time.
+        room: how much space the files will take in all, as a multiple of their size: 2 for
+            archives that will be unpacked beside themselves.
+        patience: how long to insist.
+
+    Raises:
+        SourceError: a file cannot be had, or the disk is too small. Files that were brought stay,
+            partial ones too, and the next call goes on with them.
+    """
+    patience = patience or Patience()
+    _check_addresses(remotes)
+    stop = Event()
+    with _client(patience) as client, ThreadPoolExecutor(jobs) as pool:
+        sizes = list(pool.map(lambda remote: _size(client, remote), remotes))
+        _check_space(remotes, sizes, room)
+        with _shown(what, sizes) as places:
+            transfers = [
+                Transfer(client, remote, patience, at, stop)
+                for remote, at in zip(remotes, places, strict=True)
+            ]
+            futures = [pool.submit(transfer.run) for transfer in transfers]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:  # Ctrl-C too: the others end at their next bytes
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _check_addresses(remotes: Sequence[Remote]) -> None:
+    for remote in remotes:
+        try:
+            scheme = httpx2.URL(remote.url).scheme
+        except httpx2.InvalidURL as error:
+            raise SourceError(f"{remote.url}: this is no web address ({error})") from None
+        if scheme not in ("http", "https"):
+            raise SourceError(
+                f"{remote.url}: only http and https are spoken here; download this file with "
+                "another program, for example curl -O"
+            )
+
+
+def _client(patience: Patience) -> httpx2.Client:
+    return httpx2.Client(
+        follow_redirects=True,
+        timeout=patience.timeout,
+        headers={"User-Agent": f"patchlens/{version('patchlens')}"},
+    )
+
+
+def _size(client: httpx2.Client, remote: Remote) -> int | None:
+    """Bytes of a file: as published, as it lies here, or as the server says; None: unknown."""
+    if remote.size is not None:
+        return remote.size
+    if remote.path.is_file():
+        return remote.path.stat().st_size
+    # An estimate for the bar and the free space: whatever fails here, the download itself reports.
+    try:
+        answer = client.head(remote.url, headers={"Accept-Encoding": "identity"})
+    except httpx2.RequestError:
+        return None
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if answer.status_code == 200 and length.isdecimal() else None
+
+
+def _check_space(remotes: Sequence[Remote], sizes: Sequence[int | None], room: float) -> None:
+    """Compare what is still needed on each folder's disk with what is free there."""
+    needed: dict[Path, float] = {}
+    for remote, size in zip(remotes, sizes, strict=True):
+        disk = next(p for p in remote.path.resolve().parents if p.is_mount())
+        here = remote.path if remote.path.is_file() else place(remote)
+        there = here.stat().st_size if here.is_file() else 0
+        needed[disk] = needed.get(disk, MARGIN) + max((size or 0) * room - there, 0)
+    for disk, wanted in needed.items():
+        free = shutil.disk_usage(disk).free
+        if wanted > free:
+            want, have = (tqdm.format_sizeof(n, "B") for n in (wanted, free))
+            raise SourceError(
+                f"{disk}: about {want} are needed for the download and what comes of it, {have} "
+                "are free on this disk; free some space and run this again"
+            )
+
+
+@contextmanager
+def _shown(what: str, sizes: Sequence[int | None]) -> Iterator[list[Callable[[int], None]]]:
+    """One bar for all files; of each a function that is told how many bytes are there."""
+    known = [size for size in sizes if size is not None]
+    total = sum(known) if len(known) == len(sizes) else None
+    lock, places = Lock(), [0] * len(sizes)
+    with logging_redirect_tqdm(), bar(total=total, what=what, unit="B", scale=True) as shown:
+
+        def at(number: int, there: int) -> None:
+            with lock:
+                shown.update(there - places[number])
+                places[number] = there
+
+        yield [partial(at, number) for number in range(len(sizes))]

@@ -1,0 +1,48 @@
+"""What is to be downloaded, how long to insist, and whether a file is the published one."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to be had, and where it goes.
+
+    `checksum` is `md5:<hex>` or `sha256:<hex>`, `size` is in bytes; None: not published.
+    """
+
+    url: str
+    path: Path
+    checksum: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to insist. `tries` counts failures in a row that brought no new byte.
+
+    The pause before the second try is `wait` seconds and doubles from try to try; a server that
+    asks for more than `longest` ends the download. `timeout` is what one read may take.
+    """
+
+    tries: int = 6
+    wait: float = 1.0
+    longest: float = 300.0
+    timeout: float = 60.0
+
+
+def fault_of(path: Path, checksum: str | None, size: int | None) -> str | None:
+    """Why a file is not the published one; None if it is, or if nothing is published."""
+    found = path.stat().st_size
+    if found == 0:
+        return "it is empty"
+    if size is not None and found != size:
+        return f"it has {found} bytes, published are {size}"
+    if checksum is not None:
+        algorithm, published = checksum.split(":")
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, algorithm).hexdigest()
+        if digest != published:
+            return f"its {algorithm} is {digest}, published is {published}"
+    return None

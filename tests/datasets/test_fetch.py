@@ -1,0 +1,435 @@
+"""Fetching: from a card to a folder in place, by download, by archives, by csDownload, or not."""
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fileserver import Site, cut, page, status
+from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.obtain import obtain
+from patchlens.errors import DataError, SourceError
+from patchlens.settings.datasets import Collected
+from patchlens.stages import fetch
+from patchlens.web.remote import Patience
+
+QUICK = Patience(tries=2, wait=0.001, timeout=5.0)
+CARD = Card(
+    kind="town",
+    title="Town 2001",
+    tasks=(),
+    access="open",
+    licence="CC0",
+    citation="Doe, 2001",
+    homepage="http://town.org",
+    layout="photos/",
+)
+BY_HAND = (
+    "set, in params.yaml, datasets.town.archives to the folder that holds photos.zip (md5 {}), "
+    "labels.tgz (md5 not published), truth.pkl (md5 not published), or datasets.town.root to the "
+    "unpacked folder in the layout of docs/datasets/town.md"
+)
+WHOLE = {"photos/1.jpg": b"one", "photos/2.jpg": b"two", "masks/1.png": b"1", "truth.pkl": b"pkl"}
+
+
+def zipped(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, WHOLE[name])
+    return stream.getvalue()
+
+
+def tarred(name: str, body: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(body)
+        archive.addfile(info, io.BytesIO(body))
+    return stream.getvalue()
+
+
+PHOTOS, LABELS = zipped("photos/1.jpg", "photos/2.jpg"), tarred("1.png", b"1")
+MD5 = hashlib.md5(PHOTOS).hexdigest()
+
+
+@pytest.fixture
+def card(site: Site) -> Card:
+    """A dataset of three files: with a checksum, into a folder, and no archive."""
+    return replace(
+        CARD,
+        archives=(
+            Archive(site.put("photos.zip", PHOTOS), md5=MD5),
+            Archive(site.put("get/labels.tgz", LABELS), into="masks"),
+            Archive(site.put("truth.pkl", b"pkl")),
+        ),
+    )
+
+
+@pytest.fixture
+def get(tmp_path: Path) -> Callable[..., Path]:
+    def run(card: Card, **options: Any) -> Path:
+        target = tmp_path / "raw/town"
+        obtain("town", card, target, tmp_path / "work", patience=QUICK, **options)
+        return target
+
+    return run
+
+
+def found(folder: Path) -> dict[str, bytes]:
+    paths = (p for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
+
+
+def test_an_open_dataset_is_fetched_and_unpacked(
+    card: Card, get: Any, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "patchlens")
+    assert found(get(card)) == WHOLE
+    assert set(found(tmp_path / "work")) == {"photos.zip", "labels.tgz", "truth.pkl"}
+    assert [p.name for p in (tmp_path / "raw").iterdir()] == ["town"]
+    lines = caplog.messages
+    assert lines[0] == "town: Town 2001. Licence: CC0. Cite: Doe, 2001"
+    assert lines[-2] == f"town: 4 files in {tmp_path / 'raw/town'}"
+
+
+def test_the_licence_is_stated_before_anything_is_asked_for(
+    card: Card, get: Any, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "patchlens")
+    before: list[int] = []
+    caplog.handler.addFilter(lambda record: not before.append(len(site.seen)))
+    get(card)
+    assert before[0] == 0
+    assert before[-1] > 0
+
+
+def test_a_second_run_downloads_nothing(card: Card, get: Any, site: Site) -> None:
+    shutil.rmtree(get(card))
+    del site.seen[:]
+    assert found(get(card)) == WHOLE
+    assert site.seen == []
+
+
+def test_an_old_folder_is_replaced(card: Card, get: Any, tmp_path: Path) -> None:
+    (tmp_path / "raw/town").mkdir(parents=True)
+    (tmp_path / "raw/town/old").touch()
+    assert found(get(card)) == WHOLE
+
+
+@pytest.mark.parametrize("answer", [status(404), status(403), status(503), page(), cut(0)])
+def test_what_cannot_be_fetched_says_what_else_to_do(
+    card: Card, get: Any, site: Site, tmp_path: Path, answer: Any
+) -> None:
+    site.put("photos.zip", PHOTOS, last=answer)
+    with pytest.raises(SourceError) as caught:
+        get(card)
+    assert str(caught.value).startswith(f"{site.url('photos.zip')}: ")
+    assert str(caught.value).endswith(
+        ". Else: Download it by hand (see http://town.org). Then " + BY_HAND.format(MD5)
+    )
+    assert not (tmp_path / "raw").exists()
+    assert "photos.zip" not in found(tmp_path / "work")
+
+
+def test_another_archive_than_published(card: Card, get: Any, site: Site, tmp_path: Path) -> None:
+    site.put("photos.zip", zipped("photos/1.jpg"))
+    with pytest.raises(SourceError, match=f"published is {MD5}. The file was removed"):
+        get(card)
+    assert not (tmp_path / "raw").exists()
+    assert "photos.zip" not in found(tmp_path / "work")
+
+
+@pytest.mark.parametrize("bad", [LABELS[:-9], tarred("../evil", b"1"), b"not a tar"])
+def test_a_bad_archive_without_checksum_is_fetched_anew(
+    card: Card, get: Any, site: Site, tmp_path: Path, bad: bytes
+) -> None:
+    site.put("get/labels.tgz", bad)
+    with pytest.raises(DataError, match=r"labels\.tgz"):
+        get(card)
+    assert not (tmp_path / "raw").exists()
+    assert set(found(tmp_path)) == {"work/photos.zip", "work/truth.pkl"}
+    site.put("get/labels.tgz", LABELS)
+    assert found(get(card)) == WHOLE
+
+
+@pytest.mark.parametrize("access", ["account", "placed"])
+def test_what_is_not_open_prints_its_steps(card: Card, get: Any, site: Site, access: Any) -> None:
+    closed = replace(card, access=access, how="Register and click.")
+    with pytest.raises(SourceError) as caught:
+        get(closed)
+    assert str(caught.value) == (
+        "town: Town 2001 has no open download. Register and click (see http://town.org). Then "
+        + BY_HAND.format(MD5)
+    )
+    assert site.seen == []
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The archives as a user has downloaded them."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, body in (("photos.zip", PHOTOS), ("labels.tgz", LABELS), ("truth.pkl", b"pkl")):
+        (folder / name).write_bytes(body)
+    return folder
+
+
+def test_archives_of_the_user_are_unpacked(card: Card, get: Any, own: Path, site: Site) -> None:
+    before = found(own)
+    assert found(get(replace(card, access="account"), archives=own)) == WHOLE
+    assert found(own) == before
+    assert site.seen == []
+
+
+def test_archives_that_are_missing(card: Card, get: Any, own: Path) -> None:
+    (own / "photos.zip").unlink()
+    (own / "truth.pkl").unlink()
+    with pytest.raises(SourceError) as caught:
+        get(card, archives=own)
+    assert str(caught.value).startswith(
+        f"datasets.town.archives in params.yaml: {own}: photos.zip, truth.pkl missing there. "
+    )
+    assert str(caught.value).endswith(BY_HAND.format(MD5))
+
+
+def test_an_archive_of_the_user_with_a_wrong_checksum(card: Card, get: Any, own: Path) -> None:
+    (own / "photos.zip").write_bytes(b"half")
+    half = hashlib.md5(b"half").hexdigest()
+    with pytest.raises(SourceError) as caught:
+        get(card, archives=own)
+    assert str(caught.value) == (
+        f"{own / 'photos.zip'}: its md5 is {half}, published is {MD5}; download it again"
+    )
+    assert (own / "photos.zip").read_bytes() == b"half"
+
+
+def test_a_damaged_archive_of_the_user_is_not_touched(card: Card, get: Any, own: Path) -> None:
+    (own / "labels.tgz").write_bytes(LABELS[:-9])
+    with pytest.raises(DataError, match="truncated or damaged"):
+        get(card, archives=own)
+    assert (own / "labels.tgz").exists()
+
+
+def test_archives_of_a_dataset_that_has_none(get: Any, own: Path) -> None:
+    with pytest.raises(SourceError, match=r"no archives of Town 2001 are known\. Download it by"):
+        get(CARD, archives=own)
+
+
+def test_a_target_on_another_disk(
+    card: Card, get: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.replace
+
+    def across(self: Path, target: Path) -> Path:
+        if self.name == "town.unpacking":
+            raise OSError(18, "Invalid cross-device link")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", across)
+    assert found(get(card)) == WHOLE
+    assert [p.name for p in (tmp_path / "raw").iterdir()] == ["town"]
+    assert not (tmp_path / "work/town.unpacking").exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from patchlens.datasets import members, obtain
+from patchlens.datasets.card import Archive, Card
+
+write = members.Members.write
+def dying(self, name, source):
+    write(self, name, source)
+    if name == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+members.Members.write = dying
+work = Path(sys.argv[1])
+archives = tuple(Archive(f"http://x/{name}") for name in ("photos.zip", "truth.pkl"))
+card = Card("town", "", (), "open", "", "", "", "", archives=archives)
+obtain.obtain("town", card, work / "raw/town", work / "work", archives=work / "mine")
+"""
+
+
+def test_a_killed_unpacking_leaves_nothing_at_the_target_and_starts_clean(
+    tmp_path: Path, own: Path
+) -> None:
+    def run(last: str) -> int:
+        command = [sys.executable, "-c", KILLED, str(tmp_path), last]
+        return subprocess.run(command, check=False).returncode
+
+    assert run("photos/1.jpg") == -9
+    assert not (tmp_path / "raw").exists()
+    partial = tmp_path / "work/town.unpacking"
+    assert found(partial) == {"photos/1.jpg": b"one"}
+    (partial / "photos/1.jpg").write_bytes(b"half")
+    (partial / "rubbish").touch()
+    assert run("") == 0
+    assert found(tmp_path / "raw/town") == {k: v for k, v in WHOLE.items() if k[0] != "m"}
+    assert not partial.exists()
+
+
+def test_two_processes_do_not_fetch_one_dataset(card: Card, get: Any, tmp_path: Path) -> None:
+    import filelock
+
+    (tmp_path / "work").mkdir()
+    with (
+        filelock.FileLock(tmp_path / "work/town.lock"),
+        pytest.raises(SourceError, match="another process is fetching 'town'; wait until it has"),
+    ):
+        get(card)
+
+
+FAKE = """#!{python}
+import pathlib, shutil, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("-d") + 1])
+names = [a for a in sys.argv[1:] if a.endswith(".zip")]
+with open("{log}", "a") as log:
+    print(" ".join(sys.argv[1:]).replace(str(folder), "DIR"), file=log)
+if input() != "secret":
+    sys.exit("Bad credentials.")
+for name in names:
+    if (folder / name).exists() and "-r" not in sys.argv:
+        sys.exit("already exists")
+    with open(folder / name, "ab") as file:
+        file.write(pathlib.Path("{source}", name).read_bytes()[file.tell():])
+"""
+
+
+@pytest.fixture
+def login(tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`login(text)`: `csDownload` is installed and the user types `text`."""
+    command = tmp_path / "bin/csDownload"
+    command.parent.mkdir()
+    text = FAKE.format(python=sys.executable, log=tmp_path / "calls", source=own)
+    command.write_text(text, encoding="utf-8")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    shutil.copy(own / "photos.zip", own / "more.zip")
+
+    def types(text: str) -> None:
+        run = subprocess.run
+        monkeypatch.setattr(
+            "patchlens.datasets.csdownload.subprocess.run",
+            lambda *a, **k: run(*a, **k, input=f"{text}\n", text=True),
+        )
+
+    return types
+
+
+@pytest.fixture
+def city(card: Card) -> Card:
+    archives = [Archive("http://x/?packageID=1", MD5, name=n) for n in ("photos.zip", "more.zip")]
+    # Two archives with one file in common: both of Cityscapes hold a README.
+    return replace(card, kind="cityscapes", access="account", archives=tuple(archives))
+
+
+def calls(tmp_path: Path) -> list[str]:
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+def test_csdownload_is_used_with_the_login_of_the_user(
+    city: Card, get: Any, login: Any, tmp_path: Path
+) -> None:
+    login("secret")
+    assert set(found(get(city))) == {"photos/1.jpg", "photos/2.jpg"}
+    get(city)
+    assert calls(tmp_path) == ["-d DIR photos.zip more.zip"]
+
+
+def test_csdownload_goes_on_with_what_is_partial(
+    city: Card, get: Any, login: Any, tmp_path: Path
+) -> None:
+    login("secret")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/more.zip").write_bytes(PHOTOS[:9])
+    (tmp_path / "work/photos.zip").write_bytes(PHOTOS)
+    get(city)
+    assert calls(tmp_path) == ["-r -d DIR more.zip"]
+
+
+def test_a_wrong_login(city: Card, get: Any, login: Any, tmp_path: Path) -> None:
+    login("guess")
+    with pytest.raises(SourceError) as caught:
+        get(city)
+    assert str(caught.value) == (
+        f"{tmp_path / 'work/photos.zip'}: it is missing; csDownload ended with exit code 1. Read "
+        "what it says above, check your login on www.cityscapes-dataset.com, and run this again"
+    )
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize(("there", "stays"), [(9, True), (len(PHOTOS) + 9, False)])
+def test_a_partial_file_stays_while_it_grows(
+    city: Card, get: Any, login: Any, own: Path, tmp_path: Path, there: int, stays: bool
+) -> None:
+    # The connection breaks after some more bytes; but what is too long already never grows.
+    login("secret")
+    (own / "photos.zip").write_bytes(PHOTOS[:50])
+    (own / "more.zip").unlink()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/photos.zip").write_bytes((PHOTOS + bytes(9))[:there])
+    with pytest.raises(SourceError, match=r"photos\.zip: its md5 .*ended with exit code 1"):
+        get(city)
+    assert ("photos.zip" in found(tmp_path / "work")) == stays
+
+
+def test_what_csdownload_brings_is_checked(
+    city: Card, get: Any, login: Any, own: Path, tmp_path: Path
+) -> None:
+    login("secret")
+    (own / "more.zip").write_bytes(b"a login page")
+    with pytest.raises(SourceError, match=f"more.zip: its md5 is .*, published is {MD5}"):
+        get(city)
+    # It would append to the wrong file for ever.
+    assert set(found(tmp_path / "work")) == {"photos.zip"}
+
+
+def test_without_csdownload_cityscapes_prints_its_steps(
+    get: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SourceError) as caught:
+        get(CARDS["cityscapes"])
+    for step in ("Register", "csDownload", "4237c19de34c8a376e9ba46b495d6f66", "town.archives"):
+        assert step in str(caught.value)
+
+
+def test_the_stage_brings_a_dataset_to_its_place(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(CARDS, "coil100", replace(card, kind="coil100"))
+    settings = Collected.model_construct(kind="coil100", archives=None, root=None)
+    fetch.run("objects", settings)
+    assert found(Path("data/raw/objects")) == WHOLE
+    assert set(found(Path(".work/fetch/coil100"))) == {"photos.zip", "labels.tgz", "truth.pkl"}
+    mine = settings.model_copy(update={"archives": "nowhere"})
+    with pytest.raises(SourceError, match=r"datasets\.objects\.archives in params\.yaml: nowhere"):
+        fetch.run("objects", mine)
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
+def test_what_the_cards_say_can_be_done(card: Card) -> None:
+    files = [archive.file for archive in card.archives]
+    assert all(files)
+    assert len(set(files)) == len(files)
+    for archive in card.archives:
+        assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
+        assert not Path(archive.into).is_absolute()
+        assert archive.url.startswith(("http://", "https://"))
+    if card.access != "open":
+        assert card.how or card.kind == "minicity"
+    elif card.kind != "minicity":
+        assert card.archives

@@ -1,0 +1,59 @@
+"""Settings, which may not import the datasets, know the same kinds as they do."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from patchlens.datasets.card import Card
+from patchlens.datasets.kinds import CARDS, KINDS, READERS
+from patchlens.settings.datasets import SEGMENTED, Collected, Minicity
+
+
+def test_settings_allow_exactly_the_kinds_that_have_a_module() -> None:
+    allowed = [
+        kind
+        for section in (Minicity, Collected)
+        for kind in get_args(section.model_fields["kind"].annotation)
+    ]
+    assert sorted(allowed) == sorted(CARDS) == sorted(READERS)
+    assert len(KINDS) == len(CARDS)
+
+
+def test_settings_know_which_kinds_have_class_masks() -> None:
+    assert sorted(SEGMENTED) == sorted(
+        k for k, card in CARDS.items() if "segmentation" in card.tasks
+    )
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.kind)
+def test_a_card_says_what_its_page_needs(card: Card) -> None:
+    for text in (card.title, card.licence, card.citation, card.homepage, card.layout):
+        assert text.strip() == text != ""
+    assert card.tasks
+    assert card.encoding
+    assert set(card.tasks) <= {"segmentation", "identification", "retrieval", "tracking", "davis"}
+    whats = {what for counts in card.counts.values() for what in counts}
+    assert whats <= {"images", "masks", "objects", "instances"}
+    for archive in card.archives:
+        assert archive.md5 is None or re.fullmatch("[0-9a-f]{32}", archive.md5)
+        assert re.match("https?://", archive.url)
+        assert archive.file
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.kind)
+def test_what_cannot_be_fetched_says_how_it_is_had(card: Card) -> None:
+    if card.access == "open":
+        assert card.archives or card.kind == "minicity"
+    else:
+        assert card.how
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_a_missing_dataset_is_one_message_that_names_its_folder(kind: str, tmp_path: Path) -> None:
+    from patchlens.errors import SourceError
+
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SourceError, match=str(root)):
+            READERS[kind](root)
