@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from patchlens.tasks.scores import accuracy, confusion, f1, iou, mean_iou, upsampled_argmax
+from patchlens.tasks.scores import (
+    ImageCounts,
+    accuracy,
+    confusion,
+    f1,
+    iou,
+    margins,
+    mean_iou,
+    upsampled_argmax,
+)
 
 # Rows true, columns predicted. Class 2 is predicted but not present, class 3 is neither.
 COUNTS = np.array([[3, 1, 1, 0], [2, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
@@ -99,3 +108,29 @@ def test_classes_without_a_score_keep_the_ids_of_the_others():
     scores = np.zeros((2, 2, 6), np.float32)
     scores[:, 0, 4] = scores[:, 1, 2] = 1
     assert upsampled_argmax(scores, (2, 4)).tolist() == [[4, 4, 2, 2], [4, 4, 2, 2]]
+
+
+def test_counts_of_images_are_kept_without_zeros_and_give_all_back():
+    matrices = np.random.default_rng(0).integers(0, 3, (5, 4, 4)).astype(np.int32)
+    matrices[2] = 0  # an image of ignored pixels only
+    counts = ImageCounts.of(iter(matrices), 4)
+    assert len(counts.count) == (matrices > 0).sum()
+    assert np.array_equal(counts.dense(), matrices)
+    assert np.array_equal(counts.total(), matrices.sum(axis=0))
+    for i, expected in enumerate(margins(matrices)):
+        assert np.array_equal(counts.margins()[..., i], expected)
+
+
+def test_joined_counts_are_those_of_all_images_in_order():
+    matrices = np.random.default_rng(1).integers(0, 3, (5, 4, 4)).astype(np.int32)
+    parts = [ImageCounts.of(matrices[:2], 4), ImageCounts.of(matrices[2:], 4)]
+    assert np.array_equal(ImageCounts.joined(parts).dense(), matrices)
+
+
+def test_memory_follows_the_pairs_that_occur_not_the_classes():
+    image = np.zeros((150, 150), np.int32)
+    image[:3, :3] = 7
+    counts = ImageCounts.of((image for _ in range(2000)), 150)
+    stored = sum(a.nbytes for a in (counts.image, counts.true, counts.predicted, counts.count))
+    assert stored < 1_000_000  # dense: 180 MB
+    assert counts.total()[0, 0] == 14_000

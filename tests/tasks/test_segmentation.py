@@ -24,7 +24,7 @@ def test_an_oracle_scores_one():
     for head in ("knn", "linear"):
         (run,) = by_head(runs, head=head)
         assert seed_scores([run], "patch").tolist() == [1]
-        assert np.array_equal(run.counts["patch"].sum(axis=0), np.diag(np.bincount(labels.ravel())))
+        assert np.array_equal(run.counts["patch"].total(), np.diag(np.bincount(labels.ravel())))
 
 
 def test_swapped_labels_score_what_they_should():
@@ -46,11 +46,11 @@ def test_ignored_patches_neither_teach_nor_count():
     runs = runs_of(query(asked), [support(known, lambda _: features)], **BOTH)
     for run in runs:
         assert run.absent == 1
-        assert run.counts["patch"].sum(axis=(0, 2)).tolist() == [2, 2, 2]
-        assert run.counts["pixel"].sum() == 2 * 3 * 16
-        assert run.counts["patch"][..., 2].sum() == 0
+        assert run.counts["patch"].dense().sum(axis=(0, 2)).tolist() == [2, 2, 2]
+        assert run.counts["pixel"].dense().sum() == 2 * 3 * 16
+        assert run.counts["patch"].dense()[..., 2].sum() == 0
     (knn,) = by_head(runs, head="knn")
-    assert np.diag(knn.counts["patch"].sum(axis=0)).tolist() == [2, 2, 0]
+    assert np.diag(knn.counts["patch"].dense().sum(axis=0)).tolist() == [2, 2, 0]
 
 
 def test_pixels_are_scored_at_the_resolution_of_the_mask():
@@ -59,14 +59,14 @@ def test_pixels_are_scored_at_the_resolution_of_the_mask():
     asked = query(labels)
     (run,) = by_head(runs_of(asked, [support(random_labels(3), shots=3)], shots=3), head="knn")
     # Vertically 2 → 8: the shares cross exactly between rows 3 and 4, as the mask does.
-    assert np.array_equal(run.counts["pixel"][0], confusion(mask[0], mask[0], 3))
+    assert np.array_equal(run.counts["pixel"].dense()[0], confusion(mask[0], mask[0], 3))
 
 
 def test_the_majority_floor_is_the_commonest_class_of_the_support():
     known = np.array([[[1, 1], [0, 2]], [[1, 2], [1, 0]]], np.uint8)
     asked = np.array([[[0, 1], [1, 2]], [[1, 1], [0, 0]]], np.uint8)
     (floor,) = by_head(runs_of(query(asked), [support(known)]), head="majority")
-    assert floor.counts["patch"].sum(axis=0)[:, 1].tolist() == [3, 4, 1]
+    assert floor.counts["patch"].dense().sum(axis=0)[:, 1].tolist() == [3, 4, 1]
     # Class 1: 4 of 8; classes 0 and 2: 0.
     assert seed_scores([floor], "patch") == pytest.approx(0.5 / 3)
     assert seed_scores([floor], "pixel") == pytest.approx(0.5 / 3)
@@ -81,7 +81,7 @@ def test_a_variant_without_dimensions_falls_back_to_class_shares(head):
     (floor,) = by_head(runs, head="majority")
     assert run.k == 0
     for level in ("patch", "pixel"):
-        assert np.array_equal(run.counts[level], floor.counts[level])
+        assert np.array_equal(run.counts[level].dense(), floor.counts[level].dense())
 
 
 def test_the_cosine_of_one_dimension_is_a_sign_and_says_nothing():
@@ -89,7 +89,7 @@ def test_the_cosine_of_one_dimension_is_a_sign_and_says_nothing():
     one_of_three = support(known, m=0.34)
     runs = runs_of(query(random_labels(4)), [one_of_three], variants=["raw", "keep_top"])
     (run,) = by_head(runs, variant="keep_top")
-    assert run.counts["patch"][..., [0, 2]].sum() == 0
+    assert run.counts["patch"].dense()[..., [0, 2]].sum() == 0
 
 
 def test_a_support_of_one_class_predicts_it_at_every_k():
@@ -98,7 +98,7 @@ def test_a_support_of_one_class_predicts_it_at_every_k():
     runs = runs_of(query(random_labels(4), noisy), [support(known, noisy)], **changes)
     assert sorted(r.k for r in by_head(runs, head="knn")) == [1, 3]
     for run in by_head(runs, head="knn") + by_head(runs, head="linear"):
-        assert run.counts["patch"][..., :2].sum() == 0
+        assert run.counts["patch"].dense()[..., :2].sum() == 0
         assert run.absent == 2
 
 
@@ -144,7 +144,7 @@ def test_every_k_of_a_sweep_is_the_vote_of_its_own_neighbours():
                 ((near_labels == c).sum(), row[near][near_labels == c].sum()) for c in range(3)
             ]
             expected[true, votes.index(max(votes))] += 1
-        assert run.counts["patch"].sum(axis=0).tolist() == expected.tolist()
+        assert run.counts["patch"].dense().sum(axis=0).tolist() == expected.tolist()
     assert sorted(r.k for r in by_head(runs, head="knn")) == [1, 2, 4, 7]
 
 
@@ -163,9 +163,9 @@ def test_chunks_of_query_images_change_nothing(monkeypatch):
     monkeypatch.setattr(segmentation, "CHUNK", 3)
     parts = runs_of(asked, known, k_sweep=[3], **BOTH)
     for one, other in zip(whole, parts, strict=True):
-        assert one.counts["patch"].shape == (7, 3, 3)
+        assert one.counts["patch"].dense().shape == (7, 3, 3)
         for level in one.counts:
-            assert np.array_equal(one.counts[level], other.counts[level])
+            assert np.array_equal(one.counts[level].dense(), other.counts[level].dense())
 
 
 def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 from patchlens.report.paired import counts_from_records, resamples
 from patchlens.tasks import summary
 from patchlens.tasks.bootstrap import interval
+from patchlens.tasks.scores import ImageCounts
 from patchlens.tasks.segmentation import Run
 from tasks.world import noisy, query, random_labels, support, task
 
@@ -12,7 +13,8 @@ from tasks.world import noisy, query, random_labels, support, task
 def run(counts, seed=0, head="knn", variant="raw", draw=0, k=1, **more) -> Run:
     """A run from patch counts [N, C, C]; every pixel count is 16 times as much."""
     counts = np.asarray(counts)
-    both = {"patch": counts, "pixel": 16 * counts}
+    classes = counts.shape[-1]
+    both = {"patch": ImageCounts.of(counts, classes), "pixel": ImageCounts.of(16 * counts, classes)}
     names = {"head": head, "variant": variant, "seed": seed, "draw": draw, "k": k}
     return Run(**names | {"layer": 0, "shots": 2, "absent": 0, "counts": both} | more)
 
@@ -94,7 +96,9 @@ def test_the_headline_has_its_layer_shots_and_k():
 
 def test_a_sweep_has_one_row_a_value_and_no_pixels_where_none_were_counted():
     only_patches = run(B, 0, variant="prune", k=3)
-    only_patches = Run(**vars(only_patches) | {"counts": {"patch": np.asarray(B)}})
+    only_patches = Run(
+        **vars(only_patches) | {"counts": {"patch": ImageCounts.of(np.asarray(B), 2)}}
+    )
     runs = [run(A, 0, k=3), run(B, 1, k=3), run(A, 0, k=1), run(A, 1, k=1), only_patches]
     table = summary.sweep(runs, "k")
     assert table[["variant", "k"]].to_numpy().tolist() == [["prune", 3], ["raw", 1], ["raw", 3]]

@@ -1,5 +1,8 @@
 """Confusion matrices and what is read from them."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +13,78 @@ from patchlens.datasets.layout import IGNORE
 Counts = NDArray[np.int32]
 Floats = NDArray[np.float64]
 TIE = 1e-6  # shares and probabilities nearer than this are equal
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Confusion counts of each image, those above 0 only: of 150 × 150 pairs few ever occur.
+
+    Attributes:
+        image: number of the image of each count [M], ascending.
+        true, predicted: its classes [M].
+        count: how many patches or pixels [M].
+        images: number of images N.
+        classes: number of classes C.
+    """
+
+    image: NDArray[np.int32]
+    true: NDArray[np.int16]
+    predicted: NDArray[np.int16]
+    count: NDArray[np.int32]
+    images: int
+    classes: int
+
+    @classmethod
+    def of(cls, matrices: Iterable[Counts], classes: int) -> "ImageCounts":
+        """From one matrix [C, C] an image, which is not kept."""
+        parts = []
+        for matrix in matrices:
+            true, predicted = np.nonzero(matrix)
+            parts.append(
+                cls(
+                    np.zeros(len(true), dtype=np.int32),
+                    true.astype(np.int16),
+                    predicted.astype(np.int16),
+                    matrix[true, predicted].astype(np.int32),
+                    1,
+                    classes,
+                )
+            )
+        return cls.joined(parts)
+
+    @classmethod
+    def joined(cls, parts: Sequence["ImageCounts"]) -> "ImageCounts":
+        """Those of the images of all parts, in order."""
+        starts = np.cumsum([0, *(part.images for part in parts)], dtype=np.int32)
+        return cls(
+            np.concatenate([p.image + s for p, s in zip(parts, starts[:-1], strict=True)]),
+            np.concatenate([p.true for p in parts]),
+            np.concatenate([p.predicted for p in parts]),
+            np.concatenate([p.count for p in parts]),
+            int(starts[-1]),
+            parts[0].classes,
+        )
+
+    def dense(self) -> NDArray[np.int64]:
+        """All counts [N, C, C]; large where there are many classes."""
+        out = np.zeros((self.images, self.classes, self.classes), dtype=np.int64)
+        np.add.at(out, (self.image, self.true, self.predicted), self.count)
+        return out
+
+    def total(self) -> NDArray[np.int64]:
+        """The counts of all images together [C, C]."""
+        out = np.zeros((self.classes, self.classes), dtype=np.int64)
+        np.add.at(out, (self.true, self.predicted), self.count)
+        return out
+
+    def margins(self) -> Floats:
+        """Hits, true and predicted counts of each image and class [N, C, 3]."""
+        out = np.zeros((self.images, self.classes, 3))
+        hit = self.true == self.predicted
+        np.add.at(out[..., 0], (self.image, self.true), self.count * hit)
+        np.add.at(out[..., 1], (self.image, self.true), self.count)
+        np.add.at(out[..., 2], (self.image, self.predicted), self.count)
+        return out
 
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes: int) -> Counts:

@@ -17,7 +17,7 @@ from patchlens.settings.segmentation import Knn, Linear, Segmentation
 from patchlens.tasks.knn import search, vote
 from patchlens.tasks.prior import knn_says_nothing, linear_says_nothing, prior
 from patchlens.tasks.probe import fit_probe
-from patchlens.tasks.scores import Counts, confusion, upsampled_argmax
+from patchlens.tasks.scores import Counts, ImageCounts, confusion, upsampled_argmax
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
@@ -63,8 +63,8 @@ class Support:
 class Run:
     """One classifier, fitted and scored: confusion counts a query image.
 
-    `counts` maps `patch` and `pixel` to [N, C, C] (rows true, columns predicted). Pixels are
-    counted at the original mask resolution; the k sweep of variants other than `raw` lacks them.
+    `counts` maps `patch` and `pixel` to counts of each image. Pixels are counted at the original
+    mask resolution; the k sweep of variants other than `raw` lacks them.
     `c` and `at_edge` belong to the linear probe.
     """
 
@@ -75,7 +75,7 @@ class Run:
     layer: int
     shots: int
     k: int
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, ImageCounts]
     absent: int
     c: float = 0.0
     at_edge: bool = False
@@ -180,9 +180,9 @@ class Task:
 
     def _score(
         self, transform: Transform, classifier: _Classifier, plan: _Plan
-    ) -> dict[int, dict[str, Counts]]:
-        """Patch and pixel confusion counts [N, C, C] for each k of the classifier."""
-        query, parts = self.query, dict[int, dict[str, list[Counts]]]()
+    ) -> dict[int, dict[str, ImageCounts]]:
+        """Patch and pixel confusion counts for each k of the classifier."""
+        query, parts = self.query, dict[int, dict[str, list[ImageCounts]]]()
         total = len(query.labels)
         for start in range(0, total, CHUNK):
             rows = range(start, min(start + CHUNK, total))
@@ -191,20 +191,24 @@ class Task:
             found = classifier(transform(features.reshape(-1, features.shape[-1])))
             for k, (scores, winners) in found.items():
                 part = parts.setdefault(k, {})
-                for row, winner in zip(rows, winners.reshape(grid), strict=True):
-                    counts = confusion(query.labels[row], winner, query.classes)
-                    part.setdefault("patch", []).append(counts)
+                maps = zip(rows, winners.reshape(grid), strict=True)
+                patches = (confusion(query.labels[r], w, query.classes) for r, w in maps)
+                part.setdefault("patch", []).append(ImageCounts.of(patches, query.classes))
                 # Pixels cost most of the time: the k sweep counts them for `raw` only.
                 if plan.variant != "raw" and k not in (0, self.settings.k):
                     continue
-                for row, score in zip(rows, scores.reshape(*grid, -1), strict=True):
-                    mask = query.mask(row)
-                    counts = confusion(mask, upsampled_argmax(score, mask.shape), query.classes)
-                    part.setdefault("pixel", []).append(counts)
+                shares = zip(rows, scores.reshape(*grid, -1), strict=True)
+                pixels = (self._pixels(row, score) for row, score in shares)
+                part.setdefault("pixel", []).append(ImageCounts.of(pixels, query.classes))
         return {
-            k: {level: np.stack(counts) for level, counts in part.items()}
+            k: {level: ImageCounts.joined(counts) for level, counts in part.items()}
             for k, part in parts.items()
         }
+
+    def _pixels(self, row: int, score: Array) -> Counts:
+        """Counts [C, C] of one image at the original mask resolution."""
+        mask = self.query.mask(row)
+        return confusion(mask, upsampled_argmax(score, mask.shape), self.query.classes)
 
 
 def _says_nothing(bank: _Bank, head: str, settings: Knn) -> bool:

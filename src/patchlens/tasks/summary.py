@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
-from patchlens.tasks.scores import accuracy, f1, iou, margins, mean_iou
+from patchlens.tasks.scores import accuracy, f1, iou, mean_iou
 from patchlens.tasks.segmentation import Run
 
 DIGITS = 4  # last bits differ between machines; published scores do not
@@ -25,14 +25,14 @@ def seed_scores(runs: Sequence[Run], level: str) -> NDArray[np.float64]:
     present = present_classes(runs[0], level)
     by_seed: dict[int, list[float]] = {}
     for run in runs:
-        counts = run.counts[level].sum(axis=0)
+        counts = run.counts[level].total()
         by_seed.setdefault(run.seed, []).append(float(mean_iou(counts, present)))
     return np.array([np.mean(scores) for scores in by_seed.values()])
 
 
 def present_classes(run: Run, level: str) -> NDArray[np.bool_]:
     """Which classes occur in the whole query's ground truth [C]."""
-    return np.asarray(run.counts[level].sum(axis=(0, 2)) > 0)
+    return np.asarray(run.counts[level].total().sum(axis=1) > 0)
 
 
 def score(runs: Sequence[Run], units: Sequence[str], resamples: int, seed: int) -> dict[str, float]:
@@ -51,7 +51,7 @@ def score(runs: Sequence[Run], units: Sequence[str], resamples: int, seed: int) 
         counts = unit_counts(runs, units, level)
         weights = unit_weights(counts.shape[1], resamples, seed)
         low, high = interval(resampled_miou(counts, weights, present))
-        total = np.stack([run.counts[level].sum(axis=0) for run in runs])
+        total = np.stack([run.counts[level].total() for run in runs])
         result |= {
             f"{level}_miou": scores.mean(),
             f"{level}_miou_std": scores.std(ddof=1) if len(scores) > 1 else 0.0,
@@ -70,7 +70,7 @@ def score(runs: Sequence[Run], units: Sequence[str], resamples: int, seed: int) 
 def unit_counts(runs: Sequence[Run], units: Sequence[str], level: str) -> NDArray[np.float64]:
     """Hits, true and predicted counts [R, U, C, 3] of each run, unit and class."""
     names, where = np.unique(np.asarray(units, dtype=str), return_inverse=True)
-    per_image = np.stack([np.stack(margins(run.counts[level]), axis=-1) for run in runs])
+    per_image = np.stack([run.counts[level].margins() for run in runs])
     out = np.zeros((len(runs), len(names), *per_image.shape[2:]))
     for image, unit in enumerate(where):
         out[:, unit] += per_image[:, image]
@@ -101,8 +101,8 @@ def class_scores(groups: dict[tuple[str, str], list[Run]], classes: Sequence[str
     """IoU and F1 (pixels, then patches) of each class, mean over seeds and draws."""
     rows = []
     for (head, variant), runs in groups.items():
-        total = np.stack([run.counts["pixel"].sum(axis=0) for run in runs])
-        patch = np.stack([run.counts["patch"].sum(axis=0) for run in runs])
+        total = np.stack([run.counts["pixel"].total() for run in runs])
+        patch = np.stack([run.counts["patch"].total() for run in runs])
         share = total[0].sum(axis=1) / total[0].sum()
         for c, name in enumerate(classes):
             absent = share[c] == 0
@@ -127,7 +127,6 @@ def records(runs: Sequence[Run], image_ids: Sequence[str]) -> pd.DataFrame:
     for run in runs:
         for level in ("pixel", "patch"):
             counts = run.counts[level]
-            image, true, predicted = np.nonzero(counts)
             frames.append(
                 pd.DataFrame(
                     {
@@ -136,10 +135,10 @@ def records(runs: Sequence[Run], image_ids: Sequence[str]) -> pd.DataFrame:
                         "seed": run.seed,
                         "draw": run.draw,
                         "level": level,
-                        "image_id": np.asarray(image_ids)[image],
-                        "true": true.astype(np.int16),
-                        "predicted": predicted.astype(np.int16),
-                        "count": counts[image, true, predicted].astype(np.int32),
+                        "image_id": np.asarray(image_ids)[counts.image],
+                        "true": counts.true,
+                        "predicted": counts.predicted,
+                        "count": counts.count,
                     }
                 )
             )
