@@ -6,7 +6,8 @@ VENV ?= .venv
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages flip bench clean-metrics dag camvid
+.PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages model-pages
+.PHONY: flip bench clean-metrics dag camvid
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +64,9 @@ flip: env  ## Run the README's example of a verdict that an edit flips (HEAD mus
 
 dataset-pages: env  ## Write docs/datasets/ from the cards in the code
 	python scripts/dataset_pages.py
+
+model-pages: env  ## Write docs/models.md from the registry
+	python scripts/model_pages.py
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
 	python scripts/bench.py

@@ -4,6 +4,8 @@ import ast
 from pathlib import Path
 
 SRC = Path(__file__).parent.parent / "src"
+# Modules that read the files beside them, which decide results as code does.
+DATA = {"patchlens/backbones/registry/read.py": "*.yaml"}
 
 
 def imports(path: Path) -> set[Path]:
@@ -37,10 +39,15 @@ def closure(module: str) -> set[str]:
         path = todo.pop()
         done.add(path)
         todo |= imports(path) - done
+    for reader, pattern in DATA.items():
+        if SRC / reader in done:
+            done |= set((SRC / reader).parent.glob(pattern))
     return {path.relative_to(SRC.parent).as_posix() for path in done if not only_docstring(path)}
 
 
 def only_docstring(path: Path) -> bool:
     """Whether a file holds a docstring and nothing else, so that no result can depend on it."""
+    if path.suffix != ".py":
+        return False
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return all(isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant) for n in body)

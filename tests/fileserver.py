@@ -21,7 +21,7 @@ class File:
     last: Answer
     etag: str | None
     date: str | None
-    head: bool
+    head: bool | Answer
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Site:
         last: Answer | None = None,
         etag: str | None = '"one"',
         date: str | None = None,
-        head: bool = True,
+        head: bool | Answer = True,
     ) -> str:
         self.files[f"/{name}"] = File(body, list(answers), last or whole, etag, date, head)
         return self.url(name)
@@ -72,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.site.seen.append(Seen("HEAD", self.path, self.headers))
         file = self.site.files.get(self.path)
+        if file is not None and callable(file.head):
+            return file.head(self, file)
         if file is None or not file.head:
             return self.say(405 if file else 404, {"Content-Length": "0"})
         return self.say(200, {"Content-Length": str(len(file.body))})

@@ -18,6 +18,7 @@ TARGETS = {
     "bench",
     "clean-metrics",
     "dataset-pages",
+    "model-pages",
 }
 
 
@@ -65,6 +66,8 @@ def test_make_help_lists_every_target(root: Path) -> None:
         "docs/variance.md",
         "docs/claims.md",
         "docs/own-data.md",
+        "docs/models.md",
+        "docs/add-a-model.md",
         "docs/datasets/README.md",
         "docs/datasets/minicity.md",
         "docs/datasets/folder.md",
@@ -77,6 +80,6 @@ def test_links_and_paths_exist(root: Path, name: str) -> None:
     assert all((document.parent / link).exists() for link in links), links
 
 
-@pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml"])
+@pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
 def test_presets_are_valid(root: Path, preset: str) -> None:
     assert load(root / preset).segmentation.datasets

@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 catalogue = typer.Typer(help="The kinds of datasets, and what an indexed one holds.")
 app.add_typer(catalogue, name="datasets")
+registry = typer.Typer(help="The models of the registry, and all that is known of one.")
+app.add_typer(registry, name="models")
 DVC_NOTE = (
     "DVC removes the outputs of a stage before it runs: `git checkout metrics` brings the "
     "committed numbers back."
@@ -250,6 +252,59 @@ def check_dataset(dataset: DatasetName, as_json: AsJson = False) -> None:
     content |= {"dataset": dataset, "sheet": paths.sheet(dataset).as_posix()}
     shown = f"{check.show_report(content)}\n\nsheet: {content['sheet']}"
     typer.echo(json.dumps(content, indent=1) if as_json else shown)
+
+
+@registry.callback(invoke_without_command=True)
+@guarded
+def models(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the models of the registry, and which params.yaml uses."""
+    if context.invoked_subcommand is not None:
+        return
+    from patchlens.backbones.registry import show
+    from patchlens.backbones.registry.read import entries
+
+    configured: dict[str, list[str]] = {}
+    if paths.PARAMS.is_file():
+        for slot, model in settings().models.items():
+            if model.source == "registry":
+                configured.setdefault(model.model, []).append(slot)
+    if as_json:
+        typer.echo(json.dumps(show.listing(entries(), configured), indent=1))
+    else:
+        typer.echo(show.show_listing(entries(), configured))
+
+
+@registry.command("show")
+@guarded
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name in the registry.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print one model: what it is, its licence, what will be downloaded."""
+    from patchlens.backbones.registry import show
+    from patchlens.backbones.registry.read import find
+
+    entry = find(name, "patchlens models show")
+    shown = json.dumps({"name": name, **entry.model_dump()}, indent=1)
+    typer.echo(shown if as_json else show.show(name, entry))
+
+
+@stage
+def plan(
+    params: Annotated[Path, typer.Option(help="The settings, such as presets/paper.yaml.")] = (
+        paths.PARAMS
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run downloads, stores and takes; refuse one that would fill the disk."""
+    chosen = load(params)
+    from patchlens.plan import show
+    from patchlens.plan.make import make
+
+    found = make(chosen, Path("dvc.yaml"))
+    text = json.dumps(show.as_json(found), indent=1) if as_json else show.show(found, str(params))
+    typer.echo(text)
+    found.check_disk(params)
 
 
 @stage

@@ -39,6 +39,11 @@ def weights(model: str) -> Path:
     return Path("data/weights") / f"{model}.safetensors"
 
 
+def weights_record(model: str) -> Path:
+    """What the weights of a model were when they first came, for Git."""
+    return Path("metrics/weights") / f"{model}.json"
+
+
 def features(dataset: str, model: str) -> Path:
     """The folder of feature files, one a split."""
     return Path("data/features") / dataset / model

@@ -98,7 +98,7 @@ def convert(tmp_path: Path) -> Callable[..., Path]:
             digest = hashlib.sha256(Path(settings["file"]).read_bytes()).hexdigest()
             settings = {"sha256": digest} | settings
         model: Model = TypeAdapter(Model).validate_python(settings)
-        convert_model("m", model, tmp_path / name)
+        convert_model("m", model, tmp_path / name, work=tmp_path / "work")
         return tmp_path / name
 
     return write

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from patchlens.backbones.checkpoint import load_strictly, read, tensor_hash
+from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash
 from patchlens.errors import DataError, SourceError
 
 GOOD = {"weight": torch.arange(6.0).view(2, 3), "bias": torch.tensor([1.0, 2.0])}
@@ -27,13 +27,9 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
     return save
 
 
-def names_of(path: Path, key: str | None = None, prefix: str = "", *drop: str) -> list[str]:
-    return sorted(read(path, key, prefix, list(drop)))
-
-
-def complaint(path: Path, key: str | None = None, prefix: str = "", *drop: str) -> str:
+def complaint(path: Path) -> str:
     with pytest.raises(DataError) as caught:
-        read(path, key, prefix, list(drop))
+        contents(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     return message.removeprefix(f"{path}: ")
@@ -42,42 +38,9 @@ def complaint(path: Path, key: str | None = None, prefix: str = "", *drop: str) 
 def test_both_formats_give_the_same_tensors(saved: Callable[..., Path], tmp_path: Path) -> None:
     save_file(GOOD, tmp_path / "w.safetensors")
     for path in (saved(GOOD), tmp_path / "w.safetensors"):
-        found = read(path, None, "", [])
+        found = contents(path)
         assert found.keys() == GOOD.keys()
         assert all(torch.equal(found[name], GOOD[name]) for name in GOOD)
-
-
-def test_key_prefix_and_drop_pick_what_is_wanted(saved: Callable[..., Path]) -> None:
-    inner = {f"backbone.{name}": value for name, value in GOOD.items()}
-    inner |= {"backbone.head.weight": torch.zeros(1), "backbone.head.bias": torch.zeros(1)}
-    path = saved({"teacher": inner | {"decoder.w": torch.zeros(1)}, "epoch": 3})
-    assert names_of(path, "teacher", "backbone.", "head.*") == ["bias", "weight"]
-    assert names_of(path, "teacher", "backbone.", "head.weight") == ["bias", "head.bias", "weight"]
-
-
-def test_a_wrong_key_lists_what_the_file_holds(saved: Callable[..., Path]) -> None:
-    path = saved({"teacher": GOOD, "epoch": 3})
-    assert complaint(path, "student") == "no entry 'student'; it holds teacher, epoch"
-    assert complaint(path, "epoch") == "entry 'epoch' is a int, not tensors"
-    assert complaint(path) == (
-        "not a flat file of tensors with prefix ''; it holds teacher, epoch; "
-        "set key, prefix or drop"
-    )
-    assert complaint(path, "teacher", "module.") == (
-        "not a flat file of tensors with prefix 'module.'; it holds weight, bias; "
-        "set key, prefix or drop"
-    )
-
-
-def test_a_drop_pattern_that_matches_nothing_is_a_mistake(saved: Callable[..., Path]) -> None:
-    message = "drop pattern 'haed.*' matches no name; it is a mistake"
-    assert complaint(saved(GOOD), None, "", "bias", "haed.*") == message
-
-
-def test_a_long_list_of_names_is_cut(saved: Callable[..., Path]) -> None:
-    message = complaint(saved({f"n{i:02}": i for i in range(30)}))
-    assert "n11 and 18 more; set key" in message
-    assert "n12" not in message
 
 
 def test_a_pickle_that_runs_code_is_refused_unrun(
@@ -122,7 +85,7 @@ def test_a_bare_tensor_is_no_weight_file(saved: Callable[..., Path]) -> None:
 
 def test_a_missing_file_is_a_missing_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
-        read(tmp_path / "w.pth", None, "", [])
+        contents(tmp_path / "w.pth")
     assert str(caught.value) == (
         f"{tmp_path}/w.pth: no such weight file; place it there or mend models.<name>.file"
     )

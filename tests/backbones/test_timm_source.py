@@ -13,42 +13,42 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from patchlens.backbones import convert as module
+from patchlens.backbones import pretrained
 from patchlens.backbones.load import load, provenance
-from patchlens.errors import DataError, SettingsError
+from patchlens.backbones.obtain import Obtained
+from patchlens.backbones.record import Record
+from patchlens.errors import DataError, SettingsError, SourceError
+from patchlens.settings.models import TimmModel
 
 TAG = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 ARGS = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 SETTINGS = {"source": "timm", "tag": TAG, "arch_args": ARGS}
 Convert = Callable[..., Path]
-create_model = timm.create_model
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[str, Any]], None]:
-    """`served(tensors)`: timm finds these behind the tag instead of asking the hub."""
+    """`served(tensors)`: the file behind the tag holds these; how it comes is tested elsewhere."""
 
     def serve(tensors: dict[str, Any]) -> None:
-        save_file(tensors, tmp_path / "model.safetensors")
-
-        def create(name: str, pretrained: bool = False, **kwargs: Any) -> Any:
-            overlay = {"file": str(tmp_path / "model.safetensors"), "custom_load": False}
-            return create_model(
-                name, pretrained=pretrained, pretrained_cfg_overlay=overlay, **kwargs
-            )
-
-        monkeypatch.setattr(module.timm, "create_model", create)
+        path = tmp_path / "model.safetensors"
+        save_file(tensors, path)
+        file = Obtained(path, "5ha", "the hub", Record("the hub", "c0", "5ha", 7))
+        monkeypatch.setattr(pretrained, "obtain", lambda *_, **__: file)
 
     return serve
 
 
 def with_head() -> Any:
-    return create_model(TAG.partition(".")[0], num_classes=1000, **ARGS)
+    return timm.create_model(TAG.partition(".")[0], num_classes=1000, **ARGS)
 
 
-def test_the_trap_is_real(served: Callable[..., None]) -> None:
-    served({"nonsense": torch.zeros(1)})
-    model = timm.create_model(TAG, pretrained=True, num_classes=0, **ARGS)
+def test_the_trap_is_real(tmp_path: Path) -> None:
+    save_file({"nonsense": torch.zeros(1)}, tmp_path / "n.safetensors")
+    overlay = {"file": str(tmp_path / "n.safetensors"), "custom_load": False}
+    model = timm.create_model(
+        TAG, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **ARGS
+    )
     # No error, and norms as they are before any training: a random model.
     assert torch.equal(model.norm.weight, torch.ones(24))
 
@@ -92,7 +92,8 @@ def test_a_right_file_gives_the_features_of_a_model_loaded_by_hand(
     torch.testing.assert_close(found.patches.flatten(1, 2), expected[:, 1:], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.cls, expected[:, 0], rtol=1e-4, atol=1e-5)
     about = provenance(path)
-    assert (about["source"], about["arch"], about["origin"]) == ("timm", TAG, f"timm {TAG}")
+    assert (about["source"], about["arch"]) == ("timm", TAG)
+    assert about["origin"] == f"timm {TAG}: the hub, sha256 5ha"
     assert about["mean"] == about["std"] == "[0.5, 0.5, 0.5]"
 
 
@@ -131,6 +132,53 @@ def test_wrong_arguments_are_seen_before_any_download(
         convert(SETTINGS | {"arch_args": {"embed_dmi": 24}})
 
 
+@pytest.mark.parametrize(
+    ("tag", "source", "licence", "commercial"),
+    [
+        (
+            "vit_base_patch16_224.mae",
+            {"repo": "timm/vit_base_patch16_224.mae", "file": "model.safetensors"},
+            "cc-by-nc-4.0",
+            False,
+        ),
+        (
+            "vit_huge_patch14_gap_224.in1k_ijepa",
+            {"url": "https://dl.fbaipublicfiles.com/ijepa/IN1K-vit.h.14-300e.pth.tar"},
+            "cc-by-nc-4.0",
+            False,
+        ),
+        (
+            "vit_base_patch16_dinov3_qkvb.eupe_lvd1689m",
+            {"repo": "timm/vit_base_patch16_dinov3_qkvb.eupe_lvd1689m"},
+            "fair-noncommercial-research-license",
+            False,
+        ),
+        (TAG, {"repo": f"timm/{TAG}", "revision": None}, "apache-2.0", True),
+    ],
+)
+def test_a_tag_says_where_its_file_is_and_whether_commerce_may_use_it(
+    tag: str,
+    source: dict[str, Any],
+    licence: str,
+    commercial: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    def stop(*args: Any, **_: Any) -> None:
+        asked.extend(args)
+        raise SourceError("enough")
+
+    monkeypatch.setattr(pretrained, "obtain", stop)
+    monkeypatch.setattr(pretrained, "create", lambda *_: None)
+    settings = TimmModel(source="timm", tag=tag)
+    with pytest.raises(SourceError, match="enough"):
+        pretrained.pretrained("m", settings, work=Path("w"), record=None)
+    name, found, stated, non_commercial = asked
+    assert (name, stated, non_commercial) == ("m", licence, not commercial)
+    assert found.model_dump().items() >= source.items()
+
+
 def test_an_unreachable_hub_is_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:
     content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
     content["models"]["dino"] = {"source": "timm", "tag": "vit_small_patch16_224.dino"}
@@ -146,10 +194,7 @@ def test_an_unreachable_hub_is_exit_code_3_and_leaves_nothing(tmp_path: Path) ->
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(
-        "Error: params.yaml: models.dino.tag: the weights of vit_small_patch16_224.dino cannot "
-        "be had ("
-    )
-    assert "`hf auth login`" in last
+    assert last.startswith("Error: https://huggingface.co/timm/vit_small_patch16_224.dino/resolve/")
+    assert "HF_HUB_OFFLINE is set, and the hub's cache on this machine does not hold" in last
     assert done.stdout == ""
     assert [p for p in work.rglob("*") if p.is_file()] == [work / "params.yaml"]

@@ -28,10 +28,24 @@ class Layered:
     def to(self, device: torch.device) -> "Layered":
         return self
 
+    def channels(self, norm: bool) -> int:
+        return self.width
+
     def __call__(self, images, *, layers, norm):
         self.batches.append(len(images))
         mean = torch.nn.functional.avg_pool2d(images.float(), 8).permute(0, 2, 3, 1) / 255
         return [PatchTokens(mean * (n + 1) + (0 if norm else 100), None, None) for n in layers]
+
+
+class Necked(Layered):
+    """Its final norm leaves two of the three dimensions, as SAM's neck does."""
+
+    def channels(self, norm: bool) -> int:
+        return 2 if norm else 3
+
+    def __call__(self, images, *, layers, norm):
+        found = super().__call__(images, layers=layers, norm=norm)
+        return [replace(t, patches=t.patches[..., : self.channels(norm)]) for t in found]
 
 
 def run(folder, count=5, view=None, read=picture, backbone=None, **changes) -> FeatureFile:
@@ -52,6 +66,13 @@ def test_every_image_has_its_features_in_its_row(tmp_path):
         np.testing.assert_allclose(found[..., :3], pixels.mean(axis=(1, 3)), atol=1e-6)
         np.testing.assert_allclose(found[:, 0, 3], np.arange(4) / 4)
         np.testing.assert_allclose(found[0, :, 4], np.arange(6) / 6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("norm", "width"), [(True, 2), (False, 3)])
+def test_a_final_norm_may_change_the_number_of_channels(tmp_path, norm, width):
+    file = run(tmp_path, backbone=Necked(), norm=norm)
+    assert file.header.width == width
+    assert file.images(ids(5), 3).shape == (5, 4, 6, width)
 
 
 def test_a_marked_patch_lands_where_it_is_in_the_image(tmp_path):

@@ -71,10 +71,11 @@ def test_task_stages_import_neither_timm_nor_a_backbone() -> None:
         ("features", {"features", "backbones", "datasets", "settings"}),
         ("tasks", {"tasks", "features", "datasets", "settings"}),
         ("report", {"report", "tasks", "features", "datasets", "settings"}),
+        ("plan", {"plan", "features", "backbones", "datasets", "settings"}),
     ],
 )
 def test_a_room_knows_only_the_rooms_below_it(root: Path, room: str, may_use: set[str]) -> None:
-    rooms = {"settings", "datasets", "backbones", "features", "tasks", "report", "stages"}
+    rooms = {"settings", "datasets", "backbones", "features", "tasks", "report", "stages", "plan"}
     for path in (root / "src/patchlens" / room).rglob("*.py"):
         module = ".".join(path.relative_to(root / "src").with_suffix("").parts)
         used = {Path(file).parts[2] for file in closure(module)} & rooms

@@ -159,11 +159,14 @@ def test_orphaned_cells_are_named_and_removed_on_request(miniature: Path, tmp_pa
     orphan = clone / "metrics/cells/minicity/gone"
     orphan.mkdir()
     (orphan / "segmentation.json").write_text("{}")
+    records = clone / "metrics/weights"
+    (records / "gone.json").write_text("{}")
     assert "metrics/cells/minicity/gone" in run("patchlens", "tables", cwd=clone).stderr
     assert "gone" not in (clone / "metrics/tables/segmentation.csv").read_text()
     run("patchlens", "clean-metrics", cwd=clone)
     assert not orphan.exists()
     assert (clone / CELL).is_file()
+    assert sorted(path.stem for path in records.iterdir()) == ["pixels", "random"]
 
 
 def test_a_missing_cell_stops_tables_with_the_remedy(miniature: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ UNKNOWN_KEYS = {
     "datasets.streets.rot": "allowed: archives, kind, query, root, support, view; "
     "did you mean 'root'?",
     "datasets.minicity.root": "allowed: kind, query, stills, support, videos, view",
-    "datasets.minicity.view.tiles": "allowed: grid, mode, patches, pixels, tile; "
+    "datasets.minicity.view.tiles": "allowed: grid, gsd, mode, patches, pixels, tile; "
     "did you mean 'tile'?",
 }
 UNKNOWN_NAMES = {
@@ -37,10 +37,10 @@ UNKNOWN_NAMES = {
         "classes",
         "allowed: class, group, total; did you mean 'class'?",
     ),
-    "models.dino.position": ("dinov2", "allowed: dino, mae, timm; did you mean 'dino'?"),
+    "models.dino.position": ("dinov2", "allowed: beit, dino, gsd, mae, timm; did you mean 'dino'?"),
     "models.random.source": (
         "untraned",
-        "allowed: file, pixels, timm, untrained; did you mean 'untrained'?",
+        "allowed: file, pixels, registry, timm, untrained; did you mean 'untrained'?",
     ),
     "datasets.minicity.kind": (
         "minicty",
@@ -67,6 +67,12 @@ WRONG_TYPES = {
     "models.random.arch": (3, "3 (int) is wrong; allowed: a valid string"),
     "uncertainty.seed": (True, "True (bool) is wrong; allowed: a valid integer"),
 }
+
+
+def test_a_hash_of_the_wrong_length(complaints: Complaints) -> None:
+    assert complaints({"models.own.sha256": "abc"}) == [
+        "models.own.sha256: 'abc' is not allowed; a sha256 is 64 digits of 0-9 and a-f"
+    ]
 
 
 @pytest.mark.parametrize(("place", "rest"), UNKNOWN_KEYS.items())

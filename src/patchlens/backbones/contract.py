@@ -34,6 +34,9 @@ class Backbone(Protocol):
     def to(self, device: torch.device) -> "Backbone":
         """Move the weights to a device."""
 
+    def channels(self, norm: bool) -> int:
+        """Channels of the tokens; `width`, unless the final norm is a neck that changes it."""
+
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """Tokens of the blocks `layers` (0-based, negative from the last), in that order.
 

@@ -2,47 +2,70 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from patchlens.backbones.checkpoint import load_strictly, read, tensor_hash
+from patchlens.backbones.architecture import create
+from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash
+from patchlens.backbones.mapping import mapped
+from patchlens.backbones.obtain import Obtained, obtain
+from patchlens.backbones.pretrained import pretrained
+from patchlens.backbones.record import Record
+from patchlens.backbones.registry.entry import Entry, Mapping
+from patchlens.backbones.registry.read import find
 from patchlens.backbones.untrained import draw_weights
-from patchlens.errors import DataError, SettingsError, SourceError
-from patchlens.names import nearest
-from patchlens.settings.models import FileModel, Model, PixelsModel, TimmModel, UntrainedModel
+from patchlens.errors import SettingsError, SourceError
+from patchlens.settings.models import (
+    FileModel,
+    Model,
+    PixelsModel,
+    RegistryModel,
+    TimmModel,
+    UntrainedModel,
+)
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
-VIT_PARTS = ("patch_embed", "blocks", "set_input_size")
 
 
-def convert(name: str, settings: Model, out: Path) -> str:
+def convert(
+    name: str, settings: Model, out: Path, *, work: Path, record: Path | None = None
+) -> Record:
     """Write the weights of a model and everything its backbone needs to know into `out`.
 
+    Args:
+        name: of the slot in `models:`.
+        settings: what fills it.
+        out: the safetensors file.
+        work: folder for downloads.
+        record: see `obtain`.
+
     Returns:
-        The sha256 over the tensors, which names the model in every result.
+        What a later run compares its own weights with.
 
     Raises:
-        SettingsError: timm knows no such architecture or tag, or not these arguments.
+        SettingsError: no such architecture, tag or entry of the registry, or not these arguments.
         SourceError: the weights cannot be had.
         DataError: the weights do not fit.
     """
-    about: dict[str, str]
+    where = f"params.yaml: models.{name}"
+    file: Obtained | None = None
     if isinstance(settings, PixelsModel):
         tensors: dict[str, Tensor] = {}
-        about = {"patch_size": str(settings.patch_size)}
+        about = {"patch_size": str(settings.patch_size), "origin": "pixels"}
+    elif isinstance(settings, RegistryModel):
+        tensors, about, file = _from_registry(name, where, settings, work, record)
     else:
-        where = f"params.yaml: models.{name}"
         if isinstance(settings, TimmModel):
-            model, arch = _pretrained(where, settings), settings.tag
-            tensors, origin = dict(model.state_dict()), f"timm {settings.tag}"
+            model, file = pretrained(name, settings, work=work, record=record)
+            arch, tensors = settings.tag, dict(model.state_dict())
+            origin = f"timm {settings.tag}: {file.origin}, sha256 {file.sha256}"
         else:
             model, arch = create(where, settings.arch, settings.arch_args), settings.arch
             if isinstance(settings, UntrainedModel):
@@ -54,59 +77,80 @@ def convert(name: str, settings: Model, out: Path) -> str:
     # One entry: safetensors writes several in random order, and the file's md5 would change.
     header = {"about": json.dumps(about, sort_keys=True)}
     save_file({k: v.contiguous() for k, v in tensors.items()}, out, metadata=header)
-    return about["sha256"]
+    came = Record(about["origin"]) if file is None else file.record
+    return replace(came, tensors=about["sha256"])
 
 
-def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") -> Any:
-    """The timm model without its weights; a wrong name or argument is a `SettingsError`."""
-    if not timm.is_model(arch):
-        raise SettingsError(f"{where}.{key}: timm knows no '{arch}'; {nearest(arch, _vits())}")
-    try:
-        with torch.random.fork_rng():
-            model = timm.create_model(arch, pretrained=False, num_classes=0, **arch_args)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise SettingsError(f"{where}.arch_args: {arch} does not take them ({error})") from None
-    is_vit = all(hasattr(model, part) for part in VIT_PARTS)
-    if not is_vit or hasattr(model.patch_embed, "backbone"):  # a hybrid has a CNN before its grid
-        raise SettingsError(f"{where}.{key}: '{arch}' is no Vision Transformer of one patch grid")
-    return model
+def load_entry(entry: Entry, path: Path, where: str) -> tuple[Any, dict[str, Tensor]]:
+    """The model that an entry of the registry describes, with the weights of its official file.
+
+    Args:
+        entry: architecture, its arguments and the mapping of names.
+        path: the file as its authors publish it.
+        where: the place that names the entry, for messages.
+
+    Returns:
+        The timm model, and its tensors in the precision of the file.
+    """
+    model = create(where, entry.arch, entry.arch_args)
+    tensors = mapped(contents(path, entry.mapping.pickled), entry.mapping, str(path))
+    load_strictly(model, tensors, str(path))
+    return model, tensors
 
 
-def _pretrained(where: str, settings: TimmModel) -> Any:
-    if not timm.models.is_model_pretrained(settings.tag):
-        tags = timm.list_models(pretrained=True)
-        raise SettingsError(
-            f"{where}.tag: timm has no pretrained '{settings.tag}'; {nearest(settings.tag, tags)}"
-        )
-    if "." not in settings.tag:
-        raise SettingsError(f"{where}.tag: '{settings.tag}' names no weights; append .<tag>")
-    bare = create(where, settings.tag, settings.arch_args, "tag")
-    try:
-        # With the head that the file was saved with, timm loads strictly; with num_classes=0 it
-        # would not, and a wrong file would pass in silence.
-        model: Any = timm.create_model(settings.tag, pretrained=True, **settings.arch_args)
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise SourceError(
-            f"{where}.tag: the weights of {settings.tag} cannot be had ({reason}). Check the "
-            "network; a gated model needs `hf auth login`; a copy in the hub's cache is used too"
-        ) from None
-    except (RuntimeError, KeyError, SafetensorError) as error:
-        raise DataError(f"{where}.tag: {settings.tag}: {error}") from None
-    model.reset_classifier(0)
-    load_strictly(bare, model.state_dict(), settings.tag)
-    return bare
+def _from_registry(
+    name: str, where: str, settings: RegistryModel, work: Path, record: Path | None
+) -> tuple[dict[str, Tensor], dict[str, str], Obtained]:
+    entry = find(settings.model, f"{where}.model")
+    file = obtain(
+        name,
+        entry.source,
+        entry.licence,
+        entry.non_commercial,
+        work=work,
+        file=None if settings.file is None else Path(settings.file),
+        sha256=settings.sha256,
+        record=record,
+    )
+    _, tensors = load_entry(entry, file.path, where)
+    # Claims look up weights by texts in `origin`: the name in the registry comes first.
+    about = {
+        "origin": f"{settings.model}: {file.origin}, sha256 {file.sha256}",
+        "arch": entry.arch,
+        "arch_args": json.dumps(entry.arch_args),
+        "mean": json.dumps(entry.mean),
+        "std": json.dumps(entry.std),
+        "interpolation": settings.interpolation or entry.interpolation,
+        "position": settings.position or entry.position,
+        "licence": entry.licence,
+        "objective": entry.objective,
+        "data": entry.data,
+        "citation": entry.citation,
+        "timm": timm.__version__,
+        "torch": torch.__version__,
+    }
+    return tensors, about, file
 
 
 def _from_file(where: str, model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
     path = Path(settings.file)
-    tensors = read(path, settings.key, settings.prefix, settings.drop)
-    load_strictly(model, tensors, str(path))
+    if not path.is_file():
+        raise SourceError(f"{path}: no such weight file; place it there or mend {where}.file")
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if settings.sha256 != digest:
         problem = "is missing" if settings.sha256 is None else f"is not that of {path}"
         raise SettingsError(f"{where}.sha256: {problem}; if you mean this file, set it to {digest}")
+    mapping = Mapping(
+        key=[] if settings.key is None else [settings.key],
+        prefix=[settings.prefix] if settings.prefix else [],
+        drop=settings.drop,
+        rename=settings.rename,
+        rules=settings.rules,
+        pickled=settings.pickled,
+    )
+    tensors = mapped(contents(path, settings.pickled), mapping, str(path))
+    load_strictly(model, tensors, str(path))
     return tensors, f"file {path.name}, sha256 {digest}"
 
 
@@ -128,7 +172,3 @@ def _describe(
         "timm": timm.__version__,
         "torch": torch.__version__,
     }
-
-
-def _vits() -> list[str]:
-    return [name for name in timm.list_models() if name.startswith(("vit", "beit", "eva", "deit"))]

@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
+from timm.models.vision_transformer_sam import VisionTransformerSAM
 
+from patchlens.backbones.architecture import build
+from patchlens.backbones.checkpoint import load_strictly
 from patchlens.backbones.contract import Backbone
 from patchlens.backbones.pixels import PixelsBackbone
-from patchlens.backbones.vit import from_file
+from patchlens.backbones.sam import SamBackbone
+from patchlens.backbones.vit import VitBackbone
 from patchlens.errors import DataError
+from patchlens.settings.models import PositionMode
 
 
 def provenance(path: Path) -> dict[str, str]:
@@ -26,9 +32,49 @@ def provenance(path: Path) -> dict[str, str]:
     return about
 
 
-def load(path: Path) -> Backbone:
-    """The backbone of a converted weight file, on the CPU."""
+def load(path: Path, ground: float | None = None) -> Backbone:
+    """The backbone of a converted weight file, on the CPU.
+
+    Args:
+        path: the file.
+        ground: metres that a side of the input covers, for position mode `gsd`; None: g = 1.
+
+    Raises:
+        DataError: the file's names or shapes are not those of the architecture.
+    """
     about = provenance(path)
     if about["source"] == "pixels":
         return PixelsBackbone(int(about["patch_size"]))
-    return from_file(path, about)
+    model = build(about["arch"], json.loads(about["arch_args"]))
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    load_strictly(model, tensors, str(path))
+    return backbone(
+        model,
+        mean=json.loads(about["mean"]),
+        std=json.loads(about["std"]),
+        interpolation=about["interpolation"],
+        position=cast(PositionMode, about["position"]),
+        ground=ground,
+    )
+
+
+def backbone(
+    model: Any,
+    *,
+    mean: list[float],
+    std: list[float],
+    interpolation: str,
+    position: PositionMode,
+    ground: float | None = None,
+) -> Backbone:
+    """A timm model with its weights behind the contract; see `VitBackbone` for the arguments."""
+    kind = SamBackbone if isinstance(model, VisionTransformerSAM) else VitBackbone
+    return kind(
+        model,
+        mean=mean,
+        std=std,
+        interpolation=interpolation,
+        position=position,
+        ground=ground,
+    )

@@ -23,6 +23,11 @@ class PixelsBackbone:
         del device
         return self
 
+    def channels(self, norm: bool) -> int:
+        """See `contract.Backbone`."""
+        del norm
+        return self.width
+
     @torch.inference_mode()
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """The same tokens for every layer asked for; `norm` has nothing to act on."""

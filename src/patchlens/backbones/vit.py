@@ -1,24 +1,26 @@
 """Vision Transformers of timm behind the contract."""
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
-import timm
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from patchlens.backbones.checkpoint import load_strictly
 from patchlens.backbones.contract import PatchTokens, absolute_layers, check_input
-from patchlens.backbones.position import Grid, resample
+from patchlens.backbones.position import Grid, check_sines, resample
+from patchlens.backbones.relative import resize_table
 from patchlens.errors import DataError
 from patchlens.settings.models import PositionMode
 
 
 class VitBackbone:
-    """A timm ViT with its own final norm, at any input size."""
+    """A timm ViT with its own final norm, at any input size.
+
+    `ground` is what a side of the input covers, in metres, for position mode `gsd`; where it is
+    None (nothing upstream defines it for images that are not of the earth), g = 1.
+
+    Raises:
+        DataError: position mode `gsd`, and the stored positions are not those that it replaces.
+    """
 
     def __init__(
         self,
@@ -28,6 +30,7 @@ class VitBackbone:
         std: list[float],
         interpolation: str,
         position: PositionMode,
+        ground: float | None = None,
     ) -> None:
         self._model = model.eval().requires_grad_(False)
         embed = self._model.patch_embed
@@ -37,8 +40,13 @@ class VitBackbone:
         self.parameters = sum(p.numel() for p in model.parameters())
         self.interpolation = interpolation
         self._position = position
+        self._ground = ground
         self._stored: Grid = tuple(embed.grid_size)
         self._embedding: Tensor | None = _clone(getattr(self._model, "pos_embed", None))
+        self._grid: Grid | None = self._stored
+        if position == "gsd":
+            check_sines(self._embedding, self._stored, type(model).__name__)
+            self._grid = None  # the stored positions hold for g = 1 only
         self._tables = {
             name: parameter.detach().clone()
             for name, parameter in model.named_parameters()
@@ -65,17 +73,27 @@ class VitBackbone:
         self._fit(grid)
         wanted = absolute_layers(layers, self.depth)
         pixels = torch.addcmul(self._shift, images.to(self._scale.dtype), self._scale)
-        found = self._model.forward_intermediates(
+        found = self._blocks(pixels, sorted(set(wanted)))
+        by_layer = dict(zip(sorted(set(wanted)), found, strict=True))
+        return [self._tokens(by_layer[layer], grid, norm) for layer in wanted]
+
+    def channels(self, norm: bool) -> int:
+        """See `contract.Backbone`."""
+        del norm
+        return self.width
+
+    def _blocks(self, pixels: Tensor, indices: list[int]) -> list[Any]:
+        """What these blocks put out: patches [B, h·w, D], with the prefix where there is one."""
+        found: list[Any] = self._model.forward_intermediates(
             pixels,
-            indices=sorted(set(wanted)),
+            indices=indices,
             norm=False,
             return_prefix_tokens=True,
             stop_early=True,
             output_fmt="NLC",
             intermediates_only=True,
         )
-        by_layer = dict(zip(sorted(set(wanted)), found, strict=True))
-        return [self._tokens(by_layer[layer], grid, norm) for layer in wanted]
+        return found
 
     def _tokens(self, found: Any, grid: Grid, norm: bool) -> PatchTokens:
         patches, prefix = found if isinstance(found, tuple | list) else (found, None)
@@ -93,7 +111,7 @@ class VitBackbone:
 
     def _fit(self, grid: Grid) -> None:
         """Set the model to a grid, always resampling from what was stored."""
-        if tuple(self._model.patch_embed.grid_size) == grid:
+        if self._grid == grid:
             return
         if self._tables:
             # timm resizes these tables itself, from the last grid: go back to the stored one first.
@@ -101,9 +119,21 @@ class VitBackbone:
             for name, table in self._tables.items():
                 self._model.get_parameter(name).data.copy_(table)
         self._model.set_input_size((grid[0] * self.patch_size, grid[1] * self.patch_size))
+        if self._position == "beit":
+            for name, table in self._tables.items():
+                moved = resize_table(table, self._stored, grid)
+                self._model.get_parameter(name).data.copy_(moved)
         if self._embedding is not None:
-            moved = resample(self._embedding, self._stored, grid, self._position)
+            moved = resample(self._embedding, self._stored, grid, self._position, self._ratio(grid))
             self._model.pos_embed = nn.Parameter(moved, requires_grad=False)
+        self._grid = grid
+
+    def _ratio(self, grid: Grid) -> tuple[float, float]:
+        """Metres a pixel of the input, along rows and columns."""
+        if self._ground is None:
+            return 1.0, 1.0
+        height, width = (self._ground / (side * self.patch_size) for side in grid)
+        return height, width
 
 
 def final_norm(model: Any) -> nn.Module:
@@ -118,27 +148,6 @@ def final_norm(model: Any) -> nn.Module:
             return cast(nn.Module, norm)
     raise DataError(
         f"{type(model).__name__}: no final norm in `norm` or `fc_norm`; set features.norm: false"
-    )
-
-
-def from_file(path: Path, about: Mapping[str, str]) -> VitBackbone:
-    """Build the model that `about` (the header of a converted weight file) describes.
-
-    Raises:
-        DataError: the file's names or shapes are not those of the architecture.
-    """
-    model = timm.create_model(
-        about["arch"], pretrained=False, num_classes=0, **json.loads(about["arch_args"])
-    )
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    load_strictly(model, tensors, str(path))
-    return VitBackbone(
-        model,
-        mean=json.loads(about["mean"]),
-        std=json.loads(about["std"]),
-        interpolation=about["interpolation"],
-        position=cast(PositionMode, about["position"]),
     )
 
 

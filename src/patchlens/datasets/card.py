@@ -17,6 +17,7 @@ class Archive:
     url: str
     md5: str | None = None
     size: int | None = None  # bytes, where published
+    roughly: int | None = None  # bytes, where only a rounded size is published
     into: str = "."  # folder below the dataset's root that it is unpacked (or put) into
     name: str = ""  # the file's name, where the address does not end in it
 
@@ -44,7 +45,8 @@ class Card:
         citation: authors, title, venue, year.
         homepage: official page.
         layout: the official folder tree below `root`, as text.
-        counts: split -> what (images, masks, objects, instances) -> published number.
+        counts: split -> what (images, masks, objects, instances, groups) -> published number.
+        pixels: height and width, where all images have the same.
         classes: names of the classes, in the order of their ids; empty where files name them.
         encoding: what the values of its files mean, and their traps, one sentence each.
         how: the exact steps to get it where fetch cannot.
@@ -60,6 +62,7 @@ class Card:
     homepage: str
     layout: str
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    pixels: tuple[int, int] | None = None
     classes: tuple[str, ...] = ()
     encoding: tuple[str, ...] = ()
     how: str = ""

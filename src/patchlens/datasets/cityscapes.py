@@ -59,10 +59,11 @@ leftImg8bit/{train,val,test}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
 gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png
 gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_instanceIds.png""",
     counts={
-        "train": {"images": 2975, "masks": 2975},
-        "val": {"images": 500, "masks": 500},
+        "train": {"images": 2975, "masks": 2975, "groups": 18},
+        "val": {"images": 500, "masks": 500, "groups": 3},
         "test": {"images": 1525},
     },
+    pixels=(1024, 2048),
     classes=CLASSES,
     encoding=(
         "labelIds are translated to the 19 train ids; all other ids (0 to 6, 9, 10, 14 to 16, 18, "
@@ -77,9 +78,17 @@ gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_instanceIds.png""",
     how="Register at cityscapes-dataset.com, then `pip install cityscapesscripts` and "
     "`csDownload gtFine_trainvaltest.zip leftImg8bit_trainvaltest.zip -d FOLDER`",
     archives=(
-        Archive(f"{PAGE}1", md5="4237c19de34c8a376e9ba46b495d6f66", name="gtFine_trainvaltest.zip"),
         Archive(
-            f"{PAGE}3", md5="0a6e97e94b616a514066c9e2adb0c97f", name="leftImg8bit_trainvaltest.zip"
+            f"{PAGE}1",
+            md5="4237c19de34c8a376e9ba46b495d6f66",
+            roughly=241_000_000,
+            name="gtFine_trainvaltest.zip",
+        ),
+        Archive(
+            f"{PAGE}3",
+            md5="0a6e97e94b616a514066c9e2adb0c97f",
+            roughly=11_000_000_000,
+            name="leftImg8bit_trainvaltest.zip",
         ),
     ),
 )

@@ -118,7 +118,8 @@ class Extractor:
         """Fill in grid, width and layers."""
         patch = self._backbone.patch_size
         grid = (tiles[0] * self._size[0] // patch, tiles[1] * self._size[1] // patch)
-        return replace(header, grid=grid, width=self._backbone.width, layers=self.layers)
+        width = self._backbone.channels(self._features.norm)
+        return replace(header, grid=grid, width=width, layers=self.layers)
 
     def _tiles(self, image: Image.Image, image_id: str) -> Tiles:
         try:

@@ -17,6 +17,8 @@ class View(Strict):
     `grid: equal` gives every model the same `patches: [rows, columns]` a view (input = grid × patch
     size); `grid: paper` gives every model the same `pixels: [height, width]` input, so that grids
     differ between patch sizes and only pixel scores are comparable.
+    `gsd` is the ground sample distance of images of the earth, in metres a pixel before any
+    resize. Models with position mode `gsd` (Scale-MAE) use it; without it their ratio is g = 1.
     """
 
     mode: Literal["whole", "tiles"]
@@ -24,11 +26,14 @@ class View(Strict):
     tile: Positive | None = None
     patches: Size | None = None
     pixels: Size | None = None
+    gsd: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "View":
         if (self.mode == "tiles") != (self.tile is not None):
             raise ValueError("'tile' (pixels) is given with mode: tiles, and only then")
+        if self.gsd is not None and self.tile is None:
+            raise ValueError("'gsd' needs mode: tiles, so that a view covers a known ground")
         if (self.grid == "equal") != (self.patches is not None):
             raise ValueError("'patches: [rows, columns]' is given with grid: equal, and only then")
         if (self.grid == "paper") != (self.pixels is not None):
@@ -42,11 +47,17 @@ class View(Strict):
         assert self.pixels is not None
         return self.pixels[0], self.pixels[1]
 
+    @property
+    def ground(self) -> float | None:
+        """Metres that a side of one view covers, where that is known."""
+        return None if self.gsd is None or self.tile is None else self.gsd * self.tile
+
     def describe(self, patch_size: int) -> str:
         """The view in words, for the protocol that every table carries."""
         height, width = self.input_size(patch_size)
         tiles = f"tiles of {self.tile}" if self.mode == "tiles" else "whole images"
-        return f"{tiles} at {height}×{width}"
+        ground = "" if self.gsd is None else f", {self.gsd:g} m a pixel"
+        return f"{tiles} at {height}×{width}{ground}"
 
 
 class Support(Strict):

@@ -14,6 +14,7 @@ RANGES = {
     "less_than": ("lt", "<"),
 }
 LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
+PATTERNS = {"^[0-9a-f]{64}$": "a sha256 is 64 digits of 0-9 and a-f"}
 SECTIONS = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -41,7 +42,8 @@ def explain(error: ErrorDetails, settings: type[BaseModel]) -> str:
         key, bound = LENGTHS[kind]
         return f"{loc}: holds {ctx['actual_length']}; allowed: {bound} {ctx[key]}"
     if kind == "string_pattern_mismatch":
-        return f"{loc}: '{value}' is not allowed; use a-z, 0-9 and _ only"
+        allowed = PATTERNS.get(ctx["pattern"], "use a-z, 0-9 and _ only")
+        return f"{loc}: '{value}' is not allowed; {allowed}"
     if kind == "value_error":
         return f"{loc}: {ctx['error']}"
     expected = error["msg"].removeprefix("Input should be ")

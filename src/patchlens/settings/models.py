@@ -7,10 +7,12 @@ from pydantic import Field
 from patchlens.settings.base import Positive, Strict
 
 # How an absolute position embedding is resampled to another grid (see backbones/position.py).
-PositionMode = Literal["timm", "dino", "mae"]
+PositionMode = Literal["timm", "dino", "mae", "beit", "gsd"]
 Interpolation = Literal["bicubic", "bilinear"]
 Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
 Spread = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class _Vit(Strict):
@@ -28,22 +30,44 @@ class TimmModel(_Vit):
     tag: str
 
 
+class RegistryModel(Strict):
+    """A model of the registry by its name: `patchlens models` lists them.
+
+    The entry says everything else, so that the same name means the same features everywhere. What
+    may differ: `file`, the official file where the user placed it (nothing is downloaded);
+    `sha256`, which pins a file whose hash nobody published; and the two choices on which others'
+    evaluations differ, how input is resized and how positions are resampled.
+    """
+
+    source: Literal["registry"]
+    model: str
+    file: str | None = None
+    sha256: Sha256 | None = None
+    interpolation: Interpolation | None = None
+    position: PositionMode | None = None
+
+
 class FileModel(_Vit):
     """A local `.safetensors` or `.pth` file with the name of the timm architecture it fits.
 
     `key` names the entry of a nested file that holds the weights, `prefix` what every wanted
-    name starts with (others are dropped), `drop` the patterns of names that are known surplus.
+    name starts with (others are dropped), `drop` the patterns of names that are known surplus,
+    `rename` pairs of a regular expression over a whole name and its replacement, `rules` named
+    conversions that renaming cannot say, `pickled` the classes that lie beside the tensors.
     `sha256` pins the file, which lies outside DVC: another file under the same name is an error
     and never an old score under a new one.
     """
 
     source: Literal["file"]
     file: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     arch: str
     key: str | None = None
     prefix: str = ""
     drop: list[str] = Field(default=[])
+    rename: list[Renaming] = Field(default=[])
+    rules: list[str] = Field(default=[])
+    pickled: list[str] = Field(default=[])
 
 
 class UntrainedModel(_Vit):
@@ -62,5 +86,6 @@ class PixelsModel(Strict):
 
 
 Model = Annotated[
-    TimmModel | FileModel | UntrainedModel | PixelsModel, Field(discriminator="source")
+    RegistryModel | TimmModel | FileModel | UntrainedModel | PixelsModel,
+    Field(discriminator="source"),
 ]

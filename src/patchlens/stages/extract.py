@@ -23,7 +23,7 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
     index = Index(paths.index(name), paths.images(name, dataset))
     about = provenance(paths.weights(model))
     where = resolve(device)
-    backbone = load(paths.weights(model))
+    backbone = load(paths.weights(model), dataset.view.ground)
     try:
         extractor = Extractor(backbone, dataset.view, features, where)
     except ValueError as error:

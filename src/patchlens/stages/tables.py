@@ -59,10 +59,14 @@ def _variance(cells: list[tuple[str, str]], m: float) -> None:
 
 
 def remove_orphans(models: list[str], datasets: list[str]) -> None:
-    """Delete the folders of cells that are not configured."""
+    """Delete the folders of cells, and the records of weights, that are not configured."""
     for folder in _orphans(models, datasets):
         shutil.rmtree(folder)
         log.info("removed %s", folder.as_posix())
+    for record in sorted(paths.weights_record("any").parent.glob("*.json")):
+        if record.stem not in models:
+            record.unlink()
+            log.info("removed %s", record.as_posix())
 
 
 def _orphans(models: list[str], datasets: list[str]) -> list[Path]:

@@ -8,7 +8,12 @@ from patchlens.settings.models import Model
 
 
 def run(name: str, model: Model) -> None:
-    """Write data/weights/<name>.safetensors."""
+    """Write data/weights/<name>.safetensors, and what it came from to metrics/weights/<name>.json.
+
+    Of the second, the state of an earlier run is there: the same source must give the same file.
+    """
+    record = paths.weights_record(name)
     with whole_file(paths.weights(name)) as partial:
-        digest = convert(name, model, partial)
-    log.info("%s: weights %s", name, digest[:12])
+        came = convert(name, model, partial, work=paths.WORK / "weights", record=record)
+    came.write(record)
+    log.info("%s: weights %s", name, came.tensors[:12])

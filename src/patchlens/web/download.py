@@ -100,7 +100,8 @@ def _size(client: httpx2.Client, remote: Remote) -> int | None:
         return remote.path.stat().st_size
     # An estimate for the bar and the free space: whatever fails here, the download itself reports.
     try:
-        answer = client.head(remote.url, headers={"Accept-Encoding": "identity"})
+        headers = {**remote.headers, "Accept-Encoding": "identity"}
+        answer = client.head(remote.url, headers=headers)
     except httpx2.RequestError:
         return None
     length = answer.headers.get("Content-Length", "")

@@ -28,7 +28,7 @@ class Partial:
         self._remote = remote
         self._about = remote.path.with_name(f"{remote.path.name}.part.json")
         about = json.loads(self._about.read_text("utf-8")) if self._about.is_file() else {}
-        known = about.get("url") == remote.url
+        known = about.get("url") == (remote.stable or remote.url)
         # Without one of the two, the end of another file could be sewn to the beginning of this.
         if known and (about["validator"] or remote.checksum):
             self.validator, self.total = about["validator"], about["total"]
@@ -44,7 +44,8 @@ class Partial:
         # Emptied first: a run killed in between must not take old bytes for the new file's.
         self.path.write_bytes(b"")
         self.validator, self.total = validator, total
-        about = {"url": self._remote.url, "validator": validator, "total": total}
+        url = self._remote.stable or self._remote.url
+        about = {"url": url, "validator": validator, "total": total}
         write_json(about, self._about)
 
     def clear(self) -> None:

@@ -1,7 +1,8 @@
 """What is to be downloaded, how long to insist, and whether a file is the published one."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -10,12 +11,16 @@ class Remote:
     """A file to be had, and where it goes.
 
     `checksum` is `md5:<hex>` or `sha256:<hex>`, `size` is in bytes; None: not published.
+    `headers` are sent along, to this host only. `stable` names the file where the address changes
+    from day to day (signed, or of a session), so that a download in part is still known.
     """
 
     url: str
     path: Path
     checksum: str | None = None
     size: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    stable: str | None = None
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class Transfer:
             self.at(have)
             return
         # Identity: compression on the way would make lengths and ranges meaningless.
-        headers = {"Accept-Encoding": "identity"}
+        headers = {**self.remote.headers, "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
         if have and partial.validator:

@@ -1,0 +1,107 @@
+"""Write docs/models.md from the registry in src/patchlens/backbones/registry.
+
+`python scripts/model_pages.py` writes it, `--check` only says whether it is out of date.
+"""
+
+import argparse
+import sys
+from itertools import groupby
+from pathlib import Path
+
+from patchlens.backbones.obtain import address
+from patchlens.backbones.registry.entry import Entry
+from patchlens.backbones.registry.read import entries
+from patchlens.backbones.registry.show import NO_HASH, hash_of, licence
+
+PAGE = Path(__file__).parent.parent / "docs/models.md"
+INTRODUCTION = """\
+<!-- Made by `make model-pages` from src/patchlens/backbones/registry; edit that. -->
+# Models
+
+Every model of the registry. In `params.yaml`, `source: registry` and `model: NAME` take one; the
+weights stage downloads the official file, checks it and converts it once. `patchlens models` prints
+this list, `patchlens models show NAME` one entry in full, `patchlens plan` what your choice will
+download. Any other model works too: [how to add a model](add-a-model.md).
+
+**Licences are those of the weights, as their authors state them; {restricted} of {count} entries
+forbid commercial use.** Sizes and hashes of files are given where they are published; where no hash
+is, that of the first download is recorded and every later one must equal it.
+"""
+HEAD = "| name | model | data | images seen | params | patch | licence | file | size |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
+    arguments = parser.parse_args()
+    text = page(entries())
+    if PAGE.is_file() and PAGE.read_text("utf-8") == text:
+        return 0
+    print(f"docs/{PAGE.name}: out of date")
+    if arguments.check:
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page(found: dict[str, Entry]) -> str:
+    """The whole page: a table an objective, then notes and citations a family."""
+    restricted = sum(entry.non_commercial for entry in found.values())
+    lines = [INTRODUCTION.format(restricted=restricted, count=len(found))]
+    by_objective = sorted(found.items(), key=lambda item: item[1].objective)
+    for objective, group in groupby(by_objective, key=lambda item: item[1].objective):
+        lines += [f"## {objective.capitalize()}", "", HEAD, f"|{'---|' * HEAD.count(' | ')}---|"]
+        lines += [row(name, entry) for name, entry in group]
+        lines.append("")
+    lines += ["## Notes and citations", ""]
+    for family in dict.fromkeys(entry.family for entry in found.values()):
+        members = {n: e for n, e in found.items() if e.family == family}
+        lines += [f"### {family}", "", *about(members), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def row(name: str, entry: Entry) -> str:
+    """The line of one model."""
+    size = "not stated" if entry.source.bytes is None else f"{entry.source.bytes / 1e9:.2f} GB"
+    cells = (
+        f"`{name}`",
+        entry.title,
+        entry.data,
+        entry.images_seen,
+        f"{entry.parameters_m:.1f} M",
+        str(entry.patch_size),
+        licence(entry),
+        file(entry),
+        size,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def file(entry: Entry) -> str:
+    """Where the official file lies, as a link where it has an address."""
+    source = entry.source
+    gated = ", gated" if source.gated else ""
+    if source.kind == "hub":
+        return f"[{source.repo}](https://huggingface.co/{source.repo}){gated}"
+    named = "Google Drive" if source.kind == "drive" else str(source.url).rpartition("/")[2]
+    return f"[{named}]({address(source)}){gated}"
+
+
+def about(members: dict[str, Entry]) -> list[str]:
+    """Citations, home pages, published hashes and notes of one family."""
+    facts: dict[str, list[str]] = {}
+    for name, entry in members.items():
+        facts.setdefault(f"{entry.citation}. <{entry.homepage}>", []).append(name)
+        if (known := hash_of(entry.source)) != NO_HASH:
+            facts.setdefault(known, []).append(name)
+        for note in entry.notes:
+            facts.setdefault(note, []).append(name)
+    lines = []
+    for fact, names in facts.items():
+        whose = "" if len(names) == len(members) else f" ({', '.join(f'`{n}`' for n in names)})"
+        lines.append(f"- {fact}{whose}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

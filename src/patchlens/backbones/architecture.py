@@ -1,0 +1,59 @@
+"""Building a timm model without weights, with clear errors for names and arguments."""
+
+from typing import Any, cast
+
+import timm
+import torch
+from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3
+from timm.models.vision_transformer_sam import VisionTransformerSAM
+from torch import Tensor, nn
+
+from patchlens.errors import SettingsError
+from patchlens.names import nearest
+
+VIT_PARTS = ("patch_embed", "blocks", "set_input_size")
+SAM_EPS = 1e-6
+KINDS = ("vit", "beit", "eva", "deit", "aimv2", "samvit")
+
+
+def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") -> Any:
+    """The timm model without its weights; a wrong name or argument is a `SettingsError`."""
+    if not timm.is_model(arch):
+        raise SettingsError(f"{where}.{key}: timm knows no '{arch}'; {nearest(arch, _vits())}")
+    try:
+        with torch.random.fork_rng():
+            model = build(arch, arch_args)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise SettingsError(f"{where}.arch_args: {arch} does not take them ({error})") from None
+    is_vit = isinstance(model, VisionTransformerSAM) or all(hasattr(model, p) for p in VIT_PARTS)
+    if not is_vit or hasattr(model.patch_embed, "backbone"):  # a hybrid has a CNN before its grid
+        raise SettingsError(f"{where}.{key}: '{arch}' is no Vision Transformer of one patch grid")
+    return model
+
+
+def build(arch: str, arch_args: dict[str, Any]) -> Any:
+    """The timm model without head and weights, as its authors run it; errors are timm's own."""
+    model = timm.create_model(arch, pretrained=False, num_classes=0, **arch_args)
+    keep_periods(model)
+    if isinstance(model, VisionTransformerSAM):
+        # timm's default is 1e-5 and its arguments cannot say otherwise; build_sam.py has 1e-6.
+        for module in model.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.eps = SAM_EPS
+    return model
+
+
+def keep_periods(model: Any) -> None:
+    """Make the RoPE periods of DINOv3 a part of the weights, as they are in the official files.
+
+    The authors trained with periods rounded to bfloat16 and publish these; timm computes its own
+    in float32 and loads none (its layers/pos_embed_sincos.py says so). The periods
+    differ by up to 0.4 %.
+    """
+    rope = getattr(model, "rope", None)
+    if isinstance(rope, RotaryEmbeddingDinoV3):
+        rope.register_buffer("periods", cast(Tensor, rope.periods), persistent=True)
+
+
+def _vits() -> list[str]:
+    return [name for name in timm.list_models() if name.startswith(KINDS)]

@@ -1,0 +1,121 @@
+"""A file of the Hugging Face hub: from the local cache, else downloaded at one commit.
+
+huggingface_hub finds the cache, the commit, the hash and the user's token. The bytes come with
+`patchlens.web`, since huggingface_hub itself throws a partial download away when the run ends.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import httpx2
+from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_download, hf_hub_url
+from huggingface_hub.errors import (
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from patchlens.errors import SourceError
+from patchlens.web.remote import Remote
+
+SHA256 = re.compile(r"[0-9a-f]{64}")  # the hub's ETag of a large file; small ones have another
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repo; `revision` is a commit, or `main` where none is pinned yet."""
+
+    repo: str
+    file: str
+    revision: str
+
+    def cached(self) -> tuple[Path, str] | None:
+        """Where it lies in the hub's cache, and its commit; None if it is not there."""
+        try:
+            found = hf_hub_download(
+                self.repo, self.file, revision=self.revision, local_files_only=True
+            )
+        except (LocalEntryNotFoundError, HFValidationError):
+            return None
+        path = Path(found)
+        return path, path.parents[len(PurePosixPath(self.file).parts) - 1].name
+
+    def remote(self, work: Path) -> tuple[Remote, str]:
+        """What is to be downloaded, to below `work`, and its commit.
+
+        Raises:
+            SourceError: the hub has no such file, does not give it, or cannot be reached.
+        """
+        url = hf_hub_url(self.repo, self.file, revision=self.revision)
+        try:
+            found = get_hf_file_metadata(url, retry_on_errors=True)
+        except OfflineModeIsEnabled:
+            raise SourceError(
+                f"{url}: HF_HUB_OFFLINE is set, and the hub's cache on this machine does not hold "
+                f"this file. Unset it, or bring the cache up with `{self._command()}` where there "
+                "is a network"
+            ) from None
+        except HfHubHTTPError as error:
+            raise SourceError(f"{url}: {self._refused(error)}") from None
+        except FileMetadataError as error:
+            raise SourceError(f"{url}: this is no answer of the hub ({_line(error)})") from None
+        except (httpx2.HTTPError, OSError) as error:
+            raise SourceError(
+                f"{url}: the hub cannot be reached ({_line(error)}). Check the network, or place a "
+                f"copy in the hub's cache with `{self._command()}` on another machine"
+            ) from None
+        if found.commit_hash is None:
+            raise SourceError(f"{url}: this is no answer of the hub (it names no commit)")
+        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        return Remote(
+            hf_hub_url(self.repo, self.file, revision=found.commit_hash),
+            work / self.repo / found.commit_hash / self.file,
+            f"sha256:{found.etag}" if SHA256.fullmatch(found.etag or "") else None,
+            found.size,
+            {} if token is None else {"Authorization": f"Bearer {token}"},
+        ), found.commit_hash
+
+    def at(self, commit: str) -> str:
+        """Its address at a commit, whatever mirror it came from."""
+        return f"https://huggingface.co/{self.repo}/resolve/{commit}/{self.file}"
+
+    def _refused(self, error: HfHubHTTPError) -> str:
+        page = f"https://huggingface.co/{self.repo}"
+        if isinstance(error, GatedRepoError):
+            return (
+                f"{self.repo} is gated: accept its terms at {page}, then run `hf auth login` with "
+                "the same account, and run this again"
+            )
+        status = error.response.status_code
+        if isinstance(error, RepositoryNotFoundError) or status in (401, 403):
+            return (
+                f"the hub does not give {self.repo} to you (HTTP {status}): it was withdrawn, or "
+                f"needs an account that may read it: see {page}, then run `hf auth login`"
+            )
+        if isinstance(error, RevisionNotFoundError):
+            return f"{self.repo} has no revision {self.revision}: see {page}/commits"
+        if status == 404:
+            return f"{self.repo} has no {self.file} at {self.revision}: see {page}/tree/main"
+        return f"the hub answers with HTTP {status}; run this again later"
+
+    def _command(self) -> str:
+        return f"hf download {self.repo} {self.file} --revision {self.revision}"
+
+
+def damage(path: Path, digest: str) -> str | None:
+    """Why a file in the hub's cache is not what its own name there says; None if it is."""
+    stated = Path(os.readlink(path)).name if path.is_symlink() else ""
+    if not SHA256.fullmatch(stated) or stated == digest:
+        return None
+    return f"the copy in the hub's cache is damaged: its sha256 is {digest}, the hub's is {stated}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

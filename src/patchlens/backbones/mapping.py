@@ -1,0 +1,109 @@
+"""From the names of an official file to those of the architecture, with nothing left unexplained.
+
+The order of the steps is that of `registry.entry.Mapping`. What is neither dropped nor renamed
+keeps its name, so that a stranger reaches `load_strictly`, which names it in its error.
+"""
+
+import fnmatch
+import re
+from typing import Any
+
+from torch import Tensor
+
+from patchlens.backbones.checkpoint import some
+from patchlens.backbones.registry.entry import Mapping
+from patchlens.backbones.rules import RULES
+from patchlens.backbones.rules_other import RULES as RULES_OTHER
+from patchlens.errors import DataError, SettingsError
+from patchlens.names import nearest
+
+ALL_RULES = RULES | RULES_OTHER
+
+
+def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Tensor]:
+    """The tensors of a loaded file under the names of the architecture.
+
+    Args:
+        content: what the file holds: named tensors, or entries of which one holds them.
+        mapping: key, prefix, drop, rename and rules of the entry.
+        origin: the file, for messages.
+
+    Raises:
+        DataError: the file does not hold what the mapping says: a key, prefix, drop or rename
+            that matches nothing, two names that become one, or a value that is no tensor.
+        SettingsError: there is no rule of this name, or a rename is no regular expression.
+    """
+    named = _cut(_inner(content, mapping.key, origin), mapping.prefix, origin)
+    named = _without(named, mapping, origin)
+    for pattern, replacement in mapping.rename:
+        named = _renamed(named, pattern, replacement, origin)
+    strangers = [name for name, value in named.items() if not isinstance(value, Tensor)]
+    if strangers or not named:
+        what = f"no tensors under {some(strangers)}" if strangers else "nothing is left to load"
+        raise DataError(f"{origin}: {what}; set key, prefix or drop. It holds {some(content)}")
+    for rule in mapping.rules:
+        if rule not in ALL_RULES:
+            raise SettingsError(f"{origin}: unknown rule '{rule}'; {nearest(rule, ALL_RULES)}")
+        try:
+            named = ALL_RULES[rule](named)
+        except KeyError as error:
+            raise DataError(f"{origin}: rule '{rule}' needs {error}, which is missing") from None
+    return named
+
+
+def _inner(content: dict[str, Any], keys: list[str], origin: str) -> dict[str, Any]:
+    """The entry that holds the weights; "." stands for the file itself."""
+    if not keys:
+        return content
+    for key in keys:
+        if key == ".":
+            return content
+        if key in content:
+            inner = content[key]
+            if not isinstance(inner, dict):
+                raise DataError(f"{origin}: '{key}' is a {type(inner).__name__}, not named tensors")
+            return inner
+    raise DataError(f"{origin}: no entry {' or '.join(map(repr, keys))}; it holds {some(content)}")
+
+
+def _cut(named: dict[str, Any], prefixes: list[str], origin: str) -> dict[str, Any]:
+    if not prefixes:
+        return {str(name): value for name, value in named.items()}
+    for prefix in prefixes:
+        found = {
+            str(name).removeprefix(prefix): value
+            for name, value in named.items()
+            if str(name).startswith(prefix)
+        }
+        if found:
+            return found
+    wanted = " or ".join(map(repr, prefixes))
+    raise DataError(f"{origin}: no name starts with {wanted}; it holds {some(named)}")
+
+
+def _without(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]:
+    kept = set(named)
+    for pattern in [*mapping.drop, *mapping.optional_drop]:
+        surplus = {name for name in named if fnmatch.fnmatchcase(name, pattern)}
+        if not surplus and pattern in mapping.drop:
+            raise DataError(f"{origin}: drop pattern '{pattern}' matches no name; it is a mistake")
+        kept -= surplus
+    return {name: value for name, value in named.items() if name in kept}
+
+
+def _renamed(named: dict[str, Any], pattern: str, replacement: str, origin: str) -> dict[str, Any]:
+    try:
+        matches = {name: re.fullmatch(pattern, name) for name in named}
+        renamed = {name: match.expand(replacement) for name, match in matches.items() if match}
+    except (re.error, IndexError) as error:
+        pair = f"['{pattern}', '{replacement}']"
+        raise SettingsError(f"{origin}: rename {pair} is no regular expression ({error})") from None
+    if not renamed:
+        raise DataError(f"{origin}: rename pattern '{pattern}' matches no name; it is a mistake")
+    result: dict[str, Any] = {}
+    for name, value in named.items():
+        new = renamed.get(name, name)
+        if new in result:
+            raise DataError(f"{origin}: rename '{pattern}' makes two names into '{new}'")
+        result[new] = value
+    return result

@@ -1,0 +1,177 @@
+"""The official file of a model: from the hub, the web or Google Drive, or placed by the user.
+
+Whatever the way, it is checked against all that is known of it before anything reads it: what its
+authors published, what the user expects, and what it was when it came for the first time.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from patchlens.backbones import drive
+from patchlens.backbones.hub import HubFile, damage
+from patchlens.backbones.record import Record, read_record
+from patchlens.backbones.registry.entry import Source
+from patchlens.backbones.verify import changed, file_hash, unexpected, unpublished
+from patchlens.errors import SettingsError, SourceError
+from patchlens.progress import log
+from patchlens.web.download import download
+from patchlens.web.remote import Patience, Remote, fault_of
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A whole and checked file, and what it is.
+
+    Attributes:
+        path: where it lies; not to be written to.
+        sha256: of the whole file, in hex.
+        origin: where it came from, for the provenance; on the hub with the commit.
+        record: what a later run compares its own file with.
+    """
+
+    path: Path
+    sha256: str
+    origin: str
+    record: Record
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    origin: str
+    revision: str = ""
+    own: bool = False  # downloaded by us, so that a wrong one is removed
+
+
+def obtain(
+    name: str,
+    source: Source,
+    licence: str,
+    non_commercial: bool,
+    *,
+    work: Path,
+    file: Path | None = None,
+    sha256: str | None = None,
+    record: Path | None = None,
+    patience: Patience | None = None,
+) -> Obtained:
+    """Bring the file of the model `name` here and check it before anything reads it.
+
+    Args:
+        name: of the slot in `models:`; messages name it.
+        source: where the official file lies and what is published about it.
+        licence: as stated, logged before the download.
+        non_commercial: whether it forbids commercial use, logged as a warning before the download.
+        work: folder for downloads; whole ones stay there, partial ones are resumed.
+        file: where the user placed the official file; nothing is downloaded then.
+        sha256: that the user expects (models.<name>.sha256).
+        record: JSON of what an earlier run obtained; the same source must give the same file.
+        patience: how long to insist on a download.
+
+    Raises:
+        SettingsError: `sha256` is not the published one.
+        SourceError: it cannot be had, or it is another file; one that was downloaded is removed.
+        DataError: `record` is damaged.
+    """
+    if None not in (sha256, source.sha256) and sha256 != source.sha256:
+        raise SettingsError(
+            f"params.yaml: models.{name}.sha256: published is {source.sha256}; leave the key out, "
+            "or describe your own file with `source: file`"
+        )
+    whole_hash = sha256 or source.sha256
+    # A whole hash says more than a record, and is how a file that changed is accepted.
+    known = None if record is None or whole_hash is not None else read_record(record)
+    asked = address(source)
+    if known is not None and known.source != asked:
+        known = None
+    log.info("%s: %s. Licence: %s", name, asked if file is None else file, licence)
+    if non_commercial:
+        log.warning("%s: its licence (%s) allows no commercial use", name, licence)
+    if file is not None:
+        found = _placed(name, source, file)
+    elif source.kind == "hub":
+        found = _from_hub(name, source, work, known, patience)
+    else:
+        found = _from_web(name, source, work, patience or Patience())
+    digest = file_hash(found.path)
+    fault = (
+        unpublished(source, found.path, digest)
+        or unexpected(name, digest, sha256)
+        or changed(digest, known, record)
+    )
+    if fault is not None:
+        if found.own:
+            found.path.unlink()
+            fault += ". The file was removed"
+        raise SourceError(f"{found.origin if file is None else file}: {fault}")
+    if whole_hash is None and known is None:
+        log.info("%s: no hash is published; this file's sha256 is recorded: %s", name, digest)
+    revision = found.revision or ("" if known is None else known.revision)
+    now = Record(asked, revision, digest, found.path.stat().st_size)
+    return Obtained(found.path, digest, found.origin, now)
+
+
+def address(source: Source) -> str:
+    """Where a person finds the file; what tells one source from another."""
+    if source.kind == "hub":
+        revision = source.revision or "main"
+        return f"https://huggingface.co/{source.repo}/resolve/{revision}/{source.file}"
+    if source.kind == "drive":
+        return drive.view(str(source.id))
+    return str(source.url)
+
+
+def _placed(name: str, source: Source, file: Path) -> _Found:
+    if not file.is_file():
+        raise SourceError(
+            f"{file}: no such file; models.{name}.file in params.yaml says that you placed it "
+            f"there. It comes from {address(source)}"
+        )
+    return _Found(file, f"file {file.name}, placed by the user, from {address(source)}")
+
+
+def _from_hub(
+    name: str, source: Source, work: Path, known: Record | None, patience: Patience | None
+) -> _Found:
+    pinned = source.revision or (known.revision if known is not None else None)
+    asked = HubFile(str(source.repo), str(source.file), pinned or "main")
+    if (cached := asked.cached()) is not None:
+        path, commit = cached
+        if fault := damage(path, file_hash(path)):
+            raise SourceError(f"{path}: {fault}; remove it (`rm {path.resolve()}`), then run again")
+        log.info("%s: found in the hub's cache, %s", name, path)
+        return _Found(path, asked.at(commit), commit)
+    remote, commit = asked.remote(work / "huggingface.co")
+    download([remote], what=f"download {name}", room=2, patience=patience)
+    return _Found(remote.path, asked.at(commit), commit, own=True)
+
+
+def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Found:
+    origin = address(source)
+    if source.gated:
+        raise SourceError(
+            f"{origin}: this file is for those who accepted its terms. Do so where `patchlens "
+            f"models show` says, download it, and set models.{name}.file in params.yaml to it"
+        )
+    if source.kind == "drive":
+        path = work / "drive.google.com" / str(source.id) / (source.file or "download")
+    else:
+        parts = urlsplit(origin)
+        path = work.joinpath(parts.netloc, *PurePosixPath(parts.path.lstrip("/")).parts)
+    published = None if source.sha256 is None else f"sha256:{source.sha256}"
+    if published is None and source.md5 is not None:
+        published = f"md5:{source.md5}"
+    try:
+        there = path.is_file() and fault_of(path, published, source.bytes) is None
+        ask = source.kind == "drive" and not there
+        url = drive.address(str(source.id), patience) if ask else origin
+        remote = Remote(url, path, published, source.bytes, stable=origin)
+        # Twice: the file, and what it is converted into.
+        download([remote], what=f"download {name}", room=2, patience=patience)
+    except SourceError as error:
+        raise SourceError(
+            f"{error}. Else bring {origin} here yourself and set models.{name}.file in params.yaml "
+            "to it (source: registry or file)"
+        ) from None
+    return _Found(path, origin, own=True)

@@ -1,0 +1,1 @@
+"""The models that patchlens knows by name: data, one entry a model."""

@@ -1,0 +1,111 @@
+"""What `patchlens models` says: the registry as a table, and one entry in full."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from tabulate import tabulate
+
+from patchlens.backbones.obtain import address
+from patchlens.backbones.registry.entry import Entry, Source
+
+HEAD = ("name", "family", "objective", "data", "params", "patch", "licence", "source", "used as")
+NO_HASH = "no hash published: that of the first download is recorded, later ones must equal it"
+NON_COMMERCIAL = "NON-COMMERCIAL: these weights may not be used commercially"
+
+
+def listing(
+    entries: Mapping[str, Entry], configured: Mapping[str, list[str]]
+) -> list[dict[str, Any]]:
+    """One dict an entry: all that it says, its name, and the slots of params.yaml that hold it."""
+    return [
+        {"name": name, **entry.model_dump(), "configured": configured.get(name, [])}
+        for name, entry in entries.items()
+    ]
+
+
+def show_listing(entries: Mapping[str, Entry], configured: Mapping[str, list[str]]) -> str:
+    """The registry as a table."""
+    rows = [
+        (
+            name,
+            entry.family,
+            entry.objective,
+            entry.data,
+            f"{entry.parameters_m:.0f} M",
+            entry.patch_size,
+            licence(entry),
+            place(entry.source),
+            ", ".join(configured.get(name, [])),
+        )
+        for name, entry in entries.items()
+    ]
+    return tabulate(rows, HEAD, tablefmt="simple", disable_numparse=True)
+
+
+def show(name: str, entry: Entry) -> str:
+    """One entry in full: what it is, its terms, and what the weights stage will download."""
+    prefix = f"{entry.prefix_tokens} prefix token{'' if entry.prefix_tokens == 1 else 's'}"
+    size = f"width {entry.width}, {entry.depth} blocks, patch {entry.patch_size}, {prefix}"
+    rows = [
+        ("objective", entry.objective),
+        ("data", entry.data),
+        ("images seen", entry.images_seen),
+        ("parameters", f"{entry.parameters_m:g} M"),
+        ("architecture", " ".join([entry.arch, *(f"{k}={v}" for k, v in entry.arch_args.items())])),
+        ("size", size),
+        ("input", f"mean {entry.mean}, std {entry.std}, {entry.interpolation}"),
+        ("native size", f"{entry.native} pixels; positions at other sizes: {entry.position}"),
+        ("licence", entry.licence),
+        *([("", NON_COMMERCIAL)] if entry.non_commercial else []),
+        ("download", address(entry.source)),
+        ("", size_of(entry)),
+        ("", hash_of(entry.source)),
+        *([("", gate(entry))] if entry.source.gated else []),
+        ("citation", entry.citation),
+        ("homepage", entry.homepage),
+        *(("note", note) for note in entry.notes),
+    ]
+    lines = [f"{name}: {entry.title}", "", *(f"{key:14}{value}".rstrip() for key, value in rows)]
+    use = f"models:\n  {name}:               # any name: it is a slot\n    source: registry\n    "
+    return "\n".join([*lines, "", "In params.yaml:", "", f"{use}model: {name}"])
+
+
+def licence(entry: Entry) -> str:
+    """The licence, marked where it forbids commercial use."""
+    return f"{entry.licence} (non-commercial)" if entry.non_commercial else entry.licence
+
+
+def place(source: Source) -> str:
+    """Where the file lies, in short."""
+    if source.kind == "hub":
+        return f"hub {source.repo}"
+    return urlsplit(address(source)).netloc
+
+
+def gate(entry: Entry) -> str:
+    """How a gated file is had."""
+    if entry.source.kind == "hub":
+        page = f"https://huggingface.co/{entry.source.repo}"
+        return f"gated: accept its terms on {page}, then `hf auth login`"
+    return f"gated: accept its terms on {entry.homepage}, place the file and name it in `file`"
+
+
+def size_of(entry: Entry) -> str:
+    """The size of the download, or what is known of it."""
+    if entry.source.bytes is not None:
+        return f"{entry.source.bytes / 1e9:.2f} GB"
+    return f"size not published; its parameters alone are {entry.parameters_m * 4 / 1e3:.2f} GB"
+
+
+def hash_of(source: Source) -> str:
+    """The published hash, or as much of it as there is."""
+    if source.sha256:
+        return f"sha256 {source.sha256}"
+    if source.md5:
+        return f"md5 {source.md5}"
+    if source.sha256_starts:
+        return f"sha256 starts {source.sha256_starts}"
+    if source.md5_starts:
+        return f"md5 starts {source.md5_starts}"
+    return NO_HASH

@@ -1,0 +1,132 @@
+"""From images and models to bytes and seconds, by assumptions that are stated with the numbers.
+
+The rates are round numbers, so that no one takes a time for a promise. CPU: docs/bench.md has a
+ViT-S/14 at 3.1 images a second (about 140 GFLOP/s) and exact k-NN at about 150 GFLOP/s, both on two
+cores. GPU: a guess, as float32 without TF32 runs on large data-centre GPUs.
+"""
+
+from dataclasses import dataclass
+
+from patchlens.backbones.contract import absolute_layers
+from patchlens.errors import SettingsError
+from patchlens.features.variants import draws
+from patchlens.features.views import tile_counts
+from patchlens.plan.images import Images
+from patchlens.plan.models import Shape
+from patchlens.settings.datasets import View
+from patchlens.settings.features import Features
+from patchlens.settings.load import Settings
+
+CORE = 70e9  # FLOP a second of one CPU core
+GPU = 10e12  # FLOP a second of one GPU in float32
+PROBE_STEPS = 200  # L-BFGS iterations of one fit of the linear probe
+BYTES = {"float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one dataset. A None says that the number of images is not known.
+
+    Attributes:
+        grid: patch rows and columns of an image; None where its tiles are not known.
+        features: bytes of the feature files.
+        extract: FLOP of the forward passes.
+        knn: FLOP of all neighbour searches of T1.
+        probe: FLOP of the linear probes of T1 that one CPU core does, wherever the features are.
+    """
+
+    model: str
+    dataset: str
+    grid: tuple[int, int] | None
+    features: int | None
+    extract: float | None
+    knn: float | None
+    probe: float | None
+
+
+def cell(model: str, dataset: str, size: Shape, images: Images, settings: Settings) -> Cell:
+    """The cost of one cell.
+
+    Raises:
+        SettingsError: the model has no such layer, or the view does not fit its patches or tiles.
+    """
+    view = settings.dataset(dataset).view
+    pixels = view.input_size(size.patch_size)
+    if pixels[0] % size.patch_size or pixels[1] % size.patch_size:
+        raise SettingsError(
+            f"params.yaml: datasets.{dataset}.view.pixels: {list(pixels)} are no multiple of "
+            f"the patch size {size.patch_size} of model '{model}'"
+        )
+    tiles = _tiles(dataset, view, images)
+    total = images.total
+    if tiles is None or total is None:
+        return Cell(model, dataset, None, None, None, None, None)
+    one = pixels[0] // size.patch_size, pixels[1] // size.patch_size
+    grid = tiles[0] * one[0], tiles[1] * one[1]
+    layers = len(_layers(model, size.depth, settings.features))
+    patches = grid[0] * grid[1]
+    width = size.normed if settings.features.norm else size.width
+    values = total * patches * width * layers
+    knn = probe = 0.0
+    if dataset in settings.segmentation.datasets:
+        seeds = len(settings.dataset(dataset).few_shot()[0].seeds)
+        knn = seeds * _knn(settings, images, patches, width, layers)
+        probe = seeds * _probe(settings, images, patches, width)
+    return Cell(
+        model,
+        dataset,
+        grid,
+        features=values * BYTES[settings.features.dtype],
+        extract=total * tiles[0] * tiles[1] * size.flops(one),
+        knn=knn,
+        probe=probe,
+    )
+
+
+def _tiles(dataset: str, view: View, images: Images) -> tuple[int, int] | None:
+    if view.tile is None:
+        return 1, 1
+    if images.size is None:
+        return None
+    try:
+        return tile_counts(view, images.size)
+    except ValueError as error:
+        raise SettingsError(f"params.yaml: datasets.{dataset}.view.tile: {error}") from None
+
+
+def _layers(model: str, depth: int, features: Features) -> list[int]:
+    """The layers that are extracted, as the extractor lists them."""
+    try:
+        wanted = absolute_layers([features.layer, *features.layer_sweep], depth)
+    except ValueError as error:
+        where = f"params.yaml: features.layer or layer_sweep, for model '{model}'"
+        raise SettingsError(f"{where}: {error}") from None
+    return list(dict.fromkeys(wanted or [0]))
+
+
+def _knn(settings: Settings, images: Images, patches: int, width: int, layers: int) -> float:
+    """FLOP of a seed's searches: variants and layers at the headline shots, `raw` at the others."""
+    if "knn" not in settings.segmentation.heads:
+        return 0.0
+    bank = _bank_images(settings, images, more=layers - 1) * patches
+    return 2.0 * bank * (images.query or 0) * patches * width
+
+
+def _probe(settings: Settings, images: Images, patches: int, width: int) -> float:
+    """FLOP of a seed's probes on one core: every C on the folds, then one C on the whole."""
+    linear = settings.segmentation.linear
+    if "linear" not in settings.segmentation.heads:
+        return 0.0
+    rows = _bank_images(settings, images, more=0) * patches
+    # Two folds run side by side, one BLAS thread each.
+    passes = 1 + (len(linear.c) * (linear.folds - 1) / 2 if len(linear.c) > 1 else 0)
+    step = 4.0 * width * (images.classes or 1)  # scores and gradient: two matrix products
+    return rows * passes * PROBE_STEPS * step
+
+
+def _bank_images(settings: Settings, images: Images, more: int) -> int:
+    """Support images of a seed, summed over the fits of one head; `more` fits at the headline."""
+    s = settings.segmentation
+    fits = dict.fromkeys(s.shots_sweep, 1)
+    fits[s.shots] = sum(draws(name, settings.prune) for name in s.variants) + more
+    return sum(fits[shots] * (images.bank(shots) or 0) for shots in fits)

@@ -1,0 +1,109 @@
+"""What a plan must know of a model: its shape, the size of its download and its licence."""
+
+from dataclasses import dataclass
+
+import torch
+
+from patchlens.backbones.architecture import create
+from patchlens.backbones.pretrained import NON_COMMERCIAL, source_of
+from patchlens.backbones.registry.read import find
+from patchlens.backbones.registry.show import gate
+from patchlens.settings.models import Model, PixelsModel, RegistryModel, TimmModel
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a backbone; a floor without a network has no blocks.
+
+    `normed` is the width of its features after the final norm: SAM's neck narrows them.
+    """
+
+    patch_size: int
+    width: int
+    normed: int
+    depth: int
+    prefix: int
+    parameters: int
+
+    def flops(self, grid: tuple[int, int]) -> float:
+        """Of one view: every weight acts once on every token, and tokens meet in attention.
+
+        One multiply-add counts as two. Windowed attention costs less than this says.
+        """
+        tokens = grid[0] * grid[1] + self.prefix
+        return 2.0 * self.parameters * tokens + 4.0 * tokens**2 * self.width * self.depth
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a run brings.
+
+    Attributes:
+        name: the slot of the model, or the dataset.
+        what: what fills the slot.
+        bytes: as published; None where nothing is.
+        at_least: bytes that its parameters alone take in float32, where no size is published.
+        licence: as stated by its source.
+        non_commercial: whether it forbids commercial use; None where only the licence says.
+        note: what the user must do or know.
+    """
+
+    name: str
+    what: str
+    bytes: int | None
+    at_least: int
+    licence: str
+    non_commercial: bool | None
+    note: str = ""
+
+
+def shape(name: str, model: Model) -> Shape:
+    """The size of the backbone in a slot; nothing is downloaded, no weight is allocated.
+
+    Raises:
+        SettingsError: no such architecture, tag or entry.
+    """
+    where = f"params.yaml: models.{name}"
+    if isinstance(model, PixelsModel):
+        return Shape(model.patch_size, width=5, normed=5, depth=0, prefix=0, parameters=0)
+    key = "tag" if isinstance(model, TimmModel) else "arch"
+    if isinstance(model, RegistryModel):
+        entry = find(model.model, f"{where}.model")
+        arch, args = entry.arch, entry.arch_args
+    else:
+        arch = model.tag if isinstance(model, TimmModel) else model.arch
+        args = model.arch_args
+    with torch.device("meta"):
+        built = create(where, arch, args, key)
+    return Shape(
+        patch_size=int(built.patch_embed.patch_size[0]),
+        width=int(built.embed_dim),
+        normed=int(built.num_features),
+        depth=len(built.blocks),
+        prefix=int(getattr(built, "num_prefix_tokens", 0)),
+        parameters=sum(p.numel() for p in built.parameters()),
+    )
+
+
+def download(name: str, model: Model, size: Shape) -> Download | None:
+    """What the weights stage brings for a slot; None where everything is here or made here."""
+    at_least = size.parameters * 4
+    if isinstance(model, RegistryModel):
+        entry = find(model.model, f"params.yaml: models.{name}.model")
+        if model.file is not None:
+            return None
+        note = gate(entry) if entry.source.gated else ""
+        return Download(
+            name,
+            model.model,
+            entry.source.bytes,
+            at_least,
+            entry.licence,
+            entry.non_commercial,
+            note,
+        )
+    if isinstance(model, TimmModel):
+        licence = source_of(model.tag)[1]
+        forbids = NON_COMMERCIAL.search(licence) is not None
+        return Download(name, f"timm {model.tag}", None, at_least, licence, forbids)
+    return None

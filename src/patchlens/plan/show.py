@@ -1,0 +1,117 @@
+"""A plan as text and as JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from tabulate import tabulate
+
+from patchlens.plan import cost
+from patchlens.plan.make import ROOM, Plan
+from patchlens.plan.models import Download
+
+PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe"}
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """Everything in the plan, with the assumptions behind its times."""
+    return asdict(plan) | {
+        "features": plan.features,
+        "unknown": plan.unknown,
+        "seconds": {
+            where: {part: round(plan.seconds(part, gpu=where == "gpu")) for part in PARTS}
+            for where in ("cpu", "gpu")
+        },
+        "assumed": {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": cost.PROBE_STEPS},
+    }
+
+
+def show(plan: Plan, params: str) -> str:
+    """The plan in sections: stages, downloads, features, time, disk."""
+    stages = ", ".join(f"{name} {cells}" for name, cells in plan.stages.items() if cells)
+    sections = [
+        (f"Plan of {params}", [f"stages: {stages}"]),
+        ("Downloads", _downloads(plan.downloads)),
+        ("Features of the selected images", _features(plan)),
+        ("Time, rough", _times(plan)),
+        ("Disk", _disk(plan)),
+    ]
+    return "\n\n".join("\n".join([f"{title}:", *lines]) for title, lines in sections)
+
+
+def _downloads(files: list[Download]) -> list[str]:
+    if not files:
+        return ["nothing"]
+    rows = [(f.name, f.what, _size(f), _terms(f)) for f in files]
+    total = f"{sum(f.bytes or 0 for f in files) / 1e9:.2f} GB"
+    if unknown := [f for f in files if f.bytes is None]:
+        least = sum(f.at_least for f in unknown) / 1e9
+        total += f" and {len(unknown)} of unknown size"
+        total += f" (at least {least:.2f} GB)" if least else ""
+    table = tabulate(rows, ("name", "what", "GB", "licence"), "simple", disable_numparse=True)
+    return [*table.splitlines(), f"together {total}"]
+
+
+def _size(file: Download) -> str:
+    if file.bytes is not None:
+        return f"{file.bytes / 1e9:.2f}"
+    return f"unknown, ≥ {file.at_least / 1e9:.2f}" if file.at_least else "unknown"
+
+
+def _terms(file: Download) -> str:
+    marks = ["NON-COMMERCIAL"] if file.non_commercial else []
+    return "; ".join([file.licence, *marks, *([file.note] if file.note else [])])
+
+
+def _features(plan: Plan) -> list[str]:
+    names = list(plan.images)
+    found = {(cell.model, cell.dataset): cell for cell in plan.cells}
+    rows = []
+    for model in dict.fromkeys(cell.model for cell in plan.cells):
+        sizes = [found[model, name].features for name in names]
+        rows.append((model, *("unknown" if s is None else f"{s / 1e9:.2f}" for s in sizes)))
+    heads = ("GB", *names)
+    images = [
+        f"{name}: {i.support} support and {i.query} query images ({_from(i.source)})"
+        if i.total is not None
+        else f"{name}: {i.source}"
+        for name, i in plan.images.items()
+    ]
+    table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
+    return [*images, *table, f"together {plan.features / 1e9:.1f} GB{_rest(plan)}"]
+
+
+def _from(source: str) -> str:
+    return source if source == "index" else f"at most, by {source}"
+
+
+def _rest(plan: Plan) -> str:
+    return f" and what {', '.join(plan.unknown)} takes, which is unknown" if plan.unknown else ""
+
+
+def _times(plan: Plan) -> list[str]:
+    rows = []
+    for part, title in PARTS.items():
+        cpu, gpu = (plan.seconds(part, gpu=gpu) for gpu in (False, True))
+        rows.append((title, _hours(cpu), _hours(gpu)))
+    heads = ("", f"{plan.cores} CPU cores", "one GPU")
+    table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
+    return [
+        *table,
+        f"assumed: {cost.CORE / 1e9:.0f} GFLOP/s a core, {cost.GPU / 1e12:.0f} TFLOP/s a GPU, "
+        f"{cost.PROBE_STEPS} steps a probe on the CPU; decoding, scoring and the other stages are "
+        f"not counted{_rest(plan)}",
+    ]
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 60:
+        return "< 1 min"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _disk(plan: Plan) -> list[str]:
+    verdict = "enough" if plan.features * ROOM <= plan.free else "NOT ENOUGH"
+    return [
+        f"features × {ROOM} = {plan.features * ROOM / 1e9:.1f} GB; "
+        f"free {plan.free / 1e9:.1f} GB: {verdict}"
+    ]

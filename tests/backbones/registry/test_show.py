@@ -1,0 +1,109 @@
+"""What `patchlens models` prints of the registry."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from conftest import run
+from patchlens.backbones.registry.read import entries
+from patchlens.backbones.registry.show import show
+from patchlens.cli import app
+
+PARAMS = Path(__file__).parents[3] / "params.yaml"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder whose params.yaml uses one model of the registry."""
+    monkeypatch.chdir(tmp_path)
+    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    content["models"]["big"] = {"source": "registry", "model": "mae_vitl16"}
+    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def patchlens(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["models", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_every_model_has_a_row_with_its_terms_and_its_slot() -> None:
+    rows = {line.split()[0]: line for line in patchlens().splitlines()[2:]}
+    assert list(rows) == list(entries())
+    assert rows["mae_vitl16"].endswith("big")
+    assert "CC-BY-NC-4.0 (non-commercial)" in rows["mae_vitl16"]
+    assert "self-distilled" in rows["dino_vits8"]
+    assert "22 M" in rows["dino_vits8"]
+
+
+def test_json_holds_everything_that_an_entry_says() -> None:
+    found = {entry["name"]: entry for entry in json.loads(patchlens("--json"))}
+    assert list(found) == list(entries())
+    assert found["mae_vitl16"]["configured"] == ["big"]
+    assert found["mocov3_vits16"]["arch_args"]["num_heads"] == 12
+    assert found["mae_vitb16"]["source"]["bytes"] == 343_249_461
+    assert json.loads(patchlens("show", "mae_vitb16", "--json"))["title"] == "MAE ViT-B/16"
+
+
+def test_without_settings_it_lists_too() -> None:
+    Path("params.yaml").unlink()
+    assert "dino_vitb16" in patchlens()
+
+
+def test_one_model_in_full() -> None:
+    text = patchlens("show", "mae_vitb16")
+    assert text.startswith("mae_vitb16: MAE ViT-B/16\n")
+    for part in (
+        "CC-BY-NC-4.0",
+        "NON-COMMERCIAL",
+        "https://dl.fbaipublicfiles.com/mae/pretrain/mae_pretrain_vit_base.pth",
+        "0.34 GB",
+        "sha256 aec5f0b68e5f3193a00b07bc65a37440db549c15b36b8bea242606cc40c4bc5d",
+        "85.8 M",
+        "Masked Autoencoders Are Scalable Vision Learners",
+    ):
+        assert part in text
+    use = yaml.safe_load(text.partition("In params.yaml:")[2])
+    assert use == {"models": {"mae_vitb16": {"source": "registry", "model": "mae_vitb16"}}}
+
+
+def test_what_is_not_published_is_said_to_be_unknown() -> None:
+    text = patchlens("show", "dino_vits8")
+    assert "size not published; its parameters alone are 0.09 GB" in text
+    assert "no hash published: that of the first download is recorded" in text
+    assert "NON-COMMERCIAL" not in text
+
+
+def test_a_gated_file_says_how_it_is_had() -> None:
+    entry = entries()["dino_vits8"]
+    hub = {"kind": "hub", "repo": "some/model", "file": "w.safetensors", "gated": True}
+    url = {"gated": True}
+    asked = [
+        show("x", entry.model_copy(update={"source": entry.source.model_copy(update=change)}))
+        for change in (hub, url)
+    ]
+    assert "accept its terms on https://huggingface.co/some/model, then `hf auth login`" in asked[0]
+    assert f"accept its terms on {entry.homepage}, place the file" in asked[1]
+
+
+def test_an_unknown_model_is_exit_code_2() -> None:
+    result = CliRunner().invoke(app, ["models", "show", "mae_vitb61"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "Error: patchlens models show: the registry has no 'mae_vitb61'"
+    )
+    assert result.stderr.endswith("did you mean 'mae_vitb16'?\n")
+
+
+def test_the_page_is_up_to_date(root: Path) -> None:
+    done = run(sys.executable, "scripts/model_pages.py", "--check", cwd=root, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nrun `make model-pages`"
+
+
+def test_the_page_has_every_model(root: Path) -> None:
+    page = (root / "docs/models.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` | {entry.title} |" in page for name, entry in entries().items())

@@ -1,0 +1,49 @@
+"""Architectures as their authors run them, where timm's own differs."""
+
+import pytest
+import torch
+from torch import nn
+
+from patchlens.backbones.architecture import build, create
+from patchlens.backbones.load import backbone
+from patchlens.backbones.sam import SamBackbone
+from patchlens.backbones.vit import VitBackbone
+from patchlens.errors import SettingsError
+
+SAM = {"embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 64, "window_size": 3}
+DINO = {"embed_dim": 64, "depth": 1, "num_heads": 2, "img_size": 64}
+ABOUT = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "position": "timm"}
+
+
+def test_sam_has_the_eps_of_its_authors() -> None:
+    model = create("here", "samvit_base_patch16", SAM)
+    norms = [m for m in model.modules() if isinstance(m, nn.LayerNorm)]
+    assert len(norms) == 6
+    assert {m.eps for m in norms} == {1e-6}
+
+
+def test_sam_is_opened_by_its_own_class() -> None:
+    bone = backbone(build("samvit_base_patch16", SAM), **ABOUT)
+    assert isinstance(bone, SamBackbone)
+    images = torch.zeros(1, 3, 32, 80, dtype=torch.uint8)
+    assert bone(images, layers=[0], norm=True)[0].patches.shape == (1, 2, 5, 256)
+    assert not isinstance(backbone(build("vit_tiny_patch16_224", {}), **ABOUT), SamBackbone)
+
+
+def test_dinov3_has_its_periods_among_its_weights() -> None:
+    model = create("here", "vit_small_patch16_dinov3_qkvb", DINO)
+    assert model.state_dict()["rope.periods"].shape == (8,)
+    state = model.state_dict() | {"rope.periods": torch.full((8,), 3.0)}
+    model.load_state_dict(state, strict=True)
+    other = build("vit_small_patch16_dinov3_qkvb", DINO)
+    other.load_state_dict(state | {"rope.periods": other.rope.periods}, strict=True)
+    images = torch.arange(3 * 64 * 64).reshape(1, 3, 64, 64).remainder(251).to(torch.uint8)
+    found = [
+        VitBackbone(m, **ABOUT)(images, layers=[0], norm=True)[0].patches for m in (model, other)
+    ]
+    assert (found[0] - found[1]).abs().max() > 0
+
+
+def test_an_architecture_without_one_grid_is_still_refused() -> None:
+    with pytest.raises(SettingsError, match="is no Vision Transformer of one patch grid"):
+        create("here", "swin_tiny_patch4_window7_224", {})

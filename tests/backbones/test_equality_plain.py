@@ -1,0 +1,99 @@
+"""Every plain ViT of the registry, from a file in its authors' format, equals a reference."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from backbones.official import opened, shrunk, written
+from backbones.plain_cases import CASES, weights_of
+from backbones.reference import mlp, standardised, swiglu, vit
+from patchlens.backbones.contract import Backbone
+from patchlens.backbones.registry.read import entries
+from patchlens.errors import DataError
+
+SIZES = [(4, 4), (6, 6), (3, 7)]  # in patches: native, larger, oblong
+MODES = ("timm", "dino", "mae")
+
+
+def file_of(name: str, folder: Path, **surplus: Tensor) -> Path:
+    case = CASES[name]
+    return written(case.nest(weights_of(name) | surplus), folder, f"official{case.suffix}")
+
+
+@cache
+def images(height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(height * width)
+    return torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def expected(
+    name: str, pixels: Tensor, mode: str, norm: bool = True, g: float = 1.0
+) -> list[Tensor]:
+    case = CASES[name]
+    feed_forward = swiglu if case.swiglu else mlp
+    inputs = standardised(pixels, *case.statistics)
+    return vit(
+        inputs,
+        weights_of(name),
+        heads=case.heads,
+        mode=mode,
+        feed_forward=feed_forward,
+        g=g,
+        norm=norm,
+    )
+
+
+def assert_equal(bone: Backbone, pixels: Tensor, reference: list[Tensor], norm: bool) -> None:
+    found = bone(pixels, layers=[0, 1], norm=norm)
+    for tokens, truth in zip(found, reference, strict=True):
+        torch.testing.assert_close(tokens.patches.double(), truth, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_patch_tokens_equal_the_reference(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    bone = opened(shrunk(name, case.width), file_of(name, tmp_path))
+    for rows, columns in SIZES:
+        pixels = images(rows * case.patch, columns * case.patch)
+        for norm in (True, False):
+            assert_equal(bone, pixels, expected(name, pixels, case.mode, norm), norm)
+    assert bone.interpolation == case.interpolation
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.mode != "gsd"])
+def test_every_way_to_resize_positions_equals_its_formula(
+    name: str, mode: Any, tmp_path: Path
+) -> None:
+    case = CASES[name]
+    bone = opened(shrunk(name, case.width), file_of(name, tmp_path), position=mode)
+    for rows, columns in SIZES[1:]:
+        pixels = images(rows * case.patch, columns * case.patch)
+        assert_equal(bone, pixels, expected(name, pixels, mode), True)
+
+
+@pytest.mark.parametrize("g", [0.3, 2.5])
+def test_positions_in_metres_follow_the_size_of_a_pixel(g: float, tmp_path: Path) -> None:
+    name = "scalemae_vitl16"
+    for rows, columns in ((4, 4), (6, 6)):
+        side = g * rows * 16  # metres, so that a pixel of the input is g metres
+        bone = opened(shrunk(name, 64), file_of(name, tmp_path), ground=side)
+        pixels = images(rows * 16, columns * 16)
+        assert_equal(bone, pixels, expected(name, pixels, "gsd", g=g), True)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_name_that_is_not_explained_is_an_error(name: str, tmp_path: Path) -> None:
+    path = file_of(name, tmp_path, **{"blocks.0.attn.k_norm.weight": torch.ones(4)})
+    with pytest.raises(DataError, match=r"1 unexpected: blocks\.0\.attn\.k_norm\.weight"):
+        opened(shrunk(name, CASES[name].width), path)
+
+
+def test_every_plain_entry_has_a_case() -> None:
+    families = {"DINO", "DINOv2", "iBOT", "MAE", "MoCo v3", "MSN", "I-JEPA", "Scale-MAE"}
+    families |= {"augreg", "DeiT"}
+    assert {n for n, e in entries().items() if e.family in families} == CASES.keys()

@@ -1,0 +1,49 @@
+"""Named conversions: what they need, and what they leave alone."""
+
+import pytest
+import torch
+
+from patchlens.backbones.mapping import mapped
+from patchlens.backbones.registry.entry import Mapping
+from patchlens.backbones.rules_other import aimv2, leading_axes, masked_key_bias
+from patchlens.errors import DataError
+
+ONES = torch.ones(6)
+
+
+def test_a_rule_that_misses_a_name_says_which() -> None:
+    content = {"blocks.0.attn.qkv.bias": ONES}
+    message = "rule 'masked_key_bias' needs 'blocks.0.attn.qkv.bias_mask', which is missing"
+    with pytest.raises(DataError, match=message):
+        mapped(content, Mapping(rules=["masked_key_bias"]), "file.pth")
+
+
+def test_a_mask_of_zeros_leaves_no_bias() -> None:
+    found = masked_key_bias({"qkv.bias": ONES * 3, "qkv.bias_mask": ONES * 0, "x": ONES})
+    assert sorted(found) == ["q_bias", "v_bias", "x"]
+    assert found["q_bias"].tolist() == found["v_bias"].tolist() == [0.0, 0.0]
+
+
+def test_a_mask_that_hides_a_value_that_is_no_number_hides_it() -> None:
+    bias = torch.tensor([1.0, 2.0, float("nan"), 4.0, 5.0, 6.0])
+    mask = torch.tensor([1.0, 1.0, 0.0, 0.0, 1.0, 1.0])
+    found = masked_key_bias({"qkv.bias": bias, "qkv.bias_mask": mask})
+    assert found["q_bias"].tolist() == [1.0, 2.0]
+    assert found["v_bias"].tolist() == [5.0, 6.0]
+
+
+def test_a_model_without_biases_stays_as_it_is() -> None:
+    assert masked_key_bias({"qkv.weight": ONES}) == {"qkv.weight": ONES}
+
+
+def test_leading_axes_are_those_of_timm() -> None:
+    found = leading_axes({"cls_token": ONES, "pos_embed": torch.ones(5, 6), "x": ONES})
+    assert found["cls_token"].shape == (1, 1, 6)
+    assert found["pos_embed"].shape == (1, 5, 6)
+    assert found["x"] is ONES
+
+
+@pytest.mark.parametrize("first", ["preprocessor.pos_embed", "embeddings.patch_embed.weight"])
+def test_a_name_of_neither_layout_keeps_its_own(first: str) -> None:
+    content = {first: ONES, "embeddings.position_embedding.weight": torch.ones(4, 6)}
+    assert "head.weight" in aimv2(content | {"head.weight": ONES})

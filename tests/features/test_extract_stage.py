@@ -1,0 +1,33 @@
+"""The extract stage: what it tells the backbone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patchlens.settings.datasets import Collected, View
+from patchlens.settings.features import Features
+from patchlens.stages import extract
+
+FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float32", batch_size=2)
+
+
+class Opened(Exception):
+    """Carries what the backbone was opened with."""
+
+
+@pytest.mark.parametrize(("gsd", "metres"), [(0.5, 128.0), (None, None)])
+def test_a_backbone_is_told_what_ground_a_view_covers(
+    gsd: float | None, metres: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: Path, ground: float | None) -> Any:
+        raise Opened(path.name, ground)
+
+    monkeypatch.setattr(extract, "load", load)
+    monkeypatch.setattr(extract, "provenance", lambda path: {})
+    monkeypatch.setattr(extract, "Index", lambda *places: None)
+    view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=gsd)
+    dataset = Collected(kind="folder", root="own", view=view, support=None, query=None)
+    with pytest.raises(Opened) as told:
+        extract.run("own", "scalemae", dataset, FEATURES, "cpu")
+    assert told.value.args == ("scalemae.safetensors", metres)

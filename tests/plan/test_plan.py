@@ -1,0 +1,337 @@
+"""The plan says what a run costs before it costs it: every number is checked by hand."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from patchlens.backbones.vit import VitBackbone
+from patchlens.cli import app
+from patchlens.errors import SettingsError
+from patchlens.plan import cost
+from patchlens.plan.graph import stages
+from patchlens.plan.images import count
+from patchlens.plan.make import Plan, make
+from patchlens.plan.models import Shape, download, shape
+from patchlens.settings.load import Settings, load
+
+ROOT = Path(__file__).parents[2]
+TINY = {"embed_dim": 24, "depth": 3, "num_heads": 2, "img_size": 32}
+UNTRAINED = {"source": "untrained", "arch": "vit_tiny_patch16_224", "arch_args": TINY, "seed": 0}
+FEW = {"support": {"split": "train", "images": 2, "per": "total", "seeds": [0, 1]},
+       "query": {"split": "val", "images": "all", "per": "total", "unit": "image"}}  # fmt: skip
+WHOLE = {"mode": "whole", "grid": "paper", "pixels": [32, 64]}
+TILES = {"mode": "tiles", "tile": 256, "grid": "paper", "pixels": [32, 32]}
+Make = Callable[..., Settings]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """`settings({"segmentation.k": 1})`: Cityscapes in tiles with one tiny ViT, changed so."""
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").symlink_to(ROOT / "dvc.yaml")
+
+    def make_them(changes: dict[str, Any]) -> Settings:
+        content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        content["fetch"] = {"made": [], "downloaded": ["city"], "placed": []}
+        city = {"kind": "cityscapes", "view": TILES, **FEW}
+        content["datasets"] = {"city": copy.deepcopy(city)}
+        content["models"] = {"vit": UNTRAINED}
+        content["features"] |= {"layer_sweep": [-2], "dtype": "float16"}
+        content["segmentation"] |= {
+            "datasets": ["city"],
+            "variants": ["raw", "prune", "prune_random"],
+            "shots": 2,
+            "shots_sweep": [1, 2],
+        }
+        content["prune"]["random_draws"] = 3
+        content["sweep"]["datasets"] = []
+        content["segmentation"]["linear"] |= {"c": [0.1, 1.0], "folds": 3}
+        for place, value in changes.items():
+            *path, key = place.split(".")
+            section = content
+            for part in path:
+                section = section[part]
+            section[key] = value
+        Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+        return load(Path("params.yaml"))
+
+    return make_them
+
+
+def planned(settings: Settings) -> Plan:
+    return make(settings, Path("dvc.yaml"))
+
+
+def test_stages_are_counted_from_the_graph(settings: Make) -> None:
+    two = {"vit": UNTRAINED, "pixels": {"source": "pixels", "patch_size": 16}}
+    found = {s.name: s.cells for s in stages(Path("dvc.yaml"), settings({"models": two}))}
+    assert list(found) == list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    assert (len(found["render"]), len(found["fetch"]), len(found["weights"])) == (0, 1, 2)
+    assert found["extract"] == [{"model": m, "dataset": "city"} for m in two]
+    assert found["tables"] == [{}]
+
+
+def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
+    Path("dvc.yaml").unlink()
+    with pytest.raises(SettingsError, match="no such file; run this in the folder that holds dvc"):
+        planned(settings({}))
+    text = "stages: {fly: {matrix: {bird: '${segmentation.birds}'}}}"
+    Path("dvc.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"fly\.matrix: params\.yaml has no \${segmentation"):
+        planned(settings({}))
+
+
+@pytest.mark.parametrize(
+    ("support", "query", "expected"),
+    [
+        ({}, {}, (4, 500)),  # 2 images × 2 seeds
+        ({"per": "group"}, {}, (72, 500)),  # 2 × 18 cities × 2 seeds
+        ({"per": "class"}, {}, (76, 500)),  # 2 × 19 classes × 2 seeds
+        ({"per": "class", "images": 100}, {}, (2975, 500)),  # never more than there are
+        ({"split": "train+val", "per": "class", "images": 100}, {}, (3475, 500)),
+        ({}, {"images": 7}, (4, 7)),
+        ({}, {"images": 7, "per": "group"}, (4, 21)),  # of 3 cities
+    ],
+)
+def test_published_counts_bound_the_selection(
+    settings: Make, support: Any, query: Any, expected: tuple[int, int]
+) -> None:
+    city = {"kind": "cityscapes", "view": TILES}
+    city |= {"support": FEW["support"] | support, "query": FEW["query"] | query}
+    chosen = settings({"datasets.city": city, "segmentation.shots_sweep": [1, 2]})
+    images = count("city", chosen.dataset("city"))
+    assert (images.support, images.query, images.size) == (*expected, (1024, 2048))
+    assert images.source == "published counts"
+
+
+def test_an_index_says_it_exactly(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from patchlens.stages import index, render
+
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    mini = content["datasets"]["minicity"] | {"stills": 3, "videos": 0}
+    mini["support"] |= {"images": 2, "seeds": [0, 1]}
+    chosen = settings(
+        {"datasets": {"minicity": mini}, "fetch.made": ["minicity"], "fetch.downloaded": [],
+         "segmentation.datasets": ["minicity"]}
+    )  # fmt: skip
+    before = count("minicity", chosen.dataset("minicity"))
+    assert (before.support, before.query, before.source) == (3, 3, "published counts")
+    render.run("minicity", chosen.made("minicity"))
+    index.run("minicity", chosen.dataset("minicity"))
+    after = count("minicity", chosen.dataset("minicity"))
+    assert (after.source, after.size, after.query) == ("index", (128, 256), 3)
+    assert after.support is not None
+    assert after.support <= 3
+    # An index of other settings says nothing about these.
+    other = mini | {"support": mini["support"] | {"seeds": [5, 6]}}
+    changed = settings(
+        {"datasets": {"minicity": other}, "fetch.made": ["minicity"], "fetch.downloaded": [],
+         "segmentation.datasets": ["minicity"]}
+    )  # fmt: skip
+    assert count("minicity", changed.dataset("minicity")).source == "published counts"
+
+
+def test_what_nothing_says_is_unknown(settings: Make) -> None:
+    own = {"kind": "folder", "root": "own", "view": WHOLE, **FEW}
+    chosen = settings({"datasets": {"own": own}, "fetch.placed": ["own"], "fetch.downloaded": [],
+                       "segmentation.datasets": ["own"]})  # fmt: skip
+    plan = planned(chosen)
+    assert plan.images["own"].source == "unknown: run `dvc repro index` first"
+    assert (plan.features, plan.unknown) == (0, ["own"])
+    shown = CliRunner().invoke(app, ["plan"])
+    assert shown.exit_code == 0
+    assert "and what own takes, which is unknown" in shown.stdout
+
+
+def test_features_time_and_bank_by_hand(settings: Make) -> None:
+    (cell,) = planned(settings({})).cells
+    images, patches, tiles, tokens = 4 + 500, 32 * 4, 32, 4 + 1
+    assert cell.grid == (8, 16)
+    assert cell.features == images * patches * 24 * 2 * 2  # two layers, two bytes
+    model = shape("vit", settings({}).model("vit"))
+    one = 2 * model.parameters * tokens + 4 * tokens**2 * 24 * 3
+    assert cell.extract == images * tiles * one
+    # Headline: raw, prune, 3 draws of prune_random, one other layer, at 2 shots; raw at 1 shot.
+    banks = 2 * (6 * 2 + 1)
+    assert cell.knn == 2 * banks * patches * 500 * patches * 24
+    # 2 values of C on 2 of 3 folds each, side by side, and the last fit on everything.
+    rows = 2 * (5 * 2 + 1) * patches
+    assert cell.probe == rows * (1 + 2 * 2 / 2) * 200 * 4 * 24 * 19
+
+
+def test_heads_that_are_not_run_cost_nothing(settings: Make) -> None:
+    (knn,) = planned(settings({"segmentation.heads": ["knn"]})).cells
+    assert (knn.probe, bool(knn.knn)) == (0, True)
+    (linear,) = planned(settings({"segmentation.heads": ["linear"]})).cells
+    assert (linear.knn, bool(linear.probe)) == (0, True)
+
+
+def test_float32_doubles_and_one_layer_halves(settings: Make) -> None:
+    sizes = [
+        planned(settings(change)).features
+        for change in (
+            {"features.layer_sweep": []},
+            {"features.layer_sweep": [2, -1]},  # both are the last block
+            {"features.dtype": "float32", "features.layer_sweep": []},
+        )
+    ]
+    assert sizes == [sizes[0], sizes[0], 2 * sizes[0]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features.layer": -4}, "features.layer or layer_sweep, for model 'vit': layer -4 does"),
+        (
+            {"datasets.city.view.pixels": [30, 32]},
+            "datasets.city.view.pixels: [30, 32] are no multiple of the patch size 16 of model",
+        ),
+        ({"datasets.city.view.tile": 300}, "datasets.city.view.tile: 1024×2048 pixels cannot be"),
+        (
+            {"models": {"vit": UNTRAINED | {"arch": "vit_tinny"}}},
+            "models.vit.arch: timm knows no 'vit_tinny'",
+        ),
+        (
+            {"models": {"m": {"source": "registry", "model": "mae_b16"}}},
+            "models.m.model: the registry has no 'mae_b16'",
+        ),
+    ],
+)
+def test_what_would_fail_later_fails_in_the_plan(
+    settings: Make, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        planned(settings(changes))
+    assert str(caught.value).startswith(f"params.yaml: {message}")
+
+
+def test_flops_are_those_that_torch_counts() -> None:
+    import timm
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    args = {"embed_dim": 96, "depth": 4, "num_heads": 2, "img_size": 96}
+    built = timm.create_model("vit_tiny_patch16_224", num_classes=0, **args)
+    bone = VitBackbone(
+        built, mean=[0.0] * 3, std=[1.0] * 3, interpolation="bicubic", position="timm"
+    )
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        bone(torch.zeros(1, 3, 96, 96, dtype=torch.uint8), layers=[-1], norm=True)
+    size = Shape(16, 96, 96, 4, 1, bone.parameters)
+    assert size.flops((6, 6)) == pytest.approx(counter.get_total_flops(), rel=0.03)
+
+
+def test_shapes_are_read_off_the_architecture(settings: Make) -> None:
+    models = {
+        "registers": {"source": "registry", "model": "dinov2_vits14_reg"},
+        "sam": {"source": "registry", "model": "sam_vitb16"},
+        "tag": {"source": "timm", "tag": "vit_small_patch16_224.dino"},
+        "pixels": {"source": "pixels", "patch_size": 16},
+    }
+    chosen = settings({"models": models})
+    found = {name: shape(name, model) for name, model in chosen.models.items()}
+    assert found["registers"] == Shape(14, 384, 384, 12, 5, found["registers"].parameters)
+    assert found["registers"].parameters == pytest.approx(22.06e6, rel=0.01)
+    assert found["sam"] == Shape(16, 768, 256, 12, 0, found["sam"].parameters)
+    assert found["tag"] == Shape(16, 384, 384, 12, 1, found["tag"].parameters)
+    assert found["pixels"] == Shape(16, 5, 5, 0, 0, 0)
+
+
+def test_sams_neck_narrows_its_features(settings: Make) -> None:
+    sam = {"models": {"sam": {"source": "registry", "model": "sam_vitb16"}}}
+    (normed,) = planned(settings(sam)).cells
+    (bare,) = planned(settings(sam | {"features.norm": False})).cells
+    assert normed.features is not None
+    assert bare.features == 3 * normed.features
+
+
+def test_downloads_with_their_terms(settings: Make) -> None:
+    models = {
+        "mae": {"source": "registry", "model": "mae_vitb16"},
+        "dino": {"source": "registry", "model": "dino_vitb16"},
+        "mine": {"source": "registry", "model": "dino_vitb16", "file": "here.pth"},
+        "tag": {"source": "timm", "tag": "vit_small_patch16_224.augreg_in1k", "position": "timm"},
+        "vit": UNTRAINED,
+    }
+    chosen = settings({"models": models})
+    mae, dino, tag, city = planned(chosen).downloads
+    assert (mae.name, mae.bytes, mae.licence) == ("mae", 343_249_461, "CC-BY-NC-4.0")
+    assert (mae.non_commercial, dino.non_commercial) == (True, False)
+    assert (dino.bytes, dino.at_least) == (None, 4 * 85_798_656)
+    assert (tag.what, tag.licence, tag.bytes) == (
+        f"timm {models['tag']['tag']}",
+        "apache-2.0",
+        None,
+    )
+    assert (city.bytes, city.note) == (11_241_000_000, "needs your own account")
+    text = CliRunner().invoke(app, ["plan"]).stdout
+    assert "CC-BY-NC-4.0; NON-COMMERCIAL" in text
+    assert "unknown, ≥ 0.34" in text
+    assert "together 11.58 GB and 2 of unknown size (at least 0.43 GB)" in text
+
+
+def test_archives_of_the_user_are_no_download(settings: Make) -> None:
+    city = {"kind": "cityscapes", "archives": "zips", "view": TILES, **FEW}
+    assert planned(settings({"datasets.city": city})).downloads == []
+    assert "Downloads:\nnothing\n" in CliRunner().invoke(app, ["plan"]).stdout
+
+
+def test_a_gated_model_says_how_it_is_had(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from patchlens.backbones.registry.read import find
+    from patchlens.plan import models
+
+    entry = find("mae_vitb16", "test")
+    gated = entry.model_copy(update={"source": entry.source.model_copy(update={"gated": True})})
+    monkeypatch.setattr(models, "find", lambda *_: gated)
+    chosen = settings({"models.vit": {"source": "registry", "model": "mae_vitb16"}})
+    found = download("vit", chosen.model("vit"), Shape(16, 768, 768, 12, 1, 86_000_000))
+    assert found is not None
+    assert found.note.startswith(f"gated: accept its terms on {entry.homepage}")
+
+
+@pytest.mark.parametrize(("missing", "code"), [(0, 0), (1, 2)])
+def test_it_refuses_where_twice_the_features_are_more_than_is_free(
+    settings: Make, monkeypatch: pytest.MonkeyPatch, missing: int, code: int
+) -> None:
+    free = 2 * planned(settings({})).features - missing
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    result = CliRunner().invoke(app, ["plan"])
+    assert result.exit_code == code
+    assert result.stdout.startswith("Plan of params.yaml:\nstages: fetch 1, index 1, weights 1")
+    assert ("NOT ENOUGH" in result.stdout) == bool(code)
+    refused = "Error: params.yaml: the features take 0.0 GB and need twice that while they are"
+    assert result.stderr.startswith(refused if code else "")
+    assert result.exit_code or result.stderr == ""
+
+
+def test_json_holds_the_plan_and_its_assumptions(settings: Make) -> None:
+    plan = planned(settings({}))
+    found = json.loads(CliRunner().invoke(app, ["plan", "--json"]).stdout)
+    assert found["features"] == plan.features
+    assert found["assumed"] == {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": cost.PROBE_STEPS}
+    assert found["cells"][0]["model"] == "vit"
+    assert set(found["seconds"]) == {"cpu", "gpu"}
+
+
+def test_a_gpu_speeds_up_all_but_the_probe(settings: Make) -> None:
+    plan = planned(settings({}))
+    for part in ("extract", "knn"):
+        ratio = plan.seconds(part, gpu=False) / plan.seconds(part, gpu=True)
+        assert ratio == pytest.approx(cost.GPU / (cost.CORE * plan.cores))
+    assert plan.seconds("probe", gpu=True) == plan.seconds("probe", gpu=False)
+
+
+def test_another_file_of_settings_can_be_planned(settings: Make) -> None:
+    settings({})
+    Path("params.yaml").rename("mine.yaml")
+    assert CliRunner().invoke(app, ["plan"]).exit_code == 2
+    result = CliRunner().invoke(app, ["plan", "--params", "mine.yaml"])
+    assert result.stdout.startswith("Plan of mine.yaml:")
