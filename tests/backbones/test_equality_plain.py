@@ -97,3 +97,12 @@ def test_every_plain_entry_has_a_case() -> None:
     families = {"DINO", "DINOv2", "iBOT", "MAE", "MoCo v3", "MSN", "I-JEPA", "Scale-MAE"}
     families |= {"augreg", "DeiT"}
     assert {n for n, e in entries().items() if e.family in families} == CASES.keys()
+
+
+def test_a_name_beside_the_prefix_that_is_not_explained_is_an_error(tmp_path: Path) -> None:
+    path = file_of("mocov3_vits16", tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["module.adapter.weight"] = torch.ones(4)
+    torch.save(content, path)
+    with pytest.raises(DataError, match=r"1 unexpected: module\.adapter\.weight"):
+        opened(shrunk("mocov3_vits16", CASES["mocov3_vits16"].width), path)

@@ -52,12 +52,20 @@ def test_a_key_that_holds_no_names_is_an_error() -> None:
 
 def test_names_without_the_prefix_are_left_out_and_it_is_cut_off() -> None:
     content = {"module.base.a": A, "module.momentum.a": B, "base.c": C}
-    assert names(content, prefix=["module.base."]) == {"a": 0}
+    beside = ["module.momentum.*", "base.*"]
+    assert names(content, prefix=["module.base."], beside=beside) == {"a": 0}
+
+
+def test_a_name_beside_the_prefix_that_nothing_explains_stays_and_is_found_by_the_load() -> None:
+    content = {"module.base.a": A, "module.momentum.a": B, "base.c": C}
+    found = names(content, prefix=["module.base."], beside=["base.*"])
+    assert found == {"a": 0, "module.momentum.a": 1}
 
 
 def test_the_first_prefix_that_any_name_has_is_taken() -> None:
     content = {"backbone.a": A, "module.a": B}
-    assert names(content, prefix=["encoder.", "module.", "backbone."]) == {"a": 1}
+    found = names(content, prefix=["encoder.", "module.", "backbone."], beside=["backbone.*"])
+    assert found == {"a": 1}
 
 
 def test_no_prefix_found_is_an_error() -> None:

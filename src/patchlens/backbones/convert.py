@@ -144,6 +144,7 @@ def _from_file(where: str, model: nn.Module, settings: FileModel) -> tuple[dict[
     mapping = Mapping(
         key=[] if settings.key is None else [settings.key],
         prefix=[settings.prefix] if settings.prefix else [],
+        beside=["*"],  # as the setting says: what lacks the prefix is dropped
         drop=settings.drop,
         rename=settings.rename,
         rules=settings.rules,

@@ -33,7 +33,7 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
             that matches nothing, two names that become one, or a value that is no tensor.
         SettingsError: there is no rule of this name, or a rename is no regular expression.
     """
-    named = _cut(_inner(content, mapping.key, origin), mapping.prefix, origin)
+    named = _cut(_inner(content, mapping.key, origin), mapping, origin)
     named = _without(named, mapping, origin)
     for pattern, replacement in mapping.rename:
         named = _renamed(named, pattern, replacement, origin)
@@ -66,18 +66,20 @@ def _inner(content: dict[str, Any], keys: list[str], origin: str) -> dict[str, A
     raise DataError(f"{origin}: no entry {' or '.join(map(repr, keys))}; it holds {some(content)}")
 
 
-def _cut(named: dict[str, Any], prefixes: list[str], origin: str) -> dict[str, Any]:
-    if not prefixes:
-        return {str(name): value for name, value in named.items()}
-    for prefix in prefixes:
-        found = {
-            str(name).removeprefix(prefix): value
-            for name, value in named.items()
-            if str(name).startswith(prefix)
-        }
+def _cut(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]:
+    """The names behind the prefix; others that `beside` does not know keep theirs."""
+    texts = {str(name): value for name, value in named.items()}
+    if not mapping.prefix:
+        return texts
+    for prefix in mapping.prefix:
+        found = {n.removeprefix(prefix): v for n, v in texts.items() if n.startswith(prefix)}
         if found:
-            return found
-    wanted = " or ".join(map(repr, prefixes))
+            others = [name for name in texts if not name.startswith(prefix)]
+            strangers = [
+                n for n in others if not any(fnmatch.fnmatchcase(n, p) for p in mapping.beside)
+            ]
+            return found | {name: texts[name] for name in strangers}
+    wanted = " or ".join(map(repr, mapping.prefix))
     raise DataError(f"{origin}: no name starts with {wanted}; it holds {some(named)}")
 
 

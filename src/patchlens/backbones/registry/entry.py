@@ -54,14 +54,16 @@ class Mapping(Strict):
 
     `key`: entries of a nested file that may hold the weights, the first that is there is taken;
     an empty list is a flat file, and a name "." in the list means that the file may be flat.
-    `prefix`: names without it are dropped and it is cut off the others; of several, the first that
-    any name has. `drop`: patterns of names that are known surplus (`optional_drop`: may be absent).
+    `prefix`: what the wanted names start with, which is cut off; of several, the first that any
+    name has. `beside`: patterns of the names without it, which are dropped.
+    `drop`: patterns of names that are known surplus (`optional_drop`: may be absent).
     `rename`: [pattern, replacement] pairs, regular expressions over whole names, each must match.
     `rules`: named conversions in code (backbones/rules.py) for what renaming cannot say.
     """
 
     key: list[str] = Field(default=[])
     prefix: list[str] = Field(default=[])
+    beside: list[str] = Field(default=[])
     drop: list[str] = Field(default=[])
     optional_drop: list[str] = Field(default=[])
     rename: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default=[])
