@@ -74,13 +74,29 @@ def shrink(params: Path) -> None:
     params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
+# Ten images and two seeds decide little; that pruning nothing changes nothing, they do.
+OWN_CLAIM = """
+pruning_changes_nothing:
+  text: Pruning changes nothing.
+  source: ours
+  kind: equivalence
+  metric: segmentation.knn.pixel_miou
+  datasets: [minicity]
+  a: {models: [pixels], variant: prune}
+  b: {models: [pixels]}
+  delta: 0.001
+"""
+
+
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of the repository with a small params.yaml, reproduced and committed."""
+    """A clone of the repository with a small params.yaml and a claim, reproduced and committed."""
     folder = tmp_path_factory.mktemp("miniature") / "repository"
     folder.mkdir()
     copy_of_repository(folder)
     shrink(folder / "params.yaml")
+    with (folder / "claims.yaml").open("a", encoding="utf-8") as claims:
+        claims.write(OWN_CLAIM)
     commit(folder, "miniature")
     run("dvc", "repro", cwd=folder)
     commit(folder, "results")

@@ -35,7 +35,7 @@ def test_a_card_says_what_its_page_needs(card: Card) -> None:
     assert card.encoding
     assert set(card.tasks) <= {"segmentation", "identification", "retrieval", "tracking", "davis"}
     whats = {what for counts in card.counts.values() for what in counts}
-    assert whats <= {"images", "masks", "objects", "instances"}
+    assert whats <= {"images", "masks", "objects", "instances", "groups"}
     for archive in card.archives:
         assert archive.md5 is None or re.fullmatch("[0-9a-f]{32}", archive.md5)
         assert re.match("https?://", archive.url)

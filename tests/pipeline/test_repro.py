@@ -64,7 +64,7 @@ def test_changing_k_reruns_segmentation_and_what_is_below_it(
 def test_pruning_nothing_changes_the_numbers_of_pruning_and_the_verdict_on_it(
     miniature: Path, tmp_path: Path
 ) -> None:
-    # The README's example.
+    # The README's example, in small: too few seeds there for the verdict that the README shows.
     clone = cloned(miniature, tmp_path)
     done = run("dvc", "exp", "run", "-S", "prune.m=0", cwd=clone)
     scored = {
@@ -73,8 +73,9 @@ def test_pruning_nothing_changes_the_numbers_of_pruning_and_the_verdict_on_it(
     assert stages_run(done.stdout) == scored | {"tables", "claims"}
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
     claims = difference["metrics/claims.json"]
-    assert claims["floor_pixels.verdict"] == {"old": "supported", "new": "undecided"}
-    assert claims["floor_pixels.effect"]["new"] == 0
+    own = "pruning_changes_nothing"
+    assert claims[f"{own}.verdict"] == {"old": "undecided", "new": "supported"}
+    assert claims["floor_pixels.effect"]["old"] != claims["floor_pixels.effect"]["new"] == 0
     pixels = difference["metrics/cells/minicity/pixels/segmentation.json"]
     cell = json.loads(
         (clone / "metrics/cells/minicity/pixels/segmentation.json").read_text(encoding="utf-8")
