@@ -14,14 +14,12 @@ def main(cell: Path) -> None:
         wide = (100 * table.pivot(index=axis, columns="head", values="pixel_miou")).round(1)
         print(f"Pixel mIoU (%) of `raw` by {axis}, {cell.name}:\n")
         print(wide.to_markdown() + "\n")
-    spectra = {
-        model.name: json.loads((model / "variance.json").read_text())
-        for model in sorted(cell.parent.iterdir())
-        if (model / "variance.json").is_file()
-    }
     keys = ["top1", "top5", "top_1pct", "top_10pct", "participation"]
+    files = {path.parent.name: path for path in sorted(cell.parent.glob("*/variance.json"))}
+    cells = {model: json.loads(path.read_text()) for model, path in files.items()}
+    spectra = {model: {key: found[key] for key in keys} for model, found in cells.items()}
     print("Shares of the variance in the top dimensions, and the participation ratio:\n")
-    print(pd.DataFrame(spectra).T[keys].round(3).to_markdown())
+    print(pd.DataFrame(spectra).T.round(3).to_markdown())
 
 
 if __name__ == "__main__":
