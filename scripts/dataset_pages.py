@@ -8,17 +8,20 @@ import re
 import sys
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.source import Archive
 
 FOLDER = Path(__file__).parent.parent / "docs/datasets"
 MADE = "<!-- Made by `make dataset-pages` from the card in {}; edit that. -->"
 ACCESS = {
     "open": "fetched by the pipeline",
+    "csdownload": "your own account",
     "account": "your own account",
     "placed": "placed by you",
+    "made": "rendered by the pipeline",
 }
-WHATS = ("images", "masks", "objects", "instances")
+WHATS = ("images", "masks", "objects", "instances", "groups")
 
 
 def main() -> int:
@@ -48,10 +51,11 @@ def index(cards: list[Card]) -> str:
         MADE.format("src/patchlens/datasets/"),
         "# Datasets",
         "",
-        "Facts are from each dataset's official source, which its module in",
-        "`src/patchlens/datasets` names; what no source states is left out. `patchlens datasets`",
-        "prints this list, `patchlens datasets check NAME` counts what an indexed one holds,",
-        "beside the published numbers, and draws a contact sheet.",
+        "Facts are from each dataset's official source, or from public loaders where that does not",
+        "say (FAIR1M: torchgeo; INSTRE: its loaders; the licence of CUB-200: third parties); its",
+        "module in `src/patchlens/datasets` names them, and what none states is left out.",
+        "`patchlens datasets` prints this list, `patchlens datasets check NAME` counts what an",
+        "indexed one holds, beside the published numbers, and draws a contact sheet.",
         "",
         "| kind | dataset | tasks | access | licence |",
         "|---|---|---|---|---|",
@@ -61,7 +65,7 @@ def index(cards: list[Card]) -> str:
             f"[`{card.kind}`]({card.kind}.md)",
             card.title,
             ", ".join(card.tasks),
-            access(card),
+            ACCESS[card.access],
             card.licence,
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -79,7 +83,7 @@ def page(card: Card) -> str:
         "| | |",
         "|---|---|",
         f"| tasks | {', '.join(card.tasks)} |",
-        f"| access | {access(card)} |",
+        f"| access | {ACCESS[card.access]} |",
         f"| licence | {card.licence} |",
         f"| citation | {card.citation} |",
         f"| homepage | {link(card.homepage)} |",
@@ -105,15 +109,10 @@ def page(card: Card) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def access(card: Card) -> str:
-    """How the images are had, in words."""
-    return "rendered by the pipeline" if card.kind == "minicity" else ACCESS[card.access]
-
-
 def how(card: Card) -> list[str]:
     """What the user does, with the settings that it takes."""
-    if card.kind == "minicity":
-        return ["Nothing to do: the `render` stage makes it. See [minicity](../minicity.md)."]
+    if card.access == "made":
+        return [f"Nothing to do: the `render` stage makes it. See {link(card.homepage)}."]
     steps = [f"{card.how.rstrip('.')}."] if card.how and card.access != "open" else []
     if card.access == "open":
         steps += [
@@ -140,7 +139,10 @@ def settings(card: Card, where: str, *more: str) -> list[str]:
             "query: ...            # as for minicity",
         ]
     else:
-        keys += ["support: null", "query: null"]
+        keys += [
+            "support: null         # or a train split, as for minicity_video",
+            "query: ...            # as for minicity",
+        ]
     return ["", "```yaml", *lines, *(f"    {key}" for key in keys), "```", ""]
 
 

@@ -86,10 +86,52 @@ def test_a_failing_folder_keeps_the_old_one(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["d", "d/old"]
 
 
-def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
-    left = tmp_path / ".d.partial"
-    left.mkdir()
-    (left / "half").write_text("half")
+def test_a_failing_swap_keeps_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "d"
+    path.mkdir()
+    (path / "old").write_text("old")
+    rename = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == ".d.partial":
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no"), whole_folder(path) as partial:
+        (partial / "new").write_text("new")
+    assert listed(tmp_path) == ["d", "d/old"]
+
+
+def test_a_kill_at_the_swap_leaves_no_half(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    path.mkdir()
+    for name in ("1", "2"):
+        (path / name).write_text("old")
+    # It dies in the middle of whatever it removes first.
+    script = (
+        "import os, shutil, signal, sys; from pathlib import Path; from patchlens import files\n"
+        "def die(folder, **_):\n"
+        "    if Path(folder).exists():\n"
+        "        (Path(folder) / '1').unlink(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with files.whole_folder(Path(sys.argv[1])) as partial:\n"
+        "    (partial / '1').write_text('new'); (partial / '2').write_text('new')\n"
+        "    shutil.rmtree = die\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [p.read_text() for p in sorted(path.iterdir())] == ["new", "new"]
+    with whole_folder(path) as partial:
+        (partial / "3").write_text("new")
+    assert listed(tmp_path) == ["d", "d/3"]
+
+
+@pytest.mark.parametrize("left", [".d.partial", ".d.old.partial"])
+def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).mkdir()
+    (tmp_path / left / "half").write_text("half")
     with whole_folder(tmp_path / "d") as partial:
         (partial / "new").write_text("new")
     assert listed(tmp_path) == ["d", "d/new"]

@@ -1,5 +1,6 @@
-"""Writing files so that a killed run never leaves half of one."""
+"""Writing files so that a killed run never leaves half of one, and hashing them."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from patchlens.errors import DataError
 
 
 @contextmanager
@@ -24,18 +27,37 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder, renamed to `path` when the block ends without error."""
+    """Yield an empty temporary folder, renamed to `path` when the block ends without error.
+
+    What is at `path` is moved aside just before: a killed run leaves it, or nothing, never half.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
+    partial, old = (path.with_name(f".{path.name}.{s}") for s in ("partial", "old.partial"))
+    for left in (partial, old):  # by a killed run
+        shutil.rmtree(left, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(old)
         partial.replace(path)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.replace(path)
+        for left in (partial, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def existing(path: Path, remedy: str) -> Path:
+    """`path`, which must be a file; else a `DataError` with what brings it."""
+    if not path.is_file():
+        raise DataError(f"{path}: missing; {remedy}")
+    return path
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The content of a JSON file, which must be there; see `existing`."""
+    return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -61,3 +83,9 @@ def write_text(text: str, path: Path) -> None:
     """Write a text file."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def file_hash(path: Path, algorithm: str) -> str:
+    """The hash of a whole file, in hex: `sha256`, `md5`."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()

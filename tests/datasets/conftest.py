@@ -108,19 +108,6 @@ def indexed_whole(tmp_path: Path) -> Callable[[Layout, Path], Index]:
 
 
 @pytest.fixture
-def unsplit(tmp_path: Path) -> Callable[[Layout, Path], Index]:
-    """`unsplit(layout, root)`: an index without support and query."""
-
-    def make(layout: Layout, root: Path) -> Index:
-        out = tmp_path / "index"
-        out.mkdir()
-        build("own", layout, root, None, None, out)
-        return Index(out, root)
-
-    return make
-
-
-@pytest.fixture
 def plain(tmp_path: Path, picture: Callable[..., None], mask: Callable[..., None]) -> Any:
     """`plain(rows)`: a layout and its files from (image id, split, group, sequence, class)."""
 

@@ -28,10 +28,10 @@ def frame(index: int, *labels: Any, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def video(tmp_path: Path, picture: Callable[..., None]) -> Write:
-    """`video([frame(0), ...])`: a root with one labelled video of val; three images by default."""
+    """`video([frame(0), ...])`: a root with one labelled video of val, `images` images in it."""
 
     def write(
-        frames: Any, labels: str = "labels/box_track_20", images: int = 3, split: str = "val"
+        frames: Any, labels: str = "labels/box_track_20", images: int = 1, split: str = "val"
     ) -> Path:
         root = tmp_path / "bdd100k"
         for number in range(1, images + 1):
@@ -99,12 +99,12 @@ def test_crowds_are_kept_and_not_evaluated(video: Write, attributes: Any, evalua
 def test_a_frame_without_labels_is_an_image(video: Write) -> None:
     absent = frame(2)
     del absent["labels"]
-    entries = images_of(video([frame(0), frame(1, labels=None), absent]))
+    entries = images_of(video([frame(0), frame(1, labels=None), absent], images=3))
     assert [(i.frame, i.objects) for i in entries] == [(0, ()), (1, ()), (2, ())]
 
 
 def test_frames_are_0_based_and_in_order(video: Write) -> None:
-    entries = images_of(video([frame(2), frame(0), frame(1)]))
+    entries = images_of(video([frame(2), frame(0), frame(1)], images=3))
     assert [(i.image_id, i.frame) for i in entries] == [
         (f"{VIDEO}-0000001", 0),
         (f"{VIDEO}-0000002", 1),
@@ -117,8 +117,8 @@ def test_frames_are_0_based_and_in_order(video: Write) -> None:
 def test_the_older_release_spells_index_and_lies_elsewhere(video: Write) -> None:
     old = frame(1, label("pedestrian", attributes={"Crowd": False}))
     old["index"] = old.pop("frameIndex")
-    [entry] = images_of(video([old], labels="labels-20/box-track"))
-    assert (entry.frame, len(entry.objects)) == (1, 1)
+    entries = images_of(video([frame(0), old], labels="labels-20/box-track", images=2))
+    assert [(i.frame, len(i.objects)) for i in entries] == [(0, 0), (1, 1)]
 
 
 def test_an_id_is_of_its_video_only(video: Write, picture: Callable[..., None]) -> None:
@@ -153,15 +153,15 @@ def test_one_video_is_in_memory_at_a_time(video: Write) -> None:
         ([], "is no list of frames"),
         ([frame(0), frame(0)], "frame 0 is there twice"),
         ([frame(7)], "frame 7: no image"),
+        (
+            [frame(1, name=frame(0)["name"])],
+            f"frame 1: is {VIDEO}-0000001.jpg, whose number is not",
+        ),
         ([{"name": "x"}], "frame at position 0: without a name or a whole frameIndex"),
         (["x"], "frame at position 0: without a name or a whole frameIndex"),
         (
             [frame(0, label("cart"))],
             "frame 0, object at position 0: unknown category 'cart'; allowed: ",
-        ),
-        (
-            [frame(0, label("car"), label("bus"))],
-            "frame 0, object at position 1: id 5 is in this frame twice",
         ),
         (
             [frame(0, label("car", box2d=None))],
@@ -177,6 +177,35 @@ def test_a_malformed_file_is_named(video: Write, frames: Any, message: str) -> N
     root = video(frames)
     path = root / f"labels/box_track_20/val/{VIDEO}.json"
     assert complaint(root).startswith(f"{path}: {message}")
+
+
+def test_an_image_that_the_labels_do_not_list(video: Write) -> None:
+    root = video([frame(0), frame(2)], images=3)
+    assert complaint(root) == (
+        f"{root}/labels/box_track_20/val/{VIDEO}.json: lists no frame "
+        f"{root}/images/track/val/{VIDEO}/{VIDEO}-0000002.jpg"
+    )
+
+
+def test_a_video_without_labels(video: Write, picture: Callable[..., None]) -> None:
+    root = video([frame(0)])
+    picture(root / "images/track/val/other/other-0000001.jpg")
+    with pytest.raises(SourceError) as caught:
+        images_of(root)
+    assert str(caught.value) == (
+        f"{root}/labels/box_track_20/val/other.json: no such file, but images of it are in "
+        f"{root}/images/track/val/other"
+    )
+
+
+def test_an_id_twice_in_a_frame(video: Write, indexed_whole: Callable[..., Index]) -> None:
+    root = video([frame(0, label("car"), label("bus"))])
+    with pytest.raises(DataError) as caught:
+        indexed_whole(read(root), root)
+    assert str(caught.value) == (
+        f"{root}/images/track/val/{VIDEO}/{VIDEO}-0000001.jpg: object '{VIDEO}/5': is annotated "
+        "twice in this image; mend the annotation"
+    )
 
 
 def test_a_distractor_may_share_an_id(video: Write) -> None:

@@ -90,7 +90,10 @@ def test_query_subset_of_each_group(plain: Any, indexed: Make) -> None:
     ("query", "message"),
     [
         ({"images": 7}, "query.images: 7 asked for, 6 in 'all'"),
-        ({"images": 1, "per": "group"}, "query.per: split 'query' has no groups; use total"),
+        (
+            {"images": 1, "per": "group"},
+            "query.per: split 'query' has images without a group; use total",
+        ),
         ({"unit": "sequence"}, "query.unit: split 'query' has no sequences; use image"),
     ],
 )
@@ -152,9 +155,11 @@ def test_objects_from_16_bit_instances(
         indexed(layout, tmp_path)
 
 
-def test_images_without_masks_are_indexed(tmp_path: Path, picture: Any, unsplit: Make) -> None:
+def test_images_without_masks_are_indexed(
+    tmp_path: Path, picture: Any, indexed_whole: Make
+) -> None:
     picture(tmp_path / "a.png")
-    index = unsplit(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
+    index = indexed_whole(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
     assert pd.isna(index.images.at["a", "mask"])
     assert index.pixels == {}
     with pytest.raises(DataError, match=r"image 'a' has no mask$"):
@@ -163,23 +168,37 @@ def test_images_without_masks_are_indexed(tmp_path: Path, picture: Any, unsplit:
 
 @pytest.mark.parametrize("table", ["support", "query", "relevance"])
 def test_a_table_that_a_dataset_has_not(
-    tmp_path: Path, picture: Any, unsplit: Make, table: str
+    tmp_path: Path, picture: Any, indexed_whole: Make, table: str
 ) -> None:
     picture(tmp_path / "a.png")
-    index = unsplit(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
+    index = indexed_whole(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
     with pytest.raises(DataError, match=rf"{table}\.parquet: this dataset has no such table: "):
         getattr(index, table)
 
 
-def test_support_and_query_need_masks(plain: Any, indexed: Make) -> None:
-    layout, root = plain([("s", "support", None, None, 0), ("q", "query", None, None, 0)])
-    bare = [replace(layout.images[0], mask=None), layout.images[1]]
+@pytest.mark.parametrize(("bare", "per"), [([0], "total"), ([0, 1], "class")])
+def test_a_split_has_masks_of_all_its_images_or_of_none(
+    plain: Any, indexed: Make, bare: list[int], per: str
+) -> None:
+    names = [("s", "support", None, None, 0), ("t", "support", None, None, 0)]
+    layout, root = plain([*names, ("q", "query", None, None, 0)])
+    images = [replace(e, mask=None) if i in bare else e for i, e in enumerate(layout.images)]
     with pytest.raises(SettingsError) as caught:
-        indexed(replace(layout, images=bare), root)
+        indexed(replace(layout, images=images), root, {"per": per})
     assert str(caught.value) == (
         "params.yaml: datasets.own.support.split: 'support' has images without a mask; labels of "
         "that split are not there"
     )
+
+
+def test_images_without_any_mask_are_indexed_for_the_tasks_that_need_none(
+    plain: Any, indexed: Make
+) -> None:
+    layout, root = plain([("s", "support", None, None, 0), ("q", "query", None, None, 0)])
+    bare = [replace(entry, mask=None) for entry in layout.images]
+    index = indexed(replace(layout, images=bare), root)
+    assert index.images["mask"].isna().all()
+    assert list(index.query["image_id"]) == ["q"]
 
 
 def test_splits_are_joined_by_a_plus(plain: Any, indexed: Make) -> None:
@@ -200,7 +219,7 @@ def test_pixels_of_each_class_are_counted_by_split(plain: Any, indexed: Make) ->
 
 
 def test_images_may_be_a_generator_that_is_read_in_batches(
-    plain: Any, unsplit: Make, monkeypatch: pytest.MonkeyPatch
+    plain: Any, indexed_whole: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"img{n}" for n in range(5)]
     layout, root = plain([(name, "all", None, None, 0) for name in names])
@@ -217,25 +236,25 @@ def test_images_may_be_a_generator_that_is_read_in_batches(
         return (2, 2)
 
     monkeypatch.setattr("patchlens.datasets.build.size_of", spy)
-    index = unsplit(replace(layout, images=one_by_one()), root)
+    index = indexed_whole(replace(layout, images=one_by_one()), root)
     assert list(index.images.index) == names
     assert max(open_at[:2]) == 2  # the generator is not ahead of the batch that is read
     assert pq.ParquetFile(index.folder / "images.parquet").num_row_groups == 3
 
 
 def test_relevance_is_written_where_there_is_some(
-    tmp_path: Path, picture: Any, unsplit: Make
+    tmp_path: Path, picture: Any, indexed_whole: Make
 ) -> None:
     for name in "ab":
         picture(tmp_path / f"{name}.png")
     images = [ImageEntry(name, "all", f"{name}.png") for name in "ab"]
     pairs = [Relevance("a", "b", "easy"), Relevance("b", "a", "junk")]
-    index = unsplit(Layout(("x",), {}, images, relevance=pairs), tmp_path)
+    index = indexed_whole(Layout(("x",), {}, images, relevance=pairs), tmp_path)
     assert index.relevance.to_numpy().tolist() == [["a", "b", "easy"], ["b", "a", "junk"]]
     (index.folder).rename(tmp_path / "earlier")
     wrong = Layout(("x",), {}, images, relevance=[Relevance("a", "c", "easy")])
     with pytest.raises(DataError, match="the ground truth names 'c', which is no image"):
-        unsplit(wrong, tmp_path)
+        indexed_whole(wrong, tmp_path)
 
 
 def test_the_same_dataset_gives_the_same_bytes(own: Path, tmp_path: Path, indexed: Make) -> None:

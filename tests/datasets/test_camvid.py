@@ -62,6 +62,16 @@ def test_label_11_is_ignored(miniature: Path, indexed: Callable[..., Index]) -> 
     assert len(index.classes) == len(CLASSES) == len(PALETTE) == 11
 
 
+def test_lists_are_utf_8_with_or_without_a_mark(miniature: Path) -> None:
+    path = miniature / "train.txt"
+    text, before = path.read_text(encoding="utf-8"), read(miniature).images
+    path.write_text(text.replace("/SegNet/CamVid/train/", ""), encoding="utf-8-sig")
+    assert read(miniature).images == before
+    path.write_bytes(b"stra\xdfe.png\n")
+    with pytest.raises(DataError, match=r"train\.txt: is not a text file in UTF-8"):
+        read(miniature)
+
+
 @pytest.mark.parametrize("folder", ["train", "trainannot"])
 def test_a_listed_file_that_is_gone(miniature: Path, folder: str) -> None:
     next((miniature / folder).glob("0006R0*")).unlink()

@@ -1,6 +1,7 @@
 """What `patchlens datasets check` counts and draws."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ BOX = (1.0, 1.0, 3.0, 3.0)
 
 
 @pytest.fixture
-def town(tmp_path: Path, picture: Any, mask: Any, unsplit: Callable[..., Index]) -> Index:
+def town(tmp_path: Path, picture: Any, mask: Any, indexed_whole: Callable[..., Index]) -> Index:
     """Two images of train with masks, one of them with three objects; one of extra without."""
     ids = np.zeros((6, 8), np.uint8)
     ids[0], ids[1] = 1, 9
@@ -47,7 +48,7 @@ def town(tmp_path: Path, picture: Any, mask: Any, unsplit: Callable[..., Index])
         mask(tmp_path / f"{name}_mask.png", ids)
         path = f"{name}_mask.png" if split == "train" else None
         images.append(ImageEntry(name, split, f"{name}.png", path, objects=found))
-    return unsplit(Layout(CLASSES, {0: 0, 1: 1, 9: 255}, images), tmp_path)
+    return indexed_whole(Layout(CLASSES, {0: 0, 1: 1, 9: 255}, images), tmp_path)
 
 
 def test_counts_stand_beside_the_published_ones(town: Index) -> None:
@@ -64,6 +65,14 @@ def test_counts_stand_beside_the_published_ones(town: Index) -> None:
     ]
 
 
+def test_groups_are_counted(plain: Any, indexed_whole: Callable[..., Index]) -> None:
+    rows = [("a", "train", "bonn"), ("b", "train", "bonn"), ("c", "train", "ulm"), ("d", "val", "")]
+    layout, root = plain([(*row[:2], row[2] or None, None, 0) for row in rows])
+    card = replace(CARD, counts={"train": {"groups": 3}})
+    found = [c for c in check.counts(indexed_whole(layout, root), card) if c.what == "groups"]
+    assert found == [check.Count("train", "groups", 2, 3)]
+
+
 def test_shares_are_of_labelled_pixels_and_evaluated_objects(town: Index) -> None:
     shares, ignored = check.shares(town)
     assert [share.name for share in shares] == list(CLASSES)
@@ -73,11 +82,11 @@ def test_shares_are_of_labelled_pixels_and_evaluated_objects(town: Index) -> Non
 
 
 def test_a_dataset_without_masks_has_shares_of_objects_only(
-    tmp_path: Path, picture: Any, unsplit: Callable[..., Index]
+    tmp_path: Path, picture: Any, indexed_whole: Callable[..., Index]
 ) -> None:
     picture(tmp_path / "x.png")
     entry = ImageEntry("x", "all", "x.png", objects=(ObjectEntry("a", 1, BOX),))
-    index = unsplit(Layout(CLASSES, {}, [entry]), tmp_path)
+    index = indexed_whole(Layout(CLASSES, {}, [entry]), tmp_path)
     shares, ignored = check.shares(index)
     assert [(share.pixels, share.objects) for share in shares] == [(None, 0), (None, 1), (None, 0)]
     assert ignored is None
@@ -113,7 +122,7 @@ def test_the_sheet_is_the_same_each_time(town: Index) -> None:
 
 
 def test_the_sheet_takes_images_of_every_split_and_sequence(
-    tmp_path: Path, picture: Any, unsplit: Callable[..., Index]
+    tmp_path: Path, picture: Any, indexed_whole: Callable[..., Index]
 ) -> None:
     images = []
     for split, sequence, count in (("train", "v", 20), ("train", "w", 1), ("val", "x", 1)):
@@ -121,7 +130,7 @@ def test_the_sheet_takes_images_of_every_split_and_sequence(
             name = f"{sequence}{frame}"
             picture(tmp_path / f"{name}.png")
             images.append(ImageEntry(name, split, f"{name}.png", sequence=sequence, frame=frame))
-    index = unsplit(Layout(CLASSES, {}, images), tmp_path)
+    index = indexed_whole(Layout(CLASSES, {}, images), tmp_path)
     from patchlens.datasets import sheet
 
     chosen = sheet._chosen(index)

@@ -173,3 +173,13 @@ def test_another_name_is_an_error(two: City, picture: Any, mask: Any) -> None:
         mask(two.root / "gtFine/val/lindau" / f"street_gtFine_{suffix}.png")
     with pytest.raises(DataError, match="is not named <city>_<sequence>_<frame>"):
         read(two.root)
+
+
+def test_annotations_of_a_city_without_images(two: City, tmp_path: Path) -> None:
+    two.add("train", "bochum", 0)
+    (two.root / "leftImg8bit/train/bochum").rename(tmp_path / "elsewhere")
+    with pytest.raises(SourceError) as caught:
+        read(two.root)
+    assert str(caught.value).startswith(
+        f"{two.root}/leftImg8bit/train/bochum: no such folder, but annotations of bochum are there"
+    )

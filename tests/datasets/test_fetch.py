@@ -16,24 +16,22 @@ from typing import Any
 import pytest
 
 from fileserver import Site, cut, page, status
-from patchlens.datasets.card import Archive, Card
-from patchlens.datasets.kinds import CARDS
 from patchlens.datasets.obtain import obtain
+from patchlens.datasets.source import Archive, Source
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.settings.datasets import Collected
 from patchlens.stages import fetch
 from patchlens.web.remote import Patience
 
 QUICK = Patience(tries=2, wait=0.001, timeout=5.0)
-CARD = Card(
+CARD = Source(
     kind="town",
     title="Town 2001",
-    tasks=(),
     access="open",
     licence="CC0",
     citation="Doe, 2001",
     homepage="http://town.org",
-    layout="photos/",
 )
 BY_HAND = (
     "set, in params.yaml, datasets.town.archives to the folder that holds photos.zip (md5 {}), "
@@ -65,7 +63,7 @@ MD5 = hashlib.md5(PHOTOS).hexdigest()
 
 
 @pytest.fixture
-def card(site: Site) -> Card:
+def card(site: Site) -> Source:
     """A dataset of three files: with a checksum, into a folder, and no archive."""
     return replace(
         CARD,
@@ -79,7 +77,7 @@ def card(site: Site) -> Card:
 
 @pytest.fixture
 def get(tmp_path: Path) -> Callable[..., Path]:
-    def run(card: Card, **options: Any) -> Path:
+    def run(card: Source, **options: Any) -> Path:
         target = tmp_path / "raw/town"
         obtain("town", card, target, tmp_path / "work", patience=QUICK, **options)
         return target
@@ -93,7 +91,7 @@ def found(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_open_dataset_is_fetched_and_unpacked(
-    card: Card, get: Any, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    card: Source, get: Any, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "patchlens")
     assert found(get(card)) == WHOLE
@@ -105,7 +103,7 @@ def test_an_open_dataset_is_fetched_and_unpacked(
 
 
 def test_the_licence_is_stated_before_anything_is_asked_for(
-    card: Card, get: Any, site: Site, caplog: pytest.LogCaptureFixture
+    card: Source, get: Any, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "patchlens")
     before: list[int] = []
@@ -115,14 +113,14 @@ def test_the_licence_is_stated_before_anything_is_asked_for(
     assert before[-1] > 0
 
 
-def test_a_second_run_downloads_nothing(card: Card, get: Any, site: Site) -> None:
+def test_a_second_run_downloads_nothing(card: Source, get: Any, site: Site) -> None:
     shutil.rmtree(get(card))
     del site.seen[:]
     assert found(get(card)) == WHOLE
     assert site.seen == []
 
 
-def test_an_old_folder_is_replaced(card: Card, get: Any, tmp_path: Path) -> None:
+def test_an_old_folder_is_replaced(card: Source, get: Any, tmp_path: Path) -> None:
     (tmp_path / "raw/town").mkdir(parents=True)
     (tmp_path / "raw/town/old").touch()
     assert found(get(card)) == WHOLE
@@ -130,7 +128,7 @@ def test_an_old_folder_is_replaced(card: Card, get: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("answer", [status(404), status(403), status(503), page(), cut(0)])
 def test_what_cannot_be_fetched_says_what_else_to_do(
-    card: Card, get: Any, site: Site, tmp_path: Path, answer: Any
+    card: Source, get: Any, site: Site, tmp_path: Path, answer: Any
 ) -> None:
     site.put("photos.zip", PHOTOS, last=answer)
     with pytest.raises(SourceError) as caught:
@@ -143,7 +141,7 @@ def test_what_cannot_be_fetched_says_what_else_to_do(
     assert "photos.zip" not in found(tmp_path / "work")
 
 
-def test_another_archive_than_published(card: Card, get: Any, site: Site, tmp_path: Path) -> None:
+def test_another_archive_than_published(card: Source, get: Any, site: Site, tmp_path: Path) -> None:
     site.put("photos.zip", zipped("photos/1.jpg"))
     with pytest.raises(SourceError, match=f"published is {MD5}. The file was removed"):
         get(card)
@@ -153,19 +151,19 @@ def test_another_archive_than_published(card: Card, get: Any, site: Site, tmp_pa
 
 @pytest.mark.parametrize("bad", [LABELS[:-9], tarred("../evil", b"1"), b"not a tar"])
 def test_a_bad_archive_without_checksum_is_fetched_anew(
-    card: Card, get: Any, site: Site, tmp_path: Path, bad: bytes
+    card: Source, get: Any, site: Site, tmp_path: Path, bad: bytes
 ) -> None:
     site.put("get/labels.tgz", bad)
     with pytest.raises(DataError, match=r"labels\.tgz"):
         get(card)
-    assert not (tmp_path / "raw").exists()
+    assert list((tmp_path / "raw").iterdir()) == []
     assert set(found(tmp_path)) == {"work/photos.zip", "work/truth.pkl"}
     site.put("get/labels.tgz", LABELS)
     assert found(get(card)) == WHOLE
 
 
 @pytest.mark.parametrize("access", ["account", "placed"])
-def test_what_is_not_open_prints_its_steps(card: Card, get: Any, site: Site, access: Any) -> None:
+def test_what_is_not_open_prints_its_steps(card: Source, get: Any, site: Site, access: Any) -> None:
     closed = replace(card, access=access, how="Register and click.")
     with pytest.raises(SourceError) as caught:
         get(closed)
@@ -186,14 +184,14 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-def test_archives_of_the_user_are_unpacked(card: Card, get: Any, own: Path, site: Site) -> None:
+def test_archives_of_the_user_are_unpacked(card: Source, get: Any, own: Path, site: Site) -> None:
     before = found(own)
     assert found(get(replace(card, access="account"), archives=own)) == WHOLE
     assert found(own) == before
     assert site.seen == []
 
 
-def test_archives_that_are_missing(card: Card, get: Any, own: Path) -> None:
+def test_archives_that_are_missing(card: Source, get: Any, own: Path) -> None:
     (own / "photos.zip").unlink()
     (own / "truth.pkl").unlink()
     with pytest.raises(SourceError) as caught:
@@ -204,7 +202,7 @@ def test_archives_that_are_missing(card: Card, get: Any, own: Path) -> None:
     assert str(caught.value).endswith(BY_HAND.format(MD5))
 
 
-def test_an_archive_of_the_user_with_a_wrong_checksum(card: Card, get: Any, own: Path) -> None:
+def test_an_archive_of_the_user_with_a_wrong_checksum(card: Source, get: Any, own: Path) -> None:
     (own / "photos.zip").write_bytes(b"half")
     half = hashlib.md5(b"half").hexdigest()
     with pytest.raises(SourceError) as caught:
@@ -215,7 +213,7 @@ def test_an_archive_of_the_user_with_a_wrong_checksum(card: Card, get: Any, own:
     assert (own / "photos.zip").read_bytes() == b"half"
 
 
-def test_a_damaged_archive_of_the_user_is_not_touched(card: Card, get: Any, own: Path) -> None:
+def test_a_damaged_archive_of_the_user_is_not_touched(card: Source, get: Any, own: Path) -> None:
     (own / "labels.tgz").write_bytes(LABELS[:-9])
     with pytest.raises(DataError, match="truncated or damaged"):
         get(card, archives=own)
@@ -227,27 +225,11 @@ def test_archives_of_a_dataset_that_has_none(get: Any, own: Path) -> None:
         get(CARD, archives=own)
 
 
-def test_a_target_on_another_disk(
-    card: Card, get: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rename = Path.replace
-
-    def across(self: Path, target: Path) -> Path:
-        if self.name == "town.unpacking":
-            raise OSError(18, "Invalid cross-device link")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "replace", across)
-    assert found(get(card)) == WHOLE
-    assert [p.name for p in (tmp_path / "raw").iterdir()] == ["town"]
-    assert not (tmp_path / "work/town.unpacking").exists()
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from patchlens.datasets import members, obtain
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.source import Archive, Source
 
 write = members.Members.write
 def dying(self, name, source):
@@ -257,7 +239,7 @@ def dying(self, name, source):
 members.Members.write = dying
 work = Path(sys.argv[1])
 archives = tuple(Archive(f"http://x/{name}") for name in ("photos.zip", "truth.pkl"))
-card = Card("town", "", (), "open", "", "", "", "", archives=archives)
+card = Source("town", "", "open", "", "", "", archives=archives)
 obtain.obtain("town", card, work / "raw/town", work / "work", archives=work / "mine")
 """
 
@@ -270,8 +252,8 @@ def test_a_killed_unpacking_leaves_nothing_at_the_target_and_starts_clean(
         return subprocess.run(command, check=False).returncode
 
     assert run("photos/1.jpg") == -9
-    assert not (tmp_path / "raw").exists()
-    partial = tmp_path / "work/town.unpacking"
+    assert not (tmp_path / "raw/town").exists()
+    partial = tmp_path / "raw/.town.partial"
     assert found(partial) == {"photos/1.jpg": b"one"}
     (partial / "photos/1.jpg").write_bytes(b"half")
     (partial / "rubbish").touch()
@@ -280,15 +262,20 @@ def test_a_killed_unpacking_leaves_nothing_at_the_target_and_starts_clean(
     assert not partial.exists()
 
 
-def test_two_processes_do_not_fetch_one_dataset(card: Card, get: Any, tmp_path: Path) -> None:
-    import filelock
+def test_two_processes_do_not_fetch_into_one_folder(
+    card: Source, get: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another dataset of the same kind shares the folder.
+    def meanwhile(*_: Any) -> None:
+        obtain("city", card, tmp_path / "raw/city", tmp_path / "work", archives=own)
 
-    (tmp_path / "work").mkdir()
-    with (
-        filelock.FileLock(tmp_path / "work/town.lock"),
-        pytest.raises(SourceError, match="another process is fetching 'town'; wait until it has"),
-    ):
+    monkeypatch.setattr("patchlens.datasets.obtain._fetched", meanwhile)
+    with pytest.raises(SourceError) as caught:
         get(card)
+    assert str(caught.value) == (
+        f"{tmp_path / 'work'}: another process is fetching into this folder; wait until it has "
+        "ended"
+    )
 
 
 FAKE = """#!{python}
@@ -329,10 +316,13 @@ def login(tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def city(card: Card) -> Card:
-    archives = [Archive("http://x/?packageID=1", MD5, name=n) for n in ("photos.zip", "more.zip")]
+def city(card: Source) -> Source:
+    archives = [
+        Archive("http://x/?packageID=1", MD5, len(PHOTOS), name=n)
+        for n in ("photos.zip", "more.zip")
+    ]
     # Two archives with one file in common: both of Cityscapes hold a README.
-    return replace(card, kind="cityscapes", access="account", archives=tuple(archives))
+    return replace(card, access="csdownload", archives=tuple(archives))
 
 
 def calls(tmp_path: Path) -> list[str]:
@@ -340,7 +330,7 @@ def calls(tmp_path: Path) -> list[str]:
 
 
 def test_csdownload_is_used_with_the_login_of_the_user(
-    city: Card, get: Any, login: Any, tmp_path: Path
+    city: Source, get: Any, login: Any, tmp_path: Path
 ) -> None:
     login("secret")
     assert set(found(get(city))) == {"photos/1.jpg", "photos/2.jpg"}
@@ -349,7 +339,7 @@ def test_csdownload_is_used_with_the_login_of_the_user(
 
 
 def test_csdownload_goes_on_with_what_is_partial(
-    city: Card, get: Any, login: Any, tmp_path: Path
+    city: Source, get: Any, login: Any, tmp_path: Path
 ) -> None:
     login("secret")
     (tmp_path / "work").mkdir()
@@ -359,7 +349,7 @@ def test_csdownload_goes_on_with_what_is_partial(
     assert calls(tmp_path) == ["-r -d DIR more.zip"]
 
 
-def test_a_wrong_login(city: Card, get: Any, login: Any, tmp_path: Path) -> None:
+def test_a_wrong_login(city: Source, get: Any, login: Any, tmp_path: Path) -> None:
     login("guess")
     with pytest.raises(SourceError) as caught:
         get(city)
@@ -370,23 +360,72 @@ def test_a_wrong_login(city: Card, get: Any, login: Any, tmp_path: Path) -> None
     assert not (tmp_path / "raw").exists()
 
 
-@pytest.mark.parametrize(("there", "stays"), [(9, True), (len(PHOTOS) + 9, False)])
+@pytest.mark.parametrize(("there", "stays"), [(9, True), (2 * len(PHOTOS), False)])
 def test_a_partial_file_stays_while_it_grows(
-    city: Card, get: Any, login: Any, own: Path, tmp_path: Path, there: int, stays: bool
+    city: Source, get: Any, login: Any, own: Path, tmp_path: Path, there: int, stays: bool
 ) -> None:
     # The connection breaks after some more bytes; but what is too long already never grows.
     login("secret")
     (own / "photos.zip").write_bytes(PHOTOS[:50])
     (own / "more.zip").unlink()
     (tmp_path / "work").mkdir()
-    (tmp_path / "work/photos.zip").write_bytes((PHOTOS + bytes(9))[:there])
+    (tmp_path / "work/photos.zip").write_bytes((2 * PHOTOS)[:there])
     with pytest.raises(SourceError, match=r"photos\.zip: its md5 .*ended with exit code 1"):
         get(city)
     assert ("photos.zip" in found(tmp_path / "work")) == stays
 
 
+def test_a_wrong_login_keeps_what_is_there(
+    city: Source, get: Any, login: Any, tmp_path: Path
+) -> None:
+    login("guess")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/photos.zip").write_bytes(PHOTOS[:-1])
+    with pytest.raises(
+        SourceError,
+        match=r"exit code 1.*and run this again; if it does not go on with photos\.zip, ",
+    ):
+        get(city)
+    assert found(tmp_path / "work") == {"photos.zip": PHOTOS[:-1]}
+
+
+@pytest.mark.parametrize(("free", "fits"), [(0, False), (2, False), (3, True)])
+def test_space_is_looked_at_before_csdownload(
+    city: Source, get: Any, login: Any, tmp_path: Path, monkeypatch: Any, free: int, fits: bool
+) -> None:
+    login("secret")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/photos.zip").write_bytes(PHOTOS)  # needs nothing more for itself
+    (tmp_path / "work/more.zip").write_bytes(PHOTOS[:1])
+    usage = shutil.disk_usage(tmp_path)
+    room = free * len(PHOTOS) - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=room))
+    if fits:
+        get(city)
+        return
+    with pytest.raises(SourceError, match=r"are needed for (the archives|what is in town)"):
+        get(city)
+    assert (tmp_path / "calls").exists() == (free == 2)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_space_is_looked_at_before_archives_of_the_user_are_unpacked(
+    card: Source, get: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(PHOTOS) + len(LABELS) + 3
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size - 1))
+    with pytest.raises(
+        SourceError, match=f"about {size}B are needed for what is in town, {size - 1}B"
+    ):
+        get(card, archives=own)
+    assert not (tmp_path / "raw").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size))
+    assert found(get(card, archives=own)) == WHOLE
+
+
 def test_what_csdownload_brings_is_checked(
-    city: Card, get: Any, login: Any, own: Path, tmp_path: Path
+    city: Source, get: Any, login: Any, own: Path, tmp_path: Path
 ) -> None:
     login("secret")
     (own / "more.zip").write_bytes(b"a login page")
@@ -401,16 +440,16 @@ def test_without_csdownload_cityscapes_prints_its_steps(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SourceError) as caught:
-        get(CARDS["cityscapes"])
+        get(SOURCES["cityscapes"])
     for step in ("Register", "csDownload", "4237c19de34c8a376e9ba46b495d6f66", "town.archives"):
         assert step in str(caught.value)
 
 
 def test_the_stage_brings_a_dataset_to_its_place(
-    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(CARDS, "coil100", replace(card, kind="coil100"))
+    monkeypatch.setitem(SOURCES, "coil100", replace(card, kind="coil100"))
     settings = Collected.model_construct(kind="coil100", archives=None, root=None)
     fetch.run("objects", settings)
     assert found(Path("data/raw/objects")) == WHOLE
@@ -418,18 +457,3 @@ def test_the_stage_brings_a_dataset_to_its_place(
     mine = settings.model_copy(update={"archives": "nowhere"})
     with pytest.raises(SourceError, match=r"datasets\.objects\.archives in params\.yaml: nowhere"):
         fetch.run("objects", mine)
-
-
-@pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
-def test_what_the_cards_say_can_be_done(card: Card) -> None:
-    files = [archive.file for archive in card.archives]
-    assert all(files)
-    assert len(set(files)) == len(files)
-    for archive in card.archives:
-        assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
-        assert not Path(archive.into).is_absolute()
-        assert archive.url.startswith(("http://", "https://"))
-    if card.access != "open":
-        assert card.how or card.kind == "minicity"
-    elif card.kind != "minicity":
-        assert card.archives

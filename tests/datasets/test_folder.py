@@ -84,8 +84,8 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
     ("keys", "message"),
     [
         ({"ignore": [255, 1]}, "ignore holds 1, which is also a class"),
-        ({"ignore": [256]}, "ignore.0: Input should be less than or equal to 255"),
-        ({"classes": None}, "classes: Field required"),
+        ({"ignore": [256]}, "ignore[0]: 256 is out of range; allowed: ≤ 255"),
+        ({"classes": None}, "classes: this key is missing"),
         (
             {"split": {"a": ["a"]}},
             "split: unknown key; allowed: classes, ignore, instances, objects, sequences, splits, "
@@ -93,8 +93,9 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
         ),
         ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
         ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),
-        ({"splits": {"query": [1]}}, "splits.query.0: Input should be a valid string"),
-        ({"classes": "road"}, "classes: Input should be a valid list"),
+        ({"splits": {"query": [1]}}, "splits.query[0]: 1 (int) is wrong; allowed: a valid string"),
+        ({"classes": "road"}, "classes: 'road' (str) is wrong; allowed: a valid list"),
+        ({"splits": {"a": 1}}, "splits.a: 1 (int) is wrong; allowed: a valid list"),
     ],
 )
 def test_description_mistakes(
@@ -102,6 +103,31 @@ def test_description_mistakes(
 ) -> None:
     describe(**keys)
     assert complaint(own) == f"{own}/dataset.yaml: {message}"
+
+
+def test_every_mistake_of_a_description_is_a_line(own: Path, describe: Callable[..., None]) -> None:
+    describe(classes=None, ignore=[256])
+    assert [line.rpartition("dataset.yaml: ")[2] for line in complaint(own).splitlines()] == [
+        "classes: this key is missing",
+        "ignore[0]: 256 is out of range; allowed: ≤ 255",
+    ]
+
+
+@pytest.mark.parametrize("file", ["dataset.yaml", "support.txt"])
+def test_files_in_another_encoding(own: Path, describe: Callable[..., None], file: str) -> None:
+    describe(splits={"support": "support.txt"})
+    (own / "support.txt").write_text("a\n", encoding="utf-8")
+    (own / file).write_bytes((own / file).read_bytes() + b"# stra\xdfe\n")
+    why = "not valid YAML: line " if file == "dataset.yaml" else "is not a text file in UTF-8"
+    assert complaint(own).startswith(f"{own / file}: {why}")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(own: Path, describe: Callable[..., None]) -> None:
+    describe(splits={"query": "query.txt"})
+    (own / "query.txt").write_text("d\n", encoding="utf-8-sig")
+    text = (own / "dataset.yaml").read_text(encoding="utf-8")
+    (own / "dataset.yaml").write_text(text, encoding="utf-8-sig")
+    assert [i.image_id for i in read(own).images] == ["d"]
 
 
 def test_missing_split_file(own: Path, describe: Callable[..., None]) -> None:
@@ -113,7 +139,7 @@ def test_missing_split_file(own: Path, describe: Callable[..., None]) -> None:
 @pytest.mark.parametrize("content", ["", "- road\n", "42\n"])
 def test_a_description_that_is_no_section(own: Path, content: str) -> None:
     (own / "dataset.yaml").write_text(content, encoding="utf-8")
-    assert complaint(own).startswith(f"{own}/dataset.yaml: (whole file): Input should be")
+    assert complaint(own).endswith(" is wrong; allowed: a section of keys")
 
 
 def test_a_description_that_is_no_yaml(own: Path) -> None:
@@ -126,7 +152,7 @@ def test_a_description_that_is_no_yaml(own: Path) -> None:
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
-        ("dataset.yaml", "missing; it names classes, ignore and splits (see the README)"),
+        ("dataset.yaml", "no such file; docs/own-data.md shows what it says"),
         ("images", "no such folder"),
         ("masks", "no such folder"),
     ],

@@ -106,6 +106,8 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
             "did you mean 'd.jpg'?",
         ),
         ({"images": COCO["images"] * 2}, "image id 10 is there twice"),
+        ({"categories": COCO["categories"] * 2}, "category id 3 is there twice"),
+        ({"annotations": COCO["annotations"] * 2}, "annotation id 1 is there twice"),
         (
             {"categories": [{"id": 3, "name": "cars"}]},
             "category 3: 'cars' is not in classes; allowed: car, road; did you mean 'car'?",

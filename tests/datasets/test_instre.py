@@ -82,9 +82,17 @@ def test_a_box_of_two_corners(benchmark: Write) -> None:
     assert boxes_of(benchmark(boxes=corners)) == [(50, 40, 80, 60), (60, 10, 100, 40)]
 
 
-def test_one_box_that_leaves_its_image_does_not_turn_the_others(benchmark: Write) -> None:
-    # As sizes both fit, as corners none; a 1-based box may end a pixel outside.
+def test_a_box_that_ends_a_pixel_outside_is_inside(benchmark: Write) -> None:
+    # A 1-based box does. As corners none fits.
     assert boxes_of(benchmark(boxes=[[50, 40, 30, 20], [61, 10, 40, 30]]))[1] == (61, 10, 101, 40)
+    outside = [[62, 10, 40, 30], [61, 12, 40, 70]]
+    assert complaint(benchmark(boxes=outside)).startswith("0 of 2 query boxes are inside")
+
+
+def test_one_box_that_leaves_its_image_does_not_turn_the_others(benchmark: Write) -> None:
+    # As sizes the first fits and the second leaves its image, as corners none fits.
+    assert boxes_of(benchmark(boxes=[[50, 40, 30, 20], [90, 10, 40, 30]])) == [
+        (50, 40, 80, 60), (90, 10, 130, 40)]  # fmt: skip
 
 
 def test_boxes_that_fit_both_readings_are_refused(benchmark: Write) -> None:

@@ -6,8 +6,10 @@ from typing import get_args
 
 import pytest
 
+from closure import closure
 from patchlens.datasets.card import Card
 from patchlens.datasets.kinds import CARDS, KINDS, READERS
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.settings.datasets import SEGMENTED, Collected, Minicity
 
 
@@ -19,6 +21,21 @@ def test_settings_allow_exactly_the_kinds_that_have_a_module() -> None:
     ]
     assert sorted(allowed) == sorted(CARDS) == sorted(READERS)
     assert len(KINDS) == len(CARDS)
+
+
+def test_sources_are_those_of_the_cards() -> None:
+    assert sorted(SOURCES) == sorted(CARDS)
+    for kind, card in CARDS.items():
+        assert vars(SOURCES[kind]).items() <= vars(card).items()
+        made = kind in get_args(Minicity.model_fields["kind"].annotation)
+        assert (card.access == "made") == made
+
+
+def test_a_reader_that_changes_does_not_fetch_anew() -> None:
+    readers = {
+        getattr(read, "func", read).__module__.replace(".", "/") for read in READERS.values()
+    }
+    assert not {f"src/{name}.py" for name in readers} & closure("patchlens.stages.fetch")
 
 
 def test_settings_know_which_kinds_have_class_masks() -> None:
@@ -40,13 +57,15 @@ def test_a_card_says_what_its_page_needs(card: Card) -> None:
         assert archive.md5 is None or re.fullmatch("[0-9a-f]{32}", archive.md5)
         assert re.match("https?://", archive.url)
         assert archive.file
+        assert not Path(archive.into).is_absolute()
+    assert len({archive.file for archive in card.archives}) == len(card.archives)
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.kind)
 def test_what_cannot_be_fetched_says_how_it_is_had(card: Card) -> None:
     if card.access == "open":
-        assert card.archives or card.kind == "minicity"
-    else:
+        assert card.archives
+    elif card.access != "made":
         assert card.how
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from patchlens.datasets import files
-from patchlens.datasets.files import manifest, md5
+from patchlens.datasets.files import manifest
 from patchlens.errors import SourceError
+from patchlens.files import file_hash
 from patchlens.stages import manifest as stage
 
 WRITTEN = Path("data/raw/own/manifest.json")
@@ -45,11 +46,11 @@ def test_a_touched_file_gives_the_same_bytes(placed: Path) -> None:
 def test_only_changed_files_are_read(placed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
-    def spy(path: Path) -> str:
+    def spy(path: Path, algorithm: str) -> str:
         read.append(path.name)
-        return md5(path)
+        return file_hash(path, algorithm)
 
-    monkeypatch.setattr(files, "md5", spy)
+    monkeypatch.setattr(files, "file_hash", spy)
     stage.run("own", placed)
     assert read == ["b.txt", "a.png"]
     stage.run("own", placed)

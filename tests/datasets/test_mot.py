@@ -92,6 +92,12 @@ def test_copies_whose_ground_truth_differs_only_in_its_order_are_equal(sequence:
     assert len(list(read_mot17(root).images)) == 3
 
 
+def test_copies_that_swap_boxes_are_an_error(sequence: Write) -> None:
+    sequence("train/MOT17-04-DPM", gt="1,1, 5,5,5,5,1,1,1\n1,2, 7,7,7,7,1,1,1\n")
+    root = sequence("train/MOT17-04-SDP", gt="1,1, 7,7,7,7,1,1,1\n1,2, 5,5,5,5,1,1,1\n")
+    assert complaint(read_mot17, root).endswith("gt.txt: differs from that of MOT17-04-DPM")
+
+
 def test_copies_with_other_boxes_are_an_error(sequence: Write) -> None:
     sequence("train/MOT17-04-DPM")
     root = sequence("train/MOT17-04-SDP", gt=LINES.replace("0.9", "0.8"))

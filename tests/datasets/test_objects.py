@@ -18,7 +18,7 @@ BOX = (1.0, 2.0, 4.0, 5.0)
 
 
 @pytest.fixture
-def listed(tmp_path: Path, picture: Any, unsplit: Any) -> Listed:
+def listed(tmp_path: Path, picture: Any, indexed_whole: Any) -> Listed:
     """`listed([a, b], [c])`: the index of images of 8×6 pixels with these objects."""
 
     def make(*objects: list[ObjectEntry]) -> Index:
@@ -26,7 +26,7 @@ def listed(tmp_path: Path, picture: Any, unsplit: Any) -> Listed:
         for number, found in enumerate(objects):
             picture(tmp_path / f"{number}.png")
             images.append(ImageEntry(str(number), "all", f"{number}.png", objects=tuple(found)))
-        index: Index = unsplit(Layout(("person", "car"), {}, images), tmp_path)
+        index: Index = indexed_whole(Layout(("person", "car"), {}, images), tmp_path)
         return index
 
     return make
@@ -85,9 +85,9 @@ def test_an_evaluated_box_outside_is_kept_and_told(
 def test_an_evaluated_box_without_size_is_named(listed: Listed, tmp_path: Path, box: Any) -> None:
     with pytest.raises(DataError) as caught:
         listed([ObjectEntry("v/9", 0, box)])
-    shown = ", ".join(str(edge) for edge in box)
+    size = f"{box[2] - box[0]} wide, {box[3] - box[1]} high"
     assert str(caught.value) == (
-        f"{tmp_path}/0.png: object 'v/9': its box ({shown}) has no size; mend the annotation"
+        f"{tmp_path}/0.png: object 'v/9': a box without area: {size}; mend the annotation"
     )
 
 
@@ -98,23 +98,23 @@ def test_an_ignored_box_without_size_does_no_harm(listed: Listed) -> None:
 
 @pytest.mark.parametrize("edge", [float("nan"), float("inf")])
 def test_a_box_that_is_not_finite_is_an_error(listed: Listed, edge: float) -> None:
-    with pytest.raises(DataError, match=rf"object 'a': its box \(1, 2, {edge}, 5\) is not finite"):
+    with pytest.raises(DataError, match=rf"object 'a': .* are no numbers: 1, 2, {edge}, 5; mend"):
         listed([ObjectEntry("a", 0, (1, 2, edge, 5), evaluated=False)])
 
 
 def test_a_thing_is_evaluated_once_in_an_image(listed: Listed, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="object 'a': is annotated twice in this image"):
         listed([ObjectEntry("a", 0, BOX), ObjectEntry("a", 0, BOX)])
-    (tmp_path / "index").rename(tmp_path / "earlier")
+    (tmp_path / "whole").rename(tmp_path / "earlier")
     ignored = ObjectEntry("a", 0, BOX, evaluated=False)
     assert len(listed([ignored, ignored, ObjectEntry("a", 0, BOX)]).objects) == 3
 
 
 def test_an_instance_mask_has_the_size_of_its_image(
-    tmp_path: Path, picture: Any, mask: Any, unsplit: Any
+    tmp_path: Path, picture: Any, mask: Any, indexed_whole: Any
 ) -> None:
     picture(tmp_path / "a.png")
     mask(tmp_path / "i.png", 0, (6, 8))
     entry = ImageEntry("a", "all", "a.png", instances="i.png")
     with pytest.raises(DataError, match=r"i\.png: is 6×8, its image a\.png is 8×6"):
-        unsplit(Layout(("x",), {}, [entry]), tmp_path)
+        indexed_whole(Layout(("x",), {}, [entry]), tmp_path)

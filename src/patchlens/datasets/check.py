@@ -6,12 +6,17 @@ from typing import Any
 
 from tabulate import tabulate
 
+from patchlens import paths
 from patchlens.datasets.card import Card
 from patchlens.datasets.index import Index
+from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.sheet import contact_sheet
+from patchlens.files import whole_file
+from patchlens.settings.datasets import Dataset
 
 BAR = 24  # characters of the longest bar of the histogram
 SHOWN = 20  # absent classes that are named
-WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances")
+WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances", "groups")
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def counts(index: Index, card: Card) -> list[Count]:
             "ignored objects": len(mine) - len(evaluated),
             "classes": len({c for c, n in enumerate(pixels) if n} | set(evaluated["class_id"])),
             "instances": int(evaluated["instance"].nunique()),
+            "groups": int(images["group"].nunique()),
         }
         published = card.counts.get(split, {})
         found += [
@@ -110,6 +116,17 @@ def shares(index: Index) -> tuple[list[ClassShare], float | None]:
         for c, name in enumerate(index.classes)
     ]
     return of_classes, total[-1] / sum(total) if labelled else None
+
+
+def run(name: str, settings: Dataset) -> dict[str, Any]:
+    """Report on an indexed dataset and write its contact sheet."""
+    card = CARDS[settings.kind]
+    index = Index(paths.index(name), paths.images(name, settings))
+    content = report(index, card)
+    sheet = paths.sheet(name)
+    with whole_file(sheet) as partial:
+        contact_sheet(index, f"{name}: {card.title}").save(partial, format="PNG")
+    return content | {"dataset": name, "sheet": sheet.as_posix()}
 
 
 def report(index: Index, card: Card) -> dict[str, Any]:
@@ -139,6 +156,8 @@ def show_report(content: dict[str, Any]) -> str:
         text.append(f"do not occur: {', '.join(absent[:SHOWN])}{more}")
     if content["ignored_pixels"] is not None:
         text.append(f"ignored pixels: {content['ignored_pixels']:.1%} of all")
+    if "sheet" in content:
+        text.append(f"sheet: {content['sheet']}")
     return "\n\n".join(text)
 
 

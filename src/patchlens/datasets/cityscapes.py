@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import folders, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
 # labelId, name, display colour, whether it has instances; in the order of the train ids.
@@ -44,16 +45,9 @@ IGNORED_INSTANCES = (29, 30)  # caravan, trailer
 SPLITS = ("train", "val", "test")
 NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<frame>\d{6})")
 IMAGE, MASK, INSTANCES = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_instanceIds.png"
-PAGE = "https://www.cityscapes-dataset.com/file-handling/?packageID="
 CARD = Card(
-    kind="cityscapes",
-    title="Cityscapes, fine annotations",
+    **vars(SOURCES["cityscapes"]),
     tasks=("segmentation", "identification"),
-    access="account",
-    licence="its own terms (cityscapes-dataset.com/license): non-commercial, no redistribution",
-    citation="Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, "
-    "CVPR 2016",
-    homepage="https://www.cityscapes-dataset.com",
     layout="""\
 leftImg8bit/{train,val,test}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
 gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png
@@ -74,22 +68,6 @@ gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_instanceIds.png""",
         "The annotations of test are dummies: its images have no mask here.",
         "The city is the group: `per: group` chooses images of each city.",
         "`leftImg8bit_blurred` is another package: results are computed on the original images.",
-    ),
-    how="Register at cityscapes-dataset.com, then `pip install cityscapesscripts` and "
-    "`csDownload gtFine_trainvaltest.zip leftImg8bit_trainvaltest.zip -d FOLDER`",
-    archives=(
-        Archive(
-            f"{PAGE}1",
-            md5="4237c19de34c8a376e9ba46b495d6f66",
-            roughly=241_000_000,
-            name="gtFine_trainvaltest.zip",
-        ),
-        Archive(
-            f"{PAGE}3",
-            md5="0a6e97e94b616a514066c9e2adb0c97f",
-            roughly=11_000_000_000,
-            name="leftImg8bit_trainvaltest.zip",
-        ),
     ),
 )
 
@@ -121,9 +99,14 @@ def _instances() -> dict[int, tuple[int, str] | None]:
 
 
 def _split(root: Path, here: Path, split: str) -> Iterator[ImageEntry]:
-    for city in folders(here / "leftImg8bit" / split):
+    images, annotations = here / "leftImg8bit" / split, here / "gtFine" / split
+    for labelled in folders(annotations) if annotations.is_dir() else ():
+        if not (images / labelled.name).is_dir():
+            raise SourceError(f"{images / labelled.name}: no such folder, but annotations of "
+                              f"{labelled.name} are there. {CARD.how}")  # fmt: skip
+    for city in folders(images):
         stems = _stems(city, IMAGE)
-        labelled = here / "gtFine" / split / city.name
+        labelled = annotations / city.name
         if split != "test":
             if not labelled.is_dir():
                 raise SourceError(f"{labelled}: no such folder, but images of {city.name} are "

@@ -5,6 +5,7 @@ and `fine_class`. Unknown keys are left alone, since tools write many.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -78,7 +79,11 @@ def read_coco(
                 f"{path}: category {category.id}: '{category.name}' is not in classes; "
                 f"{nearest(category.name, classes)}"
             )
+        if category.id in names:
+            raise DataError(f"{path}: category id {category.id} is there twice")
         names[category.id] = classes.index(category.name)
+    if twice := [n for n, count in Counter(a.id for a in content.annotations).items() if count > 1]:
+        raise DataError(f"{path}: annotation id {twice[0]} is there twice")
     found: dict[str, list[ObjectEntry]] = {}
     for annotation in content.annotations:
         place = f"{path}: annotation {annotation.id}"

@@ -8,22 +8,18 @@ import re
 from pathlib import Path
 
 from patchlens.datasets.boxes import whole_image
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 OBJECTS = 100
 CLASSES = tuple(f"obj{number}" for number in range(1, OBJECTS + 1))
 NAME = re.compile(r"obj(\d+)__(\d+)")
 CARD = Card(
-    kind="coil100",
-    title="Columbia Object Image Library (COIL-100)",
+    **vars(SOURCES["coil100"]),
     tasks=("retrieval", "identification"),
-    access="open",
-    licence="not stated (the technical report: available for research purposes)",
-    citation="Nene et al., Columbia Object Image Library (COIL-100), CUCS-006-96, 1996",
-    homepage="https://www.cs.columbia.edu/CAVE/software/softlib/coil-100.php",
     layout="obj<1 to 100>__<0, 5, ... 355>.png     # or in the folder coil-100/ of the archive",
     counts={"all": {"images": 7200, "objects": 7200, "instances": 100}},
     encoding=(
@@ -31,12 +27,6 @@ CARD = Card(
         "instance (object 1 is class 0), the angle in degrees is in the image id.",
         "There are no official splits: all images are in `all`.",
         "Views of one object are no sequence here, since retrieval leaves the own sequence out.",
-    ),
-    how="Download coil-100.zip from the homepage and unpack it",
-    archives=(
-        Archive(
-            "https://www.cs.columbia.edu/CAVE/databases/SLAM_coil-20_coil-100/coil-100/coil-100.zip"
-        ),
     ),
 )
 

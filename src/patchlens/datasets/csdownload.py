@@ -9,10 +9,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from patchlens.datasets.card import Archive
+from patchlens.datasets.source import Archive
 from patchlens.errors import SourceError
 from patchlens.progress import log
 from patchlens.web.remote import fault_of
+from patchlens.web.space import check_space
 
 COMMAND = "csDownload"
 
@@ -32,27 +33,37 @@ def csdownload(archives: Sequence[Archive], folder: Path) -> list[Path]:
     missing = [
         (archive, path)
         for archive, path in zip(archives, paths, strict=True)
-        if not path.is_file() or fault_of(path, archive.checksum, archive.size)
+        if not path.is_file() or fault_of(path, archive.checksum)
     ]
     if not missing:
         return paths
-    before = {path: path.stat().st_size for _, path in missing if path.is_file()}
-    resume = ["-r"] if before else []
+    sizes = {path: path.stat().st_size if path.is_file() else 0 for _, path in missing}
+    # Twice: the archives, and what is in them.
+    needed = [(folder, max(2 * (a.roughly or 0) - sizes[path], 0)) for a, path in missing]
+    check_space("the archives and what is in them", needed)
+    resume = ["-r"] if any(path.is_file() for path in sizes) else []
     command = [COMMAND, *resume, "-d", str(folder), *(archive.file for archive, _ in missing)]
     log.info("%s asks for your login: %s", COMMAND, " ".join(command))
     done = subprocess.run(command, check=False)
     for archive, path in missing:
         fault = "it is missing"
         if path.is_file():
-            fault = fault_of(path, archive.checksum, archive.size) or ""
+            fault = fault_of(path, archive.checksum) or ""
         if not fault:
             continue
-        size = path.stat().st_size if path.is_file() else 0
-        # It appends to what is there: a file that is complete but wrong would stay wrong for ever.
-        if done.returncode == 0 or size == before.get(path):
+        # It appends to what is there: what is whole but wrong would stay wrong for ever, while
+        # what is there in part is hours of download, which a wrong login must not cost.
+        if done.returncode == 0 or _too_long(path, archive):
             path.unlink(missing_ok=True)
+        hint = f"; if it does not go on with {path.name}, delete that" if path.is_file() else ""
         raise SourceError(
             f"{path}: {fault}; {COMMAND} ended with exit code {done.returncode}. Read what it says "
-            "above, check your login on www.cityscapes-dataset.com, and run this again"
+            f"above, check your login on www.cityscapes-dataset.com, and run this again{hint}"
         )
     return paths
+
+
+def _too_long(path: Path, archive: Archive) -> bool:
+    """Whether there is more than the whole archive: more than rounding its size explains."""
+    roughly = archive.roughly
+    return path.is_file() and roughly is not None and path.stat().st_size > 1.1 * roughly

@@ -7,20 +7,16 @@ whether the pixels of a box count from 0 or from 1.
 from pathlib import Path
 
 from patchlens.datasets.boxes import from_size
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import lines, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 SPLITS = {"1": "train", "0": "test"}
 CARD = Card(
-    kind="cub200",
-    title="Caltech-UCSD Birds-200-2011 (CUB-200-2011)",
+    **vars(SOURCES["cub200"]),
     tasks=("retrieval",),
-    access="open",
-    licence="non-commercial research (as third parties state it)",
-    citation="Wah et al., The Caltech-UCSD Birds-200-2011 Dataset, CNS-TR-2011-001, 2011",
-    homepage="https://data.caltech.edu/records/65de6-vp158",
     layout="""\
 images/<class>/*.jpg
 images.txt                 # <image id> <path below images/>
@@ -36,13 +32,6 @@ bounding_boxes.txt         # <image id> <x> <y> <width> <height>""",
         "Image and class ids count from 1; class 1 of classes.txt is class 0 here.",
         "Whether the pixels of a box count from 0 or 1 is not stated; they are taken as 0-based.",
         "Every bird is an instance of its own; its species is class and fine class.",
-    ),
-    how="Download CUB_200_2011.tgz from https://data.caltech.edu/records/65de6-vp158 and unpack it",
-    archives=(
-        Archive(
-            "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
-            md5="97eceeb196236b17998738112f37df78",
-        ),
     ),
 )
 

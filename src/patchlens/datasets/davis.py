@@ -9,10 +9,11 @@ datasets: Perazzi et al., CVPR 2016; Pont-Tuset et al., arXiv:1704.00675.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
-from patchlens.datasets.files import by_stem
+from patchlens.datasets.card import Card
+from patchlens.datasets.files import pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import lines, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 CLASSES = ("background", "object")
@@ -21,18 +22,9 @@ SPLITS = ("train", "val")
 VOID = 255
 LABELS_2016 = {0: 0, 255: 1}
 LABELS_2017 = {0: 0} | dict.fromkeys(range(1, VOID), 1) | {VOID: IGNORE}
-ARCHIVES = (
-    Archive("https://data.vision.ee.ethz.ch/csergi/share/davis/DAVIS-2017-trainval-480p.zip"),
-)
 CARD_2016 = Card(
-    kind="davis2016",
-    title="DAVIS 2016, 480p",
+    **vars(SOURCES["davis2016"]),
     tasks=("davis",),
-    access="placed",
-    licence="BSD, as github.com/davisvideochallenge/davis states",
-    citation="Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object "
-    "Segmentation, CVPR 2016",
-    homepage="https://davischallenge.org/davis2016/code.html",
     layout="""\
 DAVIS/ImageSets/2016/{train,val}.txt       # names of sequences, or
 DAVIS/ImageSets/480p/{train,val}.txt       # lines /JPEGImages/480p/... /Annotations/480p/...
@@ -46,17 +38,10 @@ DAVIS/Annotations/480p/<sequence>/<5 digits>.png""",
         "Frames are numbered from 0; a sequence's object is one instance through its frames.",
         "The annotations of the 2017 release are others: they are kind davis2017.",
     ),
-    how="Download DAVIS 2016 (TrainVal, 480p) from davischallenge.org/davis2016/code.html",
 )
 CARD_2017 = Card(
-    kind="davis2017",
-    title="DAVIS 2017, 480p",
+    **vars(SOURCES["davis2017"]),
     tasks=("davis",),
-    access="open",
-    licence="CC BY 4.0 unless stated in SOURCES.md of the dataset",
-    citation="Pont-Tuset et al., The 2017 DAVIS Challenge on Video Object Segmentation, "
-    "arXiv:1704.00675",
-    homepage="https://davischallenge.org/davis2017/code.html",
     layout="""\
 DAVIS/ImageSets/2017/{train,val}.txt       # names of sequences
 DAVIS/JPEGImages/480p/<sequence>/<5 digits>.jpg
@@ -70,7 +55,6 @@ DAVIS/Annotations/480p/<sequence>/<5 digits>.png""",
         "and its track.",
         "`Annotations_unsupervised` is another task and not read.",
     ),
-    archives=ARCHIVES,
 )
 
 
@@ -96,7 +80,7 @@ def read_2017(root: Path) -> Layout:
         SourceError: no list, or a sequence's folder is missing.
         DataError: a frame has no annotation, or none of them.
     """
-    how = f"Unpack {ARCHIVES[0].url} there"
+    how = f"Unpack {CARD_2017.archives[0].url} there"
     here = top(root, *(f"ImageSets/2017/{split}.txt" for split in SPLITS), how=how)
     objects: dict[int, tuple[int, str] | None] = dict.fromkeys(range(1, VOID), (1, ""))
     return _layout(root, here, here / "ImageSets/2017", LABELS_2017, objects | {VOID: None})
@@ -126,22 +110,19 @@ def _sequences(path: Path) -> list[str]:
 
 
 def _frames(root: Path, here: Path, split: str, sequence: str) -> Iterator[ImageEntry]:
-    images = by_stem(root, here / "JPEGImages/480p" / sequence)
-    masks = by_stem(root, here / "Annotations/480p" / sequence)
-    if not images:
-        raise DataError(f"{here / 'JPEGImages/480p' / sequence}: holds no frame")
-    for stem in sorted({*images, *masks}):
-        for found, folder in ((images, "JPEGImages"), (masks, "Annotations")):
-            if stem not in found:
-                raise DataError(f"{here / folder / '480p' / sequence}: no file '{stem}.*'")
+    folder = here / "JPEGImages/480p" / sequence
+    found = list(pairs(root, folder, here / "Annotations/480p" / sequence))
+    if not found:
+        raise DataError(f"{folder}: holds no frame")
+    for stem, image, mask in found:
         if not stem.isdecimal():
-            raise DataError(f"{root / images[stem]}: a frame is named by its number")
+            raise DataError(f"{root / image}: a frame is named by its number")
         yield ImageEntry(
             image_id=f"{sequence}/{stem}",
             split=split,
-            path=images[stem],
-            mask=masks[stem],
-            instances=masks[stem],
+            path=image,
+            mask=mask,
+            instances=mask,
             sequence=sequence,
             frame=int(stem),
         )

@@ -10,10 +10,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -66,53 +67,9 @@ PARTS = {
     "test": "test",
 }
 LABELS = ("labelXml", "labelXmls")  # the folder in the archives, and the name of the archives
-_ARCHIVES = (  # checksums and addresses as torchgeo lists them; those of test are not needed here
-    (
-        "train/part1",
-        "images.zip",
-        "a460fe6b1b5b276bf856ce9ac72d6568",
-        "1LWT_ybL-s88Lzg9A9wHpj0h2rJHrqrVf",
-    ),
-    (
-        "train/part1",
-        "labelXml.zip",
-        "80f833ff355f91445c92a0c0c1fa7414",
-        "1CnOuS8oX6T9JMqQnfFsbmf7U38G6Vc8u",
-    ),
-    (
-        "train/part2",
-        "images.zip",
-        "ad237e61dba304fcef23cd14aa6c4280",
-        "1cx4MRfpmh68SnGAYetNlDy68w0NgKucJ",
-    ),
-    (
-        "train/part2",
-        "labelXmls.zip",
-        "5c5948e68cd0f991a0d73f10956a3b05",
-        "1RFVjadTHA_bsB7BJwSZoQbiyM7KIDEUI",
-    ),
-    (
-        "validation",
-        "images.zip",
-        "dce782be65405aa381821b5f4d9eac94",
-        "1lSSHOD02B6_sUmr2b-R1iqhgWRQRw-S9",
-    ),
-    (
-        "validation",
-        "labelXmls.zip",
-        "700b516a21edc9eae66ca315b72a09a1",
-        "1sTTna1C5n3Senpfo-73PdiNilnja1AV4",
-    ),
-)
 CARD = Card(
-    kind="fair1m",
-    title="FAIR1M 2.0",
+    **vars(SOURCES["fair1m"]),
     tasks=("retrieval", "identification"),
-    access="account",
-    licence="not stated",
-    citation="Sun et al., FAIR1M: A Benchmark Dataset for Fine-grained Object Recognition in "
-    "High-Resolution Remote Sensing Imagery, ISPRS Journal 2022",
-    homepage="https://www.gaofen-challenge.com/benchmark",
     layout="""\
 train/{part1,part2}/images/*.tif
 train/{part1,part2}/labelXml/*.xml
@@ -126,12 +83,6 @@ test/images/*.tif                  # no labels""",
         "polygon, beside the box that encloses it.",
         "Whether pixels count from 0 or 1 is not stated; coordinates are taken as they are.",
         "Every object is an instance of its own. The labels of test are not public.",
-    ),
-    how="Register at www.gaofen-challenge.com/benchmark, download FAIR1M 2.0 and keep its folders: "
-    "train/part1/images.zip, train/part1/labelXml.zip, ... (unpacked: train/part1/images, ...)",
-    archives=tuple(
-        Archive(f"https://drive.google.com/file/d/{key}", md5, into=into, name=f"{into}/{name}")
-        for into, name, md5, key in _ARCHIVES
     ),
 )
 

@@ -1,11 +1,12 @@
 """Files of a dataset folder: pairing by stem, and the manifest of what the user placed."""
 
-import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from patchlens.errors import DataError, SourceError
+from patchlens.files import file_hash
 from patchlens.progress import track
 
 
@@ -30,6 +31,21 @@ def by_stem(root: Path, folder: Path) -> dict[str, str]:
     return found
 
 
+def pairs(root: Path, images: Path, masks: Path) -> Iterator[tuple[str, str, str]]:
+    """Stem, image and mask (relative to `root`) of two folders that hold the same stems.
+
+    Raises:
+        SourceError: a folder is missing.
+        DataError: two files share a stem, or one of a pair is missing.
+    """
+    pictures, labels = by_stem(root, images), by_stem(root, masks)
+    for stem in sorted({*pictures, *labels}):
+        for folder, here, other in ((images, pictures, labels), (masks, labels, pictures)):
+            if stem not in here:
+                raise DataError(f"{folder}: no file '{stem}.*', but there is {root / other[stem]}")
+        yield stem, pictures[stem], labels[stem]
+
+
 def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[object]]:
     """List every file below `root`: relative path -> [size, mtime in ns, md5].
 
@@ -49,7 +65,7 @@ def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[objec
         name, stat = path.relative_to(root).as_posix(), path.stat()
         stamp: list[object] = [stat.st_size, stat.st_mtime_ns]
         old = known.get(name)
-        digest = old[2] if old and old[:2] == stamp else md5(path)
+        digest = old[2] if old and old[:2] == stamp else file_hash(path, "md5")
         entries[name] = [*stamp, digest]
     if not entries:
         raise SourceError(f"{root}: this folder is empty; place the dataset there")
@@ -60,9 +76,3 @@ def write_manifest(entries: dict[str, list[object]], path: Path) -> None:
     """Write path, size and md5 of each entry as JSON: no time, so equal files give equal bytes."""
     lines = {name: {"size": size, "md5": md5} for name, (size, _, md5) in entries.items()}
     path.write_text(json.dumps(lines, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def md5(path: Path) -> str:
-    """The md5 of a file, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "md5").hexdigest()

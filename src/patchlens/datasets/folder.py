@@ -28,16 +28,12 @@ from patchlens.datasets.folder_yaml import MAJORITY, NAME, Description, describe
 from patchlens.datasets.instances import by_majority, from_table
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import frames
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
 CARD = Card(
-    kind="folder",
-    title="Your own images",
+    **vars(SOURCES["folder"]),
     tasks=("segmentation", "identification", "retrieval", "tracking"),
-    access="placed",
-    licence="yours",
-    citation="yours",
-    homepage="docs/own-data.md",
     layout="""\
 dataset.yaml
 images/<image>.*              masks/<image>.*              instances/<image>.*
@@ -49,7 +45,6 @@ tracks/<sequence>.txt""",
         "Boxes in json are 0-based (x, y, width, height), those in tracks 1-based, as COCO and "
         "MOTChallenge define them.",
     ),
-    how="Place your images and write dataset.yaml as docs/own-data.md shows",
 )
 
 

@@ -5,13 +5,18 @@ from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from patchlens.datasets.reading import lines
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 from patchlens.settings.base import Strict
+from patchlens.settings.messages import explain
+from patchlens.settings.yaml_text import read
 
 NAME = "dataset.yaml"
 MAJORITY = "majority"
+LIST, STR = "list[str]", ("str",)  # what pydantic adds to the place of a split: one for each type
 PixelValue = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -39,22 +44,21 @@ def describe(path: Path) -> Description:
         DataError: it is no YAML, a key is unknown or wrong, or two keys contradict each other.
     """
     if not path.is_file():
-        raise SourceError(f"{path}: missing; it names classes, ignore and splits (see the README)")
+        raise SourceError(f"{path}: no such file; docs/own-data.md shows what it says")
     try:
-        description = Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        description = Description.model_validate(read(path))
     except yaml.YAMLError as error:
         raise DataError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        # Without the names of the members of a union, which mean nothing to the user.
-        place = ".".join(str(part) for part in first["loc"] if part not in ("list[str]", "str"))
-        if first["type"] == "extra_forbidden":
-            raise DataError(
-                f"{path}: {place}: unknown key; {nearest(place, Description.model_fields)}"
-            ) from None
-        raise DataError(f"{path}: {place or '(whole file)'}: {first['msg']}") from None
+        found = [f"{path}: {_explain(item)}" for item in error.errors() if item["loc"][-1:] != STR]
+        raise DataError("\n".join(found)) from None
     _check(path, description)
     return description
+
+
+def _explain(error: ErrorDetails) -> str:
+    error["loc"] = tuple(part for part in error["loc"] if part != LIST)
+    return explain(error, Description)
 
 
 def _check(path: Path, description: Description) -> None:
@@ -78,5 +82,4 @@ def names_of(root: Path, split: str, names: list[str] | str) -> list[str]:
     path = root / names
     if not path.is_file():
         raise DataError(f"{root / NAME}: splits.{split}: no such file {path}")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    return [line for _, line in lines(path)]

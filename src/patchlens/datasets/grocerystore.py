@@ -6,9 +6,10 @@ Lists and classes: github.com/marcusklasson/GroceryStoreDataset (README.md, `dat
 from pathlib import Path
 
 from patchlens.datasets.boxes import whole_image
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import lines, table, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
 SPLITS = ("train", "val", "test")
@@ -20,16 +21,9 @@ COLUMNS = (
     "Coarse Class ID (int)",
     "Iconic Image Path (str)",
 )
-COMMIT = "fc80ba90f803d79d0383df52c5a4ac5de99ff6fc"
 CARD = Card(
-    kind="grocerystore",
-    title="Grocery Store Dataset",
+    **vars(SOURCES["grocerystore"]),
     tasks=("retrieval", "identification"),
-    access="open",
-    licence="MIT (the LICENSE of the repository)",
-    citation="Klasson et al., A Hierarchical Grocery Store Image Dataset with Visual and Semantic "
-    "Labels, WACV 2019",
-    homepage="https://github.com/marcusklasson/GroceryStoreDataset",
     layout="""\
 dataset/{train,val,test}.txt        # <path>, <fine class>, <coarse class>
 dataset/classes.csv
@@ -43,10 +37,6 @@ dataset/iconic-images-and-descriptions/**/*_Iconic.jpg""",
         "The iconic images of the shop's web page are the split `iconic`, as far as they are "
         "there.",
         "The paper counts 5125 natural images; photographs of one class can be near-duplicates.",
-    ),
-    how="Clone https://github.com/marcusklasson/GroceryStoreDataset",
-    archives=(
-        Archive(f"https://github.com/marcusklasson/GroceryStoreDataset/archive/{COMMIT}.zip"),
     ),
 )
 

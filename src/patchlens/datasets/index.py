@@ -65,6 +65,11 @@ class Index:
         """
         return tables.read(self.folder / "objects.parquet")
 
+    @property
+    def has_support(self) -> bool:
+        """Whether support images were chosen."""
+        return (self.folder / "support.parquet").is_file()
+
     @cached_property
     def support(self) -> pd.DataFrame:
         """Columns seed, pool, rank, image_id."""
@@ -74,6 +79,11 @@ class Index:
     def query(self) -> pd.DataFrame:
         """Columns image_id, unit."""
         return self._optional("query", "datasets.<name>.query is null in params.yaml")
+
+    @property
+    def has_relevance(self) -> bool:
+        """Whether the dataset grades pairs of images, as retrieval benchmarks do."""
+        return (self.folder / "relevance.parquet").is_file()
 
     @cached_property
     def relevance(self) -> pd.DataFrame:

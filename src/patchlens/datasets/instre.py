@@ -18,20 +18,14 @@ from patchlens.datasets.boxes import Box, corners, from_size, whole_image
 from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.reading import top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 CLASSES = ("object",)
 TRUTH = "gnd_instre.mat"
 CARD = Card(
-    kind="instre",
-    title="INSTRE (INSTance-level object REtrieval)",
+    **vars(SOURCES["instre"]),
     tasks=("retrieval",),
-    access="placed",
-    licence="not stated",
-    citation="Wang and Jiang, INSTRE: A New Benchmark for Instance-Level Object Retrieval and "
-    "Recognition, ACM TOMM 2015; split: Iscen et al., Efficient Diffusion on Region Manifolds, "
-    "CVPR 2017",
-    homepage="http://123.57.42.89/instre/home.html",
     layout="""\
 gnd_instre.mat
 INSTRE-S1/<object>/*.jpg
@@ -46,8 +40,6 @@ INSTRE-M/<pair>/*.jpg""",
         "is an error.",
         "Gallery images have no objects: the .txt files beside the images are not read.",
     ),
-    how="Download instre.tar.gz (2.3 GB) and gnd_instre.mat from "
-    "ftp://ftp.irisa.fr/local/texmex/corpus/instre/ and unpack the archive beside gnd_instre.mat",
 )
 
 

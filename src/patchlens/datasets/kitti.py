@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import folders, frames, lines, top, whole
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -30,14 +31,8 @@ EVALUATED = ("Car", "Pedestrian")
 MAX_TRUNCATED, MAX_OCCLUDED = 0, 2
 SPLITS = {"training": "train", "testing": "test"}
 CARD = Card(
-    kind="kitti_tracking",
-    title="KITTI multi-object tracking, left colour camera",
+    **vars(SOURCES["kitti_tracking"]),
     tasks=("tracking", "retrieval", "identification"),
-    access="account",
-    licence="CC BY-NC-SA 3.0 (not verified against the official page)",
-    citation="Geiger et al., Are we ready for Autonomous Driving? The KITTI Vision Benchmark "
-    "Suite, CVPR 2012",
-    homepage="https://www.cvlibs.net/datasets/kitti/eval_tracking.php",
     layout="""\
 {training,testing}/image_02/0000/000000.png ...
 training/label_02/0000.txt ...""",
@@ -50,13 +45,6 @@ training/label_02/0000.txt ...""",
         "Van, Person_sitting and the other types are kept for official preprocessing.",
         "DontCare marks regions without labels: not evaluated; its id −1 is no track.",
     ),
-    archives=tuple(
-        Archive(f"https://www.cvlibs.net/download.php?file={name}", name=name)
-        for name in ("data_tracking_image_2.zip", "data_tracking_label_2.zip")
-    ),
-    how="Register at www.cvlibs.net/datasets/kitti/eval_tracking.php, download "
-    "data_tracking_image_2.zip and data_tracking_label_2.zip and unpack both into one folder, so "
-    "that it holds training/image_02 and training/label_02",
 )
 
 

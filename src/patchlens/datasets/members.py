@@ -3,7 +3,6 @@
 import errno
 import lzma
 import re
-import shutil
 import struct
 import tarfile
 import zipfile
@@ -16,6 +15,7 @@ from typing import IO
 from tqdm import tqdm
 
 from patchlens.errors import DataError, SourceError
+from patchlens.web.space import check_space
 
 CHUNK = 1 << 20
 DAMAGE = (
@@ -93,13 +93,7 @@ class Members:
 
     def check_space(self, count: int) -> None:
         """Refuse what does not fit on the disk."""
-        free = shutil.disk_usage(self._folder).free
-        if count > free:
-            want, have = (tqdm.format_sizeof(n, "B") for n in (count, free))
-            raise SourceError(
-                f"{self._folder}: {self.archive.name} unpacks to {want}, {have} are free on this "
-                "disk; free some space and run this again"
-            )
+        check_space(f"the content of {self.archive.name}", [(self._folder, count)])
 
     def place(self, name: str) -> Path:
         """Where a member goes.

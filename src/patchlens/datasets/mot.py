@@ -9,9 +9,10 @@ import configparser
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import folders, frames, top
+from patchlens.datasets.reading import folders, frames, lines, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.datasets.tracks import Line, read_tracks
 from patchlens.errors import DataError, SourceError
 
@@ -39,15 +40,10 @@ LAYOUT = """\
   seqinfo.ini"""
 
 
-def _card(kind: str, year: str, citation: str, counts: tuple[int, int], *more: str) -> Card:
+def _card(kind: str, counts: tuple[int, int], *more: str) -> Card:
     return Card(
-        kind=kind,
-        title=f"MOTChallenge 20{year[3:]} ({year})",
+        **vars(SOURCES[kind]),
         tasks=("tracking", "retrieval", "identification"),
-        access="open",
-        licence="CC BY-NC-SA 3.0 (not verified against the official page)",
-        citation=citation,
-        homepage=f"https://motchallenge.net/data/{year}/",
         layout=LAYOUT,
         counts={s: {"images": n} for s, n in zip(SPLITS, counts, strict=True)},
         classes=CLASSES[:1] if kind == "mot15" else CLASSES,
@@ -57,8 +53,6 @@ def _card(kind: str, year: str, citation: str, counts: tuple[int, int], *more: s
             "A frame without objects is an image too; the test split has no ground truth.",
             *more,
         ),
-        how=f"Download {year}.zip from https://motchallenge.net/data/{year}/ and unpack it",
-        archives=(Archive(f"https://motchallenge.net/data/{year}.zip"),),
     )
 
 
@@ -67,22 +61,16 @@ _CLASSES_AND_FLAG = (
     "flag 1 and class 1 (pedestrian) is evaluated, the rest (distractors, static persons, "
     "occluders, ...) is kept for official preprocessing."
 )
-_MOT16 = "Milan et al., MOT16: A Benchmark for Multi-Object Tracking, arXiv:1603.00831, 2016"
 MOT15 = _card(
     "mot15",
-    "MOT15",
-    "Leal-Taixé et al., MOTChallenge 2015: Towards a Benchmark for Multi-Target Tracking, "
-    "arXiv:1504.01942, 2015",
     (5503, 5783),
     "gt.txt has 10 columns: the seventh is the flag, there is no class; every object is a "
     "pedestrian.",
     "Older copies have no seqinfo.ini: then the frames are those in img1.",
 )
-MOT16 = _card("mot16", "MOT16", _MOT16, (5316, 5919), _CLASSES_AND_FLAG)
+MOT16 = _card("mot16", (5316, 5919), _CLASSES_AND_FLAG)
 MOT17 = _card(
     "mot17",
-    "MOT17",
-    _MOT16,
     (5316, 5919),
     _CLASSES_AND_FLAG,
     "The copies of a sequence for the detectors DPM, FRCNN and SDP share images and ground truth: "
@@ -164,10 +152,8 @@ def _images(folder: Path, card: Card) -> dict[int, Path]:
     return images
 
 
-def _content(path: Path) -> list[bytes]:
-    if not path.is_file():
-        raise SourceError(f"{path}: no such file")
-    return sorted(path.read_bytes().split())
+def _content(path: Path) -> list[str]:
+    return sorted(text for _, text in lines(path))
 
 
 def _object(sequence: str, line: Line, card: Card) -> ObjectEntry:

@@ -1,6 +1,5 @@
 """The objects of an image: those of its instance mask, and those that its entry lists."""
 
-import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import find_objects
 
+from patchlens.datasets.boxes import Box, corners
 from patchlens.datasets.index import read_ids
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.errors import DataError
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -107,15 +105,13 @@ def _in_mask(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int
 
 
 def _check(listed: ObjectEntry, path: Path, seen: set[str]) -> None:
-    x0, y0, x1, y1 = listed.box
     shown = f"{path}: object '{listed.instance}'"
-    box = ", ".join(f"{edge:g}" for edge in listed.box)
-    if not all(math.isfinite(edge) for edge in listed.box):
-        raise DataError(f"{shown}: its box ({box}) is not finite; mend the annotation")
+    try:
+        corners(*listed.box, evaluated=listed.evaluated)
+    except ValueError as error:
+        raise DataError(f"{shown}: {error}; mend the annotation") from None
     if not listed.evaluated:
         return
-    if x1 <= x0 or y1 <= y0:
-        raise DataError(f"{shown}: its box ({box}) has no size; mend the annotation")
     if listed.instance in seen:
         raise DataError(f"{shown}: is annotated twice in this image; mend the annotation")
     seen.add(listed.instance)

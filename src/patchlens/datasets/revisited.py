@@ -4,33 +4,25 @@ Layout and ground truth: github.com/filipradenovic/revisitop (python/dataset.py,
 example_evaluate.py). The ground truth is a pickle: it is read without executing anything.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.reading import top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.datasets.unpickle import read_plain_pickle
 from patchlens.errors import DataError, SourceError
 
 CLASSES = ("building",)
 GRADES = ("easy", "hard", "junk")
-_TRUTH = "https://cmp.felk.cvut.cz/revisitop/data/datasets"
-_IMAGES = "https://www.robots.ox.ac.uk/~vgg/data"
 
 
-def _card(kind: str, title: str, gallery: int, archives: list[str], *more: str) -> Card:
+def _card(kind: str, gallery: int, *more: str) -> Card:
     return Card(
-        kind=kind,
-        title=title,
+        **vars(SOURCES[kind]),
         tasks=("retrieval",),
-        access="open",
-        licence="not stated",
-        citation="Radenović et al., Revisiting Oxford and Paris: Large-Scale Image Retrieval "
-        "Benchmarking, CVPR 2018",
-        homepage="http://cmp.felk.cvut.cz/revisitop/",
         layout=f"""\
 gnd_{kind}.pkl
 jpg/*.jpg           # or in folders below jpg/, as the archives have them""",
@@ -46,24 +38,12 @@ jpg/*.jpg           # or in folders below jpg/, as the archives have them""",
             "from earlier ones.",
             *more,
         ),
-        how=f"Unpack {' and '.join(Path(name).name for name in archives)} (from {_IMAGES}) into "
-        f"jpg/ and put gnd_{kind}.pkl (from {_TRUTH}/{kind}) beside it",
-        archives=(
-            *(Archive(f"{_IMAGES}/{name}", into="jpg") for name in archives),
-            Archive(f"{_TRUTH}/{kind}/gnd_{kind}.pkl"),
-        ),
     )
 
 
-ROXFORD5K = _card(
-    "roxford5k", "ROxford5k (Revisited Oxford)", 4993, ["oxbuildings/oxbuild_images-v1.tgz"]
-)
+ROXFORD5K = _card("roxford5k", 4993)
 RPARIS6K = _card(
-    "rparis6k",
-    "RParis6k (Revisited Paris)",
-    6322,
-    ["parisbuildings/paris_1-v1.tgz", "parisbuildings/paris_2-v1.tgz"],
-    "The 20 images of Paris6k whose files are broken are in no list.",
+    "rparis6k", 6322, "The 20 images of Paris6k whose files are broken are in no list."
 )
 
 
@@ -72,14 +52,14 @@ def read(root: Path, card: Card) -> Layout:
 
     Raises:
         SourceError: the ground truth or the images are missing.
-        DataError: the ground truth is malformed or lists an image that is not there.
+        DataError: the ground truth is malformed or lists an image that is not there or there twice.
     """
     truth = f"gnd_{card.kind}.pkl"
     here = top(root, truth, how=card.how)
     if not (here / "jpg").is_dir():
         raise SourceError(f"{here / 'jpg'}: no such folder. {card.how}")
     queries, gallery, graded = _truth(here / truth)
-    paths = {path.stem: path.relative_to(root).as_posix() for path in _photographs(here / "jpg")}
+    paths = _photographs(root, here / "jpg")
     if missing := sorted({*queries, *gallery} - set(paths)):
         raise DataError(
             f"{here / truth}: lists {missing[0]}, but no {missing[0]}.jpg is in {here / 'jpg'} "
@@ -98,8 +78,17 @@ def read(root: Path, card: Card) -> Layout:
     return Layout(CLASSES, {}, images, relevance=relevance)
 
 
-def _photographs(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*.jpg")) if not path.name.startswith("."))
+def _photographs(root: Path, folder: Path) -> dict[str, str]:
+    """Stem -> path of the images anywhere below a folder."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*.jpg")):
+        if path.name.startswith("."):
+            continue
+        if path.stem in found:
+            other = root / found[path.stem]
+            raise DataError(f"{path}: shares its stem with {other}; keep one of the two")
+        found[path.stem] = path.relative_to(root).as_posix()
+    return found
 
 
 Graded = tuple[tuple[float, float, float, float], dict[str, list[int]]]

@@ -5,6 +5,7 @@ The same choice on every machine, for ever; `split: a+b` in the settings chooses
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import pandas as pd
 
@@ -18,12 +19,12 @@ def hash_order(ids: Iterable[str], seed: int) -> list[str]:
     return sorted(ids, key=lambda i: hashlib.sha256(f"{seed}|{i}".encode()).hexdigest())
 
 
-def choose(pools: dict[str, list[str]], images: int, seed: int) -> pd.DataFrame:
-    """The first `images` of each pool in hash order.
+def choose(pools: dict[str, list[str]], images: Literal["all"] | int, seed: int) -> pd.DataFrame:
+    """The first `images` of each pool in hash order, or all.
 
     Args:
         pools: name of the pool (all, a group, a class) -> the image ids in it.
-        images: how many of each pool.
+        images: how many of each pool, or all.
         seed: the support seed.
 
     Returns:
@@ -35,9 +36,10 @@ def choose(pools: dict[str, list[str]], images: int, seed: int) -> pd.DataFrame:
     """
     rows = []
     for pool, ids in pools.items():
-        if len(ids) < images:
-            raise ValueError(f"{images} images asked for, {len(ids)} in '{pool}'")
-        chosen = hash_order(ids, seed)[:images]
+        count = len(ids) if images == "all" else images
+        if len(ids) < count:
+            raise ValueError(f"{count} images asked for, {len(ids)} in '{pool}'")
+        chosen = hash_order(ids, seed)[:count]
         rows += [(seed, pool, rank, image_id) for rank, image_id in enumerate(chosen)]
     return pd.DataFrame(rows, columns=["seed", "pool", "rank", "image_id"])
 
@@ -59,22 +61,20 @@ def support_images(
         support: the settings.
 
     Raises:
-        SettingsError: no such split, no mask, no groups, or too few images.
+        SettingsError: no such split, only some masks, no groups, or too few images.
     """
-    pool = _of_split(name, images, support.split, "support")
+    by_class = support.per == "class"
+    pool = _of_split(name, images, support, "support", labelled=by_class)
     if support.per == "total":
         pools = {"all": list(pool["image_id"])}
     elif support.per == "group":
+        _check_groups(name, pool, "support", support.split)
         pools = {str(g): list(rows["image_id"]) for g, rows in pool.groupby("group")}
     else:
         pools = {
             label: [i for i in pool["image_id"] if c in present[i]]
             for c, label in enumerate(classes)
         }
-    if not pools:
-        raise SettingsError(
-            f"params.yaml: datasets.{name}.support.per: split '{support.split}' has no groups"
-        )
     try:
         return pd.concat([choose(pools, support.images, seed) for seed in support.seeds])
     except ValueError as error:
@@ -82,21 +82,18 @@ def support_images(
 
 
 def query_images(
-    name: str, images: pd.DataFrame, query: Query, support: pd.DataFrame
+    name: str, images: pd.DataFrame, query: Query, support: pd.DataFrame | None
 ) -> pd.DataFrame:
     """The scored images with their bootstrap unit: columns image_id, unit.
 
     Raises:
-        SettingsError: no such split, no mask, no groups or sequences, too few images, or an image
-            that `support` holds too.
+        SettingsError: no such split, only some masks, no groups or sequences, too few images, or
+            an image that `support` holds too.
     """
-    rows = _of_split(name, images, query.split, "query")
+    rows = _of_split(name, images, query, "query")
     if query.images != "all":
-        if query.per == "group" and rows["group"].isna().any():
-            raise SettingsError(
-                f"params.yaml: datasets.{name}.query.per: split '{query.split}' has no groups; "
-                "use total"
-            )
+        if query.per == "group":
+            _check_groups(name, rows, "query", query.split)
         groups = rows.groupby("group") if query.per == "group" else [("all", rows)]
         chosen: list[str] = []
         for group, members in groups:
@@ -107,7 +104,8 @@ def query_images(
                 )
             chosen += hash_order(members["image_id"], 0)[: query.images]
         rows = rows[rows["image_id"].isin(chosen)]
-    if shared := sorted(set(support["image_id"]) & set(rows["image_id"])):
+    known = set() if support is None else set(support["image_id"])
+    if shared := sorted(known & set(rows["image_id"])):
         raise SettingsError(
             f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for support and for "
             f"query ({len(shared)} are); support.split and query.split must not share images"
@@ -121,7 +119,24 @@ def query_images(
     return pd.DataFrame({"image_id": rows["image_id"], "unit": unit}).reset_index(drop=True)
 
 
-def _of_split(name: str, images: pd.DataFrame, wanted: str, part: str) -> pd.DataFrame:
+def _check_groups(name: str, rows: pd.DataFrame, part: str, split: str) -> None:
+    if rows["group"].isna().any():
+        raise SettingsError(
+            f"params.yaml: datasets.{name}.{part}.per: split '{split}' has images without a group; "
+            "use total"
+        )
+
+
+def _of_split(
+    name: str,
+    images: pd.DataFrame,
+    settings: Support | Query,
+    part: str,
+    *,
+    labelled: bool = False,
+) -> pd.DataFrame:
+    """The images of the split, or of its first sequences."""
+    wanted = settings.split
     splits = set(images["split"])
     for split in wanted.split("+"):
         if split not in splits:
@@ -129,9 +144,19 @@ def _of_split(name: str, images: pd.DataFrame, wanted: str, part: str) -> pd.Dat
                 f"params.yaml: datasets.{name}: unknown split '{split}'; {nearest(split, splits)}"
             )
     rows = images[images["split"].isin(wanted.split("+"))]
-    if rows["mask"].isna().any():
+    # No mask at all is a dataset for T2 to T4; a few missing ones are a mistake.
+    bare = rows["mask"].isna()
+    if bare.any() and (labelled or not bare.all()):
         raise SettingsError(
             f"params.yaml: datasets.{name}.{part}.split: '{wanted}' has images without a mask; "
             "labels of that split are not there"
         )
-    return rows
+    if settings.sequences is None:
+        return rows
+    sequences = rows["sequence"].dropna().unique()
+    if len(sequences) < settings.sequences:
+        raise SettingsError(
+            f"params.yaml: datasets.{name}.{part}.sequences: {settings.sequences} asked for, "
+            f"split '{wanted}' has {len(sequences)}"
+        )
+    return rows[rows["sequence"].isin(hash_order(sequences, 0)[: settings.sequences])]

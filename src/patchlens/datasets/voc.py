@@ -8,9 +8,10 @@ al., ICCV 2011.
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.card import Archive, Card
+from patchlens.datasets.card import Card
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import lines, top
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 CLASSES = (
@@ -54,14 +55,8 @@ LABELS = {i: i for i in range(len(CLASSES))} | {255: IGNORE}
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 SPLITS = ("train", "val")
 CARD = Card(
-    kind="voc2012",
-    title="Pascal VOC 2012 segmentation (and SBD)",
+    **vars(SOURCES["voc2012"]),
     tasks=("segmentation",),
-    access="open",
-    licence="not stated; the photographs are Flickr's (flickr.com/terms)",
-    citation="Everingham et al., The Pascal Visual Object Classes Challenge: A Retrospective, "
-    "IJCV 2015; SBD: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011",
-    homepage="http://host.robots.ox.ac.uk/pascal/VOC/voc2012",
     layout="""\
 VOCdevkit/VOC2012/ImageSets/Segmentation/{train,val}.txt
 VOCdevkit/VOC2012/JPEGImages/<year>_<number>.jpg
@@ -80,17 +75,6 @@ benchmark_RELEASE/dataset/{img/*.jpg,cls/*.mat}""",
         "`sbd` holds SBD's images, of its train and val, that are in neither split of VOC: the "
         "10 582 images known as trainaug are `split: train+sbd`.",
         "SBD's masks are MATLAB files (`GTcls.Segmentation`) without a void border.",
-    ),
-    archives=(
-        Archive(
-            "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-            md5="6cd6e144f989b92b3379bac3b3de84fd",
-        ),
-        Archive(
-            "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/"
-            "semantic_contours/benchmark.tgz",
-            md5="82b4d87ceb2ed10f6038a1cba92111cb",
-        ),
     ),
 )
 HOW = f"Unpack {CARD.archives[0].url} there"

@@ -1,5 +1,6 @@
 """What pydantic found wrong, as one line for the user: where, what, and what instead."""
 
+from types import UnionType
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -14,12 +15,21 @@ RANGES = {
     "less_than": ("lt", "<"),
 }
 LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
-PATTERNS = {"^[0-9a-f]{64}$": "a sha256 is 64 digits of 0-9 and a-f"}
+PATTERNS = {
+    "^[a-z0-9_]+$": "use a-z, 0-9 and _ only",
+    "^[0-9a-f]{64}$": "a sha256 is 64 digits of 0-9 and a-f",
+    r"^[a-z0-9_]+(\.[a-z0-9_]+)+$": "use task.head.metric",
+}
 SECTIONS = ("model_type", "model_attributes_type", "dict_type")
 
 
-def explain(error: ErrorDetails, settings: type[BaseModel]) -> str:
-    """One line for one error of `settings`: the place, the value, what is allowed."""
+def explain(error: ErrorDetails, settings: Any) -> str:
+    """One line for one error of `settings`: the place, the value, what is allowed.
+
+    Args:
+        error: as pydantic reports it.
+        settings: what was validated: a section, or a dict of sections.
+    """
     loc, section = _place(error["loc"], settings)
     kind, ctx, value = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
@@ -41,8 +51,10 @@ def explain(error: ErrorDetails, settings: type[BaseModel]) -> str:
     if kind in LENGTHS:
         key, bound = LENGTHS[kind]
         return f"{loc}: holds {ctx['actual_length']}; allowed: {bound} {ctx[key]}"
+    if kind == "string_too_short":
+        return f"{loc}: holds {len(value)} characters; allowed: at least {ctx['min_length']}"
     if kind == "string_pattern_mismatch":
-        allowed = PATTERNS.get(ctx["pattern"], "use a-z, 0-9 and _ only")
+        allowed = PATTERNS.get(ctx["pattern"], f"it must match {ctx['pattern']}")
         return f"{loc}: '{value}' is not allowed; {allowed}"
     if kind == "value_error":
         return f"{loc}: {ctx['error']}"
@@ -60,9 +72,7 @@ def _bare(ctx: dict[str, Any]) -> str:
     return str(ctx["discriminator"]).strip("'")
 
 
-def _place(
-    loc: tuple[int | str, ...], settings: type[BaseModel]
-) -> tuple[str, type[BaseModel] | None]:
+def _place(loc: tuple[int | str, ...], settings: Any) -> tuple[str, type[BaseModel] | None]:
     """The dotted path of an error without pydantic's union tags, and the section it lies in."""
     path, section, current = "", None, settings  # type: Any, Any, Any
     for part in loc:
@@ -76,12 +86,18 @@ def _place(
         if isinstance(current, type) and issubclass(current, BaseModel):
             section = current
             field = current.model_fields.get(str(part))
-            current = field.annotation if field else None
+            current = _without_none(field.annotation) if field else None
         elif getattr(current, "__origin__", None) is dict:
             current = get_args(current)[1]
         else:
             current = None
     return path or "(whole file)", section
+
+
+def _without_none(annotation: Any) -> Any:
+    """The section of an optional section."""
+    members = [m for m in get_args(annotation) if m is not type(None)]
+    return members[0] if isinstance(annotation, UnionType) and len(members) == 1 else annotation
 
 
 def _member(annotation: Any, tag: int | str) -> type[BaseModel] | None:

@@ -8,7 +8,7 @@ from patchlens.progress import bar, log
 from patchlens.settings.datasets import Minicity
 
 
-def run(name: str, settings: Minicity, jobs: int = 2) -> None:
+def run(name: str, settings: Minicity) -> None:
     """Render minicity into data/raw/<name>, whole or not at all."""
     scenes = {
         split: settings.stills if about.frames == 1 else settings.videos
@@ -16,5 +16,5 @@ def run(name: str, settings: Minicity, jobs: int = 2) -> None:
     }
     frames = sum(SPLITS[split].frames * count for split, count in scenes.items())
     with whole_folder(paths.raw(name)) as folder, bar(total=frames, what="render") as shown:
-        render_dataset(folder, scenes, jobs=jobs, on_frame=shown.update)
+        render_dataset(folder, scenes, on_frame=shown.update)
     log.info("%s: rendered %d frames", name, frames)

@@ -4,7 +4,6 @@ Built on httpx2, which huggingface_hub brings along (streams, redirects, proxies
 of the environment), and filelock. What they lack is in this folder: resuming, insisting, checking.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -14,13 +13,13 @@ from pathlib import Path
 from threading import Event, Lock
 
 import httpx2
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from patchlens.errors import SourceError
 from patchlens.progress import bar
 from patchlens.web.partial import place
 from patchlens.web.remote import Patience, Remote
+from patchlens.web.space import check_space
 from patchlens.web.transfer import Transfer
 
 MARGIN = 200_000_000  # bytes that stay free
@@ -55,7 +54,8 @@ def download(
     stop = Event()
     with _client(patience) as client, ThreadPoolExecutor(jobs) as pool:
         sizes = list(pool.map(lambda remote: _size(client, remote), remotes))
-        _check_space(remotes, sizes, room)
+        needed = _still_needed(remotes, sizes, room)
+        check_space("the download and what comes of it", needed, MARGIN)
         with _shown(what, sizes) as places:
             transfers = [
                 Transfer(client, remote, patience, at, stop)
@@ -108,22 +108,14 @@ def _size(client: httpx2.Client, remote: Remote) -> int | None:
     return int(length) if answer.status_code == 200 and length.isdecimal() else None
 
 
-def _check_space(remotes: Sequence[Remote], sizes: Sequence[int | None], room: float) -> None:
-    """Compare what is still needed on each folder's disk with what is free there."""
-    needed: dict[Path, float] = {}
+def _still_needed(
+    remotes: Sequence[Remote], sizes: Sequence[int | None], room: float
+) -> Iterator[tuple[Path, float]]:
+    """The folder of each file, and the bytes that are still to come."""
     for remote, size in zip(remotes, sizes, strict=True):
-        disk = next(p for p in remote.path.resolve().parents if p.is_mount())
         here = remote.path if remote.path.is_file() else place(remote)
         there = here.stat().st_size if here.is_file() else 0
-        needed[disk] = needed.get(disk, MARGIN) + max((size or 0) * room - there, 0)
-    for disk, wanted in needed.items():
-        free = shutil.disk_usage(disk).free
-        if wanted > free:
-            want, have = (tqdm.format_sizeof(n, "B") for n in (wanted, free))
-            raise SourceError(
-                f"{disk}: about {want} are needed for the download and what comes of it, {have} "
-                "are free on this disk; free some space and run this again"
-            )
+        yield remote.path.parent, max((size or 0) * room - there, 0)
 
 
 @contextmanager

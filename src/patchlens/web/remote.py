@@ -1,9 +1,10 @@
 """What is to be downloaded, how long to insist, and whether a file is the published one."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from patchlens.files import file_hash
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Patience:
     timeout: float = 60.0
 
 
-def fault_of(path: Path, checksum: str | None, size: int | None) -> str | None:
+def fault_of(path: Path, checksum: str | None, size: int | None = None) -> str | None:
     """Why a file is not the published one; None if it is, or if nothing is published."""
     found = path.stat().st_size
     if found == 0:
@@ -46,8 +47,7 @@ def fault_of(path: Path, checksum: str | None, size: int | None) -> str | None:
         return f"it has {found} bytes, published are {size}"
     if checksum is not None:
         algorithm, published = checksum.split(":")
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, algorithm).hexdigest()
+        digest = file_hash(path, algorithm)
         if digest != published:
             return f"its {algorithm} is {digest}, published is {published}"
     return None

@@ -6,16 +6,12 @@ from pathlib import Path
 from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.datasets.minicity.spec import CLASSES, PALETTE, SPLITS
+from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import SourceError
 
 CARD = Card(
-    kind="minicity",
-    title="minicity, a procedural street world",
+    **vars(SOURCES["minicity"]),
     tasks=("segmentation", "identification", "retrieval", "tracking"),
-    access="open",
-    licence="Apache-2.0, as this repository that renders it",
-    citation="this repository (CITATION.cff)",
-    homepage="docs/minicity.md",
     layout="""\
 images/{support,query}/s<scene>.png, images/{video_train,video_test}/v<scene>_<frame>.png
 semantic/<split>/<same name>.png

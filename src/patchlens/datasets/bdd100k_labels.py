@@ -1,0 +1,10 @@
+"""Where the labels of BDD100K tracking lie, and the second names of its classes."""
+
+LABELS = ("labels/box_track_20", "labels-20/box-track")  # the release and an older one
+ALIASES = {
+    "bike": "bicycle",
+    "caravan": "car",
+    "motor": "motorcycle",
+    "person": "pedestrian",
+    "van": "car",
+}

@@ -1,0 +1,1 @@
+"""Where each kind of dataset comes from, as data."""

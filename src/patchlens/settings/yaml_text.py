@@ -1,0 +1,48 @@
+"""YAML as every file here is read: plain values, and no key twice in one section.
+
+YAML itself lets the last of two equal keys win in silence.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def read(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        OSError: it cannot be read.
+        yaml.YAMLError: it is no YAML in UTF-8, or a section holds a key twice; the message has the
+            line, not the file.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows write a mark at the start
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise yaml.YAMLError(f"line {line} is no text in UTF-8; save it as UTF-8") from None
+    try:
+        for key in _repeated(yaml.compose(text, yaml.SafeLoader)):
+            raise yaml.MarkedYAMLError(
+                problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+            )
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        # The text has no name of its own; the caller knows the file.
+        raise yaml.YAMLError(str(error).replace('in "<unicode string>", ', "at ")) from None
+
+
+def _repeated(node: Any) -> Iterator[Any]:
+    """Keys that stand a second time in their section, anywhere below a node."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item)
+    if isinstance(node, yaml.MappingNode):
+        seen = set[str]()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                yield key
+            seen.add(str(key.value))
+            yield from _repeated(value)
