@@ -8,10 +8,9 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from patchlens.backbones.obtain import address
 from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import entries
-from patchlens.backbones.registry.show import NO_HASH, hash_of, licence
+from patchlens.backbones.registry.show import NO_HASH, hash_of, licence, size_of, unpinned
 
 PAGE = Path(__file__).parent.parent / "docs/models.md"
 INTRODUCTION = """\
@@ -25,7 +24,8 @@ download. Any other model works too: [how to add a model](add-a-model.md).
 
 **Licences are those of the weights, as their authors state them; {restricted} of {count} entries
 forbid commercial use.** Sizes and hashes of files are given where they are published; where no hash
-is, that of the first download is recorded and every later one must equal it.
+is, that of the first download is recorded and every later one must equal it. *unpinned*: no
+commit of the hub is named; that of the first download is recorded and kept.
 """
 HEAD = "| name | model | data | images seen | params | patch | licence | file | size |"
 
@@ -62,7 +62,6 @@ def page(found: dict[str, Entry]) -> str:
 
 def row(name: str, entry: Entry) -> str:
     """The line of one model."""
-    size = "not stated" if entry.source.bytes is None else f"{entry.source.bytes / 1e9:.2f} GB"
     cells = (
         f"`{name}`",
         entry.title,
@@ -72,7 +71,7 @@ def row(name: str, entry: Entry) -> str:
         str(entry.patch_size),
         licence(entry),
         file(entry),
-        size,
+        size_of(entry),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -82,9 +81,10 @@ def file(entry: Entry) -> str:
     source = entry.source
     gated = ", gated" if source.gated else ""
     if source.kind == "hub":
-        return f"[{source.repo}](https://huggingface.co/{source.repo}){gated}"
+        pin = ", unpinned" if unpinned(source) else ""
+        return f"[{source.repo}](https://huggingface.co/{source.repo}){gated}{pin}"
     named = "Google Drive" if source.kind == "drive" else str(source.url).rpartition("/")[2]
-    return f"[{named}]({address(source)}){gated}"
+    return f"[{named}]({source.address}){gated}"
 
 
 def about(members: dict[str, Entry]) -> list[str]:

@@ -19,6 +19,11 @@ from patchlens.backbones.registry.read import entries
 Shapes = dict[str, tuple[int, ...]]
 DEPTH = 2
 SIDE = 4  # patches along a side of the stored grid
+SIZES = [(4, 4), (6, 6), (3, 7)]  # in patches: native, larger, oblong
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
+Weights = dict[str, Tensor]
 
 
 def vit_shapes(
@@ -106,3 +111,16 @@ def opened(entry: Entry, path: Path, **changes: Any) -> Backbone:
     model, _ = load_entry(entry, path, "test")
     about = {key: getattr(entry, key) for key in ("mean", "std", "interpolation", "position")}
     return backbone(model, **about | changes)
+
+
+def images(rows: int, columns: int, patch: int) -> Tensor:
+    """Two random images of so many patches."""
+    generator = torch.Generator().manual_seed(rows * columns)
+    size = (2, 3, rows * patch, columns * patch)
+    return torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
+
+
+def assert_equal(found: Any, truth: list[Tensor]) -> None:
+    """Patch tokens of each layer equal the reference's to 1e-5."""
+    for tokens, wanted in zip(found, truth, strict=True):
+        torch.testing.assert_close(tokens.patches.double(), wanted, rtol=0, atol=1e-5)

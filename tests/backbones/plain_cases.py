@@ -11,15 +11,11 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from backbones.official import Shapes, drawn, linear_shapes, vit_shapes
+from backbones.official import HALF, IMAGENET, Shapes, Weights, drawn, linear_shapes, vit_shapes
 from backbones.reference import ground
 
-IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 HEAD = 4  # width of a head
-Weights = dict[str, Tensor]
 
 
 def flat(weights: Weights) -> dict[str, Any]:
@@ -189,6 +185,6 @@ def weights_of(name: str) -> Weights:
     shapes = vit_shapes(case.width, case.patch, **dict(case.options)) | case.extra(case.width)
     weights = drawn(shapes)
     if case.mode == "gsd":  # fixed sines, as the authors' model saves them
-        sines = ground((4, 4), case.width, 1.0).float()
+        sines = ground((4, 4), case.width, (1.0, 1.0)).float()
         weights["pos_embed"] = torch.cat([torch.zeros(1, 1, case.width), sines], 1)
     return weights

@@ -119,6 +119,12 @@ def patchify(pixels: Tensor, weights: Weights, name: str) -> Tensor:
     return y + weights[f"{name}.bias"] if f"{name}.bias" in weights else y
 
 
+def grid_of(pixels: Tensor, weight: Tensor) -> Grid:
+    """Rows and columns of patches as large as the kernel `weight`."""
+    side = weight.shape[-1]
+    return pixels.shape[-2] // side, pixels.shape[-1] // side
+
+
 def cubic(x: float, a: float) -> float:
     """Keys' cubic convolution kernel."""
     x = abs(x)
@@ -173,13 +179,18 @@ def position(embedding: Tensor, prefix: int, target: Grid, mode: str) -> Tensor:
     return torch.cat([embedding[:, :prefix].double(), moved.double()], 1)
 
 
-def ground(target: Grid, width: int, g: float) -> Tensor:
-    """Scale-MAE's encoding, patch by patch: sin and cos of g · column, then of g · row."""
+def ground(target: Grid, width: int, g: tuple[float, float]) -> Tensor:
+    """Scale-MAE's encoding, patch by patch: sin and cos of g · column, then of g · row.
+
+    `g` is that of the rows and that of the columns.
+    """
     count = width // 4
     rows = []
     for y in range(target[0]):
         for x in range(target[1]):
-            angles = [[g * at / 10000 ** (k / count) for k in range(count)] for at in (x, y)]
+            angles = [
+                [at / 10000 ** (k / count) for k in range(count)] for at in (g[1] * x, g[0] * y)
+            ]
             rows.append([f(a) for part in angles for f in (math.sin, math.cos) for a in part])
     return torch.tensor(rows, dtype=torch.float64)[None]
 
@@ -192,7 +203,7 @@ def vit(
     mode: str,
     eps: float = 1e-6,
     feed_forward: FeedForward = mlp,
-    g: float = 1.0,
+    g: tuple[float, float] = (1.0, 1.0),
     norm: bool = True,
 ) -> list[Tensor]:
     """Patch tokens [B, h, w, D] after each block of a plain ViT under DINO's and timm's names.
@@ -202,8 +213,7 @@ def vit(
     embedding.
     """
     weights = doubled(weights)
-    side = weights["patch_embed.proj.weight"].shape[-1]
-    grid = (pixels.shape[-2] // side, pixels.shape[-1] // side)
+    grid = grid_of(pixels, weights["patch_embed.proj.weight"])
     x = patchify(pixels, weights, "patch_embed.proj")
     prefix = int("cls_token" in weights)
     if prefix:

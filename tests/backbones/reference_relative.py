@@ -13,6 +13,7 @@ from backbones.reference import (
     block,
     depth_of,
     doubled,
+    grid_of,
     layer_norm,
     patchify,
 )
@@ -26,8 +27,7 @@ def beit(
     `qkv` has no bias for k; the branches are scaled by `gamma_1` and `gamma_2`; eps is 1e-6.
     """
     weights = doubled({n: w for n, w in weights.items() if w.is_floating_point()})
-    side = weights["patch_embed.proj.weight"].shape[-1]
-    grid = (pixels.shape[-2] // side, pixels.shape[-1] // side)
+    grid = grid_of(pixels, weights["patch_embed.proj.weight"])
     x = patchify(pixels, weights, "patch_embed.proj")
     x = torch.cat([weights["cls_token"].expand(len(x), -1, -1), x], 1)
     bias = pair_bias(weights["rel_pos_bias.relative_position_bias_table"], grid, mode)

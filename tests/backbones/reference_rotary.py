@@ -1,8 +1,8 @@
-"""References with rotary positions: EVA-02 and DINOv3; and those of CLIP and AIMv2.
+"""References with rotary positions: EVA-02 and DINOv3.
 
-From the published descriptions (Su et al. 2021; Fang et al. 2023; Siméoni et al. 2025; Radford et
-al. 2021; Fini et al. 2024) and the facts named below, in float64; imports neither timm nor
-patchlens. A rotation is written as a product of complex numbers.
+From the published descriptions (Su et al. 2021; Fang et al. 2023; Siméoni et al. 2025) and the
+facts named below, in float64; imports neither timm nor patchlens. A rotation is written as
+a product of complex numbers.
 """
 
 import math
@@ -12,29 +12,21 @@ import torch
 from torch import Tensor
 
 from backbones.reference import (
-    Grid,
     Weights,
     attend,
-    attention,
     depth_of,
     doubled,
+    grid_of,
     heads_of,
     layer_norm,
     linear,
     mlp,
     patchify,
     position,
-    quick_gelu,
-    rms_norm,
     silu,
 )
 
 Turn = Callable[[Tensor], Tensor]
-
-
-def grid_of(pixels: Tensor, weight: Tensor) -> Grid:
-    side = weight.shape[-1]
-    return pixels.shape[-2] // side, pixels.shape[-1] // side
 
 
 def angles(rows: Tensor, columns: Tensor, speeds: Tensor) -> Tensor:
@@ -131,55 +123,4 @@ def dinov3(pixels: Tensor, weights: Weights, *, heads: int, norm: bool = True) -
         x = x + weights[f"{name}.ls2.gamma"] * feed_forward(y, weights, f"{name}.mlp")
         y = layer_norm(x, weights, "norm", 1e-5) if norm else x
         found.append(y[:, 5:].reshape(len(x), *grid, -1))
-    return found
-
-
-def clip(
-    pixels: Tensor, weights: Weights, *, heads: int, mode: str, norm: bool = True
-) -> list[Tensor]:
-    """OpenAI's names: patches without bias, a norm before the blocks, QuickGELU, eps 1e-5."""
-    weights = doubled(weights)
-    grid = grid_of(pixels, weights["conv1.weight"])
-    x = patchify(pixels, weights, "conv1")
-    x = torch.cat([weights["class_embedding"].expand(len(x), 1, -1), x], 1)
-    x = x + position(weights["positional_embedding"][None], 1, grid, mode)
-    x = layer_norm(x, weights, "ln_pre", 1e-5)
-    start = "transformer.resblocks."
-    found = []
-    for i in range(depth_of(weights, start)):
-        name = f"{start}{i}"
-        parts = {
-            "attn.qkv.weight": weights[f"{name}.attn.in_proj_weight"],
-            "attn.qkv.bias": weights[f"{name}.attn.in_proj_bias"],
-            "attn.proj.weight": weights[f"{name}.attn.out_proj.weight"],
-            "attn.proj.bias": weights[f"{name}.attn.out_proj.bias"],
-        }
-        x = x + attention(layer_norm(x, weights, f"{name}.ln_1", 1e-5), parts, "attn", heads)
-        y = linear(layer_norm(x, weights, f"{name}.ln_2", 1e-5), weights, f"{name}.mlp.c_fc")
-        x = x + linear(quick_gelu(y), weights, f"{name}.mlp.c_proj")
-        y = layer_norm(x, weights, "ln_post", 1e-5) if norm else x
-        found.append(y[:, 1:].reshape(len(x), *grid, -1))
-    return found
-
-
-def aimv2(
-    pixels: Tensor, weights: Weights, *, heads: int, mode: str, norm: bool = True
-) -> list[Tensor]:
-    """Apple's names: no class token, RMS norms (also on the patches), SwiGLU, no biases, 1e-5."""
-    weights = doubled(weights)
-    grid = grid_of(pixels, weights["preprocessor.patchifier.proj.weight"])
-    x = patchify(pixels, weights, "preprocessor.patchifier.proj")
-    x = rms_norm(x, weights, "preprocessor.patchifier.norm", 1e-5)
-    x = x + position(weights["preprocessor.pos_embed"], 0, grid, mode)
-    start = "trunk.blocks."
-    found = []
-    for i in range(depth_of(weights, start)):
-        name = f"{start}{i}"
-        y = rms_norm(x, weights, f"{name}.norm_1", 1e-5)
-        x = x + attention(y, weights, f"{name}.attn", heads)
-        y = rms_norm(x, weights, f"{name}.norm_2", 1e-5)
-        y = silu(linear(y, weights, f"{name}.mlp.fc1")) * linear(y, weights, f"{name}.mlp.fc3")
-        x = x + linear(y, weights, f"{name}.mlp.fc2")
-        y = rms_norm(x, weights, "trunk.post_trunk_norm", 1e-5) if norm else x
-        found.append(y.reshape(len(x), *grid, -1))
     return found

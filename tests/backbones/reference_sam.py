@@ -13,6 +13,7 @@ from backbones.reference import (
     attend,
     depth_of,
     doubled,
+    grid_of,
     heads_of,
     layer_norm,
     linear,
@@ -27,8 +28,7 @@ def sam(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Tokens [B, h, w, D] after each block, and the neck's output of each; eps is 1e-6."""
     weights = doubled(weights)
-    side = weights["patch_embed.proj.weight"].shape[-1]
-    grid = (pixels.shape[-2] // side, pixels.shape[-1] // side)
+    grid = grid_of(pixels, weights["patch_embed.proj.weight"])
     x = patchify(pixels, weights, "patch_embed.proj").reshape(len(pixels), *grid, -1)
     x = x + resized(weights["pos_embed"][0], grid, mode)
     tokens, necks = [], []

@@ -1,6 +1,7 @@
 """Every example of docs/add-a-model.md loads, on files as it describes them."""
 
 import argparse
+import copy
 import hashlib
 import re
 from collections.abc import Callable
@@ -55,7 +56,8 @@ def own(tmp_path: Path) -> dict[str, Any]:
     content = {"teacher": named | {"predictor.weight": torch.zeros(2)}, "epoch": 3}
     torch.save(content | {"args": argparse.Namespace(lr=0.1)}, tmp_path / "mine.pth")
     digest = hashlib.sha256((tmp_path / "mine.pth").read_bytes()).hexdigest()
-    return settings | {"file": str(tmp_path / "mine.pth"), "arch_args": args, "sha256": digest}
+    changes = {"file": str(tmp_path / "mine.pth"), "arch_args": args, "sha256": digest}
+    return copy.deepcopy(settings) | changes
 
 
 def tokens(path: Path) -> Tensor:
@@ -64,9 +66,9 @@ def tokens(path: Path) -> Tensor:
 
 
 def test_the_tag_exists() -> None:
-    TypeAdapter(Model).validate_python(TAG["siglip"])
-    assert timm.models.is_model_pretrained(TAG["siglip"]["tag"])
-    assert module.create("here", TAG["siglip"]["tag"], {"depth": 1}, "tag").embed_dim == 768
+    TypeAdapter(Model).validate_python(TAG["deit3"])
+    assert timm.models.is_model_pretrained(TAG["deit3"]["tag"])
+    assert module.create("here", TAG["deit3"]["tag"], {"depth": 1}, "tag").embed_dim == 768
 
 
 def test_the_own_file_loads_by_settings_alone(convert: Convert, own: dict[str, Any]) -> None:
@@ -80,9 +82,9 @@ def test_the_own_file_loads_by_settings_alone(convert: Convert, own: dict[str, A
     assert torch.equal(found, weights["module.backbone.layers.1.mlp.fc2.weight"])
 
 
-@pytest.mark.parametrize("key", ["key", "prefix", "drop", "rename", "pickled"])
+@pytest.mark.parametrize("key", ["key", "prefix", "beside", "drop", "rename", "pickled"])
 def test_each_key_of_the_example_is_needed(convert: Convert, own: dict[str, Any], key: str) -> None:
-    del own[key]
+    del own["mapping"][key]
     with pytest.raises(DataError, match=r"mine\.pth: "):
         convert(own)
 

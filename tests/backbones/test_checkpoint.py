@@ -27,8 +27,8 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
     return save
 
 
-def complaint(path: Path) -> str:
-    with pytest.raises(DataError) as caught:
+def complaint(path: Path, kind: type[Exception] = DataError) -> str:
+    with pytest.raises(kind) as caught:
         contents(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
@@ -69,27 +69,18 @@ def test_a_truncated_file_is_named(saved: Callable[..., Path], tmp_path: Path) -
         whole = path.read_bytes()
         for length in (0, 1, 8, len(whole) // 2, len(whole) - 8):
             path.write_bytes(whole[:length])
-            assert complaint(path)
+            assert complaint(path, SourceError).startswith("not a readable ")
 
 
 @pytest.mark.parametrize("content", [b"<html>404</html>", b"\x80\x02.", b"\x80\x02]q\x00.", b"PK"])
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 def test_a_file_that_is_something_else(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    assert "\n" not in complaint(tmp_path / name)
+    assert "\n" not in complaint(tmp_path / name, SourceError)
 
 
 def test_a_bare_tensor_is_no_weight_file(saved: Callable[..., Path]) -> None:
     assert complaint(saved(torch.zeros(2))) == "holds a Tensor, not named tensors"
-
-
-def test_a_missing_file_is_a_missing_source(tmp_path: Path) -> None:
-    with pytest.raises(SourceError) as caught:
-        contents(tmp_path / "w.pth")
-    assert str(caught.value) == (
-        f"{tmp_path}/w.pth: no such weight file; place it there or mend models.<name>.file"
-    )
-    assert caught.value.exit_code == 3
 
 
 def test_loading_lists_everything_that_does_not_fit() -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from patchlens.backbones.checkpoint import tensor_hash
 from patchlens.backbones.load import load, provenance
 from patchlens.backbones.pixels import PixelsBackbone
-from patchlens.errors import DataError, SettingsError
+from patchlens.errors import DataError, SettingsError, SourceError
 
 ARCH = "vit_tiny_patch16_224"
 ARGS = {"embed_dim": 24, "depth": 2, "num_heads": 2, "patch_size": 4, "img_size": 16}
@@ -57,11 +57,11 @@ def test_a_file_is_pinned_by_its_hash(convert: Convert, file: dict[str, Any]) ->
     assert str(missing.value) == (
         f"params.yaml: models.m.sha256: is missing; if you mean this file, set it to {digest}"
     )
-    with pytest.raises(SettingsError) as other:
+    with pytest.raises(SourceError) as other:  # exit code 3, as of a file of the registry
         convert(file | {"sha256": "0" * 64})
     assert str(other.value) == (
-        f"params.yaml: models.m.sha256: is not that of {file['file']}; if you mean this file, set "
-        f"it to {digest}"
+        f"{file['file']}: its sha256 is {digest}, models.m.sha256 in params.yaml says {'0' * 64}: "
+        "mend the setting if you mean this file"
     )
     convert(file | {"sha256": digest})
 
@@ -94,8 +94,9 @@ def test_loaded_again_it_is_the_model(convert: Convert, tiny: Any, tmp_path: Pat
     model = tiny()
     torch.save({"model": {f"m.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "w.pth")
     args = {"embed_dim": 24, "depth": 3, "num_heads": 2, "patch_size": 4, "img_size": 16}
-    settings = {"source": "file", "file": str(tmp_path / "w.pth"), "arch": ARCH, "key": "model",
-                "prefix": "m.", "arch_args": args, "mean": [0, 0, 0], "std": [1, 1, 1]}  # fmt: skip
+    settings = {"source": "file", "file": str(tmp_path / "w.pth"), "arch": ARCH,
+                "mapping": {"key": ["model"], "prefix": ["m."]}, 
+                "arch_args": args, "mean": [0, 0, 0], "std": [1, 1, 1]}  # fmt: skip
     bone = load(convert(settings))
     images = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
     with torch.inference_mode():

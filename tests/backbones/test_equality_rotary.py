@@ -14,9 +14,15 @@ import torch
 from torch import Tensor
 
 from backbones.official import (
+    CLIP,
+    IMAGENET,
     SIDE,
+    SIZES,
     Shapes,
+    Weights,
+    assert_equal,
     drawn,
+    images,
     linear_shapes,
     norm_shapes,
     opened,
@@ -28,10 +34,7 @@ from backbones.reference_rotary import dinov3, eva02
 from patchlens.backbones.load import load
 from patchlens.errors import DataError
 
-CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
-IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 SATELLITE = ([0.430, 0.411, 0.296], [0.213, 0.156, 0.143])
-SIZES = [(4, 4), (6, 6), (3, 7)]  # in patches: native, larger, oblong
 HEAD = 16  # width of a head; four speeds of RoPE, two of them no whole numbers
 EVA = {"eva02_vits14": 6, "eva02_vitb14": 12, "eva02_vitl14": 16, "eva02_vitl14_m38m": 16}
 DINO = {
@@ -43,7 +46,6 @@ DINO = {
     "dinov3_vith16plus": 20,
 }
 HEADS = EVA | DINO
-Weights = dict[str, Tensor]
 
 
 @cache
@@ -122,15 +124,12 @@ def dino_weights(name: str) -> Weights:
 
 def file_of(name: str, folder: Path, **changes: Tensor) -> Path:
     weights = weights_of(name) | changes
-    key = "module" if name == "eva02_vitb14" else "model"
-    return written({key: weights} if name in EVA else weights, folder, "official.pt")
+    key = {"eva02_vits14": "model", "eva02_vitb14": "module", "eva02_vitl14": "model"}.get(name)
+    return written({key: weights} if key else weights, folder, "official.pt")
 
 
-def images(name: str, rows: int, columns: int) -> Tensor:
-    patch = 14 if name in EVA else 16
-    generator = torch.Generator().manual_seed(rows * columns)
-    size = (2, 3, rows * patch, columns * patch)
-    return torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
+def patch_of(name: str) -> int:
+    return 14 if name in EVA else 16
 
 
 def expected(name: str, pixels: Tensor, mode: str = "mae", norm: bool = True) -> list[Tensor]:
@@ -141,16 +140,11 @@ def expected(name: str, pixels: Tensor, mode: str = "mae", norm: bool = True) ->
     return dinov3(standardised(pixels, *statistics), weights, heads=heads, norm=norm)
 
 
-def assert_equal(found: Any, truth: list[Tensor]) -> None:
-    for tokens, wanted in zip(found, truth, strict=True):
-        torch.testing.assert_close(tokens.patches.double(), wanted, rtol=0, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", HEADS)
 def test_patch_tokens_equal_the_reference(name: str, tmp_path: Path) -> None:
     bone = opened(shrunk(name, HEADS[name] * HEAD), file_of(name, tmp_path))
     for rows, columns in SIZES:
-        pixels = images(name, rows, columns)
+        pixels = images(rows, columns, patch_of(name))
         for norm in (True, False):
             found = bone(pixels, layers=[0, 1], norm=norm)
             assert_equal(found, expected(name, pixels, norm=norm))
@@ -163,7 +157,7 @@ def test_every_way_to_resize_positions_equals_its_formula(
 ) -> None:
     bone = opened(shrunk(name, HEADS[name] * HEAD), file_of(name, tmp_path), position=mode)
     for rows, columns in SIZES[1:]:
-        pixels = images(name, rows, columns)
+        pixels = images(rows, columns, patch_of(name))
         assert_equal(bone(pixels, layers=[0, 1], norm=True), expected(name, pixels, mode))
 
 
@@ -189,7 +183,7 @@ def test_the_periods_of_the_file_are_used(tmp_path: Path) -> None:
         opened(shrunk("dinov3_vits16", 6 * HEAD), file_of("dinov3_vits16", tmp_path, **changes))
         for changes in ({}, {"rope_embed.periods": exact})
     )
-    pixels = images("dinov3_vits16", 3, 7)
+    pixels = images(3, 7, 16)
     found, computed = (b(pixels, layers=[1], norm=True)[0].patches for b in (bone, other))
     assert (found - computed).abs().max() > 1e-4
 
@@ -208,13 +202,13 @@ def test_the_converted_file_gives_the_same_tokens(
     monkeypatch.setattr("patchlens.backbones.convert.find", lambda *_: entry)
     official = str(file_of(name, tmp_path))
     bone = load(convert({"source": "registry", "model": name, "file": official}))
-    pixels = images(name, 3, 7)
+    pixels = images(3, 7, patch_of(name))
     assert_equal(bone(pixels, layers=[0, 1], norm=True), expected(name, pixels))
 
 
 def test_registers_and_class_token_are_no_patches(tmp_path: Path) -> None:
     bone = opened(shrunk("dinov3_vits16", 6 * HEAD), file_of("dinov3_vits16", tmp_path))
-    tokens = bone(images("dinov3_vits16", 3, 7), layers=[1], norm=True)[0]
+    tokens = bone(images(3, 7, 16), layers=[1], norm=True)[0]
     assert tokens.patches.shape == (2, 3, 7, 96)
     assert tokens.registers is not None
     assert tokens.registers.shape == (2, 4, 96)

@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from backbones.official import (
+    IMAGENET,
     SIDE,
     Shapes,
+    Weights,
+    assert_equal,
     drawn,
+    images,
     linear_shapes,
     norm_shapes,
     opened,
@@ -27,12 +31,10 @@ from backbones.reference_sam import sam
 from patchlens.backbones.contract import Backbone
 from patchlens.errors import DataError
 
-IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 SIZES = [(4, 4), (6, 6), (3, 7), (2, 5)]  # in patches: native, two windows, oblong, padded
 HEADS = {"sam_vitb16": 12, "sam_vitl16": 16, "sam_vith16": 16}
 HEAD, WINDOW, NECK = 4, 3, 8
 TINY = {"window_size": WINDOW, "global_attn_indexes": [1], "neck_chans": NECK}
-Weights = dict[str, Tensor]
 
 
 @cache
@@ -69,12 +71,6 @@ def tiny(name: str, path: Path, **changes: Any) -> Backbone:
     return opened(shrunk(name, HEADS[name] * HEAD, **TINY), path, **changes)
 
 
-def images(rows: int, columns: int) -> Tensor:
-    generator = torch.Generator().manual_seed(rows * columns)
-    size = (2, 3, rows * 16, columns * 16)
-    return torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
-
-
 def expected(name: str, pixels: Tensor, mode: str = "timm") -> tuple[list[Tensor], list[Tensor]]:
     inputs = standardised(pixels, *IMAGENET)
     heads, weights = HEADS[name], weights_of(name)
@@ -85,37 +81,44 @@ def expected(name: str, pixels: Tensor, mode: str = "timm") -> tuple[list[Tensor
 def test_tokens_and_neck_equal_the_reference(name: str, tmp_path: Path) -> None:
     bone = tiny(name, file_of(name, tmp_path))
     for rows, columns in SIZES:
-        pixels = images(rows, columns)
+        pixels = images(rows, columns, 16)
         for norm, truth in zip((False, True), expected(name, pixels), strict=True):
             found = bone(pixels, layers=[0, 1], norm=norm)
-            for tokens, wanted in zip(found, truth, strict=True):
-                torch.testing.assert_close(tokens.patches.double(), wanted, rtol=0, atol=1e-5)
-                assert tokens.cls is tokens.registers is None
+            assert_equal(found, truth)
+            assert all(tokens.cls is tokens.registers is None for tokens in found)
 
 
-@pytest.mark.parametrize("mode", ["timm", "dino", "mae"])
+@pytest.mark.parametrize("mode", ["timm", "dino", "mae", "beit"])
 def test_every_way_to_resize_positions_equals_its_formula(mode: Any, tmp_path: Path) -> None:
     bone = tiny("sam_vitb16", file_of("sam_vitb16", tmp_path), position=mode)
     for rows, columns in SIZES[1:]:
-        pixels = images(rows, columns)
+        pixels = images(rows, columns, 16)
         truth = expected("sam_vitb16", pixels, mode)[1]
-        for tokens, wanted in zip(bone(pixels, layers=[0, 1], norm=True), truth, strict=True):
-            torch.testing.assert_close(tokens.patches.double(), wanted, rtol=0, atol=1e-5)
+        assert_equal(bone(pixels, layers=[0, 1], norm=True), truth)
+
+
+def test_positions_in_metres_are_refused(tmp_path: Path) -> None:
+    path = file_of("sam_vitb16", tmp_path)
+    message = (
+        "VisionTransformerSAM: its stored positions are not the sines and cosines of Scale-MAE"
+    )
+    with pytest.raises(DataError, match=message):
+        tiny("sam_vitb16", path, position="gsd")
 
 
 def test_the_neck_changes_the_channels(tmp_path: Path) -> None:
     bone = tiny("sam_vitb16", file_of("sam_vitb16", tmp_path))
     assert (bone.channels(True), bone.channels(False), bone.width) == (NECK, 48, 48)
     for norm in (True, False):
-        tokens = bone(images(2, 5), layers=[-1], norm=norm)[0].patches
+        tokens = bone(images(2, 5, 16), layers=[-1], norm=norm)[0].patches
         assert tokens.shape == (2, 2, 5, bone.channels(norm))
 
 
 def test_going_back_to_the_native_size_changes_nothing(tmp_path: Path) -> None:
     bone = tiny("sam_vitb16", file_of("sam_vitb16", tmp_path))
-    before = bone(images(4, 4), layers=[1], norm=True)[0].patches
-    bone(images(3, 7), layers=[1], norm=True)
-    assert torch.equal(bone(images(4, 4), layers=[1], norm=True)[0].patches, before)
+    before = bone(images(4, 4, 16), layers=[1], norm=True)[0].patches
+    bone(images(3, 7, 16), layers=[1], norm=True)
+    assert torch.equal(bone(images(4, 4, 16), layers=[1], norm=True)[0].patches, before)
 
 
 @pytest.mark.parametrize("name", HEADS)

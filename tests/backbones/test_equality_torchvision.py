@@ -8,9 +8,13 @@ from torch import Tensor
 
 from backbones.official import (
     DEPTH,
+    IMAGENET,
     SIDE,
+    SIZES,
     Shapes,
+    assert_equal,
     drawn,
+    images,
     linear_shapes,
     norm_shapes,
     opened,
@@ -21,6 +25,7 @@ from backbones.reference import (
     attend,
     doubled,
     gelu,
+    grid_of,
     heads_of,
     layer_norm,
     linear,
@@ -57,7 +62,7 @@ def shapes(width: int) -> Shapes:
 def reference(pixels: Tensor, weights: dict[str, Tensor], heads: int) -> Tensor:
     """The last block's patch tokens after the final norm."""
     w = doubled(weights)
-    grid = (pixels.shape[2] // 16, pixels.shape[3] // 16)
+    grid = grid_of(pixels, w["conv_proj.weight"])
     x = patchify(pixels, w, "conv_proj")
     x = torch.cat([w["class_token"].expand(len(x), -1, -1), x], 1)
     x = x + position(w["encoder.pos_embedding"], 1, grid, "timm")
@@ -78,14 +83,10 @@ def test_patch_tokens_equal_the_reference(name: str, tmp_path: Path) -> None:
     heads = HEADS[name]
     weights = drawn(shapes(4 * heads))
     bone = opened(shrunk(name, 4 * heads), written(weights, tmp_path, "official.pth"))
-    for rows, columns in ((4, 4), (6, 6), (3, 7)):
-        generator = torch.Generator().manual_seed(rows)
-        size = (2, 3, 16 * rows, 16 * columns)
-        pixels = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
-        inputs = standardised(pixels, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-        found = bone(pixels, layers=[-1], norm=True)[0].patches
-        truth = reference(inputs, weights, heads)
-        torch.testing.assert_close(found.double(), truth, rtol=0, atol=1e-5)
+    for rows, columns in SIZES:
+        pixels = images(rows, columns, 16)
+        truth = reference(standardised(pixels, *IMAGENET), weights, heads)
+        assert_equal(bone(pixels, layers=[-1], norm=True), [truth])
     assert bone.interpolation == "bilinear"
 
 

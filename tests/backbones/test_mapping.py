@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from patchlens.backbones.mapping import mapped
-from patchlens.backbones.registry.entry import Mapping
 from patchlens.errors import DataError, SettingsError
+from patchlens.settings.models import Mapping
 
 A, B, C = (torch.full((2,), float(i)) for i in range(3))
 
@@ -60,6 +60,13 @@ def test_a_name_beside_the_prefix_that_nothing_explains_stays_and_is_found_by_th
     content = {"module.base.a": A, "module.momentum.a": B, "base.c": C}
     found = names(content, prefix=["module.base."], beside=["base.*"])
     assert found == {"a": 0, "module.momentum.a": 1}
+
+
+def test_a_name_beside_the_prefix_never_takes_the_place_of_one_behind_it() -> None:
+    content = {"module.base.a": A, "module.base.b": B, "a": C}
+    message = refused(content, prefix=["module.base."])
+    assert message == "file.pth: a is there with and without the prefix 'module.base.'"
+    assert names(content, prefix=["module.base."], beside=["a"]) == {"a": 0, "b": 1}
 
 
 def test_the_first_prefix_that_any_name_has_is_taken() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from patchlens.backbones.checkpoint import contents
 from patchlens.backbones.pickles import read_pickle
-from patchlens.errors import DataError
+from patchlens.errors import DataError, SourceError
 
 WEIGHTS = {"weight": torch.arange(6.0).view(2, 3)}
 Saved = Callable[..., Path]
@@ -57,8 +57,8 @@ def config(monkeypatch: pytest.MonkeyPatch) -> Any:
     return CfgNode({"MODEL": {"TYPE": "vit", "DEPTH": 12}, "AMP": "O1", "STEPS": (1, 2)})
 
 
-def complaint(path: Path, *allowed: str) -> str:
-    with pytest.raises(DataError) as caught:
+def complaint(path: Path, *allowed: str, kind: type[Exception] = DataError) -> str:
+    with pytest.raises(kind) as caught:
         read_pickle(path, allowed)
     return str(caught.value).removeprefix(f"{path}: ")
 
@@ -188,7 +188,7 @@ def test_allowing_a_class_for_one_file_allows_it_for_no_other(saved: Saved) -> N
     assert "argparse.Namespace" in complaint(path)
     read_pickle(path, ["argparse.Namespace"])
     (path.with_name("broken.pth")).write_bytes(path.read_bytes()[:200])
-    complaint(path.with_name("broken.pth"), "argparse.Namespace")
+    complaint(path.with_name("broken.pth"), "argparse.Namespace", kind=SourceError)
     assert set(torch.serialization.get_safe_globals()) == before
 
 
@@ -210,7 +210,7 @@ def test_a_broken_file_is_an_error_without_advice_to_drop_the_protection(
     tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "w.pth").write_bytes(content)
-    message = complaint(tmp_path / "w.pth")
+    message = complaint(tmp_path / "w.pth", kind=SourceError)
     assert "weights_only" not in message
     assert "add_safe_globals" not in message
 
@@ -219,7 +219,7 @@ def test_a_truncated_file_is_an_error(saved: Saved) -> None:
     for old in (False, True):
         path = saved({"w": torch.zeros(1000)}, old)
         path.write_bytes(path.read_bytes()[:-500])
-        assert complaint(path).startswith("not a readable torch file (")
+        assert complaint(path, kind=SourceError).startswith("not a readable torch file (")
 
 
 def test_what_is_no_dict_is_said_so(saved: Saved) -> None:

@@ -1,9 +1,11 @@
 """Pretrained tags load strictly (trap 1), and an unreachable hub is one clear message."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import timm
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from patchlens.backbones import pretrained
 from patchlens.backbones.load import load, provenance
@@ -39,22 +41,28 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[st
     return serve
 
 
-def with_head() -> Any:
-    return timm.create_model(TAG.partition(".")[0], num_classes=1000, **ARGS)
+SIGLIP = "vit_base_patch16_siglip_gap_224.v2_webli"
+SIGLIP_ARGS = ARGS | {"act_layer": "gelu_tanh"}
 
 
-def test_the_trap_is_real(tmp_path: Path) -> None:
-    save_file({"nonsense": torch.zeros(1)}, tmp_path / "n.safetensors")
-    overlay = {"file": str(tmp_path / "n.safetensors"), "custom_load": False}
-    model = timm.create_model(
-        TAG, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **ARGS
+def with_head(tag: str = TAG) -> Any:
+    return timm.create_model(
+        tag.partition(".")[0], num_classes=0 if tag == SIGLIP else 1000, **ARGS
     )
+
+
+@pytest.mark.parametrize(("tag", "classes"), [(TAG, 0), (SIGLIP, None)])
+def test_the_trap_is_real(tag: str, classes: int | None, tmp_path: Path) -> None:
+    save_file({"nonsense": torch.zeros(1)}, tmp_path / "n.safetensors")
+    overlay = {"file": str(tmp_path / "n.safetensors")}
+    head = {} if classes is None else {"num_classes": classes}
+    model = timm.create_model(tag, pretrained=True, pretrained_cfg_overlay=overlay, **head, **ARGS)
     # No error, and norms as they are before any training: a random model.
     assert torch.equal(model.norm.weight, torch.ones(24))
 
 
-def spoilt(change: str) -> dict[str, Any]:
-    tensors = dict(with_head().state_dict())
+def spoilt(change: str, tag: str) -> dict[str, Any]:
+    tensors = dict(with_head(tag).state_dict())
     if change == "nonsense":
         return {"nonsense": torch.zeros(1)}
     if change == "missing":
@@ -68,14 +76,44 @@ def spoilt(change: str) -> dict[str, Any]:
     return tensors
 
 
-@pytest.mark.parametrize("change", ["nonsense", "missing", "unexpected", "misshapen", "headless"])
+CHANGES = ["nonsense", "missing", "unexpected", "misshapen"]
+
+
+@pytest.mark.parametrize(("change", "tag"), [*product(CHANGES, (TAG, SIGLIP)), ("headless", TAG)])
 def test_a_wrong_file_never_becomes_a_random_model(
-    change: str, served: Callable[..., None], convert: Convert, tmp_path: Path
+    change: str, tag: str, served: Callable[..., None], convert: Convert, tmp_path: Path
 ) -> None:
-    served(spoilt(change))
-    with pytest.raises(DataError, match=rf"^params\.yaml: models\.m\.tag: {TAG}: Error\(s\) in"):
-        convert(SETTINGS)
+    served(spoilt(change, tag))
+    settings = {"source": "timm", "tag": tag, "arch_args": SIGLIP_ARGS if tag == SIGLIP else ARGS}
+    message = rf"^params\.yaml: models\.m\.tag: {tag}: does not fit VisionTransformer; "
+    with pytest.raises(DataError, match=message):
+        convert(settings)
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_the_pool_of_siglip_is_known_surplus(served: Callable[..., None], convert: Convert) -> None:
+    reference = with_head(SIGLIP)
+    served(dict(reference.state_dict()) | {"attn_pool.latent": torch.zeros(1, 1, 24)})
+    path = convert({"source": "timm", "tag": SIGLIP, "arch_args": SIGLIP_ARGS})
+    assert torch.equal(
+        load_file(path)["blocks.1.attn.qkv.weight"], reference.blocks[1].attn.qkv.weight
+    )
+
+
+@pytest.mark.parametrize(
+    ("tag", "instead"),
+    [
+        ("vit_base_patch16_clip_224.openai", "vit_base_patch16_clip_quickgelu_224.openai, or take"),
+        ("vit_base_patch16_siglip_224.v2_webli", "arch_args: {act_layer: gelu_tanh}"),
+    ],
+)
+def test_a_tag_that_timm_computes_with_another_activation_is_refused(
+    tag: str, instead: str, convert: Convert
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(instead)) as caught:
+        convert({"source": "timm", "tag": tag})
+    assert str(caught.value).startswith(f"params.yaml: models.m.tag: '{tag}'")
+    assert "of the registry" in str(caught.value)
 
 
 def test_a_right_file_gives_the_features_of_a_model_loaded_by_hand(
@@ -153,6 +191,12 @@ def test_wrong_arguments_are_seen_before_any_download(
             "fair-noncommercial-research-license",
             False,
         ),
+        (
+            "vit_large_patch14_clip_224.apple_mclip2_dfndr2b",
+            {"repo": "timm/vit_large_patch14_clip_224.apple_mclip2_dfndr2b"},
+            "apple-amlr",
+            False,
+        ),
         (TAG, {"repo": f"timm/{TAG}", "revision": None}, "apache-2.0", True),
     ],
 )
@@ -171,6 +215,7 @@ def test_a_tag_says_where_its_file_is_and_whether_commerce_may_use_it(
 
     monkeypatch.setattr(pretrained, "obtain", stop)
     monkeypatch.setattr(pretrained, "create", lambda *_: None)
+    monkeypatch.setattr(pretrained, "check_activation", lambda *_: None)
     settings = TimmModel(source="timm", tag=tag)
     with pytest.raises(SourceError, match="enough"):
         pretrained.pretrained("m", settings, work=Path("w"), record=None)

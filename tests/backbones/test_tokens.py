@@ -46,7 +46,7 @@ def tiny(entry: Entry, mixing: bool, prefix: float) -> Any:
         if name in ("cls_token", "reg_token"):
             parameter.data[..., ::2] += prefix  # all would be undone by a norm
     if entry.position == "gsd":
-        model.pos_embed.data.zero_()[:, 1:] = ground((SIDE, SIDE), 8 * heads, 1.0).float()
+        model.pos_embed.data.zero_()[:, 1:] = ground((SIDE, SIDE), 8 * heads, (1.0, 1.0)).float()
     return model
 
 

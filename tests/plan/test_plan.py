@@ -52,7 +52,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             "shots_sweep": [1, 2],
         }
         content["prune"]["random_draws"] = 3
-        content["sweep"]["datasets"] = []
+        for task in ("sweep", "identification", "retrieval", "tracking"):
+            content[task]["datasets"] = []
         content["segmentation"]["linear"] |= {"c": [0.1, 1.0], "folds": 3}
         for place, value in changes.items():
             *path, key = place.split(".")
@@ -60,6 +61,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             for part in path:
                 section = section[part]
             section[key] = value
+        content["extract"] = {"datasets": list(content["datasets"])}
         Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
         return load(Path("params.yaml"))
 
@@ -90,6 +92,26 @@ def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
 
 
 @pytest.mark.parametrize(
+    "fly",
+    [
+        "matrix: {bird: segmentation.heads}",
+        "matrix: {bird: '${segmentation.k}'}",
+        "matrix: {bird: 'a ${segmentation.heads}'}",
+        "matrix: {bird: ['${segmentation.heads}']}",
+        "matrix: {bird: [[a]]}",
+        "matrix: {bird: {a: b}}",
+        "matrix: [a]",
+        "foreach: [a], do: {cmd: x}",
+    ],
+)
+def test_a_matrix_of_another_form_is_refused(settings: Make, fly: str) -> None:
+    Path("dvc.yaml").unlink()
+    Path("dvc.yaml").write_text(f"stages: {{fly: {{{fly}}}}}", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"dvc\.yaml: stages\.fly: the plan reads a matrix of"):
+        planned(settings({}))
+
+
+@pytest.mark.parametrize(
     ("support", "query", "expected"),
     [
         ({}, {}, (4, 500)),  # 2 images × 2 seeds
@@ -112,30 +134,51 @@ def test_published_counts_bound_the_selection(
     assert images.source == "published counts"
 
 
-def test_an_index_says_it_exactly(settings: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def minicity(settings: Make, support: Any, query: Any, **changes: Any) -> Settings:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    mini = content["datasets"]["minicity"] | {"stills": 3, "videos": 0} | changes
+    mini |= {"support": mini["support"] | support, "query": mini["query"] | query}
+    return settings(
+        {"datasets": {"minicity": mini}, "fetch.made": ["minicity"], "fetch.downloaded": [],
+         "segmentation.datasets": ["minicity"], "segmentation.shots": 1,
+         "segmentation.shots_sweep": [1]}
+    )  # fmt: skip
+
+
+SUPPORT = {"images": 2, "per": "total", "seeds": [0, 1]}
+CLASSES = {"images": 1, "per": "class"}
+OTHER = {"split": "query"}, {"split": "support"}
+STALE: list[tuple[Any, Any, Any]] = [
+    ({}, {"seeds": [5, 6]}, {}),
+    ({}, {"seeds": [1, 0]}, {}),
+    ({}, {"images": 1}, {}),
+    ({}, {"per": "class"}, {}),
+    ({}, *OTHER),
+    ({}, {}, {"images": 2}),
+    ({}, {}, {"unit": "sequence"}),
+    (CLASSES, CLASSES | {"per": "total"}, {}),
+    (CLASSES, CLASSES | {"images": 2}, {}),
+    (CLASSES, CLASSES | {"seeds": [5, 6]}, {}),
+    (CLASSES, *OTHER),
+]
+
+
+@pytest.mark.parametrize(("made", "support", "query"), STALE)
+def test_an_index_says_it_exactly_and_one_of_other_settings_nothing(
+    settings: Make, made: Any, support: Any, query: Any
+) -> None:
     from patchlens.stages import index, render
 
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    mini = content["datasets"]["minicity"] | {"stills": 3, "videos": 0}
-    mini["support"] |= {"images": 2, "seeds": [0, 1]}
-    chosen = settings(
-        {"datasets": {"minicity": mini}, "fetch.made": ["minicity"], "fetch.downloaded": [],
-         "segmentation.datasets": ["minicity"]}
-    )  # fmt: skip
+    chosen = minicity(settings, SUPPORT | made, {})
     before = count("minicity", chosen.dataset("minicity"))
-    assert (before.support, before.query, before.source) == (3, 3, "published counts")
+    assert (before.query, before.source) == (3, "published counts")
     render.run("minicity", chosen.made("minicity"))
     index.run("minicity", chosen.dataset("minicity"))
     after = count("minicity", chosen.dataset("minicity"))
     assert (after.source, after.size, after.query) == ("index", (128, 256), 3)
     assert after.support is not None
     assert after.support <= 3
-    # An index of other settings says nothing about these.
-    other = mini | {"support": mini["support"] | {"seeds": [5, 6]}}
-    changed = settings(
-        {"datasets": {"minicity": other}, "fetch.made": ["minicity"], "fetch.downloaded": [],
-         "segmentation.datasets": ["minicity"]}
-    )  # fmt: skip
+    changed = minicity(settings, SUPPORT | made | support, query)
     assert count("minicity", changed.dataset("minicity")).source == "published counts"
 
 
@@ -198,6 +241,10 @@ def test_float32_doubles_and_one_layer_halves(settings: Make) -> None:
         (
             {"models": {"vit": UNTRAINED | {"arch": "vit_tinny"}}},
             "models.vit.arch: timm knows no 'vit_tinny'",
+        ),
+        (
+            {"models": {"m": {"source": "timm", "tag": "vit_base_patch16_clip_224.openai"}}},
+            "models.m.tag: 'vit_base_patch16_clip_224.openai' was trained with QuickGELU",
         ),
         (
             {"models": {"m": {"source": "registry", "model": "mae_b16"}}},
@@ -274,8 +321,20 @@ def test_downloads_with_their_terms(settings: Make) -> None:
     assert (city.bytes, city.note) == (11_241_000_000, "needs your own account")
     text = CliRunner().invoke(app, ["plan"]).stdout
     assert "CC-BY-NC-4.0; NON-COMMERCIAL" in text
-    assert "unknown, ≥ 0.34" in text
+    assert "unknown, ≥ 0.34 GB" in text
+    assert "  0.34 GB " in text
     assert "together 11.58 GB and 2 of unknown size (at least 0.43 GB)" in text
+
+
+def test_slots_that_share_a_file_download_it_once(settings: Make) -> None:
+    names = ("ijepa_vith16_448_encoder", "ijepa_vith16_448_target_encoder")
+    models: dict[str, Any] = {n[17:]: {"source": "registry", "model": n} for n in names}
+    models["again"] = models["encoder"] | {"position": "mae"}
+    tag = {"source": "timm", "tag": "vit_small_patch16_224.augreg_in1k"}
+    models |= {"tag": tag, "other": tag | {"position": "mae"}}
+    ijepa, timm, _ = planned(settings({"models": models})).downloads
+    assert (ijepa.name, ijepa.what) == ("encoder, target_encoder, again", ", ".join(names))
+    assert timm.name == "tag, other"
 
 
 def test_archives_of_the_user_are_no_download(settings: Make) -> None:
@@ -307,7 +366,7 @@ def test_it_refuses_where_twice_the_features_are_more_than_is_free(
     assert result.exit_code == code
     assert result.stdout.startswith("Plan of params.yaml:\nstages: fetch 1, index 1, weights 1")
     assert ("NOT ENOUGH" in result.stdout) == bool(code)
-    refused = "Error: params.yaml: the features take 0.0 GB and need twice that while they are"
+    refused = "Error: params.yaml: the features take 0.0 GB and a run starts with twice that free; "
     assert result.stderr.startswith(refused if code else "")
     assert result.exit_code or result.stderr == ""
 

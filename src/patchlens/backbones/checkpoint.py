@@ -24,11 +24,9 @@ def contents(path: Path, pickled: Sequence[str] = ()) -> dict[str, Any]:
         pickled: full names of classes that it may hold beside the tensors (see `pickles`).
 
     Raises:
-        SourceError: no such file.
-        DataError: the file is broken, or asks for a class that is not in `pickled`.
+        SourceError: the file is cut short, or something else than it is named.
+        DataError: it asks for a class that is not in `pickled`.
     """
-    if not path.is_file():
-        raise SourceError(f"{path}: no such weight file; place it there or mend models.<name>.file")
     return _read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path, pickled)
 
 
@@ -77,7 +75,9 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error})") from None
+        raise SourceError(
+            f"{path}: not a readable safetensors file ({error}); bring it once more"
+        ) from None
 
 
 def some(names: Iterable[Any]) -> str:

@@ -1,6 +1,5 @@
 """The weights stage: whatever the source, one safetensors file that says where it came from."""
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,12 @@ from patchlens.backbones.mapping import mapped
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.pretrained import pretrained
 from patchlens.backbones.record import Record
-from patchlens.backbones.registry.entry import Entry, Mapping
+from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.untrained import draw_weights
+from patchlens.backbones.verify import unexpected
 from patchlens.errors import SettingsError, SourceError
+from patchlens.files import file_hash
 from patchlens.settings.models import (
     FileModel,
     Model,
@@ -71,7 +72,7 @@ def convert(
             if isinstance(settings, UntrainedModel):
                 tensors, origin = draw_weights(model, settings.seed), f"seed {settings.seed}"
             else:
-                tensors, origin = _from_file(where, model, settings)
+                tensors, origin = _from_file(name, model, settings)
         about = _describe(model, arch, settings) | {"origin": origin}
     about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
     # One entry: safetensors writes several in random order, and the file's md5 would change.
@@ -132,25 +133,18 @@ def _from_registry(
     return tensors, about, file
 
 
-def _from_file(where: str, model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
-    path = Path(settings.file)
+def _from_file(name: str, model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
+    path, where = Path(settings.file), f"params.yaml: models.{name}"
     if not path.is_file():
         raise SourceError(f"{path}: no such weight file; place it there or mend {where}.file")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if settings.sha256 != digest:
-        problem = "is missing" if settings.sha256 is None else f"is not that of {path}"
-        raise SettingsError(f"{where}.sha256: {problem}; if you mean this file, set it to {digest}")
-    mapping = Mapping(
-        key=[] if settings.key is None else [settings.key],
-        prefix=[settings.prefix] if settings.prefix else [],
-        beside=["*"],  # as the setting says: what lacks the prefix is dropped
-        drop=settings.drop,
-        rename=settings.rename,
-        rules=settings.rules,
-        pickled=settings.pickled,
-    )
-    tensors = mapped(contents(path, settings.pickled), mapping, str(path))
+    digest = file_hash(path, "sha256")
+    if settings.sha256 is None:
+        raise SettingsError(
+            f"{where}.sha256: is missing; if you mean this file, set it to {digest}"
+        )
+    if fault := unexpected(name, digest, settings.sha256):
+        raise SourceError(f"{path}: {fault}")
+    tensors = mapped(contents(path, settings.mapping.pickled), settings.mapping, str(path))
     load_strictly(model, tensors, str(path))
     return tensors, f"file {path.name}, sha256 {digest}"
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urljoin
 
 import httpx2
 
+from patchlens.backbones.registry.entry import drive_page
 from patchlens.errors import SourceError
 from patchlens.web.answer import PASSING
 from patchlens.web.remote import Patience
@@ -20,11 +21,6 @@ PAGES = ("text/html", "application/xhtml+xml")
 QUOTA = re.compile(r"quota (?:has been )?exceeded|too many users|downloadQuotaExceeded", re.I)
 LOGIN = re.compile(r"accounts\.google\.com|you need access|sign in|request access", re.I)
 LIMIT = 1_000_000  # bytes of a page; Drive's have some thousand
-
-
-def view(file_id: str) -> str:
-    """The page of a shared file, for a person."""
-    return f"https://drive.google.com/file/d/{file_id}/view"
 
 
 def address(file_id: str, patience: Patience) -> str:
@@ -63,8 +59,8 @@ def _page(client: httpx2.Client, url: str, file_id: str) -> str | None:
     except httpx2.RequestError as error:
         reason = str(error) or type(error).__name__
         raise SourceError(
-            f"{view(file_id)}: Google Drive cannot be reached ({reason}). Check the network or run "
-            "this again later"
+            f"{drive_page(file_id)}: Google Drive cannot be reached ({reason}). Check the network "
+            "or run this again later"
         ) from None
 
 
@@ -105,4 +101,6 @@ def _refusal(page: str, file_id: str) -> SourceError:
         reason = "Google Drive wants a login: the file is not shared with everyone (any more). Or"
     else:
         reason = "Google Drive sends a web page instead of the file: it may be gone. Or"
-    return SourceError(f"{view(file_id)}: {reason} open this address in a browser and download it")
+    return SourceError(
+        f"{drive_page(file_id)}: {reason} open this address in a browser and download it"
+    )

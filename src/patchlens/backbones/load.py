@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from timm.models.vision_transformer_sam import VisionTransformerSAM
@@ -14,7 +14,6 @@ from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.backbones.sam import SamBackbone
 from patchlens.backbones.vit import VitBackbone
 from patchlens.errors import DataError
-from patchlens.settings.models import PositionMode
 
 
 def provenance(path: Path) -> dict[str, str]:
@@ -54,27 +53,12 @@ def load(path: Path, ground: float | None = None) -> Backbone:
         mean=json.loads(about["mean"]),
         std=json.loads(about["std"]),
         interpolation=about["interpolation"],
-        position=cast(PositionMode, about["position"]),
+        position=about["position"],
         ground=ground,
     )
 
 
-def backbone(
-    model: Any,
-    *,
-    mean: list[float],
-    std: list[float],
-    interpolation: str,
-    position: PositionMode,
-    ground: float | None = None,
-) -> Backbone:
-    """A timm model with its weights behind the contract; see `VitBackbone` for the arguments."""
+def backbone(model: Any, **settings: Any) -> Backbone:
+    """A timm model with its weights behind the contract; see `VitBackbone` for the settings."""
     kind = SamBackbone if isinstance(model, VisionTransformerSAM) else VitBackbone
-    return kind(
-        model,
-        mean=mean,
-        std=std,
-        interpolation=interpolation,
-        position=position,
-        ground=ground,
-    )
+    return kind(model, **settings)

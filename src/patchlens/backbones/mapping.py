@@ -1,6 +1,6 @@
 """From the names of an official file to those of the architecture, with nothing left unexplained.
 
-The order of the steps is that of `registry.entry.Mapping`. What is neither dropped nor renamed
+The order of the steps is that of `settings.models.Mapping`. What is neither dropped nor renamed
 keeps its name, so that a stranger reaches `load_strictly`, which names it in its error.
 """
 
@@ -11,13 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from patchlens.backbones.checkpoint import some
-from patchlens.backbones.registry.entry import Mapping
 from patchlens.backbones.rules import RULES
-from patchlens.backbones.rules_other import RULES as RULES_OTHER
 from patchlens.errors import DataError, SettingsError
 from patchlens.names import nearest
-
-ALL_RULES = RULES | RULES_OTHER
+from patchlens.settings.models import Mapping
 
 
 def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Tensor]:
@@ -42,10 +39,10 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
         what = f"no tensors under {some(strangers)}" if strangers else "nothing is left to load"
         raise DataError(f"{origin}: {what}; set key, prefix or drop. It holds {some(content)}")
     for rule in mapping.rules:
-        if rule not in ALL_RULES:
-            raise SettingsError(f"{origin}: unknown rule '{rule}'; {nearest(rule, ALL_RULES)}")
+        if rule not in RULES:
+            raise SettingsError(f"{origin}: unknown rule '{rule}'; {nearest(rule, RULES)}")
         try:
-            named = ALL_RULES[rule](named)
+            named = RULES[rule](named)
         except KeyError as error:
             raise DataError(f"{origin}: rule '{rule}' needs {error}, which is missing") from None
     return named
@@ -78,6 +75,10 @@ def _cut(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]
             strangers = [
                 n for n in others if not any(fnmatch.fnmatchcase(n, p) for p in mapping.beside)
             ]
+            if twice := sorted(found.keys() & set(strangers)):
+                raise DataError(
+                    f"{origin}: {some(twice)} is there with and without the prefix '{prefix}'"
+                )
             return found | {name: texts[name] for name in strangers}
     wanted = " or ".join(map(repr, mapping.prefix))
     raise DataError(f"{origin}: no name starts with {wanted}; it holds {some(named)}")

@@ -12,8 +12,9 @@ from patchlens.backbones import drive
 from patchlens.backbones.hub import HubFile, damage
 from patchlens.backbones.record import Record, read_record
 from patchlens.backbones.registry.entry import Source
-from patchlens.backbones.verify import changed, file_hash, unexpected, unpublished
+from patchlens.backbones.verify import changed, unexpected, unpublished
 from patchlens.errors import SettingsError, SourceError
+from patchlens.files import file_hash
 from patchlens.progress import log
 from patchlens.web.download import download
 from patchlens.web.remote import Patience, Remote, fault_of
@@ -82,7 +83,7 @@ def obtain(
     whole_hash = sha256 or source.sha256
     # A whole hash says more than a record, and is how a file that changed is accepted.
     known = None if record is None or whole_hash is not None else read_record(record)
-    asked = address(source)
+    asked = source.address
     if known is not None and known.source != asked:
         known = None
     log.info("%s: %s. Licence: %s", name, asked if file is None else file, licence)
@@ -94,7 +95,7 @@ def obtain(
         found = _from_hub(name, source, work, known, patience)
     else:
         found = _from_web(name, source, work, patience or Patience())
-    digest = file_hash(found.path)
+    digest = file_hash(found.path, "sha256")
     fault = (
         unpublished(source, found.path, digest)
         or unexpected(name, digest, sha256)
@@ -112,23 +113,13 @@ def obtain(
     return Obtained(found.path, digest, found.origin, now)
 
 
-def address(source: Source) -> str:
-    """Where a person finds the file; what tells one source from another."""
-    if source.kind == "hub":
-        revision = source.revision or "main"
-        return f"https://huggingface.co/{source.repo}/resolve/{revision}/{source.file}"
-    if source.kind == "drive":
-        return drive.view(str(source.id))
-    return str(source.url)
-
-
 def _placed(name: str, source: Source, file: Path) -> _Found:
     if not file.is_file():
         raise SourceError(
             f"{file}: no such file; models.{name}.file in params.yaml says that you placed it "
-            f"there. It comes from {address(source)}"
+            f"there. It comes from {source.address}"
         )
-    return _Found(file, f"file {file.name}, placed by the user, from {address(source)}")
+    return _Found(file, f"file {file.name}, placed by the user, from {source.address}")
 
 
 def _from_hub(
@@ -138,7 +129,7 @@ def _from_hub(
     asked = HubFile(str(source.repo), str(source.file), pinned or "main")
     if (cached := asked.cached()) is not None:
         path, commit = cached
-        if fault := damage(path, file_hash(path)):
+        if fault := damage(path, file_hash(path, "sha256")):
             raise SourceError(f"{path}: {fault}; remove it (`rm {path.resolve()}`), then run again")
         log.info("%s: found in the hub's cache, %s", name, path)
         return _Found(path, asked.at(commit), commit)
@@ -148,7 +139,7 @@ def _from_hub(
 
 
 def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Found:
-    origin = address(source)
+    origin = source.address
     if source.gated:
         raise SourceError(
             f"{origin}: this file is for those who accepted its terms. Do so where `patchlens "
@@ -163,9 +154,11 @@ def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Fou
     if published is None and source.md5 is not None:
         published = f"md5:{source.md5}"
     try:
-        there = path.is_file() and fault_of(path, published, source.bytes) is None
-        ask = source.kind == "drive" and not there
-        url = drive.address(str(source.id), patience) if ask else origin
+        url = origin
+        if source.kind == "drive" and (
+            not path.is_file() or fault_of(path, published, source.bytes) is not None
+        ):
+            url = drive.address(str(source.id), patience)
         remote = Remote(url, path, published, source.bytes, stable=origin)
         # Twice: the file, and what it is converted into.
         download([remote], what=f"download {name}", room=2, patience=patience)

@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 
-from patchlens.errors import DataError
+from patchlens.errors import DataError, SourceError
 
 # Dicts by another name; torch's unpickler fills no other subclass of dict than this one.
 DICTS = {"yacs.config.CfgNode": OrderedDict}
+NO_PICKLE = "Unsupported operand"  # torch's word for a byte that it never writes
 ASKED = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
 
 
@@ -46,7 +47,8 @@ def read_pickle(path: Path, allowed: Sequence[str] = ()) -> dict[str, Any]:
             their objects are replaced by empty ones, those of `yacs.config.CfgNode` by dicts.
 
     Raises:
-        DataError: the file is broken, holds no dict, or asks for something else, which is named.
+        SourceError: the file is cut short, or no torch file.
+        DataError: it holds no dict, or asks for something else, which is named.
     """
     stand_ins: list[Any] = [(DICTS.get(name, _Opaque), name) for name in allowed]
     try:
@@ -56,12 +58,14 @@ def read_pickle(path: Path, allowed: Sequence[str] = ()) -> dict[str, Any]:
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except pickle.UnpicklingError as error:
+        if NO_PICKLE in str(error):
+            raise _unreadable(path, error) from None
         raise DataError(
             f"{path}: refused, it is no plain file of tensors ({_asked(str(error))}); nothing in "
             "it was run"
         ) from None
     except Exception as error:  # a broken pickle fails in every way there is
-        raise DataError(f"{path}: {_broken(error)}") from None
+        raise _unreadable(path, error) from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}, not named tensors")
     return content
@@ -75,8 +79,12 @@ def _asked(text: str) -> str:
     return reason or "its bytes are none that torch writes"
 
 
-def _broken(error: Exception) -> str:
+def _unreadable(path: Path, error: Exception) -> DataError | SourceError:
     text = " ".join(str(error).split()) or type(error).__name__
     if "TorchScript" in text:
-        return "refused, it is a TorchScript program and no plain file of tensors; nothing was run"
-    return f"not a readable torch file ({text})"
+        return DataError(
+            f"{path}: refused, it is a TorchScript program and no plain file of tensors; nothing "
+            "was run"
+        )
+    reason = NO_PICKLE if NO_PICKLE in text else text
+    return SourceError(f"{path}: not a readable torch file ({reason}); bring it once more")

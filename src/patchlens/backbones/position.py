@@ -91,7 +91,8 @@ def check_sines(embedding: Tensor | None, stored: Grid, name: str) -> None:
     Raises:
         DataError: these are not the positions of Scale-MAE and MAE at g = 1.
     """
-    if embedding is not None and embedding.shape[2] % 4 == 0:
+    # SAM's are learned, and a map [1, h, w, D].
+    if embedding is not None and embedding.ndim == 3 and embedding.shape[2] % 4 == 0:
         sines = resample(torch.zeros_like(embedding), stored, stored, "gsd")
         if (embedding - sines).abs().max() < SINES:
             return

@@ -1,11 +1,19 @@
-"""A timm model by its tag: the file comes as any other does, and timm loads it strictly."""
+"""A timm model by its tag: the file comes as any other does, and is loaded strictly.
+
+timm itself is not strict for every tag: not where the head differs, nor for SigLIP without its
+pool. A file of other names would then leave a random model. So timm only translates the names, and
+we load.
+"""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import timm
 from safetensors import SafetensorError
+from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create, keep_periods
 from patchlens.backbones.checkpoint import load_strictly
@@ -13,9 +21,10 @@ from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.registry.entry import Source
 from patchlens.errors import DataError, SettingsError
 from patchlens.names import nearest
+from patchlens.progress import log
 from patchlens.settings.models import TimmModel
 
-NON_COMMERCIAL = re.compile(r"(^|-)nc(-|$)|non-?commercial", re.IGNORECASE)
+NON_COMMERCIAL = re.compile(r"(^|-)nc(-|$)|non-?commercial|apple-amlr", re.IGNORECASE)
 
 
 def pretrained(
@@ -30,7 +39,8 @@ def pretrained(
         record: see `obtain`.
 
     Raises:
-        SettingsError: timm has no such tag, or the architecture does not take the arguments.
+        SettingsError: timm has no such tag, computes another model by it than its authors, or the
+            architecture does not take the arguments.
         SourceError: the file cannot be had, or is another one than before.
         DataError: it does not fit.
     """
@@ -41,24 +51,67 @@ def pretrained(
     if "." not in tag:
         raise SettingsError(f"{where}.tag: '{tag}' names no weights; append .<tag>")
     bare = create(where, tag, settings.arch_args, "tag")
+    check_activation(where, settings, bare)
     source, licence = source_of(tag)
     non_commercial = NON_COMMERCIAL.search(licence) is not None
     file = obtain(name, source, licence, non_commercial, work=work, record=record)
-    try:
-        # With the head that the file was saved with, timm loads strictly; with num_classes=0 it
-        # would not, and a wrong file would pass in silence.
-        model: Any = timm.create_model(
-            tag,
-            pretrained=True,
-            pretrained_cfg_overlay={"file": str(file.path)},
-            **settings.arch_args,
-        )
-    except (RuntimeError, KeyError, SafetensorError) as error:
-        raise DataError(f"{where}.tag: {tag}: {error}") from None
-    model.reset_classifier(0)
-    keep_periods(model)
-    load_strictly(bare, model.state_dict(), tag)
+    whole, tensors = _translated(where, settings, file.path)
+    load_strictly(whole, tensors, f"{where}.tag: {tag}")
+    whole.reset_classifier(0)
+    keep_periods(whole)
+    load_strictly(bare, whole.state_dict(), tag)
     return bare, file
+
+
+def check_activation(where: str, settings: TimmModel, model: Any) -> None:
+    """Refuse an activation that is not the authors' and that no shape betrays; warn of periods.
+
+    Raises:
+        SettingsError: says which tag, argument or entry of the registry to take instead.
+    """
+    tag, stated = settings.tag, "act_layer" in settings.arch_args
+    quick = tag.replace("_clip_", "_clip_quickgelu_")
+    if quick != tag and timm.models.is_model_pretrained(quick) and not stated:
+        raise SettingsError(
+            f"{where}.tag: '{tag}' was trained with QuickGELU and timm computes another GELU; set "
+            f"the tag to {quick}, or take clip_* of the registry (`patchlens models`)"
+        )
+    exact = isinstance(model.blocks[0].mlp.act, nn.GELU)  # timm's approximations are other classes
+    if "siglip" in tag and exact and not stated:
+        raise SettingsError(
+            f"{where}.tag: '{tag}': SigLIP was trained with the tanh approximation of GELU and "
+            "timm computes the exact one; set arch_args: {act_layer: gelu_tanh} (gelu for a model "
+            "that was fine-tuned with it), or take siglip2_* of the registry (`patchlens models`)"
+        )
+    if "dinov3" in tag:
+        log.warning(
+            "%s: timm computes the periods of RoPE anew; dinov3_* of the registry keep the file's",
+            tag,
+        )
+
+
+def _translated(where: str, settings: TimmModel, path: Path) -> tuple[Any, dict[str, Tensor]]:
+    """The model with the head that the file was saved with, and the file under timm's names."""
+    tensors: dict[str, Tensor] = {}
+
+    def keep(_: nn.Module, found: Mapping[str, Tensor], **__: Any) -> Any:
+        tensors.update(found)
+        return mock.Mock(missing_keys=[], unexpected_keys=[])
+
+    try:
+        # What timm would load, and however loosely, is caught at the last step.
+        with mock.patch.object(nn.Module, "load_state_dict", keep):
+            model: Any = timm.create_model(
+                settings.tag,
+                pretrained=True,
+                pretrained_cfg_overlay={"file": str(path)},
+                **settings.arch_args,
+            )
+    except (RuntimeError, KeyError, SafetensorError) as error:
+        raise DataError(f"{where}.tag: {settings.tag}: {error}") from None
+    pooled = getattr(model, "attn_pool", None) is not None
+    # The pool of SigLIP's files is known surplus where the architecture averages instead.
+    return model, {n: v for n, v in tensors.items() if pooled or not n.startswith("attn_pool.")}
 
 
 def source_of(tag: str) -> tuple[Source, str]:

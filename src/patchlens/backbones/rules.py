@@ -1,11 +1,19 @@
-"""Named conversions that a renaming cannot say; a registry entry lists them by name."""
+"""Named conversions that a renaming cannot say; an entry's mapping lists them by name.
 
+They see the names after the renaming.
+"""
+
+import re
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
+
+from patchlens.errors import DataError
 
 Tensors = dict[str, Tensor]
 Rule = Callable[[Tensors], Tensors]
+SEPARATE = re.compile(r"(blocks\.\d+\.attn)\.[qkv]_proj\.weight")
 
 
 def class_position_into_token(tensors: Tensors) -> Tensors:
@@ -22,4 +30,45 @@ def class_position_into_token(tensors: Tensors) -> Tensors:
     return tensors | moved
 
 
-RULES: dict[str, Rule] = {"class_position_into_token": class_position_into_token}
+def leading_axes(tensors: Tensors) -> Tensors:
+    """Positions [N, D], and a class token [D], get the axes that timm has before them."""
+    width = tensors["pos_embed"].shape[-1]
+    names = tensors.keys() & {"cls_token", "pos_embed"}
+    return tensors | {name: tensors[name].reshape(1, -1, width) for name in names}
+
+
+def joined_qkv(tensors: Tensors) -> Tensors:
+    """The weights of q, k and v, which some files hold apart, become one."""
+    joined = {name: value for name, value in tensors.items() if not SEPARATE.fullmatch(name)}
+    for place in {match[1] for name in tensors if (match := SEPARATE.fullmatch(name))}:
+        parts = [tensors[f"{place}.{part}_proj.weight"] for part in "qkv"]
+        joined[f"{place}.qkv.weight"] = torch.cat(parts)
+    return joined
+
+
+def masked_key_bias(tensors: Tensors) -> Tensors:
+    """DINOv3's `qkv.bias` times its `bias_mask`, cut into the biases of q and v.
+
+    The authors' attention adds bias × mask, and its mask is zero for k (`LinearKMaskedBias`); timm
+    has no bias for k at all. Where a file has a mask of zeros only, no bias is left for q and v.
+
+    Raises:
+        DataError: a bias of k is not masked, so that dropping it would change the model.
+    """
+    result = {n: v for n, v in tensors.items() if not re.search(r"qkv\.bias(_mask)?$", n)}
+    for name, bias in tensors.items():
+        if not name.endswith("qkv.bias"):
+            continue
+        mask = tensors[f"{name}_mask"].to(bias.dtype)
+        q, k, v = torch.where(mask == 0, torch.zeros_like(bias), bias * mask).chunk(3)
+        if k.count_nonzero():
+            raise DataError(f"{name}: the bias of k is not masked; this is no file of DINOv3's")
+        start = name.removesuffix("qkv.bias")
+        result[f"{start}q_bias"], result[f"{start}v_bias"] = q.clone(), v.clone()
+    return result
+
+
+RULES: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (class_position_into_token, leading_axes, joined_qkv, masked_key_bias)
+}

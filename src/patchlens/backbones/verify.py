@@ -1,16 +1,10 @@
 """Whether a weight file is the one that was meant: published, expected, or as it was before."""
 
-import hashlib
 from pathlib import Path
 
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
-
-
-def file_hash(path: Path, algorithm: str = "sha256") -> str:
-    """Of the whole file, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+from patchlens.files import file_hash
 
 
 def unpublished(source: Source, path: Path, sha256: str) -> str | None:

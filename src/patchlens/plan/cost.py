@@ -1,8 +1,8 @@
 """From images and models to bytes and seconds, by assumptions that are stated with the numbers.
 
-The rates are round numbers, so that no one takes a time for a promise. CPU: docs/bench.md has a
-ViT-S/14 at 3.1 images a second (about 140 GFLOP/s) and exact k-NN at about 150 GFLOP/s, both on two
-cores. GPU: a guess, as float32 without TF32 runs on large data-centre GPUs.
+The rates are round, so that no one takes a time for a promise. CPU: about what ViTs and exact
+k-NN reach a core in docs/bench.md. GPU: a guess, as float32 without TF32 runs on large data-centre
+GPUs.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Cell:
 
     Attributes:
         grid: patch rows and columns of an image; None where its tiles are not known.
-        features: bytes of the feature files.
+        features: bytes of the feature files, those of degraded copies too.
         extract: FLOP of the forward passes.
-        knn: FLOP of all neighbour searches of T1.
+        knn: FLOP of the neighbour searches of T1 and T2.
         probe: FLOP of the linear probes of T1 that one CPU core does, wherever the features are.
     """
 
@@ -68,16 +68,20 @@ def cell(model: str, dataset: str, size: Shape, images: Images, settings: Settin
     width = size.normed if settings.features.norm else size.width
     values = total * patches * width * layers
     knn = probe = 0.0
+    copies = 0
     if dataset in settings.segmentation.datasets:
         seeds = len(settings.dataset(dataset).few_shot()[0].seeds)
         knn = seeds * _knn(settings, images, patches, width, layers)
         probe = seeds * _probe(settings, images, patches, width)
+    if dataset in settings.identification.datasets:
+        copies = _copies(settings, images)
+        knn += _identification(settings, images, copies, patches, width)
     return Cell(
         model,
         dataset,
         grid,
-        features=values * BYTES[settings.features.dtype],
-        extract=total * tiles[0] * tiles[1] * size.flops(one),
+        features=(values + copies * patches * width) * BYTES[settings.features.dtype],
+        extract=(total + copies) * tiles[0] * tiles[1] * size.flops(one),
         knn=knn,
         probe=probe,
     )
@@ -110,6 +114,24 @@ def _knn(settings: Settings, images: Images, patches: int, width: int, layers: i
         return 0.0
     bank = _bank_images(settings, images, more=layers - 1) * patches
     return 2.0 * bank * (images.query or 0) * patches * width
+
+
+def _copies(settings: Settings, images: Images) -> int:
+    """Degraded copies of query images."""
+    s = settings.identification
+    degraded = images.query or 0
+    degraded = degraded if s.images == "all" else min(degraded, s.images)
+    return degraded * len(s.degradations.items())
+
+
+def _identification(
+    settings: Settings, images: Images, copies: int, patches: int, width: int
+) -> float:
+    """FLOP of T2's searches for single patches; pooled ones and objects are few beside them."""
+    s = settings.identification
+    asked = patches if s.patches == "all" else min(patches, s.patches)
+    fits = sum(draws(name, settings.prune) for name in settings.segmentation.variants)
+    return 2.0 * fits * copies * asked * (images.query or 0) * patches * width
 
 
 def _probe(settings: Settings, images: Images, patches: int, width: int) -> float:

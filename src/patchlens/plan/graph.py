@@ -1,5 +1,6 @@
 """The stages that `dvc repro` would run, counted from dvc.yaml and the settings."""
 
+import re
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,6 +10,9 @@ import yaml
 
 from patchlens.errors import SettingsError
 from patchlens.settings.load import Settings
+
+NAME = re.compile(r"[\w.-]+")
+PLACE = re.compile(r"\$\{([\w.]+)\}")
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ def stages(path: Path, settings: Settings) -> list[Stage]:
     """The stages of a dvc.yaml in its order, with every cell that the settings make.
 
     Raises:
-        SettingsError: there is no such file, or a matrix names what the settings do not have.
+        SettingsError: there is no such file, or a matrix names what the settings do not have,
+            or is of a form that is not read here.
     """
     if not path.is_file():
         raise SettingsError(f"{path}: no such file; run this in the folder that holds dvc.yaml")
@@ -32,19 +37,32 @@ def stages(path: Path, settings: Settings) -> list[Stage]:
 
 
 def _cells(name: str, stage: dict[str, Any], settings: Settings) -> list[dict[str, str]]:
-    axes = {
-        axis: _names(name, source, settings) for axis, source in stage.get("matrix", {}).items()
-    }
+    matrix = stage.get("matrix", {})
+    if "foreach" in stage or not isinstance(matrix, dict):
+        raise _unknown(name, stage.get("foreach", matrix))
+    axes = {axis: _names(name, source, settings) for axis, source in matrix.items()}
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
 def _names(stage: str, source: Any, settings: Settings) -> list[str]:
     """The values of an axis: a list, or `${place.in.params}` of a list or of a section's keys."""
-    if isinstance(source, list):
+    if isinstance(source, list) and all(NAME.fullmatch(str(value)) for value in source):
         return [str(value) for value in source]
+    place = PLACE.fullmatch(source) if isinstance(source, str) else None
+    if place is None:
+        raise _unknown(stage, source)
     found: Any = settings
-    for part in str(source).removeprefix("${").removesuffix("}").split("."):
+    for part in place[1].split("."):
         found = found.get(part) if isinstance(found, dict) else getattr(found, part, None)
     if found is None:
         raise SettingsError(f"dvc.yaml: stages.{stage}.matrix: params.yaml has no {source}")
+    if not isinstance(found, list | dict):
+        raise _unknown(stage, source)
     return [str(value) for value in found]
+
+
+def _unknown(stage: str, source: Any) -> SettingsError:
+    return SettingsError(
+        f"dvc.yaml: stages.{stage}: the plan reads a matrix of lists of names and of "
+        f"${{place.in.params}}, not {source!r}"
+    )

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from patchlens import paths
 from patchlens.datasets.card import Card
 from patchlens.datasets.index import Index
 from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.minicity.spec import SPLITS
+from patchlens.datasets.support import query_images, support_images
+from patchlens.errors import SettingsError
 from patchlens.settings.datasets import Dataset, Minicity, Query, Support
 
 
@@ -45,58 +50,94 @@ class Images:
 def count(name: str, dataset: Dataset) -> Images:
     """The selected images of a dataset, as far as its index or its source says."""
     card = CARDS[dataset.kind]
-    if dataset.support is None or dataset.query is None:
-        return Images(None, None, None, None, card.pixels, "no support and query are chosen")
+    if dataset.query is None:
+        return Images(None, None, None, None, card.pixels, "no query is chosen")
     found = _indexed(name, dataset.support, dataset.query)
     return found or _published(card, dataset, dataset.support, dataset.query)
 
 
-def _indexed(name: str, support: Support, query: Query) -> Images | None:
+def _indexed(name: str, support: Support | None, query: Query) -> Images | None:
     """From the index, if there is one and it was made with these settings."""
     folder = paths.index(name)
-    if not (folder / "support.parquet").is_file():
+    if not (folder / "query.parquet").is_file():
         return None
     index = Index(folder, Path())
-    chosen, scored = index.support, index.query
-    drawn_otherwise = index.seeds != support.seeds or chosen["rank"].max() + 1 != support.images
-    splits = set(index.images.loc[chosen["image_id"], "split"])
-    counted = query.images == "all" or query.per == "group" or query.images == len(scored)
-    if drawn_otherwise or not splits <= set(support.split.split("+")) or not counted:
+    if index.has_support != (support is not None):
+        return None
+    chosen, scored = index.support if support else None, index.query
+    images = index.images.reset_index()
+    as_chosen = True
+    try:
+        wanted = query_images(name, images, query, chosen)
+        if support is None or chosen is None:
+            pass
+        elif support.per != "class":
+            drawn = support_images(name, images, index.classes, {}, support)
+            as_chosen = _rows(drawn) == _rows(chosen)
+        else:  # which classes an image holds is not in the index: the choice itself must do
+            splits = set(index.images.loc[chosen["image_id"], "split"])
+            as_chosen = splits == set(support.split.split("+"))
+            as_chosen &= set(chosen["pool"]) == set(index.classes)
+            as_chosen &= index.seeds == support.seeds
+            as_chosen &= bool(chosen["rank"].max() + 1 == support.images)
+    except SettingsError:
+        return None
+    if not as_chosen or _rows(wanted) != _rows(scored):
         return None
     sizes = {
         (int(h), int(w)) for h, w in index.images[["height", "width"]].drop_duplicates().values
     }
     return Images(
-        support=int(chosen["image_id"].nunique()),
+        support=0 if chosen is None else int(chosen["image_id"].nunique()),
         query=len(scored),
-        pools=int(chosen["pool"].nunique()),
+        pools=0 if chosen is None else int(chosen["pool"].nunique()),
         classes=len(index.classes),
         size=sizes.pop() if len(sizes) == 1 else None,
         source="index",
     )
 
 
-def _published(card: Card, dataset: Dataset, support: Support, query: Query) -> Images:
+def _rows(table: pd.DataFrame) -> list[list[object]]:
+    return [list(row) for row in table.itertuples(index=False)]
+
+
+def _published(card: Card, dataset: Dataset, support: Support | None, query: Query) -> Images:
     """From the counts that the dataset's source publishes: at most so many images."""
     size = card.pixels
-    if isinstance(dataset, Minicity):
-        available = {"support": dataset.stills, "query": dataset.stills}
-        pool, scored = available.get(support.split), available.get(query.split)
-    else:
-        pool, scored = _of(card, support.split, "images"), _of(card, query.split, "images")
-    pools = {"total": 1, "group": _of(card, support.split, "groups")}.get(support.per)
-    if support.per == "class":
-        pools = len(card.classes) or None
-    drawn = None
-    if pools is not None:
-        drawn = support.images * pools * len(support.seeds)
-        drawn = drawn if pool is None else min(drawn, pool)
+    scored = _available(card, dataset, query)
+    pools, drawn = _drawn(card, dataset, support)
     if query.images != "all":
         groups = 1 if query.per == "total" else _of(card, query.split, "groups")
-        scored = None if groups is None else query.images * groups
+        scored = None if groups is None else int(query.images) * groups
     known = drawn is not None and scored is not None
     source = "published counts" if known else "unknown: run `dvc repro index` first"
     return Images(drawn, scored, pools, len(card.classes) or None, size, source)
+
+
+def _available(card: Card, dataset: Dataset, part: Support | Query) -> int | None:
+    """The images of a split; None where that is not known, as of some of its sequences."""
+    if part.sequences is not None:
+        return None
+    if not isinstance(dataset, Minicity):
+        return _of(card, part.split, "images")
+    split = SPLITS.get(part.split)
+    if split is None:
+        return None
+    return dataset.stills if split.frames == 1 else dataset.videos * split.frames
+
+
+def _drawn(card: Card, dataset: Dataset, support: Support | None) -> tuple[int | None, int | None]:
+    """Pools of the support, and its images over all seeds, at most."""
+    if support is None:
+        return 0, 0
+    pools = {"total": 1, "group": _of(card, support.split, "groups")}.get(support.per)
+    if support.per == "class":
+        pools = len(card.classes) or None
+    available = _available(card, dataset, support)
+    if support.images == "all" or pools is None:
+        return pools, available if support.images == "all" else None
+    drawn = support.images * pools * len(support.seeds)
+    return pools, drawn if available is None else min(drawn, available)
 
 
 def _of(card: Card, split: str, what: str) -> int | None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from patchlens.datasets.kinds import CARDS
@@ -13,7 +13,7 @@ from patchlens.plan.images import Images, count
 from patchlens.plan.models import Download, Shape, download, shape
 from patchlens.settings.load import Settings
 
-ROOM = 2  # a run holds the shards and the file made of them at the same time
+ROOM = 2  # free disk over features: the shards and the file of the cell at work, and the rest spare
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Plan:
         """
         if self.features * ROOM > self.free:
             raise SettingsError(
-                f"{params}: the features take {self.features / 1e9:.1f} GB and need twice that "
-                f"while they are written; {self.free / 1e9:.1f} GB are free in {Path.cwd()}. Take "
+                f"{params}: the features take {self.features / 1e9:.1f} GB and a run starts "
+                f"with twice that free; {self.free / 1e9:.1f} GB are free in {Path.cwd()}. Take "
                 "fewer models, datasets, features.layer_sweep or support.images, or a larger disk"
             )
 
@@ -92,9 +92,14 @@ def make(settings: Settings, dvc: Path) -> Plan:
 
 
 def _weights(settings: Settings, shapes: dict[str, Shape]) -> Iterator[Download]:
+    found: dict[str, list[Download]] = {}
     for name, model in settings.models.items():
         if (file := download(name, model, shapes[name])) is not None:
-            yield file
+            found.setdefault(file.address, []).append(file)
+    for same in found.values():
+        names = ", ".join(file.name for file in same)
+        whats = ", ".join(dict.fromkeys(file.what for file in same))
+        yield replace(same[0], name=names, what=whats)
 
 
 def _datasets(settings: Settings) -> Iterator[Download]:
@@ -103,8 +108,8 @@ def _datasets(settings: Settings) -> Iterator[Download]:
         if dataset.archives is not None:
             continue  # the user has them
         card = CARDS[dataset.kind]
-        sizes = [archive.size or archive.roughly for archive in card.archives]
+        sizes = [archive.roughly for archive in card.archives]
         known = [size for size in sizes if size is not None]
         whole = sum(known) if known and len(known) == len(sizes) else None
-        note = "needs your own account" if card.access == "account" else ""
+        note = "needs your own account" if card.access in ("csdownload", "account") else ""
         yield Download(name, card.title, whole, sum(known), card.licence, None, note)

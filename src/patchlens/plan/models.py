@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from patchlens.backbones.architecture import create
-from patchlens.backbones.pretrained import NON_COMMERCIAL, source_of
+from patchlens.backbones.pretrained import NON_COMMERCIAL, check_activation, source_of
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import gate
 from patchlens.settings.models import Model, PixelsModel, RegistryModel, TimmModel
@@ -46,6 +46,7 @@ class Download:
         licence: as stated by its source.
         non_commercial: whether it forbids commercial use; None where only the licence says.
         note: what the user must do or know.
+        address: of the file of a model; slots that share one download it once.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Download:
     licence: str
     non_commercial: bool | None
     note: str = ""
+    address: str = ""
 
 
 def shape(name: str, model: Model) -> Shape:
@@ -75,6 +77,8 @@ def shape(name: str, model: Model) -> Shape:
         args = model.arch_args
     with torch.device("meta"):
         built = create(where, arch, args, key)
+    if isinstance(model, TimmModel):
+        check_activation(where, model, built)
     return Shape(
         patch_size=int(built.patch_embed.patch_size[0]),
         width=int(built.embed_dim),
@@ -101,9 +105,11 @@ def download(name: str, model: Model, size: Shape) -> Download | None:
             entry.licence,
             entry.non_commercial,
             note,
+            entry.source.address,
         )
     if isinstance(model, TimmModel):
-        licence = source_of(model.tag)[1]
+        source, licence = source_of(model.tag)
         forbids = NON_COMMERCIAL.search(licence) is not None
-        return Download(name, f"timm {model.tag}", None, at_least, licence, forbids)
+        what, address = f"timm {model.tag}", source.address
+        return Download(name, what, None, at_least, licence, forbids, address=address)
     return None

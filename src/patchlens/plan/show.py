@@ -5,6 +5,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from patchlens.backbones.registry.show import size_text
 from patchlens.plan import cost
 from patchlens.plan.make import ROOM, Plan
 from patchlens.plan.models import Download
@@ -41,20 +42,14 @@ def show(plan: Plan, params: str) -> str:
 def _downloads(files: list[Download]) -> list[str]:
     if not files:
         return ["nothing"]
-    rows = [(f.name, f.what, _size(f), _terms(f)) for f in files]
+    rows = [(f.name, f.what, size_text(f.bytes, f.at_least), _terms(f)) for f in files]
     total = f"{sum(f.bytes or 0 for f in files) / 1e9:.2f} GB"
     if unknown := [f for f in files if f.bytes is None]:
         least = sum(f.at_least for f in unknown) / 1e9
         total += f" and {len(unknown)} of unknown size"
         total += f" (at least {least:.2f} GB)" if least else ""
-    table = tabulate(rows, ("name", "what", "GB", "licence"), "simple", disable_numparse=True)
+    table = tabulate(rows, ("name", "what", "size", "licence"), "simple", disable_numparse=True)
     return [*table.splitlines(), f"together {total}"]
-
-
-def _size(file: Download) -> str:
-    if file.bytes is not None:
-        return f"{file.bytes / 1e9:.2f}"
-    return f"unknown, ≥ {file.at_least / 1e9:.2f}" if file.at_least else "unknown"
 
 
 def _terms(file: Download) -> str:

@@ -15,6 +15,29 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
+class Mapping(Strict):
+    """From the names in a weight file to those of the architecture, in this order.
+
+    `key`: entries of a nested file that may hold the weights, the first that is there is taken;
+    an empty list is a flat file, and a name "." in the list means that the file may be flat.
+    `prefix`: what the wanted names start with, which is cut off; of several, the first that any
+    name has. `beside`: patterns of the names without it, which are dropped.
+    `drop`: patterns of names that are known surplus (`optional_drop`: may be absent).
+    `rename`: [pattern, replacement] pairs, regular expressions over whole names, each must match.
+    `rules`: named conversions in code (backbones/rules.py) for what renaming cannot say.
+    `pickled`: classes that the file pickles beside its tensors; they are skipped, never run.
+    """
+
+    key: list[str] = Field(default=[])
+    prefix: list[str] = Field(default=[])
+    beside: list[str] = Field(default=[])
+    drop: list[str] = Field(default=[])
+    optional_drop: list[str] = Field(default=[])
+    rename: list[Renaming] = Field(default=[])
+    rules: list[str] = Field(default=[])
+    pickled: list[str] = Field(default=[])
+
+
 class _Vit(Strict):
     arch_args: dict[str, Any] = Field(default={})
     mean: Colour | None = None
@@ -50,24 +73,16 @@ class RegistryModel(Strict):
 class FileModel(_Vit):
     """A local `.safetensors` or `.pth` file with the name of the timm architecture it fits.
 
-    `key` names the entry of a nested file that holds the weights, `prefix` what every wanted
-    name starts with (others are dropped), `drop` the patterns of names that are known surplus,
-    `rename` pairs of a regular expression over a whole name and its replacement, `rules` named
-    conversions that renaming cannot say, `pickled` the classes that lie beside the tensors.
-    `sha256` pins the file, which lies outside DVC: another file under the same name is an error
-    and never an old score under a new one.
+    `mapping` explains every name in it, as in an entry of the registry. `sha256` pins the file,
+    which lies outside DVC: another file under the same name is an error and never an old score
+    under a new one.
     """
 
     source: Literal["file"]
     file: str
     sha256: Sha256 | None = None
     arch: str
-    key: str | None = None
-    prefix: str = ""
-    drop: list[str] = Field(default=[])
-    rename: list[Renaming] = Field(default=[])
-    rules: list[str] = Field(default=[])
-    pickled: list[str] = Field(default=[])
+    mapping: Mapping = Mapping()
 
 
 class UntrainedModel(_Vit):

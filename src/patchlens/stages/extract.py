@@ -6,13 +6,12 @@ import shutil
 
 from patchlens import paths
 from patchlens.backbones.load import load, provenance
-from patchlens.datasets.files import md5
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.device import describe, resolve
 from patchlens.features.extract import Extractor, Source
 from patchlens.features.store import Header
-from patchlens.files import whole_folder, write_json
+from patchlens.files import file_hash, whole_folder, write_json
 from patchlens.progress import log
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Features
@@ -31,12 +30,11 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
             f"params.yaml: features.layer, layer_sweep or datasets.{name}.view, for model "
             f"'{model}': {error}"
         ) from None
-    selected = {
-        "support": sorted(set(index.support["image_id"])),
-        "query": list(index.query["image_id"]),
-    }
+    selected = {"query": list(index.query["image_id"])}
+    if dataset.support is not None:
+        selected = {"support": sorted(set(index.support["image_id"]))} | selected
     images = [image_id for ids in selected.values() for image_id in ids]
-    contents = [md5(index.root / path) for path in index.images.loc[images, "path"]]
+    contents = [file_hash(index.root / path, "md5") for path in index.images.loc[images, "path"]]
     work = paths.WORK / "extract" / _digest(about, contents)
     rate: float | None = None
     with whole_folder(paths.features(name, model)) as folder:

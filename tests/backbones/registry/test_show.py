@@ -73,21 +73,25 @@ def test_one_model_in_full() -> None:
 
 def test_what_is_not_published_is_said_to_be_unknown() -> None:
     text = patchlens("show", "dino_vits8")
-    assert "size not published; its parameters alone are 0.09 GB" in text
+    assert "file size     unknown, ≥ 0.09 GB" in text
     assert "no hash published: that of the first download is recorded" in text
     assert "NON-COMMERCIAL" not in text
 
 
 def test_a_gated_file_says_how_it_is_had() -> None:
-    entry = entries()["dino_vits8"]
-    hub = {"kind": "hub", "repo": "some/model", "file": "w.safetensors", "gated": True}
-    url = {"gated": True}
-    asked = [
-        show("x", entry.model_copy(update={"source": entry.source.model_copy(update=change)}))
-        for change in (hub, url)
-    ]
-    assert "accept its terms on https://huggingface.co/some/model, then `hf auth login`" in asked[0]
-    assert f"accept its terms on {entry.homepage}, place the file" in asked[1]
+    entry = entries()["dinov3_vits16"]
+    asked = show("x", entry)
+    assert f"accept its terms on {entry.homepage}, place the file and name it in `file`" in asked
+
+
+def test_a_hub_entry_without_a_commit_says_so(root: Path) -> None:
+    assert "no commit of the hub is pinned" in patchlens("show", "eva02_vitb14")
+    assert "no commit of the hub is pinned" not in patchlens("show", "clip_vitb16")
+    lines = (root / "docs/models.md").read_text(encoding="utf-8").splitlines()
+    rows = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
+    for name, entry in entries().items():
+        named = entry.source.kind != "hub" or entry.source.revision is not None
+        assert (", unpinned" in rows[name]) != named
 
 
 def test_an_unknown_model_is_exit_code_2() -> None:

@@ -5,7 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from patchlens.settings.base import Positive, Strict
-from patchlens.settings.models import Colour, Interpolation, PositionMode, Spread
+from patchlens.settings.models import (
+    Colour,
+    Interpolation,
+    Mapping,
+    PositionMode,
+    Sha256,
+    Spread,
+)
 
 Objective = Literal[
     "self-distilled",
@@ -20,6 +27,11 @@ Objective = Literal[
 ]
 
 
+def drive_page(file_id: str) -> str:
+    """The page of a file that Google Drive shares, for a person."""
+    return f"https://drive.google.com/file/d/{file_id}/view"
+
+
 class Source(Strict):
     """Where the official file lies.
 
@@ -29,17 +41,26 @@ class Source(Strict):
     """
 
     kind: Literal["hub", "url", "drive"]
-    url: str | None = None
+    url: Annotated[str, Field(pattern=r"^https://")] | None = None
     repo: str | None = None
-    revision: str | None = None
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     file: str | None = None
     id: str | None = None
     gated: bool = False
     bytes: Positive | None = None
-    sha256: str | None = None
-    sha256_starts: str | None = None
-    md5: str | None = None
-    md5_starts: str | None = None
+    sha256: Sha256 | None = None
+    sha256_starts: Annotated[str, Field(pattern=r"^[0-9a-f]{4,63}$")] | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    md5_starts: Annotated[str, Field(pattern=r"^[0-9a-f]{4,31}$")] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where a person finds the file; what tells one source from another."""
+        if self.kind == "hub":
+            return (
+                f"https://huggingface.co/{self.repo}/resolve/{self.revision or 'main'}/{self.file}"
+            )
+        return drive_page(str(self.id)) if self.kind == "drive" else str(self.url)
 
     @model_validator(mode="after")
     def _says_where(self) -> "Source":
@@ -47,28 +68,6 @@ class Source(Strict):
         if missing := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"kind {self.kind} needs {' and '.join(missing)}")
         return self
-
-
-class Mapping(Strict):
-    """From the names in the file to those of the architecture, in this order.
-
-    `key`: entries of a nested file that may hold the weights, the first that is there is taken;
-    an empty list is a flat file, and a name "." in the list means that the file may be flat.
-    `prefix`: what the wanted names start with, which is cut off; of several, the first that any
-    name has. `beside`: patterns of the names without it, which are dropped.
-    `drop`: patterns of names that are known surplus (`optional_drop`: may be absent).
-    `rename`: [pattern, replacement] pairs, regular expressions over whole names, each must match.
-    `rules`: named conversions in code (backbones/rules.py) for what renaming cannot say.
-    """
-
-    key: list[str] = Field(default=[])
-    prefix: list[str] = Field(default=[])
-    beside: list[str] = Field(default=[])
-    drop: list[str] = Field(default=[])
-    optional_drop: list[str] = Field(default=[])
-    rename: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default=[])
-    rules: list[str] = Field(default=[])
-    pickled: list[str] = Field(default=[])  # classes that the official file pickles beside tensors
 
 
 class Entry(Strict):

@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 from tabulate import tabulate
 
-from patchlens.backbones.obtain import address
 from patchlens.backbones.registry.entry import Entry, Source
 
 HEAD = ("name", "family", "objective", "data", "params", "patch", "licence", "source", "used as")
 NO_HASH = "no hash published: that of the first download is recorded, later ones must equal it"
+UNPINNED = "no commit of the hub is pinned: that of the first download is recorded and kept"
 NON_COMMERCIAL = "NON-COMMERCIAL: these weights may not be used commercially"
 
 
@@ -58,9 +58,10 @@ def show(name: str, entry: Entry) -> str:
         ("native size", f"{entry.native} pixels; positions at other sizes: {entry.position}"),
         ("licence", entry.licence),
         *([("", NON_COMMERCIAL)] if entry.non_commercial else []),
-        ("download", address(entry.source)),
-        ("", size_of(entry)),
+        ("download", entry.source.address),
+        ("file size", size_of(entry)),
         ("", hash_of(entry.source)),
+        *([("", UNPINNED)] if unpinned(entry.source) else []),
         *([("", gate(entry))] if entry.source.gated else []),
         ("citation", entry.citation),
         ("homepage", entry.homepage),
@@ -80,22 +81,29 @@ def place(source: Source) -> str:
     """Where the file lies, in short."""
     if source.kind == "hub":
         return f"hub {source.repo}"
-    return urlsplit(address(source)).netloc
+    return urlsplit(source.address).netloc
+
+
+def unpinned(source: Source) -> bool:
+    """Whether the address does not say which commit of the hub is meant."""
+    return source.kind == "hub" and source.revision is None
 
 
 def gate(entry: Entry) -> str:
-    """How a gated file is had."""
-    if entry.source.kind == "hub":
-        page = f"https://huggingface.co/{entry.source.repo}"
-        return f"gated: accept its terms on {page}, then `hf auth login`"
+    """How a gated file is had, which is never on the hub here."""
     return f"gated: accept its terms on {entry.homepage}, place the file and name it in `file`"
 
 
 def size_of(entry: Entry) -> str:
     """The size of the download, or what is known of it."""
-    if entry.source.bytes is not None:
-        return f"{entry.source.bytes / 1e9:.2f} GB"
-    return f"size not published; its parameters alone are {entry.parameters_m * 4 / 1e3:.2f} GB"
+    return size_text(entry.source.bytes, round(entry.parameters_m * 4e6))
+
+
+def size_text(size: int | None, at_least: int) -> str:
+    """Bytes as GB; where no size is known, `at_least` is what the parameters take in float32."""
+    if size is not None:
+        return f"{size / 1e9:.2f} GB"
+    return f"unknown, ≥ {at_least / 1e9:.2f} GB" if at_least else "unknown"
 
 
 def hash_of(source: Source) -> str:

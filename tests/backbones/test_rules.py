@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from patchlens.backbones.mapping import mapped
-from patchlens.backbones.registry.entry import Mapping
-from patchlens.backbones.rules_other import aimv2, leading_axes, masked_key_bias
+from patchlens.backbones.rules import joined_qkv, leading_axes, masked_key_bias
 from patchlens.errors import DataError
+from patchlens.settings.models import Mapping
 
 ONES = torch.ones(6)
 
@@ -43,7 +43,17 @@ def test_leading_axes_are_those_of_timm() -> None:
     assert found["x"] is ONES
 
 
-@pytest.mark.parametrize("first", ["preprocessor.pos_embed", "embeddings.patch_embed.weight"])
-def test_a_name_of_neither_layout_keeps_its_own(first: str) -> None:
-    content = {first: ONES, "embeddings.position_embedding.weight": torch.ones(4, 6)}
-    assert "head.weight" in aimv2(content | {"head.weight": ONES})
+def test_positions_without_a_class_token_get_their_axis_too() -> None:
+    assert leading_axes({"pos_embed": torch.ones(5, 6)})["pos_embed"].shape == (1, 5, 6)
+
+
+def test_q_k_and_v_are_joined_in_this_order_and_none_may_lack() -> None:
+    parts = {f"blocks.3.attn.{p}_proj.weight": torch.full((1, 2), i) for i, p in enumerate("qkv")}
+    found = joined_qkv(parts | {"x": ONES})
+    assert sorted(found) == ["blocks.3.attn.qkv.weight", "x"]
+    assert found["blocks.3.attn.qkv.weight"].tolist() == [[0, 0], [1, 1], [2, 2]]
+    del parts["blocks.3.attn.k_proj.weight"]
+    with pytest.raises(
+        DataError, match=r"rule 'joined_qkv' needs 'blocks\.3\.attn\.k_proj\.weight'"
+    ):
+        mapped(parts, Mapping(rules=["joined_qkv"]), "file.pth")
