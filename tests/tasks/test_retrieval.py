@@ -1,79 +1,205 @@
 """T3 on objects whose ranked lists are known."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.metrics import average_precision_score
 
-from patchlens.tasks.retrieval import (
-    Objects,
-    average_precision,
-    instance_map,
-    object_features,
-    patch_coverage,
-)
+from patchlens.tasks import retrieval
+from patchlens.tasks.objects import Objects
+from patchlens.tasks.retrieval import judge, retrieve, similarities
 
 RNG = np.random.default_rng(0)
+INF = np.inf
 
 
-def objects(instance, sequence) -> Objects:
+def objects(instance, row=None, sequence=None, frame=None, fine=None) -> Objects:
+    """Objects of images of their own, unless `row` says otherwise."""
     count = len(instance)
+    numbers = np.arange(count)
+    row = numbers if row is None else np.array(row)
+    zeros = np.zeros(count, np.int64)
     return Objects(
-        row=np.arange(count),
-        coverage=np.ones((count, 1, 1), np.float32),
+        row=row,
         instance=np.array(instance),
-        sequence=np.array(sequence),
+        class_id=zeros,
+        fine_class=zeros if fine is None else np.array(fine),
+        sequence=row if sequence is None else np.array(sequence),
+        frame=zeros if frame is None else np.array(frame),
+        track=zeros,
+        evaluated=np.ones(count, bool),
+        box=np.zeros((count, 4)),
+        size=np.ones(count),
+        weights=csr_array((count, 1)),
     )
 
 
-def test_average_precision_of_a_list_by_hand():
-    # Relevant at ranks 1, 3 and 6: (1/1 + 2/3 + 3/6) / 3.
-    assert average_precision([True, False, True, False, False, True]) == pytest.approx(13 / 18)
+def ask(features, of, relevant="instance", frame_distance=None, distance="cosine"):
+    features = np.asarray(features, np.float32)
+    return retrieve(
+        features, of, relevant=relevant, frame_distance=frame_distance, distance=distance
+    )
+
+
+def one_hot(numbers) -> np.ndarray:
+    return np.eye(np.max(numbers) + 1, dtype=np.float32)[numbers]
+
+
+def test_average_precision_and_hits_of_a_list_by_hand():
+    similarity = np.array([[9, 8, 7, 6, 5, 4, -INF]], np.float32)
+    relevant = np.array([[False, False, True, False, False, True, False]])
+    asked, ap, hits = judge(similarity, relevant)
+    assert asked.tolist() == [0]
+    assert ap[0] == pytest.approx((1 / 3 + 2 / 6) / 2)
+    assert hits.tolist() == [[0, 1, 1]]
 
 
 def test_average_precision_is_that_of_scikit_learn():
-    for _ in range(20):
-        hits = RNG.random(30) < 0.3
-        hits[0] |= not hits.any()
-        expected = average_precision_score(hits, -np.arange(30))
-        assert average_precision(hits) == pytest.approx(expected, abs=1e-12)
+    similarity = RNG.normal(size=(40, 60)).astype(np.float32)
+    relevant = RNG.random((40, 60)) < 0.2
+    relevant[3] = False  # no query
+    asked, ap, _ = judge(similarity, relevant)
+    assert asked.tolist() == [i for i in range(40) if i != 3]
+    expected = [average_precision_score(relevant[i], similarity[i]) for i in asked]
+    np.testing.assert_allclose(ap, expected, atol=1e-12)
 
 
-def test_an_oracle_scores_1_and_a_query_alone_is_no_query():
-    instances = [1, 1, 2, 2, 3]
-    features = np.eye(4, dtype=np.float32)[instances]
-    found = instance_map(lambda b: features[b] @ features.T, objects(instances, range(5)))
-    assert found == (1.0, 4)
+def test_many_and_few_relevant_ones_are_counted_alike(monkeypatch):
+    similarity = RNG.integers(0, 9, (5, 40)).astype(np.float32)
+    relevant = RNG.random((5, 40)) < 0.5
+    monkeypatch.setattr(retrieval, "FEW", 0)
+    sorted_ = judge(similarity, relevant)
+    monkeypatch.setattr(retrieval, "FEW", 40)
+    for one, other in zip(sorted_, judge(similarity, relevant), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def test_the_own_sequence_is_left_out_even_where_it_is_nearest():
-    # 0 and 1 are frames of one sequence; instance 1's only match elsewhere ranks last of two.
-    similarity = np.array([[9, 8, 3, 2], [8, 9, 3, 2], [3, 3, 9, 5], [2, 2, 5, 9]], np.float32)
-    found, queries = instance_map(
-        lambda b: similarity[b], objects([1, 1, 2, 1], sequence=[0, 0, 1, 2])
+def test_ties_score_the_mean_over_all_their_orders():
+    similarity = np.array([[5, 3, 3, 3, 3, 1, -INF]], np.float32)
+    relevant = np.array([[False, True, True, False, False, True, False]])
+    _, ap, hits = judge(similarity, relevant)
+    lists = [[0, *middle, 5] for middle in permutations([1, 2, 3, 4])]
+    ranked = [relevant[0, order] for order in lists]
+    expected = [average_precision_score(one, -np.arange(6)) for one in ranked]
+    assert ap[0] == pytest.approx(np.mean(expected))
+    assert hits[0].tolist() == pytest.approx([np.mean([one[:k].any() for one in ranked])
+                                              for k in (1, 5, 10)])  # fmt: skip
+
+
+def test_hits_in_a_tie_longer_than_the_list_are_chances_of_drawing():
+    # 20 tied, 2 relevant: 1 − (18/20)(17/19) … for the first 5.
+    relevant = np.arange(20)[None] < 2
+    _, _, hits = judge(np.zeros((1, 20), np.float32), relevant)
+    missed = [18 / 20, (15 * 14) / (20 * 19), (10 * 9) / (20 * 19)]
+    np.testing.assert_allclose(hits[0], 1 - np.array(missed))
+
+
+@pytest.mark.parametrize("relevant", ["instance", "fine_class"])
+@pytest.mark.parametrize("distance", ["cosine", "dot", "l2"])
+def test_an_oracle_scores_1(relevant, distance):
+    instance = np.repeat(np.arange(8), 4)
+    kind = instance // 2
+    of = objects(instance, fine=kind)
+    found = ask(one_hot(instance if relevant == "instance" else kind), of, relevant, None, distance)
+    assert len(found.query) == 32
+    np.testing.assert_allclose(found.ap, 1)
+    np.testing.assert_array_equal(found.hits, 1)
+
+
+def test_swapped_features_score_what_is_worked_out_by_hand():
+    # Two instances of two photographs each; one photograph of each has the other's feature.
+    found = ask(one_hot([0, 1, 1, 0]), objects([0, 0, 1, 1]))
+    # Each finds the wrong one first; the two others tie at 0, one of them right: (1/2 + 1/3) / 2.
+    np.testing.assert_allclose(found.ap, 5 / 12)
+    np.testing.assert_allclose(found.hits[:, 0], 0)
+
+
+def test_random_features_score_chance_and_chance_is_a_list_of_ties():
+    instance = np.repeat(np.arange(50), 6)
+    of = objects(instance)
+    chance = ask(np.zeros((300, 0)), of)
+    # Of 299 others 5 are relevant, wherever the query is.
+    assert chance.hits[:, 0] == pytest.approx(5 / 299)
+    drawn = [ask(RNG.normal(size=(300, 16)), of) for _ in range(20)]
+    assert np.mean([d.ap.mean() for d in drawn]) == pytest.approx(chance.ap.mean(), rel=0.05)
+    top5 = np.mean([d.hits[:, 1].mean() for d in drawn])
+    assert top5 == pytest.approx(chance.hits[0, 1], rel=0.1)
+    constant = ask(np.ones((300, 3)), of)
+    np.testing.assert_allclose(constant.ap, chance.ap)
+
+
+def test_own_image_and_own_sequence_are_left_out_even_where_they_are_nearest():
+    # 0 and 1 are frames of one sequence; 4 is in the image of 3.
+    features = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0.6, 0.8, 0], [1, 0, 0]])
+    of = objects([1, 1, 2, 1, 1], row=[0, 1, 2, 3, 3], sequence=[0, 0, 1, 2, 2])
+    found = ask(features, of)
+    # 0 and 1 find 4 (right), 3 (right), 2. 3 finds 2, then 0 and 1. 4 finds 0, 1, 2.
+    assert found.query.tolist() == [0, 1, 3, 4]
+    np.testing.assert_allclose(found.ap, [1, 1, (1 / 2 + 2 / 3) / 2, 1])
+
+
+def test_with_a_frame_distance_far_frames_of_the_own_sequence_are_found():
+    of = objects([1, 1, 1, 2], sequence=[0, 0, 0, 0], frame=[0, 9, 10, 10])
+    features = np.array([[1, 0], [1, 0], [0, 1], [1, 0]])
+    assert len(ask(features, of).query) == 0
+    found = ask(features, of, frame_distance=10)
+    # 0 sees 2 and 3 (10 frames on): the wrong one first. 1 and 2 are a frame apart.
+    assert found.query.tolist() == [0, 2]
+    np.testing.assert_allclose(found.ap, [1 / 2, 1])
+    # The own image is left out whatever the distance: 3 is in the image of 2.
+    near = ask(
+        features, objects([1, 1, 1, 1], [0, 1, 2, 2], [0] * 4, [0, 9, 10, 10]), "instance", 1
     )
-    # 0 and 1 find 3 behind 2: 1/2 each. 3 finds 2 (wrong) first, then 0 and 1: (1/2 + 2/3) / 2.
-    assert queries == 3
-    assert found == pytest.approx((0.5 + 0.5 + (1 / 2 + 2 / 3) / 2) / 3)
+    np.testing.assert_allclose(near.ap, [1, 1, 1, 1])
+    assert [
+        len(ask(features, objects([1, 2, 3, 3], [0, 1, 2, 2], [0] * 4), "instance", 1).query)
+    ] == [0]
 
 
-def test_objects_without_a_match_give_no_query_and_score_0():
-    assert instance_map(lambda b: np.eye(2, dtype=np.float32)[b], objects([1, 2], [0, 1])) == (0, 0)
+def test_fine_class_neither_wants_nor_blames_the_same_instance():
+    # 1 is the query's own instance: nearest, but off the list. 3 is of another kind.
+    features = np.array([[1, 0, 0], [1, 0, 0], [0.6, 0.8, 0], [0.8, 0.6, 0]])
+    found = ask(features, objects([1, 1, 2, 3], fine=[0, 0, 0, 1]), "fine_class")
+    assert found.query.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(found.ap, [1 / 2, 1 / 2, (1 / 2 + 2 / 3) / 2])
 
 
-def test_features_are_means_weighted_by_coverage():
-    patches = RNG.normal(size=(2, 2, 2, 3)).astype(np.float32)
-    coverage = np.array([[[1, 0.5], [0, 0]], [[0, 0], [0, 0.01]]], np.float32)
-    both = Objects(np.array([0, 1]), coverage, np.array([1, 2]), np.array([0, 1]))
-    found = object_features(both, 2, lambda rows: patches[rows.start : rows.stop], chunk=1)
-    expected = (patches[0, 0, 0] + 0.5 * patches[0, 0, 1]) / 1.5
-    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
-    np.testing.assert_allclose(found[1], patches[1, 1, 1], rtol=1e-5)  # smaller than a patch
+def test_an_object_in_one_image_only_is_in_the_lists_but_asks_nothing():
+    found = ask([[1, 0], [0.8, 0.6], [1, 0]], objects([1, 1, 2]))
+    assert found.query.tolist() == [0, 1]
+    # 0 finds 2 first; to 1 both others are equally near.
+    np.testing.assert_allclose(found.ap, [1 / 2, (1 + 1 / 2) / 2])
 
 
-def test_coverage_is_the_share_of_each_patch_also_where_patches_cut_pixels():
-    mask = np.zeros((4, 6), bool)
-    mask[:2, :3] = True
-    np.testing.assert_allclose(patch_coverage(mask, (2, 2)), [[1, 0], [0, 0]])
-    # 6 columns in 4 cells: cells are 1.5 pixels wide.
-    np.testing.assert_allclose(patch_coverage(mask, (1, 4)), [[0.5, 0.5, 0, 0]])
-    assert patch_coverage(mask, (3, 5)).sum() * (4 * 6) / 15 == pytest.approx(mask.sum())
+def test_no_relevant_object_at_all_gives_no_query():
+    found = ask(np.eye(3), objects([1, 2, 3]))
+    assert found.ap.shape == (0,)
+    assert found.hits.shape == (0, 3)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "dot", "l2"])
+def test_distances_order_the_gallery_as_they_say(distance):
+    queries, gallery = RNG.normal(size=(4, 8)), RNG.normal(size=(30, 8))
+    [(_, found)] = similarities(queries, gallery, distance)
+    match distance:
+        case "cosine":
+            lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(gallery, axis=1)
+            expected = queries @ gallery.T / lengths
+        case "dot":
+            expected = queries @ gallery.T
+        case "l2":
+            expected = -np.linalg.norm(queries[:, None] - gallery, axis=2)
+    np.testing.assert_array_equal(np.argsort(-found, axis=1), np.argsort(-expected, axis=1))
+
+
+def test_blocks_of_queries_change_nothing(monkeypatch):
+    of = objects(RNG.integers(0, 8, 40), sequence=RNG.integers(0, 9, 40))
+    features = RNG.normal(size=(40, 5))
+    whole = ask(features, of)
+    monkeypatch.setattr(retrieval, "PRODUCTS", 120)
+    parts = ask(features, of)
+    assert parts.query.tolist() == whole.query.tolist()
+    np.testing.assert_allclose(parts.ap, whole.ap)
+    np.testing.assert_allclose(parts.hits, whole.hits)

@@ -1,0 +1,95 @@
+"""The sheet of `patchlens show identification`: one patch in degraded copies, and what it finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from patchlens.report.why_figures import COLOURS, STYLE
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
+CONTEXT = 2.5  # patches that are shown around the middle of one, to each side
+# Told apart by colour and by line, with the word beside it.
+RIGHT, WRONG = (COLOURS["zscore"], "-"), (COLOURS["prune"], "--")
+PLAIN = (COLOURS["keep_top"], "-")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A patch in an image: the pixels, and the patch's box in them."""
+
+    image: Image.Image
+    box: Box
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One condition: the query in its copy, what it found, and whether that is right.
+
+    `query` is None where the patch is not whole in the copy.
+    """
+
+    degradation: str
+    severity: float
+    query: Place | None = None
+    found: Place | None = None
+    right: bool = False
+
+
+def sheet(title: str, true: Place, answers: Sequence[Answer], path: Path) -> None:
+    """A row a degradation: the true place, then query and found place of each severity.
+
+    Args:
+        title: above it all.
+        true: the patch in its clean image.
+        answers: one a condition, mildest first.
+        path: of the PNG.
+    """
+    names = list(dict.fromkeys(answer.degradation for answer in answers))
+    rows = {name: [one for one in answers if one.degradation == name] for name in names}
+    columns = 1 + 2 * max(len(row) for row in rows.values())
+    with mpl.rc_context(STYLE):
+        size = (1.15 * columns, 1.35 * len(names) + 0.5)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle(title, fontsize=9)
+        grid = figure.subplots(len(names), columns, squeeze=False)
+        for axes in grid.ravel():
+            axes.set_axis_off()
+        for line, name in zip(grid, names, strict=True):
+            _draw(line[0], true, PLAIN, f"{name}\ntrue place")
+            for i, answer in enumerate(rows[name]):
+                query, found = line[1 + 2 * i], line[2 + 2 * i]
+                label = f"{answer.severity:g}\nquery"
+                if answer.query is None or answer.found is None:
+                    query.set_title(f"{answer.severity:g}\nnot in the copy", fontsize=7)
+                    continue
+                _draw(query, answer.query, PLAIN, label)
+                look = RIGHT if answer.right else WRONG
+                _draw(found, answer.found, look, "found\n" + ("right" if answer.right else "wrong"))
+        figure.savefig(path, format="png", dpi=130, metadata={"Software": None})
+
+
+def _draw(axes: Axes, place: Place, look: tuple[str, str], title: str) -> None:
+    """The surroundings of a patch; grey lies outside its image."""
+    x0, y0, x1, y1 = place.box
+    colour, line = look
+    width, height = place.image.size
+    axes.set_axis_on()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_facecolor("#EEEEEE")
+    axes.imshow(place.image, extent=(0, width, height, 0), interpolation="nearest")
+    reach = (CONTEXT * (x1 - x0), CONTEXT * (y1 - y0))
+    axes.set_xlim((x0 + x1) / 2 - reach[0], (x0 + x1) / 2 + reach[0])
+    axes.set_ylim((y0 + y1) / 2 + reach[1], (y0 + y1) / 2 - reach[1])
+    frame = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.6)
+    axes.add_patch(frame)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set(edgecolor=colour, linestyle=line, linewidth=2)
+    axes.set_title(title, fontsize=7)

@@ -1,0 +1,92 @@
+"""The sheet of `patchlens show retrieval`: queries with their nearest objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from patchlens.report.show_identification import PLAIN, RIGHT, WRONG, Place
+from patchlens.report.why_figures import STYLE
+
+MARGIN = 0.3  # of the longer side, shown around an object
+MARKS = {True: ("✓", RIGHT), False: ("✗", WRONG)}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A query and its list, nearest first: each a place and whether it is relevant."""
+
+    query: Place
+    found: Sequence[tuple[Place, bool]]
+
+
+def sheet(title: str, rows: Sequence[Ranked], path: Path) -> None:
+    """A row a query: the query, then its list; relevant ones have a solid frame and a tick.
+
+    Args:
+        title: above it all.
+        rows: at least one query.
+        path: of the PNG.
+    """
+    columns = 1 + max(len(row.found) for row in rows)
+    with mpl.rc_context(STYLE):
+        size = (1.0 * columns, 1.15 * len(rows) + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        figure.suptitle(title, fontsize=9)
+        grid = figure.subplots(len(rows), columns, squeeze=False)
+        for line, row in zip(grid, rows, strict=True):
+            for axes in line:
+                axes.set_axis_off()
+            _draw(line[0], row.query, PLAIN, "query")
+            for rank, (axes, (place, right)) in enumerate(
+                zip(line[1:], row.found, strict=False), start=1
+            ):
+                mark, look = MARKS[right]
+                _draw(axes, place, look, f"{rank} {mark}")
+        drawn = BytesIO()
+        figure.savefig(drawn, format="png", dpi=100)
+    # 256 colours are a third of the size; Git holds such sheets.
+    Image.open(drawn).convert("RGB").quantize(256).save(path, format="PNG", optimize=True)
+
+
+def _draw(axes: Axes, place: Place, look: tuple[str, str], title: str) -> None:
+    """An object with some of what is around it, in a square; grey lies outside its image."""
+    colour, line = look
+    x0, y0, x1, y1 = place.box
+    reach = (0.5 + MARGIN) * max(x1 - x0, y1 - y0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    corners = (int(x - reach), int(y - reach), int(x + reach) + 1, int(y + reach) + 1)
+    square = place.image.crop(_inside(corners, place.image.size))
+    left, top = max(corners[0], 0), max(corners[1], 0)
+    extent = (left, left + square.width, top + square.height, top)
+    axes.set_axis_on()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_facecolor("#EEEEEE")
+    axes.imshow(_small(square), extent=extent, interpolation="nearest")
+    axes.set_xlim(x - reach, x + reach)
+    axes.set_ylim(y + reach, y - reach)
+    frame = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="white", linewidth=0.8)
+    axes.add_patch(frame)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set(edgecolor=colour, linestyle=line, linewidth=2)
+    axes.set_title(title, fontsize=7, color=colour, pad=2)
+
+
+def _inside(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = corners
+    return max(x0, 0), max(y0, 0), min(x1, size[0]), min(y1, size[1])
+
+
+def _small(image: Image.Image) -> Image.Image:
+    """No larger than what is drawn, so that the sheet stays small and smooth."""
+    small = image.copy()
+    small.thumbnail((96, 96))
+    return small

@@ -1,0 +1,119 @@
+"""The tables of T2, T3 and T4: models × variants for the headline metrics of each head."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from patchlens.report import grid
+from patchlens.report.task_captions import caption, title
+
+TITLES = {
+    "identification": "instance identification under degradations",
+    "retrieval": "object retrieval",
+    "tracking": "tracking",
+}
+COST = {
+    "parameters_m": "params (M)",
+    "gflops_per_image": "GFLOPs/image",
+    "images_per_second": "images/s",
+}
+LEVEL = "_level_with_best"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A metric that has a table: its key in a cell, its name, whether it is a share, its sense."""
+
+    key: str
+    name: str
+    share: bool = True
+    higher: bool = True
+
+
+def headline(task: str, head: str, keys: list[str]) -> list[Shown]:
+    """The metrics of a head that have a table each.
+
+    Args:
+        task: identification, retrieval, tracking.
+        head: of its cells.
+        keys: the metrics that are there.
+    """
+    if task == "identification":
+        found = [Shown("robustness", "robustness (%)")]
+    elif task == "retrieval":
+        found = [Shown("map", "mAP (%)")]
+    elif head == "association":
+        deltas = sorted(int(key[1:]) for key in keys if re.fullmatch(r"d\d+", key))
+        found = [
+            Shown(f"d{delta}", f"nearest after {delta} frame{'s' * (delta > 1)} (%)")
+            for delta in dict.fromkeys([*deltas[:1], *deltas[-1:]])
+        ]
+    elif head == "davis":
+        found = [Shown("jf_mean", "J&F mean (%)")]
+    else:
+        found = [Shown("assa", "AssA (%)")]
+        if head == "link":  # of the threshold-free one the rest is in the CSV file
+            found.append(Shown("idf1", "IDF1 (%)"))
+            found.append(Shown("idsw", "ID switches (fewer is better)", share=False, higher=False))
+    return [shown for shown in found if shown.key in keys]
+
+
+def markdown(rows: pd.DataFrame, task: str) -> str:
+    """One section a dataset, one table a head and metric; bold = level with the best."""
+    parts = [] if len(rows) else [f"{task}.datasets lists no dataset."]
+    for dataset, of_dataset in rows.groupby("dataset", sort=False):
+        parts.append(f"### {dataset}: {TITLES[task]}")
+        for shown, head, of_head in _tables(of_dataset, task):
+            parts.append(f"**{title(head)}: {shown.name}**")
+            parts.append(grid.markdown(*_grid(of_head, shown)))
+        parts.append(caption(of_dataset, task))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(rows: pd.DataFrame, task: str) -> str:
+    """The same as LaTeX tables."""
+    parts = []
+    for dataset, of_dataset in rows.groupby("dataset", sort=False):
+        about = caption(of_dataset, task)
+        for shown, head, of_head in _tables(of_dataset, task):
+            text = f"{dataset}, {TITLES[task]}, {title(head)}: {shown.name}. {about}"
+            parts.append(grid.latex(*_grid(of_head, shown), text))
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(rows: pd.DataFrame, task: str) -> Iterator[tuple[Shown, str, pd.DataFrame]]:
+    for head, of_head in rows.groupby("head", sort=False):
+        there = [str(key) for key in of_head.columns[of_head.notna().any()]]
+        for shown in headline(task, str(head), there):
+            yield shown, str(head), of_head
+
+
+def _grid(of_head: pd.DataFrame, shown: Shown) -> tuple[list[str], list[list[str]]]:
+    variants = list(dict.fromkeys(of_head["variant"]))
+    body = []
+    for model, rows in of_head.groupby("model", sort=False):
+        by_variant = rows.set_index("variant")
+        entries = [
+            _entry(by_variant.loc[v], shown) if v in by_variant.index else "" for v in variants
+        ]
+        body.append([str(model), *entries, *(_number(rows.iloc[0][key]) for key in COST)])
+    return ["model", *variants, *COST.values()], body
+
+
+def _entry(row: "pd.Series[Any]", shown: Shown) -> str:
+    values = [float(row[shown.key + end]) for end in ("", "_ci_low", "_ci_high")]
+    if np.isnan(values[0]):
+        return ""
+    if shown.share:
+        text = "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * value for value in values))
+    else:
+        text = "{:g} [{:.0f}, {:.0f}]".format(round(values[0], 1), *values[1:])
+    return f"**{text}**" if row[shown.key + LEVEL] else text
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | int) else str(value)

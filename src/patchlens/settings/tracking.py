@@ -1,0 +1,41 @@
+"""Settings of T4: association, linking of whole videos, and DAVIS label propagation."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from patchlens.settings.base import Positive, Strict
+
+Similarity = Annotated[float, Field(ge=-1, le=1)]
+
+
+class Propagation(Strict):
+    """DAVIS label propagation with DINO's settings; distances in patches."""
+
+    queue: Positive
+    radius: Positive
+    top: Positive
+    temperature: Annotated[float, Field(gt=0)]
+
+
+class Tracking(Strict):
+    """T4. `deltas` in frames; `age`: frames after which an unseen track ends.
+
+    `thresholds` are the cosines below which an object is born instead of linked; the best of them
+    is chosen on the support split, for each model and variant. Where a dataset has no support
+    (MOT17: one split with ground truth), each video's is chosen on the other videos of the query.
+    """
+
+    datasets: list[str]
+    deltas: Annotated[list[Positive], Field(min_length=1)]
+    age: Positive
+    thresholds: Annotated[list[Similarity], Field(min_length=1)]
+    davis: Propagation
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Tracking":
+        for name in ("deltas", "thresholds"):
+            values = getattr(self, name)
+            if values != sorted(set(values)):
+                raise ValueError(f"'{name}' must be ascending without repeats")
+        return self

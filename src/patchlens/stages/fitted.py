@@ -1,0 +1,104 @@
+"""What T2 to T4 read: features of one model on one dataset, and the variants fitted on them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.features.moments import Moments, rank_by_variance
+from patchlens.features.store import FeatureFile
+from patchlens.features.variants import FitData, Transform, draws, fit, pruned_count
+from patchlens.protocol import PROTOCOL_VERSION, versions
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Prune, VariantName
+
+Array = NDArray[np.float32]
+CHUNK = 32  # images in memory at a time
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Features and fitted variants.
+
+    Attributes:
+        index: the dataset.
+        support: features of the support images; None where the dataset has no support.
+        query: features of the query images.
+        transforms: variant -> its transforms, one a draw (`prune_random` has several), of patch
+            features [n, D] to [n, D'] where D' may be 0.
+        fitted_on: `support`, `dataset`, or `transductive`: on the query, for want of a support.
+        m: how many dimensions `prune` drops.
+    """
+
+    index: Index
+    support: FeatureFile | None
+    query: FeatureFile
+    transforms: dict[VariantName, list[Transform]]
+    fitted_on: str
+    m: int
+
+    @property
+    def layer(self) -> int:
+        """The headline layer."""
+        return self.query.header.layers[0]
+
+
+def open_fitted(
+    name: str, model: str, dataset: Dataset, variants: Sequence[VariantName], prune: Prune
+) -> Fitted:
+    """Open the features of `model` on the dataset `name` and fit `variants`, without labels.
+
+    They are fitted on all extracted support images, with `fit_on: dataset` on the query as well,
+    and on the query alone where the dataset has no support.
+    """
+    folder = paths.features(name, model)
+    query = FeatureFile(folder / "query.safetensors")
+    support = None if dataset.support is None else FeatureFile(folder / "support.safetensors")
+    if support is None:
+        fitted_on, files = "transductive", [query]
+    elif prune.fit_on == "dataset":
+        fitted_on, files = "dataset", [support, query]
+    else:
+        fitted_on, files = "support", [support]
+    moments, ids = Moments.read(paths.moments(name, model))
+    wanted = {image_id for file in files for image_id in file.header.image_ids}
+    mean, variance = moments.mean_and_variance([r for r, i in enumerate(ids) if i in wanted])
+
+    def patches() -> Iterator[Array]:
+        for file in files:
+            yield from file.patches(CHUNK)
+
+    m = pruned_count(prune.m, query.header.width)
+    data = FitData(mean, variance, rank_by_variance(variance), m, patches)
+    transforms = {
+        variant: [
+            fit(variant, data, prune, seed=0, draw=draw) for draw in range(draws(variant, prune))
+        ]
+        for variant in variants
+    }
+    index = Index(paths.index(name), paths.images(name, dataset))
+    return Fitted(index, support, query, transforms, fitted_on, m)
+
+
+def protocol(fitted: Fitted, dataset: Dataset, prune: Prune) -> dict[str, Any]:
+    """What every reader must know of a cell of T2, T3 or T4; the stage adds its own settings."""
+    header = fitted.query.header
+    assert dataset.query is not None
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        **header.protocol(),
+        "split_fit": "none" if dataset.support is None else dataset.support.split,
+        "split_query": dataset.query.split,
+        "grid_rule": dataset.view.grid,
+        "fit": fitted.fitted_on,
+        "prune_m": prune.m,
+        "prune_m_used": fitted.m,
+        "random_draws": prune.random_draws,
+        "pca_drop": prune.pca_drop,
+        "query_images": len(header.image_ids),
+        **versions(),
+    }

@@ -1,0 +1,175 @@
+"""Stage identification: T2 of one model on one dataset."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patchlens import paths
+from patchlens.datasets.degrade import Copy
+from patchlens.datasets.degrade import copies as copies_of
+from patchlens.datasets.index import Index
+from patchlens.errors import DataError, SettingsError
+from patchlens.features.device import resolve
+from patchlens.features.store import FeatureFile
+from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.progress import log, track
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Device, Prune, VariantName
+from patchlens.settings.identification import Identification
+from patchlens.settings.segmentation import Uncertainty
+from patchlens.stages.fitted import open_fitted, protocol
+from patchlens.stages.objects import objects_of
+from patchlens.tasks import identification_summary as summary
+from patchlens.tasks.identification import ReadPatches, hits
+from patchlens.tasks.identification_heads import Head, object_head, patch_head
+
+
+def run(
+    name: str,
+    model: str,
+    dataset: Dataset,
+    variants: Sequence[VariantName],
+    prune: Prune,
+    settings: Identification,
+    uncertainty: Uncertainty,
+    device: Device,
+) -> None:
+    """Write the cell, the curves and the records of T2."""
+    fitted = open_fitted(name, model, dataset, variants, prune)
+    degraded = open_degraded(name, model, fitted.query)
+    ids = fitted.query.header.image_ids
+    copies = copies_of(ids, settings)
+    heads = heads_of(fitted.index, ids, copies, fitted.query.header.grid, settings)
+    clean = _reader(fitted.query, ids)
+    queries = _reader(degraded, [copy.copy_id for copy in copies])
+    where = resolve(device)
+    parts = []
+    runs = [(v, draw, one) for v, of in fitted.transforms.items() for draw, one in enumerate(of)]
+    shown = track(runs, total=len(runs), what=f"identification {model} × {name}", unit="variant")
+    for variant, draw, transform in shown:
+        found = hits(heads, clean, queries, transform, settings.distance, where)
+        for head, of_head in zip(heads, found, strict=True):
+            parts.append(summary.records(head, variant, draw, of_head, copies))
+    about = protocol(fitted, dataset, prune) | {
+        "distance": settings.distance,
+        "degraded_images": len({copy.image_id for copy in copies}),
+        "copies": len(copies),
+        "patches": settings.patches,
+        "seed": settings.seed,
+    }
+    _write(name, model, pd.concat(parts, ignore_index=True), heads, copies, about, uncertainty)
+    log.info("%s × %s: %d variants of %d copies scored", model, name, len(variants), len(copies))
+
+
+def heads_of(
+    index: Index,
+    ids: Sequence[str],
+    copies: Sequence[Copy],
+    grid: tuple[int, int],
+    settings: Identification,
+) -> list[Head]:
+    """Patches of every granularity, and objects where the dataset has some; those with a query.
+
+    Raises:
+        SettingsError: there is no query at all.
+    """
+    row_of = {image_id: row for row, image_id in enumerate(ids)}
+    rows = np.array([row_of[copy.image_id] for copy in copies])
+    shape = index.images.loc[list(ids), ["height", "width"]].astype(int)
+    sizes = list(shape.itertuples(index=False, name=None))
+    if (coarsest := max(settings.granularities)) > min(grid):
+        raise SettingsError(
+            f"params.yaml: identification.granularities: {coarsest} is more than the grid of "
+            f"{grid[0]}×{grid[1]} patches has"
+        )
+    heads = [
+        patch_head(copies, rows, sizes, grid, g, settings.patches, settings.seed)
+        for g in settings.granularities
+    ]
+    objects = objects_of(index, ids, grid)
+    objects = objects.take(objects.evaluated & (objects.size > 0))
+
+    @lru_cache(maxsize=1)  # the copies of an image follow one another
+    def areas(row: int) -> NDArray[np.bool_]:
+        return object_areas(index, ids[row])
+
+    heads.append(object_head(copies, rows, sizes, grid, objects, areas))
+    asked = [head for head in heads if len(head.targets)]
+    if not asked:
+        raise SettingsError(
+            "params.yaml: identification.degradations: no patch of any copy lies wholly inside its "
+            "clean image; lower the severities"
+        )
+    return asked
+
+
+def object_areas(index: Index, image_id: str) -> NDArray[np.bool_]:
+    """Areas [O, H, W] of the evaluated objects in an image: mask, or pixels inside the box."""
+    table = index.objects
+    table = table[(table["image_id"] == image_id) & table["evaluated"] & (table["area"] > 0)]
+    size: Any = index.images.loc[image_id, ["height", "width"]]
+    height, width = (int(n) for n in size)
+    masked = table["mask_value"].notna().to_numpy()
+    mask = index.instance_mask(image_id) if masked.any() else None
+    values = table["mask_value"].to_numpy()
+    y, x = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
+    areas = np.zeros((len(table), height, width), dtype=bool)
+    boxes = table[["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
+    for o, (x0, y0, x1, y1) in enumerate(boxes):
+        if masked[o] and mask is not None:
+            areas[o] = mask == values[o]
+        else:
+            areas[o] = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
+    return areas
+
+
+def open_degraded(name: str, model: str, query: FeatureFile) -> FeatureFile:
+    """The features of the degraded copies, which must be of the same model and view as `query`."""
+    path = paths.degraded(name, model)
+    if not path.is_file():
+        raise DataError(f"{path}: no degraded copies here; run `dvc repro degrade` first")
+    file = FeatureFile(path)
+    ours, theirs = file.header.protocol(), query.header.protocol()
+    for field, here in ours.items():
+        there = theirs[field]
+        if here != there:
+            raise DataError(
+                f"{path}: its {field} is {here}, that of the clean images is {there}; "
+                "run `dvc repro degrade`"
+            )
+    return file
+
+
+def _reader(file: FeatureFile, ids: Sequence[str]) -> ReadPatches:
+    layer = file.header.layers[0]
+    return lambda rows: file.images(ids[rows.start : rows.stop], layer)
+
+
+def _write(
+    name: str,
+    model: str,
+    table: pd.DataFrame,
+    heads: Sequence[Head],
+    copies: Sequence[Copy],
+    about: dict[str, Any],
+    uncertainty: Uncertainty,
+) -> None:
+    out = paths.cell(name, model)
+    gallery = {head.name: len(head.labels) for head in heads}
+    content: dict[str, Any] = {"protocol": about}
+    for key, rows in table.groupby(["head", "variant"], sort=False):
+        head, variant = (str(part) for part in key)
+        found = summary.cell(rows, gallery[head], uncertainty.resamples, uncertainty.seed)
+        content.setdefault(head, {})[variant] = found
+    conditions = list(dict.fromkeys((copy.degradation, copy.severity) for copy in copies))
+    write_csv(summary.curves(table, gallery, conditions), out / "identification.csv")
+    table = table.sort_values(summary.KEYS, kind="stable", ignore_index=True)
+    names = ["head", "variant", "unit", "degradation", "size"]
+    write_parquet(
+        table.astype(dict.fromkeys(names, "category")), out / "identification.records.parquet"
+    )
+    write_json(content, out / "identification.json")

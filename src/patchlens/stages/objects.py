@@ -1,0 +1,120 @@
+"""The objects of a dataset's images, as the tasks take them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import vstack
+
+from patchlens.datasets.index import Index
+from patchlens.tasks.objects import NONE, Objects, as_weights, box_weights, patch_coverage
+
+Array = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def objects_of(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) -> Objects:
+    """The objects of images, each with the weights of its patches.
+
+    Those of an instance mask weigh patches by the mask's coverage, all others by RoIAlign over the
+    part of their box inside the image. Nothing is left out: not the objects that are not
+    evaluated, nor those wholly outside their image (size 0).
+
+    Args:
+        index: the dataset.
+        image_ids: the images; an object's `row` is a position in it.
+        grid: patch rows and columns.
+    """
+    return _described(index, image_ids, index.objects, grid)
+
+
+def one_an_image(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) -> Objects:
+    """The only object of each image; an image without one is an object as a whole (instance −1).
+
+    Arguments as in `objects_of`.
+    """
+    filled = set(index.objects["image_id"])
+    bare = [image_id for image_id in image_ids if image_id not in filled]
+    sides = index.images.loc[bare, ["height", "width"]]
+    whole = {
+        "image_id": bare,
+        "instance": NONE,
+        "class_id": 0,
+        "fine_class": "",
+        "x0": 0.0,
+        "y0": 0.0,
+        "x1": sides["width"].to_numpy(dtype=np.float64),
+        "y1": sides["height"].to_numpy(dtype=np.float64),
+        "area": sides.prod(axis=1).to_numpy(dtype=np.float64),
+        "evaluated": True,
+    }
+    table = pd.concat([index.objects, pd.DataFrame(whole)], ignore_index=True)
+    return _described(index, image_ids, table, grid)
+
+
+def _described(
+    index: Index, image_ids: Sequence[str], table: pd.DataFrame, grid: tuple[int, int]
+) -> Objects:
+    images = index.images.loc[list(image_ids)]
+    table = table[table["image_id"].isin(image_ids)]
+    row = images.index.get_indexer(pd.Index(table["image_id"])).astype(np.int64)
+    order = np.argsort(row, kind="stable")
+    table, row = table.iloc[order], row[order]
+    height, width = (images[side].to_numpy(dtype=np.float64)[row] for side in ("height", "width"))
+    box = table[["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64)
+    box = np.clip(box, 0, np.stack([width, height, width, height], axis=1))
+    names = images["sequence"].where(images["sequence"].notna(), "image " + images.index)
+    classes = pd.Series(index.classes)[table["class_id"]].to_numpy()
+    fine = np.where(table["fine_class"] == "", classes, table["fine_class"])
+    return Objects(
+        row=row,
+        instance=table["instance"].to_numpy(dtype=np.int64),
+        class_id=table["class_id"].to_numpy(dtype=np.int64),
+        fine_class=np.unique(fine.astype(str), return_inverse=True)[1],
+        sequence=np.unique(names.to_numpy(dtype=str), return_inverse=True)[1][row],
+        frame=images["frame"].fillna(NONE).to_numpy(dtype=np.int64)[row],
+        track=table["track"].fillna(NONE).to_numpy(dtype=np.int64),
+        evaluated=table["evaluated"].to_numpy(dtype=bool),
+        box=box,
+        size=table["area"].to_numpy(dtype=np.float64) * grid[0] * grid[1] / (height * width),
+        weights=_weights(index, image_ids, table, row, box, grid),
+    )
+
+
+def _weights(
+    index: Index,
+    image_ids: Sequence[str],
+    table: pd.DataFrame,
+    row: Ints,
+    box: Floats,
+    grid: tuple[int, int],
+) -> Any:
+    bounds = np.searchsorted(row, np.arange(len(image_ids) + 1))
+    parts = []
+    for image_id, (start, stop) in zip(image_ids, pairwise(bounds), strict=True):
+        values = table["mask_value"].iloc[start:stop]
+        parts.append(as_weights(_coverage(index, image_id, values, box[start:stop], grid)))
+    return vstack(parts, format="csr")
+
+
+def _coverage(
+    index: Index, image_id: str, values: "pd.Series[Any]", box: Floats, grid: tuple[int, int]
+) -> Array:
+    """What each object covers of each patch [O, h, w], up to a factor an object."""
+    out = np.zeros((len(box), *grid), dtype=np.float32)
+    if not len(box):
+        return out
+    masked = values.notna().to_numpy()
+    if masked.any():
+        mask = index.instance_mask(image_id)
+        for o in np.flatnonzero(masked):
+            out[o] = patch_coverage(mask == values.iat[int(o)], grid)
+    height, width = index.images.loc[image_id, ["height", "width"]].to_numpy(dtype=np.int64)
+    inside = ~masked & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
+    scale = np.array([grid[1] / width, grid[0] / height] * 2)
+    out[inside] = box_weights(box[inside] * scale, grid)
+    return out

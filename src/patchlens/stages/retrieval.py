@@ -1,0 +1,157 @@
+"""Stage retrieval (T3): objects of the query images look for themselves, or their kind."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.errors import SettingsError
+from patchlens.features.store import Header
+from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.progress import log, track
+from patchlens.protocol import DIGITS
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Prune, VariantName
+from patchlens.settings.retrieval import Retrieval
+from patchlens.settings.segmentation import Uncertainty
+from patchlens.stages.fitted import open_fitted, protocol
+from patchlens.stages.objects import objects_of, one_an_image
+from patchlens.tasks import retrieval_summary as summary
+from patchlens.tasks.objects import Objects, object_features
+from patchlens.tasks.retrieval import Answers, retrieve
+from patchlens.tasks.revisited import GRADES, LEVELS, Benchmark, answer
+
+Array = NDArray[np.float32]
+Ask = Callable[[Array], Iterator[tuple[str, Answers]]]
+
+
+def run(
+    name: str,
+    model: str,
+    dataset: Dataset,
+    variants: Sequence[VariantName],
+    prune: Prune,
+    settings: Retrieval,
+    uncertainty: Uncertainty,
+) -> None:
+    """Write retrieval.json, retrieval_size.csv (by size of the query) and the records.
+
+    A dataset that grades pairs of images (ROxford5k, RParis6k, INSTRE) has the heads that its
+    grades mean; all others have those of `settings.relevant`. A head without a query is left out.
+
+    Raises:
+        SettingsError: the query images have no objects, none finds anything relevant, or a graded
+            image is not among them.
+    """
+    fitted = open_fitted(name, model, dataset, variants, prune)
+    header = fitted.query.header
+    ids = header.image_ids
+    ask: Ask
+    if fitted.index.has_relevance:
+        objects, asked = graded(fitted.index, header, name)
+        about: dict[str, Any] = {"objects": len(asked.gallery), "left_out": "junk"}
+        ask = partial(answer, asked=asked, distance=settings.distance)
+    else:
+        objects, about = listed(fitted.index, header, name)
+        about["left_out"] = _left_out(settings.frame_distance)
+        ask = partial(_ask, objects, settings)
+    features = object_features(
+        objects,
+        len(ids),
+        lambda rows: fitted.query.images(ids[rows.start : rows.stop], fitted.layer),
+        fitted.transforms,
+    )
+    tables = []
+    bar = track(variants, total=len(variants), what=f"{model} × {name}", unit="variant")
+    for variant in bar:
+        for draw, of_draw in enumerate(features.pop(variant)):
+            for head, answers in ask(of_draw):
+                tables.append(summary.records(head, variant, draw, objects, answers))
+    table = summary.all_records(tables)
+    about |= protocol(fitted, dataset, prune) | {"distance": settings.distance}
+    cell: dict[str, Any] = {"protocol": about}
+    for head in table["head"].cat.categories:
+        of_head = table[table["head"] == head]
+        cell[head] = summary.scores(of_head, uncertainty.resamples, uncertainty.seed)
+        about[f"queries_{head}"] = int(of_head["query"].nunique())
+        about[f"units_{head}"] = int(of_head["unit"].nunique())
+    if len(cell) == 1:
+        raise SettingsError(
+            f"params.yaml: retrieval.datasets: no object of '{name}' has a relevant one in another "
+            "image of another sequence; score more query images, or set retrieval.frame_distance"
+        )
+    for head, answers in ask(np.zeros((len(objects), 0), dtype=np.float32)):
+        if head in cell and head not in LEVELS:
+            about[f"chance_map_{head}"] = round(float(answers.ap.mean()), DIGITS)
+            about[f"chance_r1_{head}"] = round(float(answers.hits[:, 0].mean()), DIGITS)
+    out = paths.cell(name, model)
+    write_parquet(table, out / "retrieval.records.parquet")
+    write_csv(summary.by_size(table, variants), out / "retrieval_size.csv")
+    write_json(cell, out / "retrieval.json")
+    heads = ", ".join(
+        f"{about[f'queries_{head}']} of {head}" for head in cell if head != "protocol"
+    )
+    log.info("%s × %s: queries: %s", model, name, heads)
+
+
+def _ask(objects: Objects, settings: Retrieval, features: Array) -> Iterator[tuple[str, Answers]]:
+    for relevant in settings.relevant:
+        found = retrieve(
+            features,
+            objects,
+            relevant=relevant,
+            frame_distance=settings.frame_distance,
+            distance=settings.distance,
+        )
+        yield relevant, found
+
+
+def _left_out(frame_distance: int | None) -> str:
+    if frame_distance is None:
+        return "own image and sequence"
+    return f"own image and frames of the own sequence nearer than {frame_distance}"
+
+
+def listed(index: Index, header: Header, name: str) -> tuple[Objects, dict[str, Any]]:
+    """The objects that query each other, and how many are not among them."""
+    everything = objects_of(index, header.image_ids, header.grid)
+    evaluated = everything.take(everything.evaluated)
+    objects = evaluated.take(evaluated.size > 0)
+    if not len(objects):
+        raise SettingsError(
+            f"params.yaml: retrieval.datasets: the query images of '{name}' have no objects; name "
+            "another split in its `query`, or take it off the list"
+        )
+    return objects, {
+        "objects": len(objects),
+        "objects_outside": len(evaluated) - len(objects),
+        "objects_not_evaluated": len(everything) - len(evaluated),
+    }
+
+
+def graded(index: Index, header: Header, name: str) -> tuple[Objects, Benchmark]:
+    """Queries cut out of their images by their boxes, and whole images of the gallery."""
+    ids, relevance = header.image_ids, index.relevance
+    row = {image_id: i for i, image_id in enumerate(ids)}
+    named = pd.concat([relevance["query_id"], relevance["image_id"]]).unique()
+    if missing := [image_id for image_id in named if image_id not in row]:
+        raise SettingsError(
+            f"params.yaml: datasets.{name}.query: image '{missing[0]}' is graded, but not among "
+            "the query images; write split: query+gallery and images: all"
+        )
+    query = np.array(sorted(row[i] for i in relevance["query_id"].unique()), dtype=np.int64)
+    gallery = np.setdiff1d(np.arange(len(ids)), query)
+    grade = np.zeros((len(query), len(ids)), dtype=np.int8)
+    which = np.searchsorted(query, relevance["query_id"].map(row))
+    grade[which, relevance["image_id"].map(row)] = relevance["grade"].map(GRADES.index)
+    objects = one_an_image(index, ids, header.grid)
+    # A query is a unit of its own.
+    return replace(objects, instance=np.arange(len(ids))), Benchmark(
+        query, gallery, grade[:, gallery]
+    )

@@ -1,0 +1,107 @@
+"""T4a and T4b as a stage opens, calls and writes them: association, and linking of videos."""
+
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from patchlens.errors import DataError
+from patchlens.progress import track
+from patchlens.report.track_files import TrackFiles
+from patchlens.settings.features import VariantName
+from patchlens.settings.tracking import Tracking
+from patchlens.stages.fitted import Fitted
+from patchlens.stages.tracking_official import scorer
+from patchlens.stages.tracking_videos import Features, Found, opened, sequences
+from patchlens.tasks.association import associate
+from patchlens.tasks.linking import FREE, association_counts, best_threshold, link
+from patchlens.tasks.tracking_summary import association_counts as named
+from patchlens.tasks.tracking_summary import rows
+from patchlens.tasks.videos import Floats, Video
+
+One = tuple[VariantName, int]  # a variant and its draw
+Sums = dict[One, dict[str, Floats]]  # of each sequence, [thresholds, 2]
+
+
+def run(fitted: Fitted, kind: str, tracking: Tracking, out: Path) -> Found:
+    """Associate and link all videos of the query; the headline's tracks are written to `out`.
+
+    The birth threshold of a video is chosen on the support's videos, or on all other videos of
+    the query where there is no support.
+
+    Raises:
+        DataError: the query has no evaluated object.
+        SettingsError: an image is of no sequence.
+    """
+    query = sequences(fitted.index, fitted.query)
+    sums = _sums(fitted, tracking)
+    found, chosen = Found(), dict[One, list[float]]()
+    boxes = 0
+    with TemporaryDirectory() as work:
+        files = TrackFiles(fitted.index, kind, query)
+        score, how = scorer(files, Path(work))
+        shown = track(
+            opened(fitted, fitted.query, query), total=len(query), what="link", unit="video"
+        )
+        for video, features in shown:
+            boxes += len(video)
+            linked = {}
+            for (variant, draw), one in _each(features):
+                counts = named(associate(video, one, tracking.deltas), tracking.deltas)
+                found.rows += rows("association", variant, draw, video.name, counts)
+                others = [s for name, s in sums[variant, draw].items() if name != video.name]
+                empty = np.zeros((1, len(tracking.thresholds), 2))
+                threshold = best_threshold(np.stack(others or list(empty)), tracking.thresholds)
+                chosen.setdefault((variant, draw), []).append(threshold)
+                for head, limit in (("link", threshold), ("link_free", FREE)):
+                    linked[head, variant, draw] = link(video, one, tracking.age, limit)
+            for (head, variant, draw), scored in score(video, linked).items():
+                found.rows += rows(head, variant, draw, video.name, scored)
+            for (head, variant, draw), tracks in linked.items():
+                if head == "link" and draw == 0:
+                    files.write(video, tracks, out / variant)
+    if not boxes:
+        raise DataError(
+            f"{fitted.index.folder}: the query has no evaluated object; T4 needs a split with "
+            "ground truth"
+        )
+    for variant, of in fitted.transforms.items():
+        of_draws = chain.from_iterable(chosen[variant, draw] for draw in range(len(of)))
+        found.extra["link", variant] = {"birth_threshold": round(float(np.mean([*of_draws])), 4)}
+    found.about = {
+        "videos": len(query),
+        "boxes": boxes,
+        "age": tracking.age,
+        "threshold_from": "leave-one-out" if fitted.support is None else "support",
+        "scored_by": f"TrackEval {version('trackeval')}, {how}",
+    }
+    return found
+
+
+def _each(features: Features) -> list[tuple[One, np.ndarray]]:
+    return [((variant, d), one) for variant, of in features.items() for d, one in enumerate(of)]
+
+
+def _sums(fitted: Fitted, tracking: Tracking) -> Sums:
+    """AssA's sums at every threshold, of the videos that thresholds are chosen on."""
+    file = fitted.query if fitted.support is None else fitted.support
+    names = sequences(fitted.index, file)
+    sums: Sums = {
+        (variant, draw): {} for variant, of in fitted.transforms.items() for draw in range(len(of))
+    }
+    shown = track(opened(fitted, file, names), total=len(names), what="threshold", unit="video")
+    for video, features in shown:
+        for one, values in _each(features):
+            sums[one][video.name] = _at_thresholds(video, values, tracking)
+    return sums
+
+
+def _at_thresholds(video: Video, features: np.ndarray, tracking: Tracking) -> Floats:
+    return np.array(
+        [
+            association_counts(video.instance, link(video, features, tracking.age, threshold))
+            for threshold in tracking.thresholds
+        ]
+    )

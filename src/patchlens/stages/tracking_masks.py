@@ -1,0 +1,146 @@
+"""T4c as a stage opens, calls and writes it: label propagation on DAVIS, its J and F."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from patchlens.datasets.layout import IGNORE
+from patchlens.errors import DataError
+from patchlens.features.device import resolve
+from patchlens.features.variants import Transform, applied
+from patchlens.files import whole_file
+from patchlens.progress import log, track
+from patchlens.settings.features import Device
+from patchlens.settings.tracking import Propagation
+from patchlens.stages.fitted import Fitted
+from patchlens.stages.tracking_videos import Found, sequences
+from patchlens.tasks.mask_scores import boundary_accuracy, region_similarity, statistics
+from patchlens.tasks.propagation import enlarge, one_hot, propagate
+from patchlens.tasks.tracking_summary import rows
+from patchlens.tasks.videos import Bools, Floats
+
+COLOURS = [0, 0, 0, 230, 159, 0, 86, 180, 233, 0, 158, 115, 240, 228, 66, 0, 114, 178]
+COLOURS += [213, 94, 0, 204, 121, 167]  # background, then those of Okabe and Ito
+COLOURS += [255] * (3 * 256 - len(COLOURS))  # a shorter palette would cut the values to its bits
+Ids = NDArray[np.uint8]
+
+
+def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: Path) -> Found:
+    """Propagate the objects of every first frame; the masks are written to `out`.
+
+    Scored are the given objects in all frames but the first and the last, as DAVIS does; a video
+    of less than three frames has none.
+
+    Raises:
+        DataError: no video has a frame to score, or a first frame has no object.
+        SettingsError: an image is of no sequence.
+    """
+    found = Found()
+    videos = sequences(fitted.index, fitted.query)
+    objects = scored_videos = 0
+    for name, ids in track(videos.items(), total=len(videos), what="propagate", unit="video"):
+        if len(ids) < 3:
+            log.info("%s: %d frames, none between the ends to score", name, len(ids))
+            continue
+        given = _objects(fitted, name, ids[0])
+        objects += len(given)
+        scored_videos += 1
+        for variant, transforms in fitted.transforms.items():
+            for draw, transform in enumerate(transforms):
+                masks = _propagated(fitted, ids, given, transform, settings, device)
+                folder = out / variant / "davis" / name if draw == 0 else None
+                scored = _scored(fitted, kind, ids, given, masks, folder)
+                found.rows += rows("davis", variant, draw, name, scored)
+    if not objects:
+        raise DataError(f"{fitted.index.folder}: no video has three frames; T4 scores none")
+    found.about = {
+        "videos": scored_videos,
+        "objects": objects,
+        "queue": settings.queue,
+        "radius": settings.radius,
+        "top": settings.top,
+        "temperature": settings.temperature,
+    }
+    return found
+
+
+def _objects(fitted: Fitted, name: str, first: str) -> list[int]:
+    """Values of the objects in the mask of the first frame."""
+    listed = fitted.index.objects
+    values = listed.loc[listed["image_id"] == first, "mask_value"].dropna()
+    if values.empty:
+        raise DataError(f"{fitted.index.root}: '{name}': its first frame '{first}' has no object")
+    return sorted(int(value) for value in values)
+
+
+def _propagated(
+    fitted: Fitted,
+    ids: Sequence[str],
+    given: Sequence[int],
+    transform: Transform,
+    settings: Propagation,
+    device: Device,
+) -> Iterator[Ids]:
+    """Mask values [H, W] of every frame, the given first mask included."""
+    where = resolve(device)
+    truth = fitted.index.instance_mask(ids[0])
+    positions = np.zeros_like(truth)
+    for position, value in enumerate(given, start=1):
+        positions[truth == value] = position
+    values = np.array([0, *given], dtype=np.uint8)
+    yield values[positions]
+    grid = fitted.query.header.grid
+    first = one_hot(torch.from_numpy(positions), len(values), grid).to(where)
+
+    def features() -> Iterator[torch.Tensor]:
+        for image_id in ids:
+            raw = fitted.query.images([image_id], fitted.layer)[0]
+            yield torch.from_numpy(applied(transform, raw)).to(where)
+
+    for labels in propagate(features(), first, settings):
+        yield values[enlarge(labels, (truth.shape[0], truth.shape[1])).cpu().numpy()]
+
+
+def _scored(
+    fitted: Fitted,
+    kind: str,
+    ids: Sequence[str],
+    given: Sequence[int],
+    masks: Iterator[Ids],
+    folder: Path | None,
+) -> dict[str, float]:
+    """Sums over the objects of a video of the statistics of J and F, and their number."""
+    each: dict[int, list[tuple[float, float]]] = {value: [] for value in given}
+    for position, (image_id, mask) in enumerate(zip(ids, masks, strict=True)):
+        if folder is not None:
+            colours = COLOURS if kind == "davis2017" else None
+            _write(mask, colours, folder / f"{Path(image_id).name}.png")
+        if position in (0, len(ids) - 1):
+            continue
+        truth = fitted.index.instance_mask(image_id)
+        counted = truth != IGNORE if kind == "davis2017" else np.ones(truth.shape, dtype=bool)
+        for value, scores in each.items():
+            scores.append(_both((truth == value) & counted, (mask == value) & counted))
+    sums = {"objects": float(len(each))}
+    for scores in each.values():
+        values: Mapping[str, Floats] = dict(zip("jf", np.array(scores).T, strict=True))
+        for name, number in statistics(values).items():
+            sums[name] = sums.get(name, 0.0) + number
+    return sums
+
+
+def _both(truth: Bools, found: Bools) -> tuple[float, float]:
+    return region_similarity(truth, found), boundary_accuracy(truth, found)
+
+
+def _write(mask: Ids, colours: list[int] | None, path: Path) -> None:
+    """As DAVIS stores its annotations: grey in 2016, with a palette in 2017."""
+    image = Image.fromarray(mask)
+    if colours is not None:
+        image.putpalette(colours)
+    with whole_file(path) as partial:
+        image.save(partial, format="PNG")

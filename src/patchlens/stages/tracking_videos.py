@@ -1,0 +1,86 @@
+"""What T4 opens: the videos of a split, their evaluated objects, the features of these."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patchlens.datasets.index import Index
+from patchlens.errors import SettingsError
+from patchlens.features.store import FeatureFile
+from patchlens.settings.features import VariantName
+from patchlens.stages.fitted import Fitted
+from patchlens.stages.objects import objects_of
+from patchlens.tasks.objects import object_features
+from patchlens.tasks.tracking_summary import Row
+from patchlens.tasks.videos import Video
+
+Array = NDArray[np.float32]
+Features = dict[VariantName, list[Array]]  # one a draw
+
+
+@dataclass
+class Found:
+    """What a part of T4 found.
+
+    Attributes:
+        rows: the records.
+        about: what its protocol adds.
+        extra: (head, variant) -> metrics that are no counts.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+    extra: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+
+
+def sequences(index: Index, file: FeatureFile) -> dict[str, list[str]]:
+    """Sequence -> its extracted images in the order of their frames; sequences by name.
+
+    Raises:
+        SettingsError: an image is of no sequence.
+    """
+    images = index.images.loc[file.header.image_ids]
+    if images[["sequence", "frame"]].isna().any(axis=None):
+        stray = images.index[images["sequence"].isna() | images["frame"].isna()][0]
+        raise SettingsError(
+            f"params.yaml: tracking.datasets: image '{stray}' of '{file.header.dataset}' is no "
+            "frame of a sequence; T4 needs splits of videos"
+        )
+    ordered = images.sort_values(["sequence", "frame"])
+    return {str(name): list(rows.index) for name, rows in ordered.groupby("sequence")}
+
+
+def opened(
+    fitted: Fitted, file: FeatureFile, found: dict[str, list[str]]
+) -> Iterator[tuple[Video, Features]]:
+    """Every sequence with the features of its objects; one is in memory at a time."""
+    index = fitted.index
+    wanted = index.objects["image_id"].isin(file.header.image_ids)
+    tables = dict(list(index.objects[wanted].groupby("image_id")))
+    for name, ids in found.items():
+        objects = objects_of(index, ids, file.header.grid)
+        # The same objects in the same order, with what `Objects` leaves out: the boxes.
+        listed = pd.concat([index.objects.iloc[:0], *(tables[i] for i in ids if i in tables)])
+        evaluated = objects.evaluated
+        objects, listed = objects.take(evaluated), listed[evaluated]
+
+        def maps(rows: range, ids: list[str] = ids) -> Array:
+            return file.images(ids[rows.start : rows.stop], fitted.layer)
+
+        features = object_features(objects, len(ids), maps, fitted.transforms)
+        yield (
+            Video(
+                name=name,
+                frames=index.images.loc[ids, "frame"].to_numpy(dtype=np.int64),
+                frame=objects.frame,
+                instance=objects.instance,
+                class_id=objects.class_id,
+                boxes=listed[["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64),
+                placed=objects.size > 0,
+            ),
+            features,
+        )

@@ -1,0 +1,156 @@
+"""From the hits of T2 to what is written: records, then from them the cell and the curves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patchlens.datasets.degrade import Copy
+from patchlens.protocol import DIGITS
+from patchlens.tasks.bootstrap import interval, unit_weights
+from patchlens.tasks.identification_heads import NO_BIN, Bools, Head
+from patchlens.tasks.objects import SIZES
+
+Floats = NDArray[np.float64]
+CONDITION = ["degradation", "severity"]
+KEYS = ["head", "variant", "draw", "unit", *CONDITION, "size"]
+COUNTS = ["hits1", "hits5", "queries"]
+ALL = "all"  # sizes together, and the size of patches
+
+
+def records(
+    head: Head, variant: str, draw: int, found: tuple[Bools, Bools], copies: Sequence[Copy]
+) -> pd.DataFrame:
+    """Hits and queries of each copy and size bin that has a query; they add up over any rows.
+
+    Columns: head, variant, draw, unit (the source image), degradation, severity, size, hits1,
+    hits5, queries.
+    """
+    cell = head.copy * (len(SIZES) + 1) + head.bins - NO_BIN
+    length = len(copies) * (len(SIZES) + 1)
+    top1, top5 = (np.bincount(cell, hit, minlength=length).astype(np.int64) for hit in found)
+    queries = np.bincount(cell, minlength=length)
+    there = np.flatnonzero(queries)
+    copy, size = np.divmod(there, len(SIZES) + 1)
+    names = (ALL, *SIZES)
+    return pd.DataFrame(
+        {
+            "head": head.name,
+            "variant": variant,
+            "draw": draw,
+            "unit": [copies[c].image_id for c in copy],
+            "degradation": [copies[c].degradation for c in copy],
+            "severity": [copies[c].severity for c in copy],
+            "size": [names[s] for s in size],
+            "hits1": top1[there],
+            "hits5": top5[there],
+            "queries": queries[there],
+        }
+    )
+
+
+def counts(rows: pd.DataFrame) -> tuple[list[tuple[str, float]], Floats]:
+    """The records of one head × variant as an array.
+
+    Returns:
+        The conditions (degradation, severity) that have a query, and hits1, hits5 and queries
+        [U, C, 3] of each unit, in the order of their names; hits are means over the draws.
+    """
+    draws = rows["draw"].nunique()
+    total = rows.groupby(["unit", *CONDITION], observed=True)[COUNTS].sum() / draws
+    table = total.unstack(CONDITION, fill_value=0.0).sort_index()
+    conditions = list(table["queries"].columns)
+    stacked = [table[name][conditions].to_numpy(dtype=np.float64) for name in COUNTS]
+    return conditions, np.stack(stacked, axis=-1)
+
+
+def scores(conditions: Sequence[tuple[str, float]], summed: Floats) -> dict[str, Floats]:
+    """`top1` and `top5` over all queries, and `robustness`: each [...], in 0..1.
+
+    Robustness is the mean over degradations of the mean over severities of top-1. A condition
+    without queries leaves its mean; without any query a score is NaN.
+
+    Args:
+        conditions: degradation and severity of each.
+        summed: hits1, hits5 and queries [..., C, 3].
+    """
+    total = summed.sum(axis=-2)
+    queries = summed[..., 2]
+    names = np.array([degradation for degradation, _ in conditions])
+    means = []
+    for name in dict.fromkeys(names):
+        of = names == name
+        there = queries[..., of] > 0
+        top1 = _ratio(summed[..., of, 0], queries[..., of], 0.0)
+        means.append(_ratio(top1.sum(axis=-1), there.sum(axis=-1), np.nan))
+    of_degradations = np.stack(means, axis=-1)
+    defined = ~np.isnan(of_degradations)
+    return {
+        "top1": _ratio(total[..., 0], total[..., 2], np.nan),
+        "top5": _ratio(total[..., 1], total[..., 2], np.nan),
+        "robustness": _ratio(
+            np.where(defined, of_degradations, 0).sum(axis=-1), defined.sum(axis=-1), np.nan
+        ),
+    }
+
+
+def cell(rows: pd.DataFrame, gallery: int, resamples: int, seed: int) -> dict[str, float]:
+    """The metrics of one head × variant.
+
+    Args:
+        rows: its records.
+        gallery: rows of its gallery.
+        resamples: bootstrap resamples of the source images.
+        seed: of the bootstrap.
+    """
+    conditions, found = counts(rows)
+    weights = unit_weights(len(found), resamples, seed)
+    resampled = scores(conditions, np.einsum("bu,uck->bck", weights, found))
+    result: dict[str, float] = {}
+    for name, value in scores(conditions, found.sum(axis=0)).items():
+        drawn = resampled[name]
+        low, high = interval(drawn[~np.isnan(drawn)])
+        ends = {"": value, "_ci_low": low, "_ci_high": high}
+        result |= {name + end: round(float(number), DIGITS) for end, number in ends.items()}
+    return result | {"queries": int(found[..., 2].sum()), "gallery": gallery}
+
+
+def curves(
+    table: pd.DataFrame, gallery: dict[str, int], conditions: Sequence[tuple[str, float]]
+) -> pd.DataFrame:
+    """One row a head × variant × condition, for objects also one a size bin.
+
+    A condition without queries has empty scores.
+
+    Args:
+        table: all records.
+        gallery: rows of the gallery of each head.
+        conditions: all (degradation, severity), in the order of the settings.
+    """
+    keys = ["head", "variant", *CONDITION, "size"]
+    draws = table.groupby(["head", "variant"], observed=True)["draw"].nunique().rename("draws")
+    whole = table.assign(size=ALL)
+    sized = table[table["size"] != ALL]
+    total = pd.concat([whole, sized]).groupby(keys, observed=True)[COUNTS].sum().reset_index()
+    wanted = pd.MultiIndex.from_tuples(
+        [(*pair, *condition, ALL) for pair in draws.index for condition in conditions], names=keys
+    )
+    there = pd.MultiIndex.from_frame(total[keys])
+    total = total.set_index(keys).reindex(there.union(wanted, sort=False), fill_value=0)
+    total = total.reset_index().join(draws, on=["head", "variant"])
+    total["queries"] //= total["draws"]
+    asked = (total["queries"] * total["draws"]).where(total["queries"] > 0)
+    total["top1"], total["top5"] = total["hits1"] / asked, total["hits5"] / asked
+    total["gallery"] = total["head"].map(gallery)
+    order = {name: rank for rank, name in enumerate((ALL, *SIZES))}
+    place = {condition: rank for rank, condition in enumerate(conditions)}
+    total["place"] = [place[c] for c in zip(*(total[key] for key in CONDITION), strict=True)]
+    total["bin"] = total["size"].map(order)
+    total = total.sort_values(["head", "variant", "place", "bin"], kind="stable")
+    return total[[*keys, "top1", "top5", "queries", "gallery"]].round(DIGITS)
+
+
+def _ratio(part: Floats, whole: Floats, otherwise: float) -> Floats:
+    out = np.full(np.broadcast_shapes(np.shape(part), np.shape(whole)), otherwise)
+    return np.asarray(np.divide(part, whole, out=out, where=np.asarray(whole) > 0))

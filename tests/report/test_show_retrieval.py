@@ -1,0 +1,119 @@
+"""The sheet of queries and their nearest, and the stage that keeps examples of it."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.errors import SettingsError
+from patchlens.report.show_identification import RIGHT, WRONG
+from patchlens.settings.retrieval import Retrieval
+from patchlens.stages import figures, show_retrieval
+from patchlens.stages.objects import objects_of
+from tasks.scene import GRID, box, dataset, image, write_features, write_index
+
+SETTINGS = Retrieval(
+    datasets=["d"], relevant=["instance", "fine_class"], frame_distance=None, distance="cosine"
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(root, numbers: list[int], values: np.ndarray, **more) -> None:
+    """Images with one large object each; features [N, D], equal over the image."""
+    images = [image(f"q{i}", box(n, 4, 4, 44, 28), **more) for i, n in enumerate(numbers)]
+    write_index(root, images, support=[])
+    maps = np.broadcast_to(values[:, None, None], (len(values), *GRID, values.shape[1]))
+    write_features("query", [f"q{i}" for i in range(len(numbers))], maps)
+
+
+def draw(root) -> np.ndarray:
+    out = root / "sheet.png"
+    show_retrieval.run("d", "m", dataset(root, support=False), SETTINGS, out)
+    return np.asarray(Image.open(out).convert("RGB")).astype(int)
+
+
+def pixels_of(sheet: np.ndarray, look: tuple[str, str]) -> int:
+    colour = ImageColor.getrgb(look[0])
+    return int((np.abs(sheet - colour).max(axis=2) < 12).sum())
+
+
+def test_an_oracle_frames_what_is_right_and_noise_frames_what_is_wrong(here):
+    numbers = [1, 1, 1]
+    write(here, numbers, np.eye(2)[[0, 0, 0]])
+    oracle = draw(here)
+    assert pixels_of(oracle, RIGHT) > 500
+    assert pixels_of(oracle, WRONG) == 0
+
+
+def test_wrong_ones_are_framed_otherwise(here):
+    # Each of two instances is nearest to the other one.
+    write(here, [1, 2, 1, 2], np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]]))
+    sheet = draw(here)
+    assert pixels_of(sheet, WRONG) > pixels_of(sheet, RIGHT) > 300
+
+
+def test_the_same_features_give_the_same_bytes(here):
+    write(here, [1, 2, 1, 2], np.random.default_rng(0).normal(size=(4, 3)))
+    draw(here)
+    first = (here / "sheet.png").read_bytes()
+    draw(here)
+    assert (here / "sheet.png").read_bytes() == first
+
+
+def test_queries_are_of_different_instances_and_large_where_there_are_such(here):
+    images = [image(f"q{i}", box(1, 0, 0, 48, 32), box(2 + i % 8, 0, 0, 4, 4)) for i in range(20)]
+    index = write_index(here, images, support=[])
+    found = objects_of(index, [f"q{i}" for i in range(20)], GRID)
+    relevant, queries = show_retrieval.askers(found, SETTINGS)
+    assert relevant == "instance"
+    assert found.instance[queries[0]] == 1
+    assert len(set(found.instance[queries])) == len(queries) == show_retrieval.QUERIES
+
+
+def test_the_ten_nearest_are_of_the_list():
+    on_list = np.arange(13) % 13 > 0
+    found = show_retrieval.nearest(np.arange(13, 0, -1.0), on_list)
+    assert found.tolist() == list(range(1, 11))
+    assert show_retrieval.nearest(np.arange(3.0), np.array([True, False, True])).tolist() == [2, 0]
+
+
+def test_without_instances_to_find_it_looks_for_the_fine_class(here):
+    write(here, [1, 2, 3], np.eye(3))
+    index = Index(paths.index("d"), here)
+    found = objects_of(index, ["q0", "q1", "q2"], GRID)
+    assert show_retrieval.askers(found, SETTINGS)[0] == "fine_class"
+
+
+def test_nothing_to_find_is_an_error(here):
+    write(here, [1, 1], np.eye(2), sequence="v", frame=0)
+    with pytest.raises(SettingsError, match="no query of 'd' has a relevant object"):
+        draw(here)
+
+
+def test_graded_images_are_drawn_with_junk_off_the_list(here):
+    images = [image("ask", box(0, 0, 0, 48, 32)), image("g0"), image("g1"), image("g2")]
+    grades = [("ask", "g0", "junk"), ("ask", "g1", "easy")]
+    write_index(here, images, support=[], relevance=grades)
+    values = np.array([[1, 0], [1, 0], [1, 0.1], [1, 0.2]])
+    maps = np.broadcast_to(values[:, None, None], (4, *GRID, 2))
+    write_features("query", ["ask", "g0", "g1", "g2"], maps)
+    sheet = draw(here)
+    assert pixels_of(sheet, RIGHT) > 300 < pixels_of(sheet, WRONG)
+
+
+def test_images_of_others_are_not_put_into_git(here):
+    write(here, [1, 1], np.eye(2))
+    tasks = {name: Retrieval(**SETTINGS.model_dump()) for name in ("t2", "t3", "t4")}
+    models = {"m": type("Model", (), {"source": "registry"})()}
+    figures.run(models, {"d": dataset(here, support=False)}, *tasks.values(), "cpu")
+    assert [p.name for p in paths.FIGURES.iterdir()] == ["README.md"]
+    assert (
+        "No task runs on a dataset that the pipeline makes"
+        in (paths.FIGURES / "README.md").read_text()
+    )

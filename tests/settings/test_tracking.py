@@ -1,0 +1,37 @@
+"""Settings of T4: lists ascend, cosines are cosines."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from patchlens.settings.tracking import Tracking
+
+GOOD: dict[str, Any] = {
+    "datasets": ["d"],
+    "deltas": [1, 5],
+    "age": 30,
+    "thresholds": [-0.5, 0.0, 0.9],
+    "davis": {"queue": 7, "radius": 12, "top": 5, "temperature": 0.1},
+}
+
+
+def test_a_whole_section() -> None:
+    assert Tracking.model_validate(GOOD).davis.queue == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("deltas", [5, 1], "'deltas' must be ascending without repeats"),
+        ("thresholds", [0.5, 0.5], "'thresholds' must be ascending without repeats"),
+        ("thresholds", [0.5, 1.5], "less than or equal to 1"),
+        ("thresholds", [], "at least 1 item"),
+        ("deltas", [0], "greater than or equal to 1"),
+        ("age", 0, "greater than or equal to 1"),
+        ("davis", GOOD["davis"] | {"temperature": 0}, "greater than 0"),
+    ],
+)
+def test_mistakes(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Tracking.model_validate(GOOD | {key: value})

@@ -1,0 +1,103 @@
+"""Label propagation through the stage, on masks whose scores are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from patchlens import paths
+from patchlens.errors import DataError
+from patchlens.settings.datasets import Collected, Query, View
+from patchlens.stages import index, prune, tracking
+from tasks.scene import GRID, write_features
+from tasks.tracked import SETTINGS, UNCERTAINTY
+from tasks.world import PRUNE
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def davis2017(root: Path, masks: list[np.ndarray]) -> None:
+    """A video of DAVIS 2017 with these masks, whose patches look like what they show."""
+    (root / "ImageSets/2017").mkdir(parents=True)
+    (root / "ImageSets/2017/val.txt").write_text("v\n")
+    for t, mask in enumerate(masks):
+        for part, content, suffix in (
+            ("JPEGImages", mask * 20, "jpg"),
+            ("Annotations", mask, "png"),
+        ):
+            path = root / part / "480p/v" / f"{t:05}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(content).save(path)
+
+
+def propagated(root: Path, masks: list[np.ndarray], looks: list[np.ndarray]) -> dict:
+    """T4c on masks, with one-hot features of `looks`, a value for each patch of 8 pixels."""
+    davis2017(root, masks)
+    query = Query(split="val", images="all", per="total", unit="sequence")
+    view = View(mode="whole", grid="equal", patches=list(GRID))
+    found = Collected(kind="davis2017", root=str(root), view=view, support=None, query=query)
+    index.run("d", found)
+    ids = [f"v/{t:05}" for t in range(len(masks))]
+    write_features("query", ids, np.eye(8)[np.stack([look[4::8, 4::8] for look in looks])])
+    prune.run("d", "m", "support", 1)
+    tracking.run("d", "m", found, ("raw", "keep_top"), PRUNE, SETTINGS, UNCERTAINTY, "cpu")
+    return json.loads((paths.cell("d", "m") / "tracking.json").read_text())
+
+
+def two_objects(shift: int = 0) -> np.ndarray:
+    mask = np.zeros((32, 48), np.uint8)
+    mask[8:24, 8 + shift : 16 + shift], mask[16:32, 32:48] = 1, 2
+    return mask
+
+
+def test_an_oracle_propagates_the_given_objects(here):
+    masks = [two_objects(8 * t) for t in range(4)]
+    for mask in masks:  # as high as the image: bilinear edges would round the corners
+        mask[:] = mask.max(axis=0)
+    cell = propagated(here, masks, masks)
+    names = ("j_mean", "j_recall", "f_mean", "f_recall", "jf_mean")
+    assert {cell["davis"]["raw"][name] for name in names} == {1}
+    assert (cell["davis"]["raw"]["j_decay"], cell["davis"]["raw"]["f_decay"]) == (0, 0)
+    assert (cell["protocol"]["videos"], cell["protocol"]["objects"]) == (1, 2)
+
+
+def test_masks_are_written_with_the_values_of_the_objects(here):
+    masks = [np.array([0, 1, 200], np.uint8)[two_objects()]] * 3
+    propagated(here, masks, [two_objects()] * 3)
+    folder = paths.tracks("d", "m") / "raw/davis/v"
+    with Image.open(folder / "00000.png") as first:
+        assert first.mode == "P"
+        assert np.array_equal(np.asarray(first), masks[0])
+    assert set(np.unique(np.asarray(Image.open(folder / "00002.png")))) == {0, 1, 200}
+
+
+def test_swapped_objects_keep_their_given_ids(here):
+    masks = [two_objects()] * 4
+    looks = [masks[0], *[np.array([0, 2, 1], np.uint8)[masks[0]]] * 3]
+    cell = propagated(here, masks, looks)
+    # Each id covers the other's place; a matching of ids to objects would score 1.
+    assert cell["davis"]["raw"]["j_mean"] == 0
+    assert cell["protocol"]["objects"] == 2
+
+
+def test_the_last_frame_and_void_do_not_count(here):
+    masks = [two_objects() for _ in range(4)]
+    looks = list(masks)
+    masks[3] = np.zeros_like(masks[3])  # would be wrong, but is the last
+    masks[1], masks[2] = masks[1].copy(), masks[2].copy()
+    for mask in masks[1:3]:
+        mask[16:32, 32:48] = 255  # the second object is void: neither there nor missed
+    whole = propagated(here, masks, looks)["davis"]["raw"]
+    assert whole["j_mean"] > 0.9
+
+
+def test_a_video_without_a_frame_between_its_ends_is_an_error(here):
+    masks = [two_objects()] * 2
+    with pytest.raises(DataError, match="no video has three frames"):
+        propagated(here, masks, masks)
