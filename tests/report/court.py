@@ -13,6 +13,7 @@ from patchlens.settings.claims import Claim
 
 PIXELS = 100  # of each of two classes in each image
 SEEDS, UNITS = 5, 24
+PROTOCOL = {"prune_m_used": 50.0, "grid": "16×32"}
 Wrong = Sequence[Sequence[int]]  # pixels of each class that are wrong, for each seed and image
 
 
@@ -22,6 +23,9 @@ def write_index(dataset: str, units: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ids = [f"q{i:03}" for i in range(len(units))]
     pd.DataFrame({"image_id": ids, "unit": units}).to_parquet(folder / "query.parquet")
+    sequences = [None if u == i else u for u, i in zip(units, ids, strict=True)]
+    images = pd.DataFrame({"image_id": ids, "sequence": sequences})
+    images.to_parquet(folder / "images.parquet")
 
 
 def write_cell(
@@ -30,6 +34,7 @@ def write_cell(
     runs: Mapping[tuple[str, str], Any],
     origin: str = "seed 0",
     seeds: Sequence[int] | None = None,
+    protocol: Mapping[str, Any] = PROTOCOL,
 ) -> None:
     """A cell whose (head, variant) -> wrong pixels [S, U], or [S, draws, U]."""
     rows = []
@@ -48,6 +53,8 @@ def write_cell(
     folder = Path("metrics/cells") / dataset / model
     folder.mkdir(parents=True, exist_ok=True)
     table[table["count"] > 0].to_parquet(folder / "segmentation.records.parquet")
+    cell = {"protocol": PROTOCOL | protocol}
+    (folder / "segmentation.json").write_text(json.dumps(cell), encoding="utf-8")
     about = {"origin": origin, "architecture": "vit_base_patch16_224.dino"}
     (folder / "extract.json").write_text(json.dumps(about), encoding="utf-8")
 

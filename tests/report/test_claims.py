@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from patchlens.report.claims import judge
@@ -6,6 +9,7 @@ from report.court import UNITS, about, claim, configured, miou, write_cell, writ
 
 RAW = ("knn", "raw")
 B = 1000
+UNTRAINED = {"one": ["seed"], "two": ["seed"]}
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +151,7 @@ def test_shipped_claims_and_own_claims_are_two_families_for_holm():
     for seed, model in enumerate(("one", "two", "three")):
         write_cell("town", model, {RAW: about(20 + seed // 2, noise=15, seed=seed)})
     claims = {
-        "m1": claim(group="minicity", datasets=["minicity"]),
+        "m1": claim(group="minicity", datasets=["minicity"], slots=UNTRAINED),
         "own1": claim(),
         "own2": claim(b={"models": ["three"]}),
         "own3": claim(b={"models": ["nobody"]}),
@@ -176,3 +180,19 @@ def test_the_verdict_uses_holms_p_and_the_interval_does_not():
     assert many["c0"].verdict == "undecided"
     assert (many["c0"].low, many["c0"].high) == (alone.low, alone.high)
     assert many["c0"].low > 0
+
+
+def test_patch_scores_of_other_grids_are_not_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_index("town", [f"u{i:02}" for i in range(UNITS)])
+    write_cell("town", "one", {RAW: about(10)})
+    write_cell("town", "two", {RAW: about(30)}, protocol={"grid": "14×14"})
+    for folder in Path("metrics/cells/town").iterdir():
+        path = folder / "segmentation.records.parquet"
+        records = pd.read_parquet(path)
+        pd.concat([records, records.assign(level="patch")]).to_parquet(path)
+    claims = {level: claim(metric=f"segmentation.knn.{level}_miou") for level in ("patch", "pixel")}
+    found = judge(claims, configured(), 500, 0)
+    assert found["patch"].verdict == "not run"
+    assert "of the grids 14×14 and 16×32, which cannot be compared" in found["patch"].note
+    assert found["pixel"].verdict == "supported"

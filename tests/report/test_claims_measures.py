@@ -3,40 +3,9 @@ import pandas as pd
 import pytest
 
 from patchlens.features.moments import Moments, spectrum
-from patchlens.report.draws import Lottery
-from patchlens.report.measures import METRICS, seed_miou, spectra, variance
-from patchlens.tasks.scores import mean_iou
+from patchlens.report.draws import Lottery, NotRun
+from patchlens.report.measures import METRICS, variance
 from report.court import UNITS, about, write_cell, write_index
-
-
-def test_seed_miou_is_the_score_of_the_summed_confusion_matrix_of_each_seed():
-    rng = np.random.default_rng(0)
-    confusion = rng.integers(0, 50, (3, 4, 5, 5))  # runs, units, true, predicted
-    confusion[:, :, 2] = 0  # a class that the query does not hold
-    confusion[:, 1:, 3] = confusion[:, 1:, :, 3] = 0  # one that is in unit 0 only
-    counts = np.stack(
-        [np.diagonal(confusion, axis1=2, axis2=3), confusion.sum(axis=3), confusion.sum(axis=2)],
-        axis=-1,
-    ).astype(float)
-    weights = np.array([[1.0, 1, 1, 1], [0, 2, 0, 2]])
-    of_seed = np.array([[True, False], [False, True], [False, True]])  # the second has two draws
-    present = np.array([True, True, False, True, True])
-    found = seed_miou(counts, weights, of_seed)
-    for row, weight in zip(found, weights, strict=True):
-        summed = np.tensordot(weight, confusion, ([0], [1])).astype(int)
-        scores = mean_iou(summed, present)
-        assert row == pytest.approx([scores[0], (scores[1] + scores[2]) / 2])
-
-
-def test_spectra_are_the_spectrum_of_each_row():
-    rng = np.random.default_rng(0)
-    for width in (1, 3, 120):
-        rows = rng.exponential(size=(6, width))
-        rows[0] = 0  # features that do not vary
-        found = spectra(rows)
-        for i, row in enumerate(rows):
-            expected = spectrum(row)
-            assert {name: float(found[name][i]) for name in found} == pytest.approx(expected)
 
 
 def test_variance_of_a_resample_is_that_of_the_pooled_patches(tmp_path, monkeypatch):
@@ -45,22 +14,23 @@ def test_variance_of_a_resample_is_that_of_the_pooled_patches(tmp_path, monkeypa
     images = [rng.normal(loc=i, scale=[1, 2, 3], size=(20 + i, 3)) for i in range(4)]
     parts = [Moments.of(x[None, :, None].astype(np.float32)) for x in images]
     rows = [
-        (f"q{i}", d, int(m.count[0]), m.total[0, d], m.squares[0, d])
+        (f"q00{i}", d, int(m.count[0]), m.total[0, d], m.squares[0, d])
         for i, m in enumerate(parts)
         for d in (2, 0, 1)
     ]
+    write_index("town", [f"q00{i}" for i in range(4)])
     folder = tmp_path / "metrics/cells/town/one"
     folder.mkdir(parents=True)
     table = pd.DataFrame(rows, columns=["image_id", "dimension", "count", "total", "squares"])
-    order = pd.CategoricalDtype(["q3", "q1", "q2", "q0"])
+    order = pd.CategoricalDtype(["q003", "q001", "q002", "q000"])
     table["image_id"] = table["image_id"].astype(order)
     table.to_parquet(folder / "variance.records.parquet")
     score = variance(Lottery(30, 0), "town", "one", "raw", name="top1")
     for weights, sample in zip(score.draws.units, score.samples[:, 0], strict=True):
         drawn = np.concatenate([images[i] for i, n in enumerate(weights) for _ in range(n)])
-        assert sample == pytest.approx(spectrum(drawn.var(axis=0))["top1"], rel=1e-5)
+        assert sample == pytest.approx(float(spectrum(drawn.var(axis=0))["top1"]), rel=1e-5)
     pooled = np.concatenate(images).var(axis=0)
-    assert score.point == pytest.approx([spectrum(pooled)["top1"]], rel=1e-5)
+    assert score.point == pytest.approx([float(spectrum(pooled)["top1"])], rel=1e-5)
     assert (score.seeds, len(score.units)) == ([0], 4)
 
 
@@ -100,30 +70,25 @@ def test_the_point_of_a_segmentation_metric_is_its_score_of_each_seed(tmp_path, 
     assert pytest.approx((100 * UNITS - drawn) / (100 * UNITS + drawn)) == score.samples.T
 
 
-def test_chance_is_the_score_of_guesses_as_frequent_and_blind_to_the_truth():
-    # 60 of class 0 and 40 of class 1; 30 are called 0 and 70 are called 1, whatever they are.
-    counts = np.array([[[[50.0, 60, 30], [1, 40, 70]]]])
-    found = seed_miou(counts, np.ones((1, 1)), np.array([[True]]), chance=True)
-    ious = (18 / (60 + 30 - 18), 28 / (40 + 70 - 28))
-    assert found == pytest.approx(np.mean(ious))
+def test_frames_of_a_sequence_are_one_unit_of_the_spectrum(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_index("town", ["s0", "s0", "s1"])
+    folder = tmp_path / "metrics/cells/town/one"
+    folder.mkdir(parents=True)
+    rows = [(f"q00{i}", d, 10, 1.0 * i, 5.0 + i + d) for i in range(3) for d in range(2)]
+    columns = ["image_id", "dimension", "count", "total", "squares"]
+    pd.DataFrame(rows, columns=columns).to_parquet(folder / "variance.records.parquet")
+    score = variance(Lottery(20, 0), "town", "one", "raw", name="top1")
+    assert score.units == ["s0", "s1"]
 
 
-def test_blind_guesses_are_at_chance_and_the_majority_is_below_them():
-    rng = np.random.default_rng(0)
-    true, guess = rng.integers(0, 4, 100_000), rng.integers(0, 4, 100_000)
-    counts = (
-        np.array(
-            [
-                [
-                    [[(true == guess)[true == c].sum(), (true == c).sum(), (guess == c).sum()]]
-                    for c in range(4)
-                ]
-            ]
-        )
-        .reshape(1, 1, 4, 3)
-        .astype(float)
-    )
-    one = np.ones((1, 1)), np.array([[True]])
-    blind = seed_miou(counts, *one)
-    assert seed_miou(counts, *one, chance=True) == pytest.approx(blind, abs=0.005)
-    assert blind > 0.13  # the majority head: 1/4 of a quarter
+@pytest.mark.parametrize("variant", ["prune", "keep_top", "prune_random"])
+def test_where_nothing_is_pruned_pruning_says_nothing(tmp_path, monkeypatch, variant):
+    monkeypatch.chdir(tmp_path)
+    write_index("town", [f"u{i:02}" for i in range(UNITS)])
+    runs = {("knn", name): about(20) for name in ("raw", variant)}
+    write_cell("town", "one", runs, protocol={"prune_m_used": 0})
+    metric = METRICS["segmentation.knn.pixel_miou"]
+    with pytest.raises(NotRun, match=f"no dimension is pruned, so {variant} says nothing"):
+        metric(Lottery(50, 0), "town", "one", variant)
+    assert len(metric(Lottery(50, 0), "town", "one", "raw").point) == 5

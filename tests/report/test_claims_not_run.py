@@ -25,8 +25,9 @@ def town(tmp_path, monkeypatch):
             "the nearest that is: segmentation.knn.pixel_miou",
         ),
         (
-            {"metric": "retrieval.instance.map"},
-            "metric retrieval.instance.map is not measured, tasks that are: segmentation, variance",
+            {"metric": "depth.knn.error"},
+            "metric depth.knn.error is not measured, tasks that are: identification, retrieval, "
+            "segmentation, tracking, variance",
         ),
         (
             {"a": {"models": ["one"], "variant": "prune"}},

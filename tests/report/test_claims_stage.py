@@ -8,6 +8,8 @@ from patchlens.report.claims_table import latex, markdown
 from patchlens.stages import claims as stage
 from report.court import UNITS, about, claim, configured, write_cell, write_index
 
+UNTRAINED = {"one": ["seed"], "two": ["seed"]}
+
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
@@ -15,13 +17,16 @@ def written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for place in ("town", "minicity"):
         write_index(place, [f"u{i}" for i in range(UNITS)])
-        write_cell(place, "one", {("knn", "raw"): about(10)})
-        write_cell(place, "two", {("knn", "raw"): about(30)})
+        for model, wrong, weights in (("one", 10, "abc"), ("two", 30, "def")):
+            runs = {("knn", "raw"): about(wrong)}
+            write_cell(place, model, runs, protocol={"weights": weights})
     slots = {"one": ["dino"], "two": ["mae"]}
     claims = {
         "c1": claim(group="paper", datasets=["cityscapes"], slots=slots, source="abstract"),
-        "m1": claim(group="minicity", datasets=["minicity"]),
-        "m2": claim(group="minicity", datasets=["minicity"], metric="tracking.link.assa"),
+        "m1": claim(group="minicity", datasets=["minicity"], slots=UNTRAINED),
+        "m2": claim(
+            group="minicity", datasets=["minicity"], metric="depth.knn.error", slots=UNTRAINED
+        ),
         "own_1": claim(text="50 % of\nA | B & C_d > 0\\~"),
     }
     run = configured(
@@ -49,7 +54,7 @@ def test_writing_twice_gives_the_same_bytes(written):
     files = [written / "claims.json", *sorted((written / "tables").glob("claims.*"))]
     before = [path.read_bytes() for path in files]
     assert len(files) == 4
-    test_claims = {"m1": claim(group="minicity", datasets=["minicity"])}
+    test_claims = {"m1": claim(group="minicity", datasets=["minicity"], slots=UNTRAINED)}
     run = configured(tasks={"segmentation": ["minicity"]}, kinds={"minicity": "minicity"})
     stage.run(test_claims, run, 500, 0)
     once = [path.read_bytes() for path in files]
@@ -66,6 +71,9 @@ def test_the_csv_has_a_row_a_claim_and_no_number_where_it_was_not_run(written):
     assert table.loc["m1", "a"] == "one raw"
     found = json.loads((written / "claims.json").read_text())
     assert table.loc["own_1", "effect"] == found["own_1"]["effect"]
+    assert (table[["resamples", "bootstrap_seed"]] == [500, 0]).all(axis=None)
+    assert table.loc["own_1", ["grid", "weights"]].tolist() == ["16×32", "abc/def"]
+    assert table.loc["c1", ["grid", "weights"]].isna().all()
 
 
 def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
@@ -78,7 +86,7 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
     assert "not run: not in datasets: cityscapes" in text[paper:mini]
     assert "about training objectives in that world" in text[mini:own]
     assert "| m1 " in text[mini:own]
-    assert "tasks that are: segmentation" in text[mini:own]
+    assert "tasks that are: identification, retrieval, segmentation" in text[mini:own]
     line = next(line for line in text[own:].splitlines() if line.startswith("| own_1"))
     assert "50 % of A \\| B & C_d > 0" in line
     cells = [cell.strip() for cell in line.replace("\\|", "").strip("|").split("|")]

@@ -42,15 +42,11 @@ def resampled_effects(rng, count, units, noise, resamples, expand, skewed=False)
     scores += unit * np.sqrt(units) / 8 * draw(count, 1, units)
     shares = rng.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), resamples) / SEEDS
     weights = rng.multinomial(units, np.full(units, 1 / units), resamples) / units
-    point = scores.mean(axis=2)
-    estimate = point.mean(axis=1)
-    by_seeds = point @ shares.T - estimate[:, None]
     samples = scores.reshape(-1, units) @ weights.T
-    samples = samples.reshape(count, SEEDS, resamples)
-    together = np.einsum("csb,bs->cb", samples, shares) - estimate[:, None]
+    samples = samples.reshape(count, SEEDS, resamples).swapaxes(1, 2)
+    estimate, parts = rules.effect_parts(scores.mean(axis=2), samples, shares, units)
     if not expand:
-        return estimate[:, None] + together
-    parts = [rules.Part(by_seeds, SEEDS), rules.Part(together - by_seeds, units)]
+        return estimate[:, None] + sum(part.deviations for part in parts)
     return rules.expanded(estimate, parts)
 
 

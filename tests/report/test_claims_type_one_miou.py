@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from patchlens.report import verdict as rules
-from patchlens.report.measures import seed_miou
+from patchlens.tasks.bootstrap import run_miou
 
 SEEDS, CLASSES, PIXELS = 5, 10, 500
 SHARE = np.arange(1, CLASSES + 1) ** -1.5 / np.sum(np.arange(1, CLASSES + 1) ** -1.5)
@@ -31,17 +31,17 @@ def wrong_verdicts(units, noise, trials, resamples, seed=0):
     rng = np.random.default_rng(seed)
     shares = rng.multinomial(SEEDS, np.full(SEEDS, 1 / SEEDS), resamples) / SEEDS
     weights = rng.multinomial(units, np.full(units, 1 / units), resamples).astype(float)
-    everything, of_seed = np.ones((1, units)), np.eye(SEEDS, dtype=bool)
+    everything = np.ones((1, units))
     wrong = np.zeros(2)
     for _ in range(trials):
         true = rng.multinomial(PIXELS, rng.dirichlet(8 * SHARE, units))
         a, b = (counts_of_a_model(rng, true, noise) for _ in range(2))
-        point = seed_miou(a, everything, of_seed)[0] - seed_miou(b, everything, of_seed)[0]
-        samples = seed_miou(a, weights, of_seed) - seed_miou(b, weights, of_seed)
-        by_seeds = shares @ point - point.mean()
-        together = (shares * samples).sum(axis=1) - point.mean()
-        parts = [rules.Part(by_seeds, SEEDS), rules.Part(together - by_seeds, units)]
-        both = (point.mean() + together, rules.expanded(np.array(point.mean()), parts))
+        seen = true.sum(axis=0) > 0
+        point = run_miou(a, everything, seen)[0] - run_miou(b, everything, seen)[0]
+        samples = run_miou(a, weights, seen) - run_miou(b, weights, seen)
+        estimate, parts = rules.effect_parts(point, samples, shares, units)
+        plain = estimate + sum(part.deviations for part in parts)
+        both = (plain, rules.expanded(estimate, parts))
         wrong += [rules.difference(effects, 0).combined <= rules.ALPHA for effects in both]
     return wrong / trials
 

@@ -31,6 +31,26 @@ def test_between_devices_two_thousandths_may(tmp_path: Path) -> None:
     assert compare(before, cells(tmp_path / "c", 0.5021, "another"), None)[0] != []
 
 
+def test_what_is_chosen_among_equals_may_jump_on_another_device_only(tmp_path: Path) -> None:
+    folders = [cells(tmp_path / name, device=name[0]) for name in ("x1", "x2", "y")]
+    for folder, m in zip(folders, (0.1, 0.3, 0.3), strict=True):
+        sweep = {"knn": {"auto": {"chosen_m": m}}, "overlap": {"seeds": {"top_1pct": m}}}
+        (folder / "sweep.json").write_text(json.dumps(sweep))
+        (folder / "claims.json").write_text(
+            json.dumps({"c": {"verdict": "supported", "p_holm": m}})
+        )
+    here, _ = compare(folders[0], folders[1], None)
+    assert [line.split(": ")[0] for line in here] == [
+        "claims.json/c/p_holm",
+        "sweep.json/knn/auto/chosen_m",
+        "sweep.json/overlap/seeds/top_1pct",
+    ]
+    assert compare(folders[0], folders[2], None)[0] == []
+    (folders[2] / "claims.json").write_text(json.dumps({"c": {"verdict": "undecided"}}))
+    there, _ = compare(folders[0], folders[2], None)
+    assert "claims.json/c/verdict: 'supported' became 'undecided'" in there
+
+
 def test_sweeps_are_compared(tmp_path: Path) -> None:
     before = cells(tmp_path / "a")
     problems, _ = compare(before, cells(tmp_path / "b", sweep="0.26"), None)

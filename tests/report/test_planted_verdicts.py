@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from patchlens import paths
-from patchlens.features.variants import FitData
 from patchlens.report.claims import judge
 from patchlens.tasks import summary
-from patchlens.tasks.segmentation import Query, Support, Task
+from patchlens.tasks.few_shot import Query, Support
+from patchlens.tasks.segmentation import Task
 from report.court import claim, configured, write_cell, write_index
 from tasks.planted import CLASSES, NOISY, PRUNE, features
-from tasks.world import settings
+from tasks.world import fit_data, settings
 
 GRID, IMAGES, SEEDS = (6, 6), 16, (0, 1, 2, 3, 4)
 TASK = settings(
@@ -42,7 +42,7 @@ def judged(**scales: float) -> dict:
     for seed in SEEDS:
         known = labels(4, 10 + seed)
         bank = planted(known, 20 + seed, **scales)
-        data = FitData.of(bank.reshape(-1, bank.shape[-1]), m=NOISY)
+        data = fit_data(bank.reshape(-1, bank.shape[-1]), m=NOISY)
         supports.append(Support(seed, lambda n, layer, b=bank: b, lambda n, k=known: k, data))
     runs = list(Task(TASK, PRUNE, [0], torch.device("cpu"), query).run(supports, "planted"))
     ids = [f"q{i:03}" for i in range(IMAGES)]

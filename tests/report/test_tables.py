@@ -26,6 +26,8 @@ PROTOCOL = {
     "vote": "majority",
     "fit_on": "support",
     "prune_m": 0.26,
+    "prune_select": "fixed",
+    "prune_m_used": 50.0,
     "random_draws": 3,
     "device": "CPU & 2 threads",
     "torch": "9.9.9",
@@ -134,6 +136,11 @@ def test_the_caption_carries_the_protocol(rows, words):
 def test_the_caption_lists_values_that_differ_between_rows(rows):
     rows.loc[rows["model"] == "mae", "grid"] = "14×14"
     assert "grid 16×32/14×14 (equal)," in caption(rows)
+
+
+def test_the_caption_says_where_m_is_chosen_by_folds(rows):
+    text = caption(rows.assign(prune_select="auto", prune_m_used=37.5))
+    assert "the m that folds choose within each support set (mean 37.5 dimensions)" in text
 
 
 def test_latex_marks_percent_and_floor(rows):

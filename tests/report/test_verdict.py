@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from patchlens.report import verdict as rules
+from patchlens.tasks.bootstrap import interval
 
 B = 99  # p values are hundredths
 
@@ -112,14 +113,14 @@ def normal_part(size: int, spread: float = 1.0) -> rules.Part:
 
 @pytest.mark.parametrize(("size", "level"), [(5, 0.95), (5, 0.99), (10, 0.95), (64, 0.9)])
 def test_a_bootstrap_of_few_members_becomes_a_t_interval(size, level):
-    low, high = rules.interval(rules.expanded(np.array(2.0), [normal_part(size)]), level)
+    low, high = interval(rules.expanded(np.array(2.0), [normal_part(size)]), level)
     # A bootstrap sees the variance (n − 1)/n of what the t interval takes.
     half = stats.t.ppf((1 + level) / 2, size - 1) * np.sqrt(size / (size - 1))
     assert [2 - low, high - 2] == pytest.approx([half, half], rel=0.02)
 
 
 def test_a_bootstrap_of_many_members_stays_a_percentile_interval():
-    low, high = rules.interval(rules.expanded(np.array(0.0), [normal_part(10**5)]), 0.95)
+    low, high = interval(rules.expanded(np.array(0.0), [normal_part(10**5)]), 0.95)
     assert [low, high] == pytest.approx([-1.96, 1.96], abs=0.005)
 
 
@@ -131,7 +132,7 @@ def test_degrees_of_freedom_follow_the_factor_that_varies_most():
             rules.Part(seeds * rng.normal(size=20000), 5),
             rules.Part(units * rng.normal(size=20000), 1000),
         ]
-        low, high = rules.interval(rules.expanded(np.array(0.0), parts), 0.95)
+        low, high = interval(rules.expanded(np.array(0.0), parts), 0.95)
         return (high - low) / 2
 
     assert width(0, 1) == pytest.approx(1.96, rel=0.03)
@@ -144,7 +145,7 @@ def test_degrees_of_freedom_follow_the_factor_that_varies_most():
 
 def test_expansion_keeps_the_skew_of_the_resamples():
     skewed = np.random.default_rng(0).exponential(size=20000) - 1
-    low, high = rules.interval(rules.expanded(np.array(0.0), [rules.Part(skewed, 10**5)]), 0.95)
+    low, high = interval(rules.expanded(np.array(0.0), [rules.Part(skewed, 10**5)]), 0.95)
     plain = np.quantile(skewed, 0.975)
     assert high == pytest.approx(plain, rel=0.02)
     assert low < np.quantile(skewed, 0.025)  # never nearer than a symmetric interval
@@ -152,7 +153,7 @@ def test_expansion_keeps_the_skew_of_the_resamples():
 
 def test_a_long_tail_is_stretched_as_much_as_students_is():
     skewed = np.random.default_rng(0).exponential(size=20000) - 1
-    _, high = rules.interval(rules.expanded(np.array(0.0), [rules.Part(skewed, 5)]), 0.95)
+    _, high = interval(rules.expanded(np.array(0.0), [rules.Part(skewed, 5)]), 0.95)
     scaled = skewed * np.sqrt(5 / 4)
     middle, plain = np.quantile(scaled, [0.5, 0.975])
     assert high == pytest.approx(middle + (plain - middle) * 2.776 / 1.96, rel=0.02)
@@ -161,7 +162,7 @@ def test_a_long_tail_is_stretched_as_much_as_students_is():
 def test_short_tails_are_not_taken_for_certainty():
     # Two-point deviations end at one standard error, far inside a t interval.
     short = rules.Part(np.repeat([-1.0, 1.0], 5000), 5)
-    _, high = rules.interval(rules.expanded(np.array(0.0), [short]), 0.95)
+    _, high = interval(rules.expanded(np.array(0.0), [short]), 0.95)
     assert high == pytest.approx(2.776 * np.sqrt(5 / 4), rel=0.01)
 
 

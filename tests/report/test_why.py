@@ -10,8 +10,8 @@ from PIL import Image
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.report import why
 from patchlens.settings.datasets import Collected, Query, Support, View
+from patchlens.stages import why
 from tasks.test_stages_fit_on import QUERY, write_features, write_index
 from tasks.world import noisy, random_labels
 
@@ -47,7 +47,7 @@ def write_cell(model: str, top: float, raw: float) -> None:
         "pca_whiten": {"score": raw + 0.031, "score_std": 0.0},
         "prune": family,
         "prune_random": family | {"score": raw - 0.01},
-        "auto": {"m": 0.17, "score": raw + 0.04, "score_std": 0.0},
+        "auto": {"chosen_m": 0.17, "score": raw + 0.04, "score_std": 0.0},
     }
     sweep = {"protocol": about | {"retrieval_queries": 0}, "knn": knn}
     (cell / "sweep.json").write_text(json.dumps(sweep))

@@ -12,6 +12,7 @@ from patchlens.report.configured import Configured, missing
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
 from patchlens.report.measures import METRICS
 from patchlens.settings.claims import Claim, Side
+from patchlens.tasks.bootstrap import interval
 
 LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
 
@@ -110,13 +111,13 @@ class _Court:
                 p = rules.equivalence(shown.samples, claim.delta)
             else:
                 above = self._above_chance(claim, claim.chance.variant)
-                low, high = rules.interval(above.samples, LEVELS[claim.kind])
+                low, high = interval(above.samples, LEVELS[claim.kind])
                 note = (
                     f"{claim.chance.variant} is {above.estimate:+.4f} [{low:+.4f}, {high:+.4f}] "
                     "above chance"
                 )
                 p = rules.equivalence(shown.samples, claim.delta, above.samples)
-        low, high = rules.interval(shown.samples, LEVELS[claim.kind])
+        low, high = interval(shown.samples, LEVELS[claim.kind])
         return Outcome(
             claim,
             verdict="undecided",
@@ -137,34 +138,43 @@ class _Court:
     def _effect(self, claim: Claim, a: Side, b: Side, metric_b: str | None = None) -> Effect:
         """Mean over datasets of side a minus side b, in the direction of the claim."""
         sign = -1 if claim.direction == "less" else 1
-        estimate, parts, units = 0.0, [], []
+        estimate, parts, units = np.array(0.0), [], []
         for dataset in claim.datasets:
             sides = [
                 [self._score(metric, dataset, model, side.variant) for model in side.models]
                 for side, metric in ((a, claim.metric), (b, metric_b or claim.metric))
             ]
             first = sides[0][0]
-            for score in sides[0] + sides[1]:
-                if (score.seeds, score.units) != (first.seeds, first.units):
-                    raise DataError(
-                        f"{paths.CELLS / dataset}: the records of {', '.join(claim.models)} hold "
-                        "other seeds or images than each other; run `dvc repro`"
-                    )
+            self._check_alike(claim, dataset, sides[0] + sides[1])
             weight = sign / len(claim.datasets)
-            point = np.mean([s.point for s in sides[0]], axis=0)
-            point = weight * (point - np.mean([s.point for s in sides[1]], axis=0))
-            samples = np.mean([s.samples for s in sides[0]], axis=0)
-            samples = weight * (samples - np.mean([s.samples for s in sides[1]], axis=0))
-            drawn = first.draws.seeds
-            # Seeds enter linearly, so what they alone do is known exactly; the rest is the units'.
-            by_seeds = drawn @ point - point.mean()
-            together = (drawn * samples).sum(axis=1) - point.mean()
-            if len(first.seeds) > 1:
-                parts.append(rules.Part(by_seeds, len(first.seeds)))
-            parts.append(rules.Part(together - by_seeds, len(first.units)))
-            estimate += point.mean()
+            point, samples = (
+                weight * (np.mean(ours, axis=0) - np.mean(theirs, axis=0))
+                for ours, theirs in (
+                    [[score.point for score in side] for side in sides],
+                    [[score.samples for score in side] for side in sides],
+                )
+            )
+            own, of_dataset = rules.effect_parts(
+                point, samples, first.draws.seeds, len(first.units)
+            )
+            estimate = estimate + own
+            parts += of_dataset
             units.append(len(first.units))
-        return Effect(float(estimate), rules.expanded(np.array(estimate), parts), min(units))
+        return Effect(float(estimate), rules.expanded(estimate, parts), min(units))
+
+    def _check_alike(self, claim: Claim, dataset: str, scores: list[Score]) -> None:
+        first = scores[0]
+        if any((score.seeds, score.units) != (first.seeds, first.units) for score in scores):
+            raise DataError(
+                f"{paths.CELLS / dataset}: the records of {', '.join(claim.models)} hold other "
+                "seeds or images than each other; run `dvc repro`"
+            )
+        grids = sorted({score.grid for score in scores})
+        if len(grids) > 1:
+            raise NotRun(
+                f"patch scores on {dataset} are of the grids {' and '.join(grids)}, which cannot "
+                "be compared: use a pixel metric, or view.grid: equal"
+            )
 
     def _score(self, metric: str, dataset: str, model: str, variant: str) -> Score:
         key = (metric, dataset, model, variant)

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
-from tabulate import tabulate
 
+from patchlens.report import grid
 from patchlens.report.claims import LEVELS, Outcome
-from patchlens.report.latex import escape
 from patchlens.settings.claims import Claim, Side
 
 SCORE, P = 4, 5  # digits
@@ -22,6 +21,11 @@ GROUPS = {
 COLUMNS = [
     *("id", "group", "kind", "text", "source", "a", "b", "metric", "datasets", "direction"),
     *("delta", "effect", "ci_low", "ci_high", "ci_level", "p_holm", "n_units", "verdict", "note"),
+]
+# Of the cells that a claim was judged on; several values where they differ.
+PROTOCOL = [
+    *("protocol_version", "weights", "view", "grid", "seeds", "k", "prune_m", "prune_select"),
+    *("torch", "timm", "numpy"),
 ]
 HEADER = ["id", "finding", "source", "comparison", "δ", "effect [interval]", "p", "n", "verdict"]
 SIGNS = {"greater": ">", "less": "<", None: "≈"}
@@ -40,8 +44,20 @@ def numbers(outcome: Outcome) -> dict[str, float | int]:
     }
 
 
-def rows(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """One row a claim; the numbers of a claim that was not run are empty."""
+def rows(
+    outcomes: Mapping[str, Outcome],
+    protocols: Mapping[str, pd.DataFrame],
+    resamples: int,
+    seed: int,
+) -> pd.DataFrame:
+    """One row a claim; the numbers of a claim that was not run are empty.
+
+    Args:
+        outcomes: id -> judged claim.
+        protocols: id -> the protocols of the cells that it was judged on, a row a cell.
+        resamples: B.
+        seed: of the resamples.
+    """
     table = [
         {
             "id": name,
@@ -58,10 +74,12 @@ def rows(outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
             "ci_level": LEVELS[o.claim.kind],
         }
         | numbers(o)
-        | {"verdict": o.verdict, "note": o.note}
+        | {"verdict": o.verdict, "note": o.note, "resamples": resamples, "bootstrap_seed": seed}
+        | {key: grid.values(protocols[name], key) for key in PROTOCOL if key in protocols[name]}
         for name, o in outcomes.items()
     ]
-    return pd.DataFrame(table, columns=COLUMNS).astype({"n_units": "Int64"})
+    columns = [*COLUMNS, "resamples", "bootstrap_seed", *PROTOCOL]
+    return pd.DataFrame(table, columns=columns).astype({"n_units": "Int64"})
 
 
 def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
@@ -71,8 +89,7 @@ def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
         parts += [f"### {title}", remark]
         ran = _body({name: o for name, o in of_group.items() if o.was_run})
         if ran:
-            clean = [[cell.replace("|", "\\|") for cell in line] for line in ran]
-            parts.append(tabulate(clean, HEADER, tablefmt="github", disable_numparse=True))
+            parts.append(grid.markdown(HEADER, ran))
         others = _body({name: o for name, o in of_group.items() if not o.was_run})
         lines = [f"- {line[0]} ({line[2]}): {line[1]} {line[3]}. {line[-1]}" for line in others]
         parts += ["\n".join(lines)] if lines else []
@@ -86,7 +103,7 @@ def latex(outcomes: Mapping[str, Outcome], resamples: int) -> str:
     parts = []
     for title, remark, of_group in _groups(outcomes):
         header, *body = (
-            " & ".join(escape(cell) for cell in line) + " \\\\"
+            " & ".join(grid.escape(cell) for cell in line) + " \\\\"
             for line in [HEADER, *_body(of_group)]
         )
         parts += [
@@ -94,7 +111,8 @@ def latex(outcomes: Mapping[str, Outcome], resamples: int) -> str:
             f"\\begin{{tabular}}{{{widths}}}\n\\hline\n{header}\n\\hline",
             *body,
             "\\hline\n\\end{tabular}",
-            f"\\caption{{{escape(f'{title}. {remark} {caption(resamples)}')}}}\n\\end{{table}}\n",
+            f"\\caption{{{grid.escape(f'{title}. {remark} {caption(resamples)}')}}}",
+            "\\end{table}\n",
         ]
     return "\n".join(parts)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.tasks.bootstrap import draw_counts
+
 Floats = NDArray[np.float64]
 CHUNK = 250  # resamples in memory at a time
 
@@ -43,6 +45,7 @@ class Score:
         point: the metric of each seed [S].
         samples: the metric of each resample of units and each seed [B, S].
         draws: what was drawn; the same for all scores of a dataset with the same units.
+        grid: the patch grid, where only scores of one grid can be compared; else empty.
     """
 
     seeds: list[int]
@@ -50,6 +53,7 @@ class Score:
     point: Floats
     samples: Floats
     draws: Draws
+    grid: str = ""
 
 
 class Lottery:
@@ -72,10 +76,8 @@ class Lottery:
         return self._drawn[key]
 
     def _counts(self, rng: np.random.Generator, members: int) -> NDArray[np.uint16]:
-        parts = []
-        for start in range(0, self.resamples, CHUNK):
-            rows = min(CHUNK, self.resamples - start)
-            drawn = rng.integers(0, members, (rows, members)) + members * np.arange(rows)[:, None]
-            counts = np.bincount(drawn.ravel(), minlength=rows * members)
-            parts.append(counts.reshape(rows, members).astype(np.uint16))
-        return np.concatenate(parts)
+        chunks = [
+            draw_counts(rng, members, min(CHUNK, self.resamples - start)).astype(np.uint16)
+            for start in range(0, self.resamples, CHUNK)
+        ]
+        return np.concatenate(chunks)

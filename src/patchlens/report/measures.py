@@ -1,23 +1,25 @@
 """What a claim can be about: each metric resampled from the records of one cell.
 
 A measure is a function (lottery, dataset, model, variant) -> `Score`. A new task adds its metrics
-to `METRICS`; nothing else needs to know of it.
+to `METRICS`, and its datasets to the command `claims`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.features.moments import ROUNDING
+from patchlens.features.moments import Moments, spectrum
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
 from patchlens.report.paired import counts_from_records
-from patchlens.tasks.scores import divide
+from patchlens.report.task_samples import OF_TASK
+from patchlens.tasks.bootstrap import run_miou
 
 Measure = Callable[[Lottery, str, str, str], Score]
 
@@ -37,96 +39,114 @@ def segmentation(
     With `chance` it is that of predictions which know nothing: as often each class, independent of
     the truth.
     """
-    path = _existing(paths.cell(dataset, model) / "segmentation.records.parquet", dataset, model)
-    wanted = [("head", "==", head), ("variant", "==", variant), ("level", "==", level)]
-    records = pd.read_parquet(path, filters=wanted)
-    if not len(records):
-        raise NotRun(f"{model} on {dataset}: head {head} with variant {variant} was not scored")
-    query = pd.read_parquet(paths.index(dataset) / "query.parquet")
+    records, protocol = _records("segmentation", dataset, model, head, variant, level=level)
+    query = _query(dataset)
     units = dict(zip(query["image_id"], query["unit"], strict=True))
     strangers = set(records["image_id"].unique()) - set(units)
     if strangers:
+        path = paths.cell(dataset, model) / "segmentation.records.parquet"
         raise DataError(
             f"{path}: holds image '{min(strangers)}', which is no query image of {dataset}; "
             "run `dvc repro segmentation`"
         )
     labels = records[["true", "predicted"]].to_numpy()
     counts = counts_from_records(records, units, int(labels.max()) + 1)
+    present = counts[..., 1].sum(axis=(0, 1)) > 0
     runs = records[["seed", "draw"]].drop_duplicates().sort_values(["seed", "draw"])["seed"]
     seeds = sorted(runs.unique())
     of_seed = runs.to_numpy()[:, None] == np.array(seeds)
+    mean_of_draws = of_seed / of_seed.sum(axis=0)
     names = sorted(set(units.values()))
     draws = lottery.draw(dataset, len(seeds), len(names))
-    everything = np.ones((1, len(names)))
-    point = seed_miou(counts, everything, of_seed, chance=chance)[0]
-    samples = [seed_miou(counts, weights, of_seed, chance=chance) for weights in draws.chunks()]
-    return Score([int(s) for s in seeds], names, point, np.concatenate(samples), draws)
+
+    def score(weights: Floats) -> Floats:
+        return np.asarray(run_miou(counts, weights, present, chance=chance) @ mean_of_draws)
+
+    return Score(
+        [int(s) for s in seeds],
+        names,
+        score(np.ones((1, len(names))))[0],
+        np.concatenate([score(weights) for weights in draws.chunks()]),
+        draws,
+        protocol["grid"] if level == "patch" else "",
+    )
 
 
-def seed_miou(
-    counts: Floats, weights: Floats, of_seed: NDArray[np.bool_], *, chance: bool = False
-) -> Floats:
-    """MIoU [b, S] of resampled units for each seed, the mean over its draws.
-
-    With `chance`, hits are those expected of independent predictions with the same margins, true ×
-    predicted / all, as in Cohen's kappa (1960).
-
-    Args:
-        counts: hits, true and predicted pixels [R, U, C, 3] of each run (seed and draw).
-        weights: how often each unit counts [b, U].
-        of_seed: whether a run belongs to a seed [R, S].
-        chance: see above.
-    """
-    present = counts[..., 1].sum(axis=(0, 1)) > 0
-    runs, units, classes, _ = counts[:, :, present].shape
-    flat = counts[:, :, present].transpose(1, 0, 2, 3).reshape(units, -1)
-    summed = (weights @ flat).reshape(len(weights), runs, classes, 3)
-    hits, true, predicted = np.moveaxis(summed, -1, 0)
-    if chance:
-        hits = true * predicted / true.sum(axis=-1, keepdims=True)
-    scores = np.nanmean(divide(hits, true + predicted - hits), axis=-1)
-    return np.asarray(scores @ (of_seed / of_seed.sum(axis=0)))
+def of_task(
+    lottery: Lottery,
+    dataset: str,
+    model: str,
+    variant: str,
+    *,
+    task: str,
+    head: str,
+    name: str,
+) -> Score:
+    """A metric of T2, T3 or T4; there are no seeds. Units as in `task_samples`."""
+    records, protocol = _records(task, dataset, model, head, variant)
+    weighted = OF_TASK[task](records)
+    draws = lottery.draw(f"{dataset} {task}", 1, len(weighted.units))
+    points = weighted.metrics(np.ones((1, len(weighted.units))))
+    if name not in points:  # a Δ that the settings do not list
+        raise NotRun(f"{model} on {dataset}: {name} of {head} was not scored")
+    point = points[name]
+    samples = np.concatenate([weighted.metrics(weights)[name] for weights in draws.chunks()])
+    grid = protocol["grid"] if head.startswith("patch") else ""
+    return Score([0], weighted.units, point, samples[:, None], draws, grid)
 
 
 def variance(lottery: Lottery, dataset: str, model: str, variant: str, *, name: str) -> Score:
-    """How concentrated the variance over dimensions is; unit = image, and there are no seeds."""
+    """How concentrated the variance over dimensions is; there are no seeds.
+
+    The unit is the image, or its sequence where the query's unit is the sequence.
+    """
     path = _existing(paths.cell(dataset, model) / "variance.records.parquet", dataset, model)
     if variant != "raw":
         raise NotRun(f"variance.{name} is measured on variant raw, not {variant}")
     records = pd.read_parquet(path).astype({"image_id": str})  # categories sort as they please
-    records = records.sort_values(["image_id", "dimension"])
-    images = sorted(records["image_id"].unique())
-    shape = (len(images), -1)
-    count = records["count"].to_numpy(dtype=np.float64).reshape(shape)[:, 0]
-    total = records["total"].to_numpy(dtype=np.float64).reshape(shape)
-    squares = records["squares"].to_numpy(dtype=np.float64).reshape(shape)
-    draws = lottery.draw(f"{dataset} variance", 1, len(images))
+    records["unit"] = records["image_id"].map(_unit_of_image(dataset))
+    summed = records.groupby(["unit", "dimension"])[["count", "total", "squares"]].sum()
+    units = sorted(records["unit"].unique())
+    columns = [summed[key].to_numpy().reshape(len(units), -1) for key in summed]
+    moments = Moments(columns[0][:, 0], columns[1], columns[2])
+    draws = lottery.draw(f"{dataset} variance", 1, len(units))
 
     def concentration(weights: Floats) -> Floats:
-        n = (weights @ count)[:, None]
-        square = weights @ squares / n
-        spread = square - np.square(weights @ total / n)
-        return spectra(np.where(spread > ROUNDING * square, spread, 0))[name][:, None]
+        return spectrum(moments.resampled(weights))[name][:, None]
 
-    point = concentration(np.ones((1, len(images))))[0]
+    point = concentration(np.ones((1, len(units))))[0]
     samples = np.concatenate([concentration(weights) for weights in draws.chunks()])
-    return Score([0], images, point, samples, draws)
+    return Score([0], units, point, samples, draws)
 
 
-def spectra(variances: Floats) -> Mapping[str, Floats]:
-    """`features.moments.spectrum` of many variance vectors [b, D] at once: each number [b]."""
-    total = variances.sum(axis=1, keepdims=True)
-    shares = np.sort(variances, axis=1)[:, ::-1] / np.where(total > 0, total, 1)
-    top = shares.cumsum(axis=1)
-    width = variances.shape[1]
-    squares = np.square(shares).sum(axis=1)
-    return {
-        "top1": top[:, 0],
-        "top5": top[:, min(5, width) - 1],
-        "top_1pct": top[:, -(-width // 100) - 1],
-        "top_10pct": top[:, -(-width // 10) - 1],
-        "participation": np.divide(1, squares, out=np.zeros_like(squares), where=squares > 0),
-    }
+def _records(
+    task: str, dataset: str, model: str, head: str, variant: str, **also: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The records of one head and variant of a cell, and the protocol of the cell."""
+    cell = paths.cell(dataset, model)
+    path = _existing(cell / f"{task}.records.parquet", dataset, model)
+    text = _existing(cell / f"{task}.json", dataset, model).read_text(encoding="utf-8")
+    protocol = json.loads(text)["protocol"]
+    if variant in OF_M and protocol["prune_m_used"] == 0:
+        raise NotRun(f"{model} on {dataset}: no dimension is pruned, so {variant} says nothing")
+    wanted = {"head": head, "variant": variant} | also
+    records = pd.read_parquet(path, filters=[(key, "==", v) for key, v in wanted.items()])
+    if not len(records):
+        raise NotRun(f"{model} on {dataset}: head {head} with variant {variant} was not scored")
+    return records, protocol
+
+
+def _query(dataset: str) -> pd.DataFrame:
+    return pd.read_parquet(paths.index(dataset) / "query.parquet")
+
+
+def _unit_of_image(dataset: str) -> pd.Series:
+    """The bootstrap unit of every image, support images included, by the rule of the query."""
+    images = pd.read_parquet(paths.index(dataset) / "images.parquet").set_index("image_id")
+    query = _query(dataset)
+    own = pd.Series(images.index, index=images.index)
+    by_image = (query["unit"] == query["image_id"]).all()
+    return own if by_image else images["sequence"].fillna(own)
 
 
 def _existing(path: Path, dataset: str, model: str) -> Path:
@@ -135,12 +155,34 @@ def _existing(path: Path, dataset: str, model: str) -> Path:
     return path
 
 
+OF_M = ("prune", "keep_top", "prune_random")  # what they do hangs on the number of dimensions
 SPECTRUM: Sequence[str] = ("top1", "top5", "top_1pct", "top_10pct", "participation")
-METRICS: Mapping[str, Measure] = {
+IDENTIFIED = ("top1", "top5", "robustness")
+RANKED = ("map", "r1", "r5", "r10")
+LINKED = ("assa", "idf1", "hota")
+ASSOCIATED = ("d1", "d2", "d5", "d10", "d20")
+PROPAGATED = ("jf_mean", "j_mean", "f_mean")
+_OF_T1: dict[str, Measure] = {
     f"segmentation.{head}.{level}_miou{end}": partial(
         segmentation, head=head, level=level, chance=chance
     )
     for head in ("knn", "linear", "majority")
     for level in ("pixel", "patch")
     for end, chance in (("", False), ("_chance", True))
-} | {f"variance.{name}": partial(variance, name=name) for name in SPECTRUM}
+}
+_OF_VARIANCE: dict[str, Measure] = {
+    f"variance.{name}": partial(variance, name=name) for name in SPECTRUM
+}
+_OF_TASKS: dict[str, Measure] = {
+    f"{task}.{head}.{name}": partial(of_task, task=task, head=head, name=name)
+    for task, heads, names in (
+        ("identification", ("patch", "patch_2", "patch_4", "object"), IDENTIFIED),
+        ("retrieval", ("instance", "fine_class", "easy", "medium", "hard"), RANKED),
+        ("tracking", ("link", "link_free"), LINKED),
+        ("tracking", ("association",), ASSOCIATED),
+        ("tracking", ("davis",), PROPAGATED),
+    )
+    for head in heads
+    for name in names
+}
+METRICS = _OF_T1 | _OF_VARIANCE | _OF_TASKS

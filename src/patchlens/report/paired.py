@@ -49,5 +49,5 @@ def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[
     result = []
     for i, sample in enumerate(samples):
         low, _ = interval(samples[best] - sample)
-        result.append(i == best or low <= 0)
+        result.append(i == best or bool(low <= 0))
     return result

@@ -1,11 +1,11 @@
 """The tables of a task as CSV (long, every row with its protocol), Markdown and LaTeX."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
-from patchlens.report.latex import table
+from patchlens.report import grid
 
 FLOOR = "majority"
 HEADS = {"knn": "k-NN", "linear": "linear probe"}
@@ -23,9 +23,8 @@ def markdown(rows: pd.DataFrame) -> str:
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: few-shot semantic segmentation, pixel mIoU (%)")
         for head, of_head in _heads(of_dataset):
-            header, body = _grid(of_head, of_dataset)
             parts.append(f"**{HEADS[head]}**")
-            parts.append(tabulate(body, header, tablefmt="github", disable_numparse=True))
+            parts.append(grid.markdown(*_grid(of_head, of_dataset)))
         parts.append(caption(of_dataset))
     return "\n\n".join(parts) + "\n"
 
@@ -36,16 +35,13 @@ def latex(rows: pd.DataFrame) -> str:
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         for head, of_head in _heads(of_dataset):
             text = f"{dataset}, {HEADS[head]}, pixel mIoU (%). {caption(of_dataset)}"
-            parts.append(table(*_grid(of_head, of_dataset), text))
+            parts.append(grid.latex(*_grid(of_head, of_dataset), text))
     return "\n\n".join(parts) + "\n"
 
 
 def caption(rows: pd.DataFrame) -> str:
     """The protocol of one dataset's rows in words; values that differ between rows are listed."""
-
-    def of(key: str) -> str:
-        return "/".join(dict.fromkeys(rows[key].astype(str)))
-
+    of = partial(grid.values, rows)
     return (
         f"Protocol {of('protocol_version')}. Support: {of('shots')} images "
         f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
@@ -54,10 +50,10 @@ def caption(rows: pd.DataFrame) -> str:
         f"(0-based), final norm {of('norm')}, {of('dtype')}. Patch label: {of('label')} pixel. "
         f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C by folds "
         "grouped by image; † where at least half of the fits chose a C at the edge of its range. "
-        f"Variants are fitted on the {of('fit_on')} patches; prune and keep_top use "
-        f"m = {of('prune_m')} of the width, prune_random is the mean of {of('random_draws')} "
-        "draws. mIoU over the classes present in the query, one confusion matrix over all query "
-        "images at the original mask resolution; a class absent from the support scores 0. ± is "
+        f"Variants are fitted on the {of('fit_on')} patches; prune, keep_top and prune_random take "
+        f"{_dimensions(rows)}, prune_random the mean of {of('random_draws')} draws. mIoU over the "
+        "classes present in the query, one confusion matrix over all query images at the "
+        "original mask resolution; a class absent from the support scores 0. ± is "
         "the standard deviation over the support seeds. Bold: the best of the table, and every "
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit = {of('query_unit')}, conditional on these supports) "
@@ -66,6 +62,14 @@ def caption(rows: pd.DataFrame) -> str:
         f"{of('device')}, decoding and writing included; it varies from run to run. "
         f"torch {of('torch')}, timm {of('timm')}, numpy {of('numpy')}."
     )
+
+
+def _dimensions(rows: pd.DataFrame) -> str:
+    """How many dimensions are pruned, in words."""
+    of = partial(grid.values, rows)
+    if set(rows["prune_select"]) == {"fixed"}:
+        return f"m = {of('prune_m')} of the width"
+    return f"the m that folds choose within each support set (mean {of('prune_m_used')} dimensions)"
 
 
 def _heads(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -1,13 +1,15 @@
 """The variance study of all models as one table, and the overlap of top sets between datasets."""
 
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
-from patchlens.report.latex import table
+from patchlens.features.moments import top_count
+from patchlens.features.variants import pruned_count
+from patchlens.report import grid
 
 COLUMNS = {
     "top1": "top 1",
@@ -57,7 +59,8 @@ def between_datasets(rankings: dict[tuple[str, str], list[int]], m: float) -> pd
         if model != other or len(x) != len(y):
             continue
         width = len(x)
-        for count in sorted({-(-width // 100), -(-width // 10), max(1, round(m * width))}):
+        pruned = max(1, pruned_count(m, width))
+        for count in sorted({top_count(width, 100), top_count(width, 10), pruned}):
             shared = len(np.intersect1d(x[:count], y[:count])) / count
             found.append((model, a, b, count, round(shared, 4), round(count / width, 4)))
     return pd.DataFrame(found, columns=["model", "a", "b", "m", "overlap", "chance"])
@@ -68,20 +71,19 @@ def markdown(table_rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     parts = [] if len(table_rows) else ["segmentation.datasets lists no dataset."]
     for dataset, of_dataset in table_rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: how the variance spreads over the dimensions")
-        header, body = _grid(of_dataset)
-        parts.append(tabulate(body, header, tablefmt="github", disable_numparse=True))
+        parts.append(grid.markdown(*_grid(of_dataset)))
         parts.append(caption(of_dataset))
     if len(pairs):
         parts.append("### Top dimensions shared between datasets")
         body = [[str(value) for value in line] for line in pairs.itertuples(index=False)]
-        parts.append(tabulate(body, list(pairs.columns), tablefmt="github", disable_numparse=True))
+        parts.append(grid.markdown(list(pairs.columns), body))
     return "\n\n".join(parts) + "\n"
 
 
 def latex(table_rows: pd.DataFrame) -> str:
     """The same as LaTeX tables."""
     parts = [
-        table(*_grid(of_dataset), f"{dataset}. {caption(of_dataset)}")
+        grid.latex(*_grid(of_dataset), f"{dataset}. {caption(of_dataset)}")
         for dataset, of_dataset in table_rows.groupby("dataset", sort=False)
     ]
     return "\n\n".join(parts) + "\n"
@@ -89,10 +91,7 @@ def latex(table_rows: pd.DataFrame) -> str:
 
 def caption(of_dataset: pd.DataFrame) -> str:
     """The protocol of one dataset's rows in words; values that differ between rows are listed."""
-
-    def of(key: str) -> str:
-        return "/".join(dict.fromkeys(of_dataset[key].astype(str)))
-
+    of = partial(grid.values, of_dataset)
     return (
         f"Protocol {of('protocol_version')}. {of('patches')} patches of the {of('images')} "
         f"extracted support and query images, {of('view')}, layer {of('layer')} (0-based), final "

@@ -43,6 +43,30 @@ class PValues:
     combined: Floats
 
 
+def effect_parts(
+    point: Floats, samples: Floats, shares: Floats, units: int
+) -> tuple[Floats, list[Part]]:
+    """An effect, and what support seeds and query units do to it.
+
+    Seeds enter linearly, so what they alone do is known exactly; the rest is the units'.
+
+    Args:
+        point: the effect of each seed [..., S].
+        samples: that of each resample of the units and each seed [..., B, S].
+        shares: how much each seed counts in each resample [B, S]; rows sum to 1.
+        units: how many there are.
+
+    Returns:
+        The seed mean [...], and a part for the seeds, where there are several, and the units.
+    """
+    estimate = point.mean(axis=-1)
+    by_seeds = point @ shares.T - estimate[..., None]
+    together = np.einsum("...bs,bs->...b", samples, shares) - estimate[..., None]
+    seeds = point.shape[-1]
+    parts = [Part(by_seeds, seeds)] if seeds > 1 else []
+    return estimate, [*parts, Part(together - by_seeds, units)]
+
+
 def expanded(estimate: Floats, parts: Sequence[Part]) -> Floats:
     """Resampled effects [..., B], ascending, made as wide as few seeds and units demand.
 
@@ -74,12 +98,6 @@ def expanded(estimate: Floats, parts: Sequence[Part]) -> Floats:
     least = student * total.std(axis=-1, keepdims=True)
     outer = np.where(normal < 0, np.minimum(stretched, least), np.maximum(stretched, least))
     return np.asarray(estimate[..., None] + outer)
-
-
-def interval(effects: Floats, level: float) -> tuple[Floats, Floats]:
-    """The percentile interval of expanded effects at a level in 0..1."""
-    low, high = np.quantile(effects, [(1 - level) / 2, (1 + level) / 2], axis=-1)
-    return low, high
 
 
 def difference(effects: Floats, delta: float) -> PValues:

@@ -1,81 +1,63 @@
-"""`patchlens why`: one page on what the variance of a model's features does to its scores.
+"""`patchlens why`: the text of one page on what the variance of a model's features does."""
 
-It reads the cells of the model and of the untrained ViT beside it; for the heat maps it also opens
-features and images.
-"""
-
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from patchlens import paths
-from patchlens.datasets.index import Index
-from patchlens.errors import DataError
-from patchlens.features.store import FeatureFile
-from patchlens.files import whole_folder, write_text
+from patchlens.features.moments import top_count
 from patchlens.report import why_figures
-from patchlens.settings.datasets import Dataset
+from patchlens.report.variance_table import CUES
 
 Cell = Mapping[str, Any]
 RIVALS = ("l2", "center", "zscore", "pca_drop_top", "pca_whiten")
-SHOWN = 3  # images and dimensions of the heat maps
-PAGE = "README.md"
 
 
-def write(name: str, model: str, dataset: Dataset, untrained: str | None) -> Path:
-    """Write reports/why/<dataset>-<model>/: README.md and its figures.
+def page(
+    name: str,
+    model: str,
+    variance: Cell,
+    sweep: Cell,
+    top: pd.DataFrame,
+    floor: tuple[str, Cell, Cell] | None,
+) -> str:
+    """The page in Markdown; its figures are spectrum.png, dimensions.png and sweep.png beside it.
 
     Args:
         name: the dataset.
         model: the model.
-        dataset: settings of the dataset.
-        untrained: the model that is the floor, or None where there is none.
-
-    Returns:
-        The page.
-
-    Raises:
-        DataError: a cell or the features are missing.
+        variance: its variance.json.
+        sweep: its sweep.json.
+        top: the first rows of its variance_dimensions.csv.
+        floor: the untrained model beside it with its variance.json and sweep.json.
     """
-    cell = paths.cell(name, model)
-    variance, sweep = _json(cell / "variance.json"), _json(cell / "sweep.json")
-    beside = untrained if untrained != model else None
-    floor = paths.cell(name, beside) if beside else None
-    curves = {model: _shares(cell)}
-    if beside and floor:
-        curves[beside] = _shares(floor)
-    table = _csv(cell / "sweep.csv")
-    rivals = {head: _best_rival(sweep[head]) for head in table["head"].unique()}
-    top = _csv(cell / "variance_dimensions.csv").head(5)
-    out = Path("reports/why") / f"{name}-{model}"
-    with whole_folder(out) as folder:
-        why_figures.spectra(curves, folder / "spectrum.png")
-        _heat_maps(name, model, dataset, top, folder / "dimensions.png")
-        chosen = {head: rival for head, rival in rivals.items() if rival}
-        why_figures.sweeps(table, chosen, folder / "sweep.png")
-        other = _json(floor / "variance.json") if floor else None
-        swept = _json(floor / "sweep.json") if floor else None
-        parts = [
-            f"# {model} on {name}: what the variance of its features does",
-            *_spectrum(model, variance, beside, other),
-            *_encoded(variance, top),
-            *_removed(sweep, rivals, beside, swept),
-        ]
-        write_text("\n\n".join(parts) + "\n", folder / PAGE)
-    return out / PAGE
+    beside, other, swept = floor or (None, None, None)
+    parts = [
+        f"# {model} on {name}: what the variance of its features does",
+        *_spectrum(model, variance, beside, other),
+        *_encoded(variance, top),
+        *_removed(sweep, best_rivals(sweep), beside, swept),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def best_rivals(sweep: Cell) -> dict[str, str]:
+    """The best rival of pruning of each head that was swept with one."""
+    found = {}
+    for head in (head for head in why_figures.HEADS if head in sweep):
+        scores = {name: sweep[head][name]["score"] for name in RIVALS if name in sweep[head]}
+        if scores:
+            found[head] = max(scores, key=lambda name: scores[name])
+    return found
 
 
 def _spectrum(model: str, own: Cell, floor: str | None, other: Cell | None) -> list[str]:
     def sentence(name: str, cell: Cell) -> str:
         width = cell["protocol"]["width"]
         return (
-            f"`{name}`: the top {-(-width // 100)} of {width} dimensions hold "
-            f"{100 * cell['top_1pct']:.1f} % of the variance, the top {-(-width // 10)} hold "
+            f"`{name}`: the top {top_count(width, 100)} of {width} dimensions hold "
+            f"{100 * cell['top_1pct']:.1f} % of the variance, the top {top_count(width, 10)} hold "
             f"{100 * cell['top_10pct']:.1f} %; participation ratio {cell['participation']:.1f} "
             f"over dimensions, {cell['pca_participation']:.1f} over principal components."
         )
@@ -97,14 +79,9 @@ def _encoded(own: Cell, top: pd.DataFrame) -> list[str]:
         "dimension": "dimension",
         "share": "share of variance",
         "kurtosis": "kurtosis",
-        "r_row": "r row",
-        "r_column": "r column",
-        "r_brightness": "r brightness",
-        "r_edges": "r edges",
-    }
+    } | {f"r_{cue}": f"r {cue}" for cue in CUES}
     shown = top[list(columns)].rename(columns=columns)
-    cues = ("row", "column", "brightness", "edges")
-    strongest = max(cues, key=lambda cue: own[f"{cue}_top"])
+    strongest = max(CUES, key=lambda cue: own[f"{cue}_top"])
     return [
         "## What its top dimensions encode",
         f"Of what a patch shows before any model, they follow {strongest} most: mean |r| "
@@ -116,11 +93,11 @@ def _encoded(own: Cell, top: pd.DataFrame) -> list[str]:
 
 
 def _removed(
-    sweep: Cell, rivals: Mapping[str, str | None], floor: str | None, other: Cell | None
+    sweep: Cell, rivals: Mapping[str, str], floor: str | None, other: Cell | None
 ) -> list[str]:
     about = sweep["protocol"]
     rows = []
-    for head, rival in rivals.items():
+    for head in (head for head in why_figures.HEADS if head in sweep):
         cell = sweep[head]
         entries = [
             ("raw", cell["raw"]),
@@ -128,11 +105,11 @@ def _removed(
         ]
         if "auto" in cell:
             entries.append(
-                (f"prune, m chosen on the support ({cell['auto']['m']:.3g})", cell["auto"])
+                (f"prune, m chosen on the support ({cell['auto']['chosen_m']:.3g})", cell["auto"])
             )
         control = cell["prune_random"]
         entries.append((f"prune_random, best m ({control['oracle_m']:.3g})", control))
-        if rival:
+        if rival := rivals.get(head):
             entries.append((f"best rival: {rival}", cell[rival]))
         if floor and other and head in other:
             entries.append((f"`{floor}` raw", other[head]["raw"]))
@@ -155,52 +132,13 @@ def _removed(
         ),
         "![Scores over the number of dimensions dropped or kept](sweep.png)",
         f"k = {about['k']}, {about['distance']}, {about['shots']} support images, {about['seeds']} "
-        f"seeds (± is over them), {about['query_images']} query images; retrieval: "
-        f'{about["retrieval_queries"]} queries. "Best m" is the best on the query, which no user '
-        "can know; the m chosen on the support is what one can have.",
+        f"seeds (± is over them), {about['query_images']} query images"
+        + (f"; retrieval: {about['retrieval_queries']} queries" if "retrieval" in sweep else "")
+        + '. "Best m" is the best on the query, which no user can know; the m chosen on the '
+        "support is what one can have.",
     ]
 
 
 def _percent(score: Mapping[str, float]) -> str:
     spread = f" ± {100 * score['score_std']:.1f}" if score["score_std"] else ""
     return f"{100 * score['score']:.1f}{spread}"
-
-
-def _best_rival(head: Cell) -> str | None:
-    scores = {name: head[name]["score"] for name in RIVALS if name in head}
-    return max(scores, key=lambda name: scores[name]) if scores else None
-
-
-def _heat_maps(name: str, model: str, dataset: Dataset, top: pd.DataFrame, path: Path) -> None:
-    file = FeatureFile(paths.features(name, model) / "query.safetensors")
-    index = Index(paths.index(name), paths.images(name, dataset))
-    ids = file.header.image_ids[:: max(1, len(file.header.image_ids) // SHOWN)][:SHOWN]
-    dimensions = top["dimension"].tolist()[:SHOWN]
-    features = file.images(ids, file.header.layers[0])[..., dimensions]
-    why_figures.activations(
-        [np.asarray(index.image(i)) for i in ids],
-        features.transpose(0, 3, 1, 2),
-        [f"dimension {d}" for d in dimensions],
-        path,
-    )
-
-
-def _shares(cell: Path) -> Any:
-    return _csv(cell / "variance_dimensions.csv")["share"].to_numpy(dtype=np.float64)
-
-
-def _json(path: Path) -> Any:
-    return json.loads(_there(path).read_text(encoding="utf-8"))
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(_there(path))
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise DataError(
-            f"{path}: missing; `patchlens why` tells of what `dvc repro` measured: run it with the "
-            "dataset in segmentation.datasets and sweep.datasets"
-        )
-    return path

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -12,6 +12,8 @@ from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.settings.base import Name, Strict
 from patchlens.settings.features import VariantName
+from patchlens.settings.messages import explain
+from patchlens.settings.yaml_text import read
 
 Text = Annotated[str, Field(min_length=1)]
 Models = Annotated[list[Name], Field(min_length=1)]
@@ -83,8 +85,9 @@ class Claim(Strict):
         if self.group == "minicity" and self.datasets != [MINICITY]:
             yield "datasets: group minicity is about [minicity] and nothing else"
         unnamed = [model for model in self.models if model not in self.slots]
-        if self.group == "paper" and unnamed:
-            yield f"slots: must say what {', '.join(unnamed)} hold(s) for a claim of group paper"
+        if self.group != "own" and unnamed:
+            names = ", ".join(unnamed)
+            yield f"slots: must say what {names} hold(s) for a claim of group {self.group}"
 
     def _of_names(self) -> Iterable[str]:
         for slot in self.slots:
@@ -104,20 +107,6 @@ class Claim(Strict):
 FILE: TypeAdapter[dict[str, Claim]] = TypeAdapter(dict[Name, Claim])
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML would silently keep the last."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: Path) -> dict[str, Claim]:
     """Read and validate a file of claims: id -> claim, in the order of the file.
 
@@ -125,8 +114,7 @@ def load(path: Path) -> dict[str, Claim]:
         SettingsError: no such file, no YAML, or one line for each mistake in it.
     """
     try:
-        # The loader is a SafeLoader: it builds plain values only.
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = read(path)
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file; `git checkout {path}` brings it back") from None
     except yaml.YAMLError as error:
@@ -138,33 +126,10 @@ def load(path: Path) -> dict[str, Claim]:
         raise SettingsError("\n".join(lines)) from None
 
 
-def _explain(error: ErrorDetails) -> list[str]:
-    """One line for each problem of a pydantic error: the place, the value, what is allowed."""
-    parts = [f"[{p}]" if isinstance(p, int) else p for p in error["loc"] if p != "[key]"]
-    loc = ".".join(parts).replace(".[", "[") or "(whole file)"
-    value, ctx = error["input"], error.get("ctx", {})
-    match error["type"]:
-        case "value_error":
-            return [f"{loc}.{line}" for line in str(ctx["error"]).split("\n")]
-        case "extra_forbidden":
-            sections: dict[str, type[Strict]] = {"a": Side, "b": Side, "chance": Chance}
-            section = sections.get(parts[-2], Claim)
-            what = f"unknown key; {nearest(parts[-1], section.model_fields)}"
-        case "missing":
-            what = "this key is missing"
-        case "literal_error":
-            options = ctx["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-            what = f"{value!r} is unknown; {nearest(str(value), options)}"
-        case "greater_than_equal":
-            what = f"{value} is out of range; allowed: ≥ {ctx['ge']:g}"
-        case "too_short" | "string_too_short":
-            what = "is empty; allowed: at least 1"
-        case "string_pattern_mismatch":
-            form = "task.head.metric" if parts[-1] == "metric" else "a-z, 0-9 and _ only"
-            what = f"{value!r} is not allowed; use {form}"
-        case "model_type" | "dict_type":
-            what = f"{value!r} ({type(value).__name__}) is wrong; allowed: a section of keys"
-        case _:
-            expected = error["msg"].removeprefix("Input should be ")
-            what = f"{value!r} ({type(value).__name__}) is wrong; allowed: {expected}"
-    return [f"{loc}: {what}"]
+def _explain(error: ErrorDetails) -> Iterable[str]:
+    """One line for each problem; what keys say together is one error with several."""
+    if error["type"] != "value_error":
+        yield explain(error, dict[Name, Claim])
+        return
+    for line in str(error["ctx"]["error"]).split("\n"):
+        yield f"{error['loc'][0]}.{line}"

@@ -1,17 +1,16 @@
 """Stage claims: one verdict for every finding in claims.yaml."""
 
 from collections.abc import Mapping
-from pathlib import Path
+
+import pandas as pd
 
 from patchlens import paths
-from patchlens.files import write_csv, write_json, write_text
+from patchlens.files import read_json, write_csv, write_json, write_text
 from patchlens.progress import log
-from patchlens.report.claims import judge
+from patchlens.report.claims import Outcome, judge
 from patchlens.report.claims_table import latex, markdown, numbers, rows
 from patchlens.report.configured import Configured
 from patchlens.settings.claims import Claim
-
-CLAIMS = Path("metrics/claims.json")
 
 
 def run(claims: Mapping[str, Claim], configured: Configured, resamples: int, seed: int) -> None:
@@ -28,10 +27,19 @@ def run(claims: Mapping[str, Claim], configured: Configured, resamples: int, see
     """
     outcomes = judge(claims, configured, resamples, seed)
     found = {name: {"verdict": o.verdict} | numbers(o) for name, o in outcomes.items()}
-    write_json(found, CLAIMS)
+    write_json(found, paths.VERDICTS)
     out = paths.TABLES / "claims"
-    write_csv(rows(outcomes), out.with_suffix(".csv"))
+    protocols = {name: _protocols(o) for name, o in outcomes.items()}
+    write_csv(rows(outcomes, protocols, resamples, seed), out.with_suffix(".csv"))
     write_text(markdown(outcomes, resamples), out.with_suffix(".md"))
     write_text(latex(outcomes, resamples), out.with_suffix(".tex"))
     for name, o in outcomes.items():
         log.info("%s: %s%s", name, o.verdict, f" ({o.note})" if o.note else "")
+
+
+def _protocols(outcome: Outcome) -> pd.DataFrame:
+    """The protocols of the cells that a claim was judged on, a row a cell; none if it was not."""
+    claim, task = outcome.claim, outcome.claim.metric.split(".")[0]
+    cells = [paths.cell(d, m) / f"{task}.json" for d in claim.datasets for m in claim.models]
+    found = cells if outcome.was_run else []
+    return pd.DataFrame([read_json(path, "run `dvc repro`")["protocol"] for path in found])

@@ -1,7 +1,8 @@
-"""Tables as LaTeX, to be input; they need no package."""
+"""A header and rows of text cells as Markdown and as LaTeX; what a column says, in words."""
 
 from collections.abc import Sequence
 
+import pandas as pd
 from tabulate import tabulate
 
 SIGNS = {
@@ -33,13 +34,25 @@ SIGNS = {
 }
 
 
+def values(rows: pd.DataFrame, key: str) -> str:
+    """What the rows hold under `key`; where they differ, all of it."""
+    return "/".join(dict.fromkeys(rows[key].astype(str)))
+
+
+def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table as GitHub shows it."""
+    # A bar would end the cell.
+    clean = [[cell.replace("|", "\\|") for cell in row] for row in body]
+    return tabulate(clean, header, tablefmt="github", disable_numparse=True)
+
+
 def escape(text: str) -> str:
     """`text` as LaTeX shows it: signs that LaTeX would read as commands are replaced."""
     return "".join(SIGNS.get(sign, sign) for sign in text)
 
 
-def table(header: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
-    """A table environment from plain text cells; `**bold**` cells become bold."""
+def latex(header: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
+    """A table environment, to be input; it needs no package. `**bold**` cells become bold."""
     grid = tabulate(
         [[_cell(cell) for cell in row] for row in body],
         [escape(cell) for cell in header],
