@@ -9,7 +9,9 @@ CLAIMS = Path("claims.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
+VERDICTS = Path("metrics/claims.json")
 REPORTS = Path("reports")
+FIGURES = Path("reports/figures")
 
 
 def raw(dataset: str) -> Path:
@@ -27,6 +29,16 @@ def images(dataset: str, settings: Dataset) -> Path:
 def index(dataset: str) -> Path:
     """The index folder of a dataset."""
     return Path("data/index") / dataset
+
+
+def why(dataset: str, model: str) -> Path:
+    """The folder of the page on one model."""
+    return REPORTS / "why" / f"{dataset}-{model}"
+
+
+def shown(task: str, dataset: str, model: str) -> Path:
+    """The picture of what a model finds in a task."""
+    return REPORTS / task / f"{dataset}-{model}.png"
 
 
 def sheet(dataset: str) -> Path:
@@ -49,9 +61,19 @@ def features(dataset: str, model: str) -> Path:
     return Path("data/features") / dataset / model
 
 
+def degraded(dataset: str, model: str) -> Path:
+    """Features of degraded copies."""
+    return Path("data/degraded") / dataset / f"{model}.safetensors"
+
+
 def moments(dataset: str, model: str) -> Path:
     """Per-image moments and the ranking of dimensions."""
     return Path("data/moments") / dataset / f"{model}.safetensors"
+
+
+def tracks(dataset: str, model: str) -> Path:
+    """Linked videos, or propagated masks, of one model on one dataset."""
+    return Path("data/tracks") / dataset / model
 
 
 def cell(dataset: str, model: str) -> Path:

@@ -88,6 +88,18 @@ def test_spectrum_by_hand():
     assert found == pytest.approx(expected | {"participation": 10 / 3})
 
 
+def test_spectra_of_many_variances_are_those_of_each_row():
+    rng = np.random.default_rng(0)
+    for width in (1, 3, 120):
+        rows = rng.exponential(size=(6, width))
+        rows[0] = 0  # features that do not vary
+        found = spectrum(rows)
+        for i, row in enumerate(rows):
+            expected = {name: float(value) for name, value in spectrum(row).items()}
+            assert {name: float(found[name][i]) for name in found} == pytest.approx(expected)
+            assert (expected["top1"] == 0) == (i == 0)
+
+
 def test_a_missing_moments_file_names_the_stage():
     with pytest.raises(DataError, match="dvc repro prune"):
         Ranked.read(Path("nowhere.safetensors"))

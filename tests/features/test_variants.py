@@ -19,7 +19,13 @@ def fit_data(patches: np.ndarray = PATCHES, m: float = 0.25) -> FitData:
     exact = patches.astype(np.float64)
     variance = exact.var(axis=0)
     count = pruned_count(m, patches.shape[1])
-    return FitData(exact.mean(axis=0), variance, rank_by_variance(variance), count, lambda: patches)
+    return FitData(
+        exact.mean(axis=0),
+        variance,
+        rank_by_variance(variance),
+        count,
+        lambda: np.array_split(patches, 3),
+    )
 
 
 def apply(name, x=OTHERS, *, data=None, m=0.25, pca_drop=1, seed=0, draw=0) -> np.ndarray:

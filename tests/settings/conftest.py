@@ -46,7 +46,8 @@ models:
   random: {source: untrained, arch: vit_tiny_patch16_224, seed: 0}
   pixels: {source: pixels, patch_size: 8}
   dino: {source: timm, tag: vit_small_patch16_224.dino, position: dino, mean: [0, 0, 0]}
-  own: {source: file, file: own.pth, arch: vit_tiny_patch16_224, drop: [head.*]}
+  own: {source: file, file: own.pth, arch: vit_tiny_patch16_224, mapping: {drop: [head.*]}}
+extract: {datasets: [minicity, streets]}
 features: {layer: -1, layer_sweep: [-3, -2], norm: true, dtype: float16, batch_size: 8}
 prune: {m: 0.26, select: fixed, choices: [0.1, 0.26], fit_on: support, random_draws: 3, pca_drop: 1}
 segmentation:
@@ -61,6 +62,21 @@ segmentation:
   knn: {distance: cosine, vote: majority, temperature: 0.07}
   linear: {c: [0.1, 1.0], default_c: 1.0, folds: 4, max_iter: 100}
 sweep: {datasets: [minicity], images: 8, heads: [knn], rivals: [zscore]}
+identification:
+  datasets: []
+  images: 4
+  patches: 16
+  granularities: [1, 2]
+  distance: cosine
+  degradations: {blur: [1, 2], shift: [1]}
+  seed: 0
+retrieval: {datasets: [], relevant: [instance], frame_distance: null, distance: cosine}
+tracking:
+  datasets: []
+  deltas: [1, 2]
+  age: 30
+  thresholds: [0.0, 0.5]
+  davis: {queue: 7, radius: 12, top: 5, temperature: 0.1}
 uncertainty: {resamples: 2000, claim_resamples: 10000, seed: 0}
 """
 GONE = object()

@@ -123,25 +123,81 @@ def test_a_folder_of_ones_own_has_a_root(complaints: Complaints, gone: object) -
     ]
 
 
-@pytest.mark.parametrize("part", ["support", "query"])
-def test_support_and_query_come_together(complaints: Complaints, part: str) -> None:
-    assert complaints({f"datasets.own.{part}": None}) == [
-        "datasets.own: 'support' and 'query' are both given or both null"
+def test_a_support_without_a_query_is_for_nothing(complaints: Complaints) -> None:
+    assert complaints({"datasets.own.query": None}) == [
+        "datasets.own: 'support' needs a 'query': nothing would be scored"
+    ]
+
+
+def test_what_is_extracted_has_a_query(complaints: Complaints) -> None:
+    assert complaints({"extract.datasets": ["minicity", "streets", "scenes"]}) == [
+        "extract.datasets[2]: datasets.scenes.query is null: nothing would be scored"
+    ]
+
+
+@pytest.mark.parametrize(
+    "task", ["segmentation", "identification", "retrieval", "tracking", "sweep"]
+)
+def test_tasks_need_the_features_of_their_datasets(complaints: Complaints, task: str) -> None:
+    lines = complaints({f"{task}.datasets": ["own"]})
+    assert (
+        f"{task}.datasets[0]: 'own' is not in extract.datasets, so that there are no features of "
+        "it; add it there"
+    ) in lines
+
+
+def test_all_support_images_are_one_draw_and_segmentation_needs_more(
+    complaints: Complaints,
+) -> None:
+    whole = {"split": "a", "images": "all", "per": "total", "seeds": [0, 1]}
+    assert complaints({"datasets.own.support": whole}) == [
+        "datasets.own.support: images: all is one draw: it needs per: total and one seed"
+    ]
+    assert complaints({"datasets.streets.support": whole | {"seeds": [0]}}) == [
+        "datasets.streets.support.seeds: segmentation needs two or more: ± is over them"
+    ]
+
+
+def test_minicity_has_stills_or_videos(complaints: Complaints) -> None:
+    assert complaints({"datasets.minicity.stills": 0, "datasets.minicity.videos": 0}) == [
+        "datasets.minicity: 'stills' and 'videos' are both 0: nothing would be rendered"
+    ]
+
+
+def test_t2_is_about_patches_and_some_degradation(complaints: Complaints) -> None:
+    assert complaints({"identification.granularities": [2]}) == [
+        "identification: 'granularities' must hold 1, without repeats"
+    ]
+    assert complaints({"identification.degradations": {}}) == [
+        "identification.degradations: give at least one degradation with its severities"
+    ]
+    assert complaints({"identification.degradations": {"blur": [1, 1]}}) == [
+        "identification.degradations: severities must be without repeats"
+    ]
+    assert complaints({"tracking.thresholds": [0.5, 0.1]}) == [
+        "tracking: 'thresholds' must be ascending without repeats"
+    ]
+    assert complaints({"retrieval.relevant": ["instance", "instance"]}) == [
+        "retrieval: 'relevant' must be without repeats"
     ]
 
 
 def test_segmentation_needs_support_and_query(complaints: Complaints) -> None:
-    assert complaints({"segmentation.datasets": ["minicity", "scenes"]}) == [
-        "datasets.scenes: segmentation.datasets lists it, so give 'support' and 'query'"
+    changes = {"segmentation.datasets": ["minicity", "scenes"]}
+    changes["extract.datasets"] = ["minicity", "scenes"]
+    assert complaints(changes) == [
+        "extract.datasets[1]: datasets.scenes.query is null: nothing would be scored",
+        "datasets.scenes: segmentation.datasets lists it, so give 'support' and 'query'",
     ]
 
 
 def test_segmentation_needs_class_masks(complaints: Complaints) -> None:
     changes = {"segmentation.datasets": ["scenes"], "datasets.scenes.kind": "mot17"}
-    changes["sweep.datasets"] = []
+    changes |= {"sweep.datasets": [], "extract.datasets": ["scenes"]}
     assert complaints(changes) == [
+        "extract.datasets[0]: datasets.scenes.query is null: nothing would be scored",
         "segmentation.datasets: 'scenes' has no class masks (kind mot17); kinds that have: "
-        "ade20k, bdd100k_seg, camvid, cityscapes, folder, minicity, voc2012"
+        "ade20k, bdd100k_seg, camvid, cityscapes, folder, minicity, voc2012",
     ]
 
 
@@ -174,10 +230,10 @@ def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
             ["sweep.rivals[0]: 'prune' is unknown; allowed: center, l2, pca_drop_top, pca_whiten"],
         ),
         (
-            {"sweep.datasets": ["own"]},
+            {"sweep.datasets": ["own"], "extract.datasets": ["minicity", "streets", "own"]},
             [
-                "sweep.datasets[0]: 'own' is not in segmentation.datasets, so that nothing is "
-                "extracted of it; add it there"
+                "sweep.datasets[0]: 'own' is not in segmentation.datasets, whose supports and "
+                "masks it needs; add it there"
             ],
         ),
         (

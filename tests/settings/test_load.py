@@ -57,6 +57,18 @@ def test_a_file_that_is_a_list(tmp_path: Path) -> None:
     assert str(caught.value) == expected
 
 
+def test_text_in_another_encoding(tmp_path: Path, valid: Any) -> None:
+    path = tmp_path / "params.yaml"
+    text = yaml.safe_dump(valid)
+    path.write_text(text, encoding="utf-8-sig")
+    assert sorted(load(path).datasets) == sorted(valid["datasets"])
+    path.write_bytes(b"# eins\n# stra\xdfe\n" + text.encode())
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    expected = f"{path}: not valid YAML: line 2 is no text in UTF-8; save it as UTF-8"
+    assert str(caught.value) == expected
+
+
 def test_yaml_mistake_is_one_line_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("device: cpu\nmodels: [a, b\nprune: 1\n", encoding="utf-8")

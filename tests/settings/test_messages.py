@@ -1,11 +1,15 @@
 """Every mistake in params.yaml is one line: the place, what is wrong, what is allowed."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 
+from patchlens.errors import SettingsError
 from patchlens.settings.datasets import Collected, Minicity
+from patchlens.settings.load import load
 
 Complaints = Callable[[dict[str, Any]], list[str]]
 VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
@@ -16,8 +20,8 @@ KINDS = sorted(
 )
 
 UNKNOWN_KEYS = {
-    "featuers": "allowed: datasets, device, features, fetch, models, prune, segmentation, "
-    "sweep, uncertainty; did you mean 'features'?",
+    "featuers": "allowed: datasets, device, extract, features, fetch, identification, models, "
+    "prune, retrieval, segmentation, sweep, tracking, uncertainty; did you mean 'features'?",
     "segmentation.knn.distanse": "allowed: distance, temperature, vote; did you mean 'distance'?",
     "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
     "std; did you mean 'seed'?",
@@ -164,7 +168,15 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
     assert sorted(complaints(changes)) == [
         "device: 'tpu' is unknown; allowed: auto, cpu, cuda; did you mean 'cpu'?",
         "models.pixels.patch_size: '8' (str) is wrong; allowed: a valid integer",
-        "prnue: unknown key; allowed: datasets, device, features, fetch, models, prune, "
-        "segmentation, sweep, uncertainty; did you mean 'prune'?",
+        "prnue: unknown key; allowed: datasets, device, extract, features, fetch, identification, "
+        "models, prune, retrieval, segmentation, sweep, tracking, uncertainty; "
+        "did you mean 'prune'?",
         "prune.m: 2.0 is out of range; allowed: < 1.0",
     ]
+
+
+def test_a_key_that_stands_twice_is_not_silently_dropped(tmp_path: Path, valid: Any) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(valid) + "device: cuda\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"not valid YAML: 'device' stands twice at line \d+"):
+        load(path)

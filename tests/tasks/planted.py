@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from patchlens.features.variants import FitData
 from patchlens.settings.features import Prune
 from patchlens.tasks import sweep
-from tasks.world import settings
+from patchlens.tasks.few_shot import Labelled, Query
+from tasks.world import fit_data, settings
 
 CPU = torch.device("cpu")
 CLASSES, WIDTH, NOISY = 4, 16, 4
@@ -42,6 +42,16 @@ def rotation() -> np.ndarray:
     return q.astype(np.float32)
 
 
+def query_of(x: np.ndarray, y: np.ndarray) -> Query:
+    """Images of 2 × 5 patches, so that there are several chunks of them."""
+    images, labels = x.reshape(-1, 2, 5, x.shape[-1]), y.astype(np.uint8).reshape(-1, 2, 5)
+    return Query(lambda rows, layer: images[rows.start : rows.stop], labels, no_mask, CLASSES)
+
+
+def no_mask(row: int) -> np.ndarray:
+    raise AssertionError("the sweep scores patches")
+
+
 def swept(
     *, noise: float, signal: float = 1.0, rotate: bool = False, heads=("knn", "linear"), c=1.0
 ):
@@ -50,18 +60,14 @@ def swept(
     turn = rotation() if rotate else np.eye(WIDTH, dtype=np.float32)
     x = features(y, 3, noise=noise, signal=signal) @ turn
     query_x = features(query_y, 4, noise=noise, signal=signal) @ turn
-    bank = sweep.Labelled(x, y, np.repeat(np.arange(4), 100))
-    query = sweep.Chunks(
-        lambda i: query_x[i * 300 : (i + 1) * 300],
-        [query_y[:300].astype(np.uint8), query_y[300:].astype(np.uint8)],
-        CLASSES,
-    )
+    bank = Labelled(x, y, np.repeat(np.arange(4), 100))
+    query = query_of(query_x, query_y)
     plan = sweep.Plan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
-    data, found = FitData.of(x), {}
+    data, found = fit_data(x), {}
     if "knn" in heads:
-        found["knn"] = sweep.knn_scores(bank, data, query, plan, TASK, CPU)
+        found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, CPU)
     if "linear" in heads:
         found["linear"] = sweep.linear_scores(
-            bank, data, query, plan, TASK.linear.model_copy(update={"c": [c]})
+            bank, data, query, 0, plan, TASK.linear.model_copy(update={"c": [c]})
         )
     return found

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
+from patchlens.tasks import bootstrap
+from patchlens.tasks.bootstrap import (
+    interval,
+    resampled_means,
+    resampled_miou,
+    run_miou,
+    unit_weights,
+)
+from patchlens.tasks.scores import mean_iou
 
 
 def counts_of(*units: list[tuple[int, int, int]]) -> np.ndarray:
@@ -76,3 +84,59 @@ def test_the_interval_covers_the_population_value_about_95_times_in_100():
         covered += low <= truth <= high
     # Percentile intervals of 40 units cover a little less than they say: 92 to 97 %, ± chance.
     assert binom.ppf(0.001, sets, 0.92) <= covered <= binom.ppf(0.999, sets, 0.97)
+
+
+def test_the_score_of_a_run_is_that_of_its_summed_confusion_matrix():
+    rng = np.random.default_rng(0)
+    confusion = rng.integers(0, 50, (3, 4, 5, 5))  # runs, units, true, predicted
+    confusion[:, :, 2] = 0  # a class that the query does not hold
+    confusion[:, 1:, 3] = confusion[:, 1:, :, 3] = 0  # one that is in unit 0 only
+    counts = np.stack(
+        [np.diagonal(confusion, axis1=2, axis2=3), confusion.sum(axis=3), confusion.sum(axis=2)],
+        axis=-1,
+    ).astype(float)
+    weights = np.array([[1.0, 1, 1, 1], [0, 2, 0, 2]])
+    present = np.array([True, True, False, True, True])
+    found = run_miou(counts, weights, present)
+    for row, weight in zip(found, weights, strict=True):
+        summed = np.tensordot(weight, confusion, ([0], [1])).astype(int)
+        assert row == pytest.approx(mean_iou(summed, present))
+
+
+def test_chance_is_the_score_of_guesses_as_frequent_and_blind_to_the_truth():
+    # 60 of class 0 and 40 of class 1; 30 are called 0 and 70 are called 1, whatever they are.
+    counts = np.array([[[[50.0, 60, 30], [1, 40, 70]]]])
+    found = run_miou(counts, np.ones((1, 1)), np.array([True, True]), chance=True)
+    ious = (18 / (60 + 30 - 18), 28 / (40 + 70 - 28))
+    assert found == pytest.approx(np.mean(ious))
+
+
+def test_blind_guesses_are_at_chance_and_the_majority_is_below_them():
+    rng = np.random.default_rng(0)
+    true, guess = rng.integers(0, 4, 100_000), rng.integers(0, 4, 100_000)
+    counts = (
+        np.array(
+            [
+                [
+                    [[(true == guess)[true == c].sum(), (true == c).sum(), (guess == c).sum()]]
+                    for c in range(4)
+                ]
+            ]
+        )
+        .reshape(1, 1, 4, 3)
+        .astype(float)
+    )
+    all_four = np.ones((1, 1)), np.ones(4, dtype=bool)
+    blind = run_miou(counts, *all_four)
+    assert run_miou(counts, *all_four, chance=True) == pytest.approx(blind, abs=0.005)
+    assert blind > 0.13  # the majority head: 1/4 of a quarter
+
+
+def test_means_of_resamples_are_those_of_the_drawn_units_in_any_chunks(monkeypatch):
+    rng = np.random.default_rng(0)
+    sums, counts = rng.normal(size=(7, 2)), rng.integers(1, 5, 7).astype(float)
+    weights = unit_weights(7, 50, 3)
+    expected = (weights @ sums) / (weights @ counts)[:, None]
+    np.testing.assert_allclose(resampled_means(sums, counts, 50, 3), expected)
+    monkeypatch.setattr(bootstrap, "DRAWN", 70)  # 10 resamples at a time
+    np.testing.assert_allclose(resampled_means(sums, counts, 50, 3), expected)

@@ -6,7 +6,7 @@ import torch
 
 from patchlens.errors import FitError
 from patchlens.tasks.knn import search
-from patchlens.tasks.nested import BLOCK, GROUP, nested_search
+from patchlens.tasks.nested import BLOCK, GROUP, NestedBank
 
 CPU = torch.device("cpu")
 WIDTH, SIZES = 24, [1, 2, 7, 8, 20, 24]
@@ -15,8 +15,8 @@ ORDER = RNG.permutation(WIDTH)
 
 
 def both(bank, queries, k, distance, sizes=SIZES, order=ORDER):
-    nested = nested_search(bank, queries, order, sizes, k, distance=distance, device=CPU)
-    for size, similarity, rows in nested:
+    nested = NestedBank(bank, order, sizes, distance=distance, device=CPU)
+    for size, similarity, rows in nested.search(queries, k):
         kept = np.sort(order[:size])
         apart = search(bank[:, kept], queries[:, kept], k, distance=distance, device=CPU)
         yield (similarity, rows), apart
@@ -65,7 +65,8 @@ def test_a_zero_row_has_similarity_0():
     bank = RNG.normal(size=(50, WIDTH)).astype(np.float32)
     bank[7] = 0
     queries = np.zeros((1, WIDTH), np.float32)
-    for found in nested_search(bank, queries, ORDER, SIZES, 50, distance="cosine", device=CPU):
+    nested = NestedBank(bank, ORDER, SIZES, distance="cosine", device=CPU)
+    for found in nested.search(queries, 50):
         assert (found.similarity == 0).all()
         assert (found.rows[0] == np.arange(50)).all()
 
@@ -73,4 +74,4 @@ def test_a_zero_row_has_similarity_0():
 def test_k_beyond_the_bank_is_an_error_that_names_the_setting():
     x = np.ones((3, WIDTH), np.float32)
     with pytest.raises(FitError, match=r"k = 4 .* 3 patches .*segmentation\.k"):
-        list(nested_search(x, x, ORDER, SIZES, 4, distance="dot", device=CPU))
+        list(NestedBank(x, ORDER, SIZES, distance="dot", device=CPU).search(x, 4))

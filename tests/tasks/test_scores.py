@@ -9,8 +9,8 @@ from patchlens.tasks.scores import (
     iou,
     margins,
     mean_iou,
-    upsampled_argmax,
 )
+from patchlens.tasks.upsample import upsampled_argmax
 
 # Rows true, columns predicted. Class 2 is predicted but not present, class 3 is neither.
 COUNTS = np.array([[3, 1, 1, 0], [2, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])

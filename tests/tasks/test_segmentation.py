@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from patchlens.errors import FitError
-from patchlens.tasks import segmentation
+from patchlens.tasks import few_shot, segmentation
 from patchlens.tasks.scores import confusion
 from patchlens.tasks.summary import seed_scores
 from tasks.world import masks_of, noisy, one_hot, query, random_labels, support, task
@@ -160,7 +160,7 @@ def test_chunks_of_query_images_change_nothing(monkeypatch):
     whole = runs_of(query(labels, noisy), known, k_sweep=[3], **BOTH)
     features = noisy(labels)
     asked = query(labels, lambda _: features)
-    monkeypatch.setattr(segmentation, "CHUNK", 3)
+    monkeypatch.setattr(few_shot, "CHUNK", 3)
     parts = runs_of(asked, known, k_sweep=[3], **BOTH)
     for one, other in zip(whole, parts, strict=True):
         assert one.counts["patch"].dense().shape == (7, 3, 3)
@@ -174,9 +174,9 @@ def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):
     original = segmentation.Task._bank
 
     def spy(self, known, plan):
-        bank = original(self, known, plan)
+        bank, transform = original(self, known, plan)
         banks.append(bank.x.tobytes())
-        return bank
+        return bank, transform
 
     monkeypatch.setattr(segmentation.Task, "_bank", spy)
     names = ["raw", "center", "l2", "zscore", "prune", "keep_top", "prune_random"]

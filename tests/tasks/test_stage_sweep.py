@@ -65,7 +65,8 @@ def test_the_headline_m_has_the_headline_scores(dataset):
         assert rows.at[("knn", variant), "score"] == score
         assert rows.at[("knn", variant), "score_std"] == expected["knn"][variant]["patch_miou_std"]
     assert cell["knn"]["raw"]["score"] == expected["knn"]["raw"]["patch_miou"]
-    assert cell["linear"]["raw"]["score"] == expected["linear"]["raw"]["patch_miou"]
+    for line in ("raw", "zscore"):  # each with the C that its own folds choose
+        assert cell["linear"][line]["score"] == expected["linear"][line]["patch_miou"]
 
 
 def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
@@ -89,7 +90,9 @@ def test_a_count_of_images_sweeps_the_first_in_hash_order_and_says_how_many(data
 def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
     table, cell = run(dataset)
     auto = headline(dataset, CHOICES.model_copy(update={"select": "auto"}))
-    assert cell["knn"]["auto"]["m"] == pytest.approx(auto["protocol"]["prune_m_used"] / 6, abs=1e-4)
+    assert cell["knn"]["auto"]["chosen_m"] == pytest.approx(
+        auto["protocol"]["prune_m_used"] / 6, abs=1e-4
+    )
     assert cell["knn"]["auto"]["score"] == auto["knn"]["prune"]["patch_miou"]
     gain = auto["knn"]["prune"]["patch_miou"] - auto["knn"]["raw"]["patch_miou"]
     assert cell["knn"]["auto"]["gain"] == pytest.approx(gain, abs=2e-4)
@@ -111,7 +114,7 @@ def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
     table = pd.read_parquet(paths.index("d") / "images.parquet").assign(sequence=None)
     table.to_parquet(paths.index("d") / "images.parquet")
     swept = SWEEP.model_copy(update={"heads": ["retrieval"]})
-    with pytest.raises(SettingsError, match=r"sweep\.heads: retrieval needs objects with masks"):
+    with pytest.raises(SettingsError, match=r"sweep\.heads: retrieval needs objects; the query"):
         run(dataset, swept=swept)
 
 
@@ -119,3 +122,19 @@ def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
     chosen = CHOICES.model_copy(update={"choices": [0.01]})
     with pytest.raises(SettingsError, match=r"prune\.choices: none of them means between 1 and 5"):
         run(dataset, chosen)
+
+
+def test_one_support_image_sweeps_without_a_choice_of_m(dataset):
+    one = TASK.model_copy(update={"shots": 1})
+    prune.run("d", "m", "support", 1)
+    sweep.run("d", "m", dataset, CHOICES, one, SWEEP, "cpu")
+    cell = json.loads((paths.cell("d", "m") / "sweep.json").read_text())
+    assert "auto" not in cell["knn"]
+    assert cell["protocol"]["shots"] == 1
+
+
+def test_a_size_that_leaves_one_dimension_scores_the_prior_and_does_not_stop_the_sweep(dataset):
+    table, _ = run(dataset, CHOICES.model_copy(update={"choices": [0.17, 0.83]}))
+    lonely = table[(table["variant"] == "prune") & (table["dimensions"] == 5)]
+    assert lonely["score"].between(0, 1).all()
+    assert set(lonely["head"]) == {"knn", "linear"}

@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from patchlens import paths
+from patchlens.errors import SettingsError
 from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.segmentation import Uncertainty
@@ -146,3 +147,11 @@ def test_the_stage_writes_the_cell_the_sweeps_and_the_protocol(labels, tmp_path)
     raw = k[(k["variant"] == "raw") & (k["k"] == 1)].iloc[0]
     assert raw["pixel_miou"] == cell["knn"]["raw"]["pixel_miou"]
     assert shots.iloc[1]["pixel_miou"] == cell["knn"]["raw"]["pixel_miou"]
+
+
+@pytest.mark.usefixtures("labels")
+def test_images_without_class_masks_stop_segmentation_with_the_remedy(tmp_path):
+    path = paths.index("d") / "images.parquet"
+    pd.read_parquet(path).assign(mask=None).to_parquet(path)
+    with pytest.raises(SettingsError, match=r"datasets\.d uses have no class masks; take it off"):
+        run(tmp_path, "support")

@@ -9,7 +9,8 @@ from patchlens.features.moments import rank_by_variance
 from patchlens.features.variants import FitData, pruned_count
 from patchlens.settings.features import Prune
 from patchlens.settings.segmentation import Knn, Linear, Segmentation
-from patchlens.tasks.segmentation import Query, Support, Task
+from patchlens.tasks.few_shot import Query, Support
+from patchlens.tasks.segmentation import Task
 
 CLASSES = 3
 PRUNE = Prune(m=0.34, select="fixed", choices=[0.34], fit_on="support", random_draws=2, pca_drop=1)
@@ -59,14 +60,19 @@ def query(labels: np.ndarray, features: Features = one_hot) -> Query:
     )
 
 
+def fit_data(x: np.ndarray, m: int = 0) -> FitData:
+    """What variants are fitted on, of patches [n, D]."""
+    exact = x.astype(np.float64)
+    variance = exact.var(axis=0)
+    return FitData(exact.mean(axis=0), variance, rank_by_variance(variance), m, lambda: [x])
+
+
 def support(
     labels: np.ndarray, features: Features = one_hot, seed: int = 0, shots: int = 2, m=PRUNE.m
 ):
     values = features(labels)
     flat = values[:shots].reshape(-1, values.shape[-1])
-    exact = flat.astype(np.float64)
-    variance, count = exact.var(axis=0), pruned_count(m, flat.shape[1])
-    data = FitData(exact.mean(axis=0), variance, rank_by_variance(variance), count, lambda: flat)
+    data = fit_data(flat, pruned_count(m, flat.shape[1]))
     return Support(seed, lambda n, layer: values[:n], lambda n: labels[:n], data)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +47,28 @@ class Moments:
             np.concatenate([p.squares for p in parts]),
         )
 
+    @classmethod
+    def read(cls, path: Path) -> tuple["Moments", list[str]]:
+        """Open a file of the prune stage: the moments of each image, and the image ids."""
+        with _open(path) as file:
+            moments = cls(*(file.get_tensor(key) for key in ("count", "total", "squares")))
+            return moments, json.loads(file.metadata()["about"])["image_ids"]
+
     def mean_and_variance(self, rows: Sequence[int]) -> tuple[Floats, Floats]:
         """Mean and population variance [D] over all patches of these images."""
-        n = self.count[rows].sum()
-        mean = self.total[rows].sum(axis=0) / n
-        square = self.squares[rows].sum(axis=0) / n
-        variance = square - np.square(mean)
-        return mean, np.where(variance > ROUNDING * square, variance, 0)
+        sums = (self.total[rows].sum(axis=0), self.squares[rows].sum(axis=0))
+        return _mean_and_variance(self.count[rows].sum(), *sums)
+
+    def resampled(self, weights: Floats) -> Floats:
+        """Population variance [B, D] where each image counts `weights` [B, N] times."""
+        sums = (weights @ self.total, weights @ self.squares)
+        return _mean_and_variance((weights @ self.count)[:, None], *sums)[1]
+
+
+def _mean_and_variance(n: Any, total: Floats, squares: Floats) -> tuple[Floats, Floats]:
+    mean, square = total / n, squares / n
+    variance = square - np.square(mean)
+    return mean, np.where(variance > ROUNDING * square, variance, 0)
 
 
 def rank_by_variance(variance: Floats) -> Ints:
@@ -60,22 +76,30 @@ def rank_by_variance(variance: Floats) -> Ints:
     return np.argsort(-variance, kind="stable").astype(np.int64)
 
 
-def spectrum(variance: Floats) -> dict[str, float]:
-    """How concentrated the variance is over the dimensions.
+def top_count(width: int, parts: int) -> int:
+    """⌈D / parts⌉: how many dimensions a share of the width is, never none."""
+    return -(-width // parts)
+
+
+def spectrum(variance: Floats) -> dict[str, Floats]:
+    """How concentrated the variance [..., D] is over the dimensions.
 
     Returns:
         `top1`, `top5`, `top_1pct` (⌈D/100⌉), `top_10pct` (⌈D/10⌉): shares of the total variance in
         0..1; `participation`: (Σv)²/Σv², between 1 (one dimension has it all) and D (all equal).
+        Each [...]; 0 where nothing varies at all.
     """
-    total = variance.sum() or 1.0  # features that do not vary at all
-    shares = np.sort(variance)[::-1] / total
-    width = len(variance)
+    total = variance.sum(axis=-1, keepdims=True)
+    shares = np.sort(variance, axis=-1)[..., ::-1] / np.where(total > 0, total, 1)
+    top = shares.cumsum(axis=-1)
+    width = variance.shape[-1]
+    squares = np.square(shares).sum(axis=-1)
     return {
-        "top1": float(shares[0]),
-        "top5": float(shares[:5].sum()),
-        "top_1pct": float(shares[: -(-width // 100)].sum()),
-        "top_10pct": float(shares[: -(-width // 10)].sum()),
-        "participation": float(1 / np.square(shares).sum()) if variance.any() else 0.0,
+        "top1": top[..., 0],
+        "top5": top[..., min(5, width) - 1],
+        "top_1pct": top[..., top_count(width, 100) - 1],
+        "top_10pct": top[..., top_count(width, 10) - 1],
+        "participation": np.divide(1, squares, out=np.zeros_like(squares), where=squares > 0),
     }
 
 
@@ -97,8 +121,13 @@ class Ranked:
     @classmethod
     def read(cls, path: Path) -> "Ranked":
         """Open a file of the prune stage."""
-        if not path.is_file():
-            raise DataError(f"{path}: no moments here; run `dvc repro prune` first")
-        with safe_open(path, framework="numpy") as file:
+        with _open(path) as file:
             tensors = [file.get_tensor(key) for key in ("mean", "variance", "ranking")]
             return cls(json.loads(file.metadata()["about"])["seeds"], *tensors)
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"{path}: no moments here; run `dvc repro prune` first")
+    opened: Any = safe_open
+    return opened(path, framework="numpy")

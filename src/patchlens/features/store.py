@@ -7,7 +7,7 @@ the file is streamed here in its documented format: an 8-byte length, a JSON hea
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,20 @@ class Header:
     view: str
     patch_size: int
 
+    def protocol(self) -> dict[str, str | int]:
+        """What a reader must know of the features behind a number."""
+        return {
+            "dataset": self.dataset,
+            "model": self.model,
+            "weights": self.weights[:12],
+            "view": self.view,
+            "grid": f"{self.grid[0]}×{self.grid[1]}",
+            "layer": self.layers[0],
+            "norm": str(self.norm),
+            "dtype": self.dtype,
+            "width": self.width,
+        }
+
 
 def write(header: Header, parts: Mapping[int, Sequence[Path]], out: Path) -> None:
     """Join raw parts (layer -> files, in the order of the images) into a feature file."""
@@ -94,6 +108,13 @@ class FeatureFile:
         self.header = Header(**fields | {"grid": tuple(fields["grid"])})
         self._row = {image_id: i for i, image_id in enumerate(self.header.image_ids)}
         self._path = path
+
+    def patches(self, chunk: int) -> Iterator[NDArray[np.float32]]:
+        """All patches [n, D] of the headline layer, those of `chunk` images at a time."""
+        ids = self.header.image_ids
+        for start in range(0, len(ids), chunk):
+            found = self.images(ids[start : start + chunk], self.header.layers[0])
+            yield found.reshape(-1, self.header.width)
 
     def images(self, image_ids: Sequence[str], layer: int) -> NDArray[np.float32]:
         """Patch features [n, h, w, D] of these images at the layer with this absolute index.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from patchlens.features.moments import Ints, rank_by_variance, spectrum
+from patchlens.features.moments import Ints, rank_by_variance, spectrum, top_count
 from patchlens.features.spread import Spread
 
 Array = NDArray[np.float32]
@@ -74,8 +74,8 @@ def study(spread: Spread) -> Study:
     eigenvalues = spread.eigenvalues(own)
     top = ranking[: top_count(width, 100)]
     rest = ranking[len(top) :]
-    numbers = spectrum(variance)
-    numbers["pca_participation"] = spectrum(eigenvalues)["participation"]
+    numbers = {name: float(value) for name, value in spectrum(variance).items()}
+    numbers["pca_participation"] = float(spectrum(eigenvalues)["participation"])
     numbers["kurtosis_top"] = float(kurtosis[top].mean())
     for i, cue in enumerate(CUES):
         numbers[f"{cue}_top"] = float(np.abs(r[top, i]).mean())
@@ -106,11 +106,6 @@ def study(spread: Spread) -> Study:
             }
         ),
     )
-
-
-def top_count(width: int, parts: int) -> int:
-    """⌈D / parts⌉."""
-    return -(-width // parts)
 
 
 def overlaps(rankings: Mapping[str, Ints], sizes: Sequence[int]) -> pd.DataFrame:

@@ -4,14 +4,13 @@ All are fitted on unlabelled patches of the support images (or as `fit_on` says)
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patchlens.features.moments import rank_by_variance
 from patchlens.settings.features import Prune, VariantName
 
 Array = NDArray[np.float32]
@@ -27,27 +26,20 @@ class FitData:
         mean, variance: of each dimension [D].
         ranking: dimensions from the highest variance to the lowest [D].
         m: how many dimensions `prune` and `prune_random` drop and `keep_top` keeps.
-        patches: gives the patch features themselves [n, D]; only principal components need them.
+        patches: gives the patch features themselves in parts [n, D]; only principal components
+            need them, a part at a time.
     """
 
     mean: NDArray[np.float64]
     variance: NDArray[np.float64]
     ranking: NDArray[np.int64]
     m: int
-    patches: Callable[[], Array]
-
-    @classmethod
-    def of(cls, patches: Array, m: int = 0) -> "FitData":
-        """Everything from patch features [n, D]; variants of m are fitted with another m later."""
-        exact = patches.astype(np.float64)
-        variance = exact.var(axis=0)
-        return cls(exact.mean(axis=0), variance, rank_by_variance(variance), m, lambda: patches)
+    patches: Callable[[], Iterable[Array]]
 
     @cached_property
     def components(self) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
         """Eigenvalues [D], largest first, eigenvectors [D, D] (columns), and the rank n − 1."""
-        patches = self.patches()
-        return *principal_components(patches), len(patches) - 1
+        return principal_components(self.patches(), self.mean)
 
 
 def draws(name: VariantName, settings: Prune) -> int:
@@ -100,6 +92,12 @@ def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: i
             return _project(mean, vectors[:, :kept] * scale)
 
 
+def applied(transform: Transform, patches: Array) -> Array:
+    """A transform of rows [n, D] applied to patch maps [..., D] -> [..., D']."""
+    flat = transform(patches.reshape(-1, patches.shape[-1]))
+    return flat.reshape(*patches.shape[:-1], flat.shape[-1])
+
+
 def unit_rows(x: Array) -> Array:
     """Rows divided by their Euclidean norm; a zero row stays zero."""
     norm = np.sqrt(np.einsum("nd,nd->n", x, x))[:, None]
@@ -108,13 +106,21 @@ def unit_rows(x: Array) -> Array:
 
 
 def principal_components(
-    patches: Array,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Eigenvalues [D], largest first, and eigenvectors [D, D] (columns) of the covariance."""
-    centred = patches.astype(np.float64)
-    centred -= centred.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    return values[::-1], vectors[:, ::-1]
+    parts: Iterable[Array], mean: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Eigenvalues [D], largest first, eigenvectors [D, D] (columns) of the covariance, and n − 1.
+
+    Args:
+        parts: the patches [n, D], some at a time.
+        mean: their mean [D].
+    """
+    covariance, count = np.zeros((len(mean), len(mean))), 0
+    for part in parts:
+        centred = part - mean
+        covariance += centred.T @ centred
+        count += len(part)
+    values, vectors = np.linalg.eigh(covariance / count)
+    return values[::-1], vectors[:, ::-1], count - 1
 
 
 def _columns(kept: NDArray[np.int64]) -> Transform:

@@ -63,28 +63,35 @@ class View(Strict):
 class Support(Strict):
     """The few labelled images: drawn at index time, once a seed, in the order of a hash.
 
-    `images` counts in total, of each group (the city), or of each class, as `per` says.
+    `images` counts in total, of each group (the city), or of each class, as `per` says. `all` is
+    the whole split: the train split of T2 to T4, which is drawn once, so with one seed.
+    `sequences` keeps only so many whole sequences of the split, the first in hash order.
     """
 
     split: str
-    images: Positive
+    sequences: Positive | None = None
+    images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     per: Literal["total", "group", "class"]
-    seeds: Annotated[list[int], Field(min_length=2)]  # ± is over them
+    seeds: Annotated[list[int], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _distinct(self) -> "Support":
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("'seeds' must be distinct")
+        if self.images == "all" and (self.per != "total" or len(self.seeds) > 1):
+            raise ValueError("images: all is one draw: it needs per: total and one seed")
         return self
 
 
 class Query(Strict):
     """The images that are scored: all of the split, or `images` (of each group) in hash order.
 
-    `unit` is what the bootstrap resamples: the sequence where frames are near-duplicates.
+    `sequences` keeps only so many whole sequences of the split, the first in hash order. `unit` is
+    what the bootstrap resamples: the sequence where frames are near-duplicates.
     """
 
     split: str
+    sequences: Positive | None = None
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     per: Literal["total", "group"]
     unit: Literal["image", "sequence"]
@@ -98,8 +105,8 @@ class _Dataset(Strict):
 
     @model_validator(mode="after")
     def _together(self) -> "_Dataset":
-        if (self.support is None) != (self.query is None):
-            raise ValueError("'support' and 'query' are both given or both null")
+        if self.support is not None and self.query is None:
+            raise ValueError("'support' needs a 'query': nothing would be scored")
         return self
 
     def few_shot(self) -> tuple[Support, Query]:
@@ -117,8 +124,14 @@ class Minicity(_Dataset):
     """
 
     kind: Literal["minicity"]
-    stills: Annotated[int, Field(ge=1, le=64)]
+    stills: Annotated[int, Field(ge=0, le=64)]
     videos: Annotated[int, Field(ge=0, le=4)]
+
+    @model_validator(mode="after")
+    def _something(self) -> "Minicity":
+        if self.stills == self.videos == 0:
+            raise ValueError("'stills' and 'videos' are both 0: nothing would be rendered")
+        return self
 
 
 class Collected(_Dataset):

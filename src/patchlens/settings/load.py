@@ -12,12 +12,22 @@ from patchlens.names import nearest
 from patchlens.settings.base import Name, Strict
 from patchlens.settings.datasets import SEGMENTED, Collected, Dataset, Fetch, Minicity
 from patchlens.settings.features import Device, Features, Prune
+from patchlens.settings.identification import Identification
 from patchlens.settings.messages import explain
 from patchlens.settings.models import Model
+from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Segmentation, Uncertainty
 from patchlens.settings.sweep import Sweep
+from patchlens.settings.tracking import Tracking
+from patchlens.settings.yaml_text import read
 
 T = TypeVar("T")
+
+
+class Extract(Strict):
+    """The datasets that features are extracted of, for every model: those of all tasks."""
+
+    datasets: list[str]
 
 
 class Settings(Strict):
@@ -27,10 +37,14 @@ class Settings(Strict):
     fetch: Fetch
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     models: Annotated[dict[Name, Model], Field(min_length=1)]
+    extract: Extract
     features: Features
     prune: Prune
     segmentation: Segmentation
     sweep: Sweep
+    identification: Identification
+    retrieval: Retrieval
+    tracking: Tracking
     uncertainty: Uncertainty
 
     def dataset(self, name: str) -> Dataset:
@@ -65,7 +79,7 @@ class Settings(Strict):
 def load(path: Path) -> Settings:
     """Read and validate `path`; every mistake in it is one line of a `SettingsError`."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read(path)
     except FileNotFoundError:
         raise SettingsError(
             f"{path}: no such file; run this in the folder that holds params.yaml"
@@ -93,12 +107,16 @@ def _named(items: dict[str, T], name: str, what: str) -> T:
 
 def _cross_checks(settings: Settings) -> Iterable[str]:
     """What no single section can know: names that point elsewhere, sizes that must fit."""
+    tasks = {
+        f"{name}.datasets": getattr(settings, name).datasets
+        for name in ("segmentation", "sweep", "identification", "retrieval", "tracking")
+    }
     lists = {
         "fetch.made": settings.fetch.made,
         "fetch.downloaded": settings.fetch.downloaded,
         "fetch.placed": settings.fetch.placed,
-        "segmentation.datasets": settings.segmentation.datasets,
-        "sweep.datasets": settings.sweep.datasets,
+        "extract.datasets": settings.extract.datasets,
+        **tasks,
     }
     for where, names in lists.items():
         for i, name in enumerate(names):
@@ -113,12 +131,22 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
         for i, value in enumerate(values):
             if value in values[:i]:
                 yield f"{where}[{i}]: '{value}' is listed twice"
+    for where, names in tasks.items():
+        for i, name in enumerate(names):
+            if name in settings.datasets and name not in settings.extract.datasets:
+                yield (
+                    f"{where}[{i}]: '{name}' is not in extract.datasets, so that there are no "
+                    "features of it; add it there"
+                )
     for i, name in enumerate(settings.sweep.datasets):
         if name in settings.datasets and name not in settings.segmentation.datasets:
             yield (
-                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, so that nothing "
-                "is extracted of it; add it there"
+                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose supports "
+                "and masks it needs; add it there"
             )
+    for i, name in enumerate(settings.extract.datasets):
+        if name in settings.datasets and settings.datasets[name].query is None:
+            yield f"extract.datasets[{i}]: datasets.{name}.query is null: nothing would be scored"
     for name, dataset in settings.datasets.items():
         yield from _in_the_right_list(settings.fetch, name, dataset)
         if name in settings.segmentation.datasets:
@@ -147,6 +175,10 @@ def _serves_segmentation(segmentation: Segmentation, name: str, dataset: Dataset
         )
     elif dataset.support is None:
         yield f"datasets.{name}: segmentation.datasets lists it, so give 'support' and 'query'"
+    elif len(dataset.support.seeds) < 2:
+        yield f"datasets.{name}.support.seeds: segmentation needs two or more: ± is over them"
+    elif dataset.support.images == "all":  # never with two seeds; for the type checker
+        return
     elif dataset.support.images < (needed := max(segmentation.shots, *segmentation.shots_sweep, 0)):
         yield (
             f"datasets.{name}.support.images: {dataset.support.images} is less than the "

@@ -1,7 +1,8 @@
 """What the few-shot stages read: features, labels and moments of one model on one dataset."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,18 +11,20 @@ from numpy.typing import NDArray
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import IGNORE
+from patchlens.errors import SettingsError
 from patchlens.features.moments import Ranked
 from patchlens.features.store import FeatureFile
 from patchlens.features.variants import FitData, pruned_count
+from patchlens.protocol import PROTOCOL_VERSION, versions
+from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Prune
 from patchlens.settings.segmentation import Segmentation
+from patchlens.tasks.few_shot import CHUNK, Labelled, Query, Support
 from patchlens.tasks.labels import patch_labels
-from patchlens.tasks.segmentation import Query, Support
 from patchlens.tasks.select import choose_m
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,8 @@ class Inputs:
         """The headline layer."""
         return self.query.header.layers[0]
 
-    def query_set(self) -> Query:
-        """The scored images."""
-        ids = self.query.header.image_ids
+    def query_set(self, ids: list[str]) -> Query:
+        """The scored images `ids`."""
         return Query(
             features=lambda rows, layer: self.query.images(ids[rows.start : rows.stop], layer),
             labels=np.stack([self.labels[i] for i in ids]),
@@ -55,21 +57,10 @@ class Inputs:
             classes=len(self.index.classes),
         )
 
-    def labelled(self, seed: int, shots: int) -> tuple[Array, Ints, Ints]:
-        """Labelled support patches at the headline layer: features [n, D], classes, images [n]."""
-        ids = self.index.support_ids(seed, shots)
-        labels = np.stack([self.labels[i] for i in ids])
-        keep = (labels != IGNORE).ravel()
-        features = self.support.images(ids, self.layer)
-        groups = np.repeat(np.arange(len(ids)), labels[0].size)
-        x = features.reshape(-1, features.shape[-1])
-        return x[keep], labels.ravel()[keep].astype(np.int64), groups[keep]
-
-    def all_patches(self, *, with_query: bool) -> Array:
+    def all_patches(self, *, with_query: bool) -> Iterator[Array]:
         """Headline patches [n, D] of every extracted support image, or of the query as well."""
-        files = [self.support, self.query] if with_query else [self.support]
-        found = np.concatenate([f.images(f.header.image_ids, self.layer) for f in files])
-        return found.reshape(-1, found.shape[-1])
+        for file in [self.support, self.query] if with_query else [self.support]:
+            yield from file.patches(CHUNK)
 
 
 def open_inputs(index: Index, name: str, model: str, segmentation: Segmentation) -> Inputs:
@@ -77,27 +68,51 @@ def open_inputs(index: Index, name: str, model: str, segmentation: Segmentation)
     folder = paths.features(name, model)
     support = FeatureFile(folder / "support.safetensors")
     query = FeatureFile(folder / "query.safetensors")
+    ids = [*support.header.image_ids, *query.header.image_ids]
+    if index.images.loc[ids, "mask"].isna().any():
+        raise SettingsError(
+            f"params.yaml: segmentation.datasets: the splits that datasets.{name} uses have no "
+            "class masks; take it off the list, or name splits that have some"
+        )
     # Decoded once: every seed and variant scores the same masks.
-    masks = {i: index.mask(i) for i in [*support.header.image_ids, *query.header.image_ids]}
+    masks = {i: index.mask(i) for i in ids}
     grid, classes = query.header.grid, len(index.classes)
     labels = {i: patch_labels(m, grid, classes, segmentation.label) for i, m in masks.items()}
     return Inputs(index, support, query, Ranked.read(paths.moments(name, model)), masks, labels)
 
 
-def support_set(
-    inputs: Inputs, row: int, prune: Prune, segmentation: Segmentation, m: int
-) -> Support:
-    """The support of one seed, with what the variants are fitted on; `m` as in `FitData`."""
+def support_sets(
+    inputs: Inputs, prune: Prune, segmentation: Segmentation, device: torch.device
+) -> list[Support]:
+    """The support of every seed; `prune` drops as many dimensions as `prune.select` says.
+
+    Raises:
+        FitError: m cannot be chosen within a support set.
+    """
+    shots = segmentation.shots
+    supports = [support_set(inputs, row, prune, shots) for row in range(len(inputs.ranked.seeds))]
+    if prune.select == "fixed":
+        return supports
+    chosen = []
+    for support in supports:
+        known = support.labelled(shots, inputs.layer)
+        m = selected_m(inputs, known, prune, segmentation, device)
+        chosen.append(replace(support, fit_data=replace(support.fit_data, m=m)))
+    return chosen
+
+
+def support_set(inputs: Inputs, row: int, prune: Prune, headline_shots: int) -> Support:
+    """The support of one seed, with what the variants are fitted on; m as `prune.m` says."""
     seed, index = inputs.ranked.seeds[row], inputs.index
 
     def features(shots: int, layer: int) -> Array:
         return inputs.support.images(index.support_ids(seed, shots), layer)
 
-    def patches() -> Array:
+    def patches() -> Iterable[Array]:
         if prune.fit_on == "dataset":
             return inputs.all_patches(with_query=True)
-        found = features(segmentation.shots, inputs.layer)
-        return found.reshape(-1, found.shape[-1])
+        found = features(headline_shots, inputs.layer)
+        return [found.reshape(-1, found.shape[-1])]
 
     return Support(
         seed=seed,
@@ -107,19 +122,10 @@ def support_set(
             inputs.ranked.mean[row],
             inputs.ranked.variance[row],
             inputs.ranked.ranking[row],
-            m,
+            pruned_count(prune.m, inputs.query.header.width),
             patches,
         ),
     )
-
-
-def headline_m(
-    inputs: Inputs, seed: int, prune: Prune, segmentation: Segmentation, device: torch.device
-) -> int:
-    """How many dimensions `prune` drops for the support of a seed, as `prune.select` says."""
-    if prune.select == "auto":
-        return selected_m(inputs, seed, prune, segmentation, device)
-    return pruned_count(prune.m, inputs.query.header.width)
 
 
 def counts_of(prune: Prune, width: int) -> list[int]:
@@ -128,15 +134,59 @@ def counts_of(prune: Prune, width: int) -> list[int]:
 
 
 def selected_m(
-    inputs: Inputs, seed: int, prune: Prune, segmentation: Segmentation, device: torch.device
+    inputs: Inputs,
+    known: Labelled,
+    prune: Prune,
+    segmentation: Segmentation,
+    device: torch.device,
 ) -> int:
-    """The number of dimensions that the support set of a seed chooses to prune."""
-    choose = partial(
-        choose_m,
+    """The number of dimensions that a support set chooses to prune, 0 among the choices."""
+    return choose_m(
+        known,
+        len(inputs.index.classes),
+        [0, *counts_of(prune, inputs.query.header.width)],
         k=segmentation.k,
         knn=segmentation.knn,
         folds=segmentation.linear.folds,
         device=device,
     )
-    counts = [0, *counts_of(prune, inputs.query.header.width)]
-    return choose(*inputs.labelled(seed, segmentation.shots), len(inputs.index.classes), counts)
+
+
+def protocol(
+    inputs: Inputs, dataset: Dataset, prune: Prune, segmentation: Segmentation
+) -> dict[str, Any]:
+    """What a reader must know to compare the numbers of a cell."""
+    header, index = inputs.query.header, inputs.index
+    shots, (support, query) = segmentation.shots, dataset.few_shot()
+    banks = [
+        sum(int((inputs.labels[i] != IGNORE).sum()) for i in index.support_ids(seed, shots))
+        for seed in index.seeds
+    ]
+    scored = [inputs.labels[i] for i in header.image_ids]
+    return {
+        "protocol_version": PROTOCOL_VERSION,
+        **header.protocol(),
+        "split_support": support.split,
+        "split_query": query.split,
+        "grid_rule": dataset.view.grid,
+        "label": segmentation.label,
+        "distance": segmentation.knn.distance,
+        "vote": segmentation.knn.vote,
+        "k": segmentation.k,
+        "shots": shots,
+        "shots_per": support.per,
+        "seeds": len(index.seeds),
+        "fit_on": prune.fit_on,
+        "prune_m": prune.m,
+        "prune_select": prune.select,
+        "random_draws": prune.random_draws,
+        "pca_drop": prune.pca_drop,
+        "query_images": len(scored),
+        "query_units": int(index.query["unit"].nunique()),
+        "query_unit": query.unit,
+        "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
+        "classes": len(index.classes),
+        **versions(),
+        "bank_patches": round(float(np.mean(banks)), 1),
+        "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
+    }

@@ -24,25 +24,28 @@ def run(name: str, model: str, fit_on: Literal["support", "dataset"], shots: int
     `ranking` [S, D] are those of each seed's support images (or of all, as `fit_on` says).
     """
     folder = paths.features(name, model)
-    files = [FeatureFile(folder / f"{split}.safetensors") for split in ("support", "query")]
+    found = [folder / f"{split}.safetensors" for split in ("support", "query")]
+    index = Index(paths.index(name), Path())
+    # Without a support there are moments only: T2 to T4 then fit on the query.
+    files = [FeatureFile(path) for path in (found if index.has_support else found[1:])]
     ids = [image_id for file in files for image_id in file.header.image_ids]
     moments = Moments.concatenate([_moments(file) for file in files])
-    index = Index(paths.index(name), Path())
     rows = {image_id: row for row, image_id in enumerate(ids)}
     fitted = []
-    for seed in index.seeds:
+    seeds = index.seeds if index.has_support else []
+    for seed in seeds:
         chosen = index.support_ids(seed, shots) if fit_on == "support" else ids
         fitted.append(moments.mean_and_variance([rows[image_id] for image_id in chosen]))
     tensors = {
         "count": moments.count,
         "total": moments.total,
         "squares": moments.squares,
-        "mean": np.stack([mean for mean, _ in fitted]),
-        "variance": np.stack([variance for _, variance in fitted]),
-        "ranking": np.stack([rank_by_variance(variance) for _, variance in fitted]),
+        "mean": np.array([mean for mean, _ in fitted]),
+        "variance": np.array([variance for _, variance in fitted]),
+        "ranking": np.array([rank_by_variance(variance) for _, variance in fitted]),
     }
     # One entry: safetensors writes several in random order, and the file's md5 would change.
-    about = {"about": json.dumps({"image_ids": ids, "seeds": index.seeds})}
+    about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
     with whole_file(paths.moments(name, model)) as partial:
         save_file(tensors, partial, metadata=about)
     log.info("%s × %s: ranked %d dimensions", model, name, moments.total.shape[1])

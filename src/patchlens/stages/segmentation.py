@@ -1,7 +1,6 @@
 """Stage segmentation: T1 of one model on one dataset."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,14 @@ import numpy as np
 
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.datasets.layout import IGNORE
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.files import write_csv, write_json, write_parquet
 from patchlens.progress import log
-from patchlens.protocol import PROTOCOL_VERSION
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune
 from patchlens.settings.segmentation import Segmentation, Uncertainty
-from patchlens.stages.few_shot import Inputs, headline_m, open_inputs, support_set
+from patchlens.stages.few_shot import Inputs, open_inputs, protocol, support_sets
 from patchlens.tasks import summary
 from patchlens.tasks.segmentation import Run, Task
 
@@ -36,75 +33,17 @@ def run(
     where = resolve(device)
     index = Index(paths.index(name), paths.images(name, dataset))
     inputs = open_inputs(index, name, model, segmentation)
-    task = Task(segmentation, prune, inputs.query.header.layers, where, inputs.query_set())
+    query = inputs.query_set(inputs.query.header.image_ids)
+    task = Task(segmentation, prune, inputs.query.header.layers, where, query)
     try:
-        supports = [
-            support_set(
-                inputs,
-                row,
-                prune,
-                segmentation,
-                headline_m(inputs, seed, prune, segmentation, where),
-            )
-            for row, seed in enumerate(index.seeds)
-        ]
+        supports = support_sets(inputs, prune, segmentation, where)
         runs = list(task.run(supports, f"segmentation {model} × {name}"))
     except FitError as error:
         raise SettingsError(f"{model} × {name}: {error}") from None
-    about = _about(inputs, dataset, prune, segmentation)
+    about = protocol(inputs, dataset, prune, segmentation)
     about["prune_m_used"] = float(np.mean([support.fit_data.m for support in supports]))
     _write(paths.cell(name, model), runs, inputs, about, segmentation, uncertainty)
     log.info("%s × %s: %d runs scored", model, name, len(runs))
-
-
-def _about(
-    inputs: Inputs, dataset: Dataset, prune: Prune, segmentation: Segmentation
-) -> dict[str, Any]:
-    """The protocol of the cell: what a reader must know to compare its numbers."""
-    header, index = inputs.query.header, inputs.index
-    shots, (support, query) = segmentation.shots, dataset.few_shot()
-    banks = [
-        sum(int((inputs.labels[i] != IGNORE).sum()) for i in index.support_ids(seed, shots))
-        for seed in index.seeds
-    ]
-    scored = [inputs.labels[i] for i in header.image_ids]
-    return {
-        "protocol_version": PROTOCOL_VERSION,
-        "dataset": header.dataset,
-        "model": header.model,
-        "weights": header.weights[:12],
-        "split_support": support.split,
-        "split_query": query.split,
-        "view": header.view,
-        "grid_rule": dataset.view.grid,
-        "grid": f"{header.grid[0]}×{header.grid[1]}",
-        "layer": header.layers[0],
-        "norm": str(header.norm),
-        "dtype": header.dtype,
-        "width": header.width,
-        "label": segmentation.label,
-        "distance": segmentation.knn.distance,
-        "vote": segmentation.knn.vote,
-        "k": segmentation.k,
-        "shots": shots,
-        "shots_per": support.per,
-        "seeds": len(index.seeds),
-        "fit_on": prune.fit_on,
-        "prune_m": prune.m,
-        "prune_select": prune.select,
-        "random_draws": prune.random_draws,
-        "pca_drop": prune.pca_drop,
-        "query_images": len(scored),
-        "query_units": int(index.query["unit"].nunique()),
-        "query_unit": query.unit,
-        "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
-        "classes": len(index.classes),
-        "torch": version("torch"),
-        "timm": version("timm"),
-        "numpy": version("numpy"),
-        "bank_patches": round(float(np.mean(banks)), 1),
-        "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
-    }
 
 
 def _write(

@@ -1,34 +1,37 @@
 """Stage sweep: scores of one model on one dataset as a function of m."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from numpy.typing import NDArray
 
 from patchlens import paths
 from patchlens.datasets.index import Index
+from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
+from patchlens.features.moments import Moments, rank_by_variance
 from patchlens.features.variants import FitData
 from patchlens.files import write_csv, write_json
 from patchlens.progress import log, track
-from patchlens.protocol import PROTOCOL_VERSION
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune
 from patchlens.settings.segmentation import Segmentation
 from patchlens.settings.sweep import Head, Sweep
-from patchlens.stages.few_shot import Inputs, counts_of, open_inputs, selected_m, support_set
+from patchlens.stages.few_shot import (
+    Inputs,
+    counts_of,
+    open_inputs,
+    protocol,
+    selected_m,
+    support_set,
+)
+from patchlens.stages.objects import objects_of
 from patchlens.tasks import sweep
-from patchlens.tasks.retrieval import Objects, patch_coverage
+from patchlens.tasks.objects import Objects
+from patchlens.tasks.sweep_summary import Scores, best, curves, gain_of_choice
 
-DIGITS = 4
-CHUNK = 32  # query images in memory at a time
-METRIC = {"knn": "patch_miou", "linear": "patch_miou", "retrieval": "map"}
-Scores = Mapping[sweep.Point, float]
+CONTROL_DRAWS = 1  # of prune_random a support seed: with five seeds, five draws
 
 
 def run(
@@ -51,79 +54,45 @@ def run(
             f"params.yaml: prune.choices: none of them means between 1 and {width - 1} of the "
             f"{width} dimensions of '{model}'"
         )
+    query = inputs.query_set(_swept(inputs, settings))
+    objects = _objects(inputs, name) if "retrieval" in settings.heads else None
     found: dict[Head, list[Scores]] = {head: [] for head in settings.heads}
-    chosen = []
-    seeds = list(enumerate(index.seeds))
-    queries = 0
+    chosen: list[int] = []
+    rows = range(len(index.seeds))
     try:
-        for row, seed in track(
-            seeds, total=len(seeds), what=f"sweep {model} × {name}", unit="seed"
-        ):
-            # The control has a draw a seed: as many draws as seeds.
-            plan = sweep.Plan(counts, settings.rivals, prune, seed, draws=1)
-            data = support_set(inputs, row, prune, segmentation, 0).fit_data
-            for head, scores in _few_shot(inputs, plan, data, segmentation, settings, where):
-                found[head].append(scores)
-            chosen.append(selected_m(inputs, seed, prune, segmentation, where))
+        for row in track(rows, total=len(rows), what=f"sweep {model} × {name}", unit="seed"):
+            support = support_set(inputs, row, prune, segmentation.shots)
+            known = support.labelled(segmentation.shots, inputs.layer)
+            plan = sweep.Plan(counts, settings.rivals, prune, support.seed, CONTROL_DRAWS)
+            fitted = (known, support.fit_data, query, inputs.layer, plan)
+            if "knn" in settings.heads:
+                found["knn"].append(sweep.knn_scores(*fitted, segmentation, where))
+            if "linear" in settings.heads:
+                found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear))
+            if known.groups[0] != known.groups[-1]:  # folds need two images
+                chosen.append(selected_m(inputs, known, prune, segmentation, where))
     except FitError as error:
         raise SettingsError(f"{model} × {name}: {error}") from None
-    if "retrieval" in settings.heads:
-        plan = sweep.Plan(counts, settings.rivals, prune, 0, draws=prune.random_draws)
-        scores, queries = _retrieval(inputs, plan, name)
-        found["retrieval"].append(scores)
-    tables = {head: _table(head, seeds_of, counts, width) for head, seeds_of in found.items()}
-    cell: dict[str, Any] = {
-        "protocol": {
-            "protocol_version": PROTOCOL_VERSION,
-            "weights": inputs.query.header.weights[:12],
-            "view": inputs.query.header.view,
-            "layer": inputs.layer,
-            "width": width,
-            "k": segmentation.k,
-            "distance": segmentation.knn.distance,
-            "shots": segmentation.shots,
-            "seeds": len(seeds),
-            "fit_on": prune.fit_on,
-            "random_draws": prune.random_draws,
-            "query_images": len(_swept(inputs, settings)),
-            "retrieval_queries": queries,
-        }
+    about = protocol(inputs, dataset, prune, segmentation) | {
+        "query_images": len(query.labels),
+        "query_patches": int((query.labels != IGNORE).sum()),
+        "random_draws": CONTROL_DRAWS,
     }
+    if objects is not None:
+        plan = sweep.Plan(counts, settings.rivals, prune, 0, prune.random_draws)
+        scores, queries = _retrieval(inputs, name, model, objects, plan)
+        found["retrieval"].append(scores)
+        about |= {"retrieval_queries": queries, "retrieval_random_draws": prune.random_draws}
+    tables = {head: curves(head, of_seeds, counts, width) for head, of_seeds in found.items()}
+    cell: dict[str, Any] = {"protocol": about}
     for head, table in tables.items():
-        cell[head] = _summary(table)
-        if head != "retrieval":
-            cell[head]["auto"] = _auto(found[head], chosen, width)
+        cell[head] = best(table)
+        if head != "retrieval" and len(chosen) == len(rows):
+            cell[head]["auto"] = gain_of_choice(found[head], chosen, width)
     out = paths.cell(name, model)
     write_csv(pd.concat(tables.values(), ignore_index=True), out / "sweep.csv")
     write_json(cell, out / "sweep.json")
     log.info("%s × %s: %d values of m swept", model, name, len(counts))
-
-
-def _few_shot(
-    inputs: Inputs,
-    plan: sweep.Plan,
-    data: FitData,
-    segmentation: Segmentation,
-    settings: Sweep,
-    device: torch.device,
-) -> Iterator[tuple[Head, Scores]]:
-    bank = sweep.Labelled(*inputs.labelled(plan.seed, segmentation.shots))
-    if not len(bank.y):
-        raise FitError(
-            f"the support images of seed {plan.seed} have no labelled patch; choose other seeds or "
-            "more images"
-        )
-    ids = _swept(inputs, settings)
-    parts = [ids[i : i + CHUNK] for i in range(0, len(ids), CHUNK)]
-    query = sweep.Chunks(
-        features=lambda i: _flat(inputs.query.images(parts[i], inputs.layer)),
-        labels=[np.concatenate([inputs.labels[j].ravel() for j in part]) for part in parts],
-        classes=len(inputs.index.classes),
-    )
-    if "knn" in settings.heads:
-        yield "knn", sweep.knn_scores(bank, data, query, plan, segmentation, device)
-    if "linear" in settings.heads:
-        yield "linear", sweep.linear_scores(bank, data, query, plan, segmentation.linear)
 
 
 def _swept(inputs: Inputs, settings: Sweep) -> list[str]:
@@ -135,116 +104,39 @@ def _swept(inputs: Inputs, settings: Sweep) -> list[str]:
     return [image_id for image_id in ids if image_id in chosen]
 
 
-def _retrieval(inputs: Inputs, plan: sweep.Plan, name: str) -> tuple[Scores, int]:
+def _retrieval(
+    inputs: Inputs, name: str, model: str, objects: Objects, plan: sweep.Plan
+) -> tuple[Scores, int]:
     """T3 on the query images; variants are fitted on all extracted support images, unlabelled."""
-    ids = inputs.query.header.image_ids
-    objects = _objects(inputs.index, ids, inputs.query.header.grid)
-    if not len(objects.row):
-        raise SettingsError(
-            f"params.yaml: sweep.heads: retrieval needs objects with masks; the query images of "
-            f"'{name}' have none"
-        )
-    everything = plan.prune.fit_on == "dataset"
-    patches = inputs.all_patches(with_query=everything)
+    with_query = plan.prune.fit_on == "dataset"
+    moments, ids = Moments.read(paths.moments(name, model))
+    known = set(inputs.support.header.image_ids)
+    rows = [row for row, i in enumerate(ids) if with_query or i in known]
+    mean, variance = moments.mean_and_variance(rows)
+    queries = inputs.query.header.image_ids
     return sweep.retrieval_scores(
         objects,
-        len(ids),
-        lambda rows: inputs.query.images(ids[rows.start : rows.stop], inputs.layer),
-        FitData.of(patches),
+        len(queries),
+        lambda rows: inputs.query.images(queries[rows.start : rows.stop], inputs.layer),
+        FitData(
+            mean,
+            variance,
+            rank_by_variance(variance),
+            0,
+            lambda: inputs.all_patches(with_query=with_query),
+        ),
         plan,
     )
 
 
-def _objects(index: Index, ids: list[str], grid: tuple[int, int]) -> Objects:
-    rows, coverage, instances = [], [], []
-    masked = index.objects[index.objects["mask_value"].notna()]
-    sequences = index.images.loc[ids, "sequence"].fillna(pd.Series(ids, index=ids))
-    for row, image_id in enumerate(ids):
-        of_image = masked[masked["image_id"] == image_id]
-        if not len(of_image):
-            continue
-        mask = index.instance_mask(image_id)
-        values = zip(of_image["instance"], of_image["mask_value"], strict=True)
-        for instance, value in values:
-            rows.append(row)
-            coverage.append(patch_coverage(mask == value, grid))
-            instances.append(int(instance))
-    _, sequence = np.unique(sequences.to_numpy(dtype=str), return_inverse=True)
-    where = np.array(rows, dtype=np.int64)
-    return Objects(
-        where,
-        np.array(coverage, dtype=np.float32).reshape(-1, *grid),
-        np.array(instances, dtype=np.int64),
-        sequence[where],
+def _objects(inputs: Inputs, name: str) -> Objects:
+    """The evaluated objects of the query images."""
+    ids = inputs.query.header.image_ids
+    if inputs.index.objects["image_id"].isin(ids).any():
+        found = objects_of(inputs.index, ids, inputs.query.header.grid)
+        found = found.take(found.evaluated & (found.size > 0))
+        if len(found):
+            return found
+    raise SettingsError(
+        f"params.yaml: sweep.heads: retrieval needs objects; the query images of '{name}' have none"
     )
-
-
-def _table(head: Head, found: list[Scores], counts: list[int], width: int) -> pd.DataFrame:
-    """A row a variant and m; `raw` and the rivals have the same score at every m, as lines."""
-    rows = []
-    for variant in dict.fromkeys(point.variant for point in found[0]):
-        for m in counts:
-            values = _values(found, variant, m)
-            rows.append(
-                {
-                    "head": head,
-                    "metric": METRIC[head],
-                    "variant": variant,
-                    "m": m / width,
-                    "dimensions": m,
-                    "score": values.mean(),
-                    "score_std": values.std(ddof=1) if len(values) > 1 else 0.0,
-                }
-            )
-    return pd.DataFrame(rows).round(DIGITS)
-
-
-def _values(found: list[Scores], variant: str, m: int) -> NDArray[np.float64]:
-    """A score a support seed, the mean of its draws; without seeds, a score a draw."""
-    wanted = 0 if variant not in sweep.FAMILIES else m
-    by_seed = [
-        [score for point, score in scores.items() if point[::2] == (variant, wanted)]
-        for scores in found
-    ]
-    return np.array(by_seed[0] if len(by_seed) == 1 else [np.mean(draws) for draws in by_seed])
-
-
-def _summary(table: pd.DataFrame) -> dict[str, Any]:
-    """`raw` and the rivals, and for each family the best m on the query (an oracle's choice)."""
-    raw = float(table.loc[table["variant"] == "raw", "score"].iloc[0])
-    result: dict[str, Any] = {}
-    for variant, rows in table.groupby("variant", sort=False):
-        best = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
-        score = {"score": float(best["score"]), "score_std": float(best["score_std"])}
-        if variant in sweep.FAMILIES:
-            score |= {
-                "oracle_m": float(best["m"]),
-                "oracle_gain": round(float(best["score"]) - raw, DIGITS),
-            }
-        result[str(variant)] = score
-    return result
-
-
-def _auto(found: list[Scores], chosen: list[int], width: int) -> dict[str, float]:
-    """What the m that each support set chose for itself gains on the query."""
-    raw = np.array([scores[sweep.Point("raw", 0, 0)] for scores in found])
-    picked = np.array(
-        [
-            scores[sweep.Point("prune", 0, m) if m else sweep.Point("raw", 0, 0)]
-            for scores, m in zip(found, chosen, strict=True)
-        ]
-    )
-    shares = np.array(chosen) / width
-    values = {
-        "m": shares.mean(),
-        "m_std": shares.std(ddof=1),
-        "score": picked.mean(),
-        "score_std": picked.std(ddof=1),
-        "gain": (picked - raw).mean(),
-        "gain_std": (picked - raw).std(ddof=1),
-    }
-    return {key: round(float(value), DIGITS) for key, value in values.items()}
-
-
-def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return x.reshape(-1, x.shape[-1])

@@ -1,7 +1,7 @@
 """Stage tables: all configured cells as one table a task."""
 
-import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,36 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.errors import DataError
-from patchlens.files import write_csv, write_text
+from patchlens.files import existing, read_json, write_csv, write_text
 from patchlens.progress import log
-from patchlens.report import tables, variance_table
+from patchlens.report import tables, task_samples, variance_table
 from patchlens.report.paired import counts_from_records, level_with_best, resamples
 from patchlens.settings.segmentation import Segmentation, Uncertainty
+from patchlens.stages import tables_tasks
+
+REMEDY = (
+    "`dvc repro` makes this configured cell, or `git checkout metrics` brings the committed one "
+    "back"
+)
 
 
-def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty, m: float) -> None:
-    """Write metrics/tables/{segmentation,variance}.{csv,md,tex} and variance_datasets.csv.
+def run(
+    models: list[str],
+    segmentation: Segmentation,
+    tasks: Mapping[str, list[str]],
+    uncertainty: Uncertainty,
+    m: float,
+) -> None:
+    """Write metrics/tables/<task>.{csv,md,tex} of every task, and those of the variance study.
 
     Cells of models or datasets that are no longer configured are named and left out.
+
+    Args:
+        models: the configured models.
+        segmentation: settings of T1, whose variants are those of every task.
+        tasks: every other task, and `extract`, with its datasets.
+        uncertainty: settings of the bootstrap.
+        m: share of the dimensions that `prune` drops.
 
     Raises:
         DataError: a configured cell is missing.
@@ -36,7 +54,11 @@ def run(models: list[str], segmentation: Segmentation, uncertainty: Uncertainty,
     write_text(tables.markdown(table), out.with_suffix(".md"))
     write_text(tables.latex(table), out.with_suffix(".tex"))
     _variance([(d, model) for d in segmentation.datasets for model in models], m)
-    orphans = _orphans(models, segmentation.datasets)
+    for task in task_samples.OF_TASK:
+        tables_tasks.write(
+            task, models, tasks[task], segmentation.variants, uncertainty, remedy=REMEDY
+        )
+    orphans = _orphans(models, configured(segmentation, tasks))
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
@@ -47,7 +69,9 @@ def _variance(cells: list[tuple[str, str]], m: float) -> None:
     folders = {cell: paths.cell(*cell) for cell in cells}
     rows = variance_table.rows({c: _read(f / "variance.json") for c, f in folders.items()})
     rankings = {
-        cell: pd.read_csv(_there(folder / "variance_dimensions.csv"))["dimension"].tolist()
+        cell: pd.read_csv(existing(folder / "variance_dimensions.csv", REMEDY))[
+            "dimension"
+        ].tolist()
         for cell, folder in folders.items()
     }
     pairs = variance_table.between_datasets(rankings, m)
@@ -56,6 +80,11 @@ def _variance(cells: list[tuple[str, str]], m: float) -> None:
     write_csv(pairs, out.with_name("variance_datasets.csv"))
     write_text(variance_table.markdown(rows, pairs), out.with_suffix(".md"))
     write_text(variance_table.latex(rows), out.with_suffix(".tex"))
+
+
+def configured(segmentation: Segmentation, tasks: Mapping[str, list[str]]) -> list[str]:
+    """Every dataset that a task or the extraction runs on."""
+    return list(dict.fromkeys([*segmentation.datasets, *(d for of in tasks.values() for d in of)]))
 
 
 def remove_orphans(models: list[str], datasets: list[str]) -> None:
@@ -118,13 +147,4 @@ def _compared(
 
 
 def _read(path: Path) -> Any:
-    return json.loads(_there(path).read_text(encoding="utf-8"))
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise DataError(
-            f"{path}: this configured cell is missing; run `dvc repro`, or `git checkout metrics` "
-            "to bring the committed numbers back"
-        )
-    return path
+    return read_json(path, REMEDY)

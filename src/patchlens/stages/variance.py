@@ -1,17 +1,15 @@
 """Stage variance: how features spread over their dimensions, and what the top ones encode."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.features.moments import Ranked
+from patchlens.features.moments import Moments, rank_by_variance, top_count
 from patchlens.features.store import FeatureFile
 from patchlens.features.study import (
     Study,
@@ -19,19 +17,17 @@ from patchlens.features.study import (
     overlaps,
     spread_with_cues,
     study,
-    top_count,
 )
 from patchlens.features.variants import pruned_count
 from patchlens.files import write_csv, write_json, write_parquet
 from patchlens.progress import log, track
-from patchlens.protocol import PROTOCOL_VERSION
+from patchlens.protocol import DIGITS, PROTOCOL_VERSION, versions
 from patchlens.settings.datasets import Dataset
 
-DIGITS = 4
 CHUNK = 32  # images in memory at a time
 
 
-def run(name: str, model: str, dataset: Dataset, m: float) -> None:
+def run(name: str, model: str, dataset: Dataset, m: float, shots: int) -> None:
     """Write the study of every extracted layer; the headline's dimensions; per-image records.
 
     variance.json: the numbers of the headline layer and the mean overlap of top sets over pairs of
@@ -48,14 +44,19 @@ def run(name: str, model: str, dataset: Dataset, m: float) -> None:
         for layer in layers
     }
     headline = studies[layers[0]]
-    ranked = Ranked.read(paths.moments(name, model))
-    width = ranked.ranking.shape[1]
+    moments, ids = Moments.read(paths.moments(name, model))
+    width = moments.total.shape[1]
     sizes = {
         "top_1pct": top_count(width, 100),
         "top_10pct": top_count(width, 10),
         "prune_m": max(1, pruned_count(m, width)),
     }
-    seeds = {str(s): row for s, row in zip(ranked.seeds, ranked.ranking, strict=True)}
+    # On each seed's own support, also where `prune.fit_on: dataset` gives all seeds one ranking.
+    rows = {image_id: row for row, image_id in enumerate(ids)}
+    seeds = {}
+    for seed in index.seeds:
+        of_seed = [rows[image_id] for image_id in index.support_ids(seed, shots)]
+        seeds[str(seed)] = rank_by_variance(moments.mean_and_variance(of_seed)[1])
     by_layer = {str(n): s.dimensions["dimension"].to_numpy() for n, s in studies.items()}
     shared = {
         kind: overlaps(rankings, sorted(set(sizes.values())))
@@ -71,22 +72,19 @@ def run(name: str, model: str, dataset: Dataset, m: float) -> None:
         pd.concat(pairs)[["between", "a", "b", "m", "overlap", "chance"]].round(DIGITS),
         out / "variance_overlap.csv",
     )
-    write_parquet(_records(name, model), out / "variance.records.parquet")
+    write_parquet(_records(moments, ids), out / "variance.records.parquet")
     header = files[0].header
     images = sum(len(file.header.image_ids) for file in files)
     cell: dict[str, Any] = {key: round(v, DIGITS) for key, v in headline.numbers.items()}
     cell["protocol"] = {
         "protocol_version": PROTOCOL_VERSION,
-        "weights": header.weights[:12],
-        "view": header.view,
-        "layer": layers[0],
-        "norm": str(header.norm),
-        "dtype": header.dtype,
-        "width": width,
+        **header.protocol(),
         "images": images,
         "patches": images * header.grid[0] * header.grid[1],
-        "seeds": len(ranked.seeds),
+        "seeds": len(seeds),
+        "shots": shots,
         "prune_m": m,
+        **versions(),
     }
     cell["overlap"] = {
         kind: _means(table, sizes) for kind, table in shared.items() if len(table)
@@ -136,18 +134,15 @@ def _means(table: pd.DataFrame, sizes: Mapping[str, int]) -> dict[str, float]:
     return {key: round(float(mean[m]), DIGITS) for key, m in sizes.items()}
 
 
-def _records(name: str, model: str) -> pd.DataFrame:
+def _records(moments: Moments, ids: list[str]) -> pd.DataFrame:
     """Patches, Σx and Σx² of each image and dimension at the headline layer."""
-    with safe_open(paths.moments(name, model), framework="numpy") as file:
-        count, total, squares = (file.get_tensor(k) for k in ("count", "total", "squares"))
-        ids = json.loads(file.metadata()["about"])["image_ids"]
-    images, width = total.shape
+    images, width = moments.total.shape
     return pd.DataFrame(
         {
             "image_id": pd.Categorical(np.repeat(ids, width)),
             "dimension": np.tile(np.arange(width, dtype=np.int32), images),
-            "count": np.repeat(count, width),
-            "total": total.ravel(),
-            "squares": squares.ravel(),
+            "count": np.repeat(moments.count, width),
+            "total": moments.total.ravel(),
+            "squares": moments.squares.ravel(),
         }
     )

@@ -1,8 +1,10 @@
-"""The 95 % percentile bootstrap over query units of a seed-mean score.
+"""Resampling query units with replacement, and the percentile interval of what comes of it.
 
-The interval is conditional on the support sets that were drawn: it says how the score would vary
-with other query images, not with other supports (that is `_std`).
+The intervals of tables are conditional on the support sets that were drawn: they say how a score
+would vary with other query images, not with other supports (that is `_std`).
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +13,26 @@ from patchlens.tasks.scores import divide
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
+DRAWN = 1 << 23  # draws in memory at once
+
+
+def draw_counts(rng: np.random.Generator, members: int, resamples: int) -> NDArray[np.int64]:
+    """How often each member is drawn in each resample [B, members]; rows sum to `members`."""
+    drawn = rng.integers(0, members, (resamples, members)) + members * np.arange(resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=members * resamples)
+    return counts.reshape(resamples, members)
 
 
 def unit_weights(units: int, resamples: int, seed: int) -> Floats:
     """How often each unit is drawn in each resample [B, U]; the same for every caller."""
-    drawn = np.random.Generator(np.random.PCG64(seed)).integers(0, units, (resamples, units))
-    flat = drawn + units * np.arange(resamples)[:, None]
-    counts = np.bincount(flat.ravel(), minlength=units * resamples)
-    return counts.reshape(resamples, units).astype(np.float64)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    return draw_counts(rng, units, resamples).astype(np.float64)
 
 
-def resampled_miou(counts: Floats, weights: Floats, present: NDArray[np.bool_]) -> Floats:
-    """Seed-mean mIoU of each resample [B].
+def run_miou(
+    counts: Floats, weights: Floats, present: NDArray[np.bool_], *, chance: bool = False
+) -> Floats:
+    """MIoU of each resample and run [B, R].
 
     Args:
         counts: hits, true and predicted pixels [R, U, C, 3] of each run (seed and draw), unit and
@@ -30,18 +40,46 @@ def resampled_miou(counts: Floats, weights: Floats, present: NDArray[np.bool_]) 
         weights: how often each unit counts [B, U].
         present: the classes of the whole query's ground truth [C]; one whose union is empty in a
             resample leaves that mean.
+        chance: whether hits are instead those expected of independent predictions with the same
+            margins, true × predicted / all, as in Cohen's kappa (1960).
     """
-    runs, units, classes, _ = counts.shape
-    flat = counts.transpose(1, 0, 2, 3).reshape(units, -1)
-    hits, true, predicted = np.moveaxis(
-        (weights @ flat).reshape(len(weights), runs, classes, 3), -1, 0
-    )
-    scores = divide(hits, true + predicted - hits)[..., present]
-    return np.asarray(np.nanmean(scores, axis=-1).mean(axis=-1))
+    kept = counts[:, :, present]
+    runs, units, classes, _ = kept.shape
+    flat = kept.transpose(1, 0, 2, 3).reshape(units, -1)
+    summed = (weights @ flat).reshape(len(weights), runs, classes, 3)
+    hits, true, predicted = np.moveaxis(summed, -1, 0)
+    if chance:
+        hits = true * predicted / true.sum(axis=-1, keepdims=True)
+    return np.asarray(np.nanmean(divide(hits, true + predicted - hits), axis=-1))
 
 
-def interval(samples: Floats) -> tuple[float, float]:
-    """The percentile interval of bootstrap samples."""
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(samples, [tail, 100 - tail])
-    return float(low), float(high)
+def resampled_miou(counts: Floats, weights: Floats, present: NDArray[np.bool_]) -> Floats:
+    """Seed-mean mIoU of each resample [B]; arguments as in `run_miou`."""
+    return np.asarray(run_miou(counts, weights, present).mean(axis=-1))
+
+
+def weight_chunks(units: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """The rows of `unit_weights`, some at a time."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    step = max(1, DRAWN // units)
+    for start in range(0, resamples, step):
+        yield draw_counts(rng, units, min(step, resamples - start)).astype(np.float64)
+
+
+def resampled_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
+    """Means of each resample of units [B, M], with the draws of `unit_weights`.
+
+    Args:
+        sums: of M values over what each unit holds [U, M].
+        counts: how much each unit holds [U], all above 0.
+        resamples: B.
+        seed: of the draws.
+    """
+    chunks = weight_chunks(len(counts), resamples, seed)
+    return np.concatenate([(drawn @ sums) / (drawn @ counts)[:, None] for drawn in chunks])
+
+
+def interval(samples: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """The percentile interval of bootstrap samples [..., B]."""
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    return low, high

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours for many nested sets of dimensions at the price of about one search.
+"""Exact nearest neighbours for nested sets of dimensions, at a part of the price of each alone.
 
 Dropping the m dimensions of highest variance for growing m keeps sets that lie inside each other.
 Inner products are summed from the smallest kept set upwards, each set adding only the dimensions
@@ -28,57 +28,70 @@ class Found(NamedTuple):
     rows: Ints
 
 
-def nested_search(
-    bank: Array,
-    queries: Array,
-    order: Ints,
-    sizes: Sequence[int],
-    k: int,
-    *,
-    distance: Distance,
-    device: torch.device,
-) -> Iterator[Found]:
-    """The k most similar bank rows of each query, for each prefix of `order`.
+class NestedBank:
+    """A memory bank that is searched over each prefix of an order of its dimensions.
 
     Args:
         bank: features [N, D].
-        queries: features [Q, D].
         order: dimensions [D], those kept longest first.
         sizes: lengths of the prefixes, ascending, each in 1..D.
-        k: neighbours, at most N.
         distance: as in `knn.search`, taken over the kept dimensions.
         device: where to compute.
-
-    Yields:
-        One `Found` a size, in the order of `sizes`.
-
-    Raises:
-        FitError: the bank holds fewer than k rows.
     """
-    check_k(k, len(bank))
-    last = sizes[-1]
-    columns = order[:last]
-    matrix = torch.from_numpy(np.ascontiguousarray(bank[:, columns])).to(device)
-    edges = [0, *sizes]
-    parts = [matrix[:, a:b].T.contiguous() for a, b in pairwise(edges)]
-    scales = [_scale(squares, distance) for squares in _squares(bank[:, columns], sizes, device)]
-    similarity = [np.empty((len(queries), k), dtype=np.float32) for _ in sizes]
-    rows = [np.empty((len(queries), k), dtype=np.int64) for _ in sizes]
-    # Allocated once: blocks this large are slow to ask for.
-    buffers = torch.empty((2, BLOCK, len(matrix)), device=device)
-    for start in range(0, len(queries), BLOCK):
-        raw = np.ascontiguousarray(queries[start : start + BLOCK][:, columns])
-        block = torch.from_numpy(raw).to(device)
-        products, scores = buffers[:, : len(block)]
-        products.zero_()
-        for i, own in enumerate(_squares(raw, sizes, device)):
-            products.addmm_(block[:, edges[i] : edges[i + 1]], parts[i])
-            found, where = _top(_scores(products, scales[i], distance, scores), k)
-            found = _complete(found, own[:, None], distance)
-            similarity[i][start : start + BLOCK] = found.cpu().numpy()
-            rows[i][start : start + BLOCK] = where.cpu().numpy()
-    for i, size in enumerate(sizes):
-        yield Found(size, *in_order(similarity[i], rows[i]))
+
+    def __init__(
+        self,
+        bank: Array,
+        order: Ints,
+        sizes: Sequence[int],
+        *,
+        distance: Distance,
+        device: torch.device,
+    ) -> None:
+        self._sizes = sizes
+        self._distance: Distance = distance
+        self._device = device
+        # The columns that each prefix adds to the one before.
+        self._added = [order[a:b] for a, b in pairwise([0, *sizes])]
+        self._rows = len(bank)
+        parts = [np.ascontiguousarray(bank[:, columns]) for columns in self._added]
+        self._parts = [torch.from_numpy(part).to(device).T.contiguous() for part in parts]
+        self._scales = [_scale(squares, distance) for squares in self._squares(parts)]
+
+    def search(self, queries: Array, k: int) -> Iterator[Found]:
+        """The k most similar bank rows of each query [Q, D], one `Found` a size.
+
+        Raises:
+            FitError: the bank holds fewer than k rows.
+        """
+        check_k(k, self._rows)
+        similarity = [np.empty((len(queries), k), dtype=np.float32) for _ in self._sizes]
+        rows = [np.empty((len(queries), k), dtype=np.int64) for _ in self._sizes]
+        # Allocated once: blocks this large are slow to ask for.
+        buffers = torch.empty((2, BLOCK, self._rows), device=self._device)
+        for start in range(0, len(queries), BLOCK):
+            block = queries[start : start + BLOCK]
+            parts = [np.ascontiguousarray(block[:, columns]) for columns in self._added]
+            products, scores = buffers[:, : len(block)]
+            for i, own in enumerate(self._squares(parts)):
+                # β = 0 for the first part: what the buffer holds is not read.
+                added = torch.from_numpy(parts[i]).to(self._device)
+                products.addmm_(added, self._parts[i], beta=float(i > 0))
+                ordered = _scores(products, self._scales[i], self._distance, scores)
+                found, where = _top(ordered, k)
+                found = _complete(found, own[:, None], self._distance)
+                similarity[i][start : start + BLOCK] = found.cpu().numpy()
+                rows[i][start : start + BLOCK] = where.cpu().numpy()
+        for i, size in enumerate(self._sizes):
+            yield Found(size, *in_order(similarity[i], rows[i]))
+
+    def _squares(self, parts: Sequence[NDArray[np.float32]]) -> list[torch.Tensor]:
+        """Squared norms [n] over each prefix, from the columns that each adds."""
+        summed, found = np.zeros(len(parts[0]) if parts else 0), []
+        for part in parts:
+            summed += np.einsum("nd,nd->n", part, part, dtype=np.float64)
+            found.append(torch.from_numpy(summed.astype(np.float32)).to(self._device))
+        return found
 
 
 def _scores(
@@ -124,11 +137,3 @@ def _top(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     places = torch.cat([places, rest.expand(len(scores), -1)], dim=1)
     found, where = scores.gather(1, places).topk(k, dim=1)
     return found, places.gather(1, where)
-
-
-def _squares(
-    x: NDArray[np.float32], sizes: Sequence[int], device: torch.device
-) -> list[torch.Tensor]:
-    """Squared norms [n] over the first `size` columns, for each size."""
-    summed = np.cumsum(np.square(x, dtype=np.float64), axis=1)
-    return [torch.from_numpy(summed[:, s - 1].astype(np.float32)).to(device) for s in sizes]

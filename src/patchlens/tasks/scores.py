@@ -4,15 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from patchlens.datasets.layout import IGNORE
 
 Counts = NDArray[np.int32]
 Floats = NDArray[np.float64]
-TIE = 1e-6  # shares and probabilities nearer than this are equal
 
 
 @dataclass(frozen=True)
@@ -93,23 +90,6 @@ def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes:
     pairs = truth[keep].astype(np.int64) * classes + predicted[keep]
     counts = np.bincount(pairs, minlength=classes * classes)
     return np.asarray(counts.reshape(classes, classes), dtype=np.int32)
-
-
-def upsampled_argmax(scores: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.int64]:
-    """Class of each pixel [H, W]: class scores [h, w, C] bilinearly upsampled, then argmax.
-
-    The corners of the image are aligned, not the centres of the corner pixels
-    (`align_corners=False`). Scores that differ by less than about 1e-6 go to the lower class id.
-    """
-    # A class that no patch of the image scores cannot win: leave it out of the work.
-    present = np.flatnonzero(scores.reshape(-1, scores.shape[-1]).max(axis=0) > 0)
-    # Votes are often equal, and interpolation rounds equal maps differently (a value's place in its
-    # vector register decides): a handicap above rounding makes the lower id win everywhere.
-    handicapped = scores[..., present] - TIE * np.arange(len(present), dtype=np.float32)
-    maps = torch.from_numpy(np.ascontiguousarray(handicapped)).permute(2, 0, 1)[None]
-    large = functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[0]
-    # torch.max is many times faster than torch.argmax here.
-    return np.asarray(present[torch.max(large, dim=0).indices.numpy()])
 
 
 def iou(counts: NDArray[np.integer]) -> Floats:

@@ -1,62 +1,26 @@
 """T1, few-shot semantic segmentation: a few labelled images classify the patches of all others."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from patchlens.datasets.layout import IGNORE
-from patchlens.errors import FitError
-from patchlens.features.variants import FitData, Transform, draws, fit
+from patchlens.features.variants import Transform, draws, fit
 from patchlens.progress import track
 from patchlens.settings.features import Prune, VariantName
 from patchlens.settings.segmentation import Knn, Linear, Segmentation
+from patchlens.tasks.few_shot import Labelled, Query, Support
 from patchlens.tasks.knn import search, vote
 from patchlens.tasks.prior import knn_says_nothing, linear_says_nothing, prior
 from patchlens.tasks.probe import fit_probe
-from patchlens.tasks.scores import Counts, ImageCounts, confusion, upsampled_argmax
+from patchlens.tasks.scores import Counts, ImageCounts, confusion
+from patchlens.tasks.upsample import upsampled_argmax
 
 Array = NDArray[np.float32]
-Labels = NDArray[np.uint8]
 Ints = NDArray[np.int64]
-CHUNK = 32  # query images in memory at a time
-
-
-@dataclass(frozen=True)
-class Query:
-    """The images that are scored.
-
-    Attributes:
-        features: (rows of the query set, layer) -> patch features [n, h, w, D].
-        labels: patch labels [N, h, w], `IGNORE` where a patch does not count.
-        mask: row of the query set -> class ids [H, W] at the original resolution.
-        classes: number of classes C.
-    """
-
-    features: Callable[[range, int], Array]
-    labels: Labels
-    mask: Callable[[int], Labels]
-    classes: int
-
-
-@dataclass(frozen=True)
-class Support:
-    """The labelled images of one seed.
-
-    Attributes:
-        seed: the support seed.
-        features: (number of shots, layer) -> patch features [n, h, w, D].
-        labels: number of shots -> patch labels [n, h, w].
-        fit_data: what the variants of the headline layer are fitted on.
-    """
-
-    seed: int
-    features: Callable[[int, int], Array]
-    labels: Callable[[int], Labels]
-    fit_data: FitData
 
 
 @dataclass(frozen=True)
@@ -97,16 +61,6 @@ class _Plan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Bank:
-    """The labelled patches of a support set after a transform."""
-
-    x: Array
-    y: Ints
-    groups: Ints
-    transform: Transform
-
-
-@dataclass(frozen=True)
 class Task:
     """T1 with its settings; `run` is the whole of it."""
 
@@ -138,7 +92,7 @@ class Task:
         yield _Plan("majority", "raw", 0, headline, s.shots)
 
     def _fit(self, support: Support, plan: _Plan) -> Iterator[Run]:
-        bank = self._bank(support, plan)
+        bank, transform = self._bank(support, plan)
         classes, c, at_edge = self.query.classes, 0.0, False
         classifier: _Classifier
         if plan.head == "majority":
@@ -152,7 +106,7 @@ class Task:
         else:
             classifier, c, at_edge = _linear(bank, classes, self.settings.linear)
         absent = classes - len(np.unique(bank.y))
-        for k, counts in self._score(bank.transform, classifier, plan).items():
+        for k, counts in self._score(transform, classifier, plan).items():
             yield Run(
                 **plan._asdict(),
                 seed=support.seed,
@@ -163,29 +117,20 @@ class Task:
                 at_edge=at_edge,
             )
 
-    def _bank(self, support: Support, plan: _Plan) -> _Bank:
-        features, labels = support.features(plan.shots, plan.layer), support.labels(plan.shots)
+    def _bank(self, support: Support, plan: _Plan) -> tuple[Labelled, Transform]:
+        """The labelled patches after the variant that is fitted here, and the variant."""
         transform = fit(
             plan.variant, support.fit_data, self.prune, seed=support.seed, draw=plan.draw
         )
-        keep = (labels != IGNORE).reshape(-1)
-        groups = np.repeat(np.arange(len(labels)), labels[0].size)
-        if not keep.any():
-            raise FitError(
-                f"the support images of seed {support.seed} have no labelled patch; choose other "
-                "seeds or more images"
-            )
-        x = transform(features.reshape(-1, features.shape[-1])[keep])
-        return _Bank(x, labels.reshape(-1)[keep].astype(np.int64), groups[keep], transform)
+        known = support.labelled(plan.shots, plan.layer)
+        return replace(known, x=transform(known.x)), transform
 
     def _score(
         self, transform: Transform, classifier: _Classifier, plan: _Plan
     ) -> dict[int, dict[str, ImageCounts]]:
         """Patch and pixel confusion counts for each k of the classifier."""
         query, parts = self.query, dict[int, dict[str, list[ImageCounts]]]()
-        total = len(query.labels)
-        for start in range(0, total, CHUNK):
-            rows = range(start, min(start + CHUNK, total))
+        for rows in query.chunks():
             features = query.features(rows, plan.layer)
             grid = features.shape[:3]
             found = classifier(transform(features.reshape(-1, features.shape[-1])))
@@ -211,7 +156,7 @@ class Task:
         return confusion(mask, upsampled_argmax(score, mask.shape), self.query.classes)
 
 
-def _says_nothing(bank: _Bank, head: str, settings: Knn) -> bool:
+def _says_nothing(bank: Labelled, head: str, settings: Knn) -> bool:
     """Whether features cannot tell patches apart, so that only class shares are left."""
     width = bank.x.shape[1]
     if head == "knn":
@@ -225,7 +170,7 @@ def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:
 
 
 def _knn(
-    bank: _Bank, ks: list[int], classes: int, settings: Knn, device: torch.device
+    bank: Labelled, ks: list[int], classes: int, settings: Knn, device: torch.device
 ) -> _Classifier:
     def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
         similarity, rows = search(bank.x, x, ks[-1], distance=settings.distance, device=device)
@@ -244,7 +189,7 @@ def _knn(
     return classify
 
 
-def _linear(bank: _Bank, classes: int, settings: Linear) -> tuple[_Classifier, float, bool]:
+def _linear(bank: Labelled, classes: int, settings: Linear) -> tuple[_Classifier, float, bool]:
     probe = fit_probe(bank.x, bank.y, bank.groups, classes, settings)
 
     def classify(x: Array) -> dict[int, tuple[Array, Ints]]:

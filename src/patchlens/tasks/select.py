@@ -4,24 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from patchlens.errors import FitError
 from patchlens.features.moments import rank_by_variance
 from patchlens.settings.segmentation import Knn
+from patchlens.tasks.few_shot import Labelled
 from patchlens.tasks.knn import vote
-from patchlens.tasks.nested import nested_search
+from patchlens.tasks.nested import NestedBank
 from patchlens.tasks.scores import confusion, mean_iou
-
-Array = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 def choose_m(
-    x: Array,
-    y: Ints,
-    groups: Ints,
+    known: Labelled,
     classes: int,
     counts: Sequence[int],
     *,
@@ -32,14 +27,12 @@ def choose_m(
 ) -> int:
     """The m whose k-NN on pruned features scores best on held-out support images.
 
-    Folds are grouped by image; in each the dimensions are ranked on the fold's own bank, as they
-    would be on a support set, so that no held-out patch shapes the ranking. The score is the patch
+    Folds are grouped by image; in each the dimensions are ranked on the labelled patches of the
+    fold's own bank, so that no held-out patch shapes the ranking. The score is the patch
     mIoU of one confusion matrix over all folds; equal scores go to the smaller m.
 
     Args:
-        x: labelled support patches [n, D].
-        y: class ids [n].
-        groups: the support image of each patch [n].
+        known: the support patches.
         classes: number of classes C.
         counts: the values of m that are tried, in 0..D−1.
         k: neighbours.
@@ -50,6 +43,7 @@ def choose_m(
     Raises:
         FitError: there is one support image, so that nothing can be held out.
     """
+    x, y, groups = known.x, known.y, known.groups
     images = len(np.unique(groups))
     if images < 2:
         raise FitError(
@@ -61,10 +55,8 @@ def choose_m(
     total = np.zeros((len(sizes), classes, classes), dtype=np.int64)
     for train, held in GroupKFold(n_splits=min(folds, images)).split(x, y, groups):
         order = rank_by_variance(x[train].var(axis=0, dtype=np.float64))[::-1]
-        found = nested_search(
-            x[train], x[held], order, sizes, k, distance=knn.distance, device=device
-        )
-        for i, (_, similarity, rows) in enumerate(found):
+        bank = NestedBank(x[train], order, sizes, distance=knn.distance, device=device)
+        for i, (_, similarity, rows) in enumerate(bank.search(x[held], k)):
             _, winners = vote(
                 similarity,
                 y[train][rows],

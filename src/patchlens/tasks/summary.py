@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from patchlens.protocol import DIGITS
 from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
 from patchlens.tasks.scores import accuracy, f1, iou, mean_iou
 from patchlens.tasks.segmentation import Run
 
-DIGITS = 4  # last bits differ between machines; published scores do not
 RECORDS = ["head", "variant", "seed", "draw", "level", "image_id", "true", "predicted", "count"]
 
 
@@ -55,8 +55,8 @@ def score(runs: Sequence[Run], units: Sequence[str], resamples: int, seed: int) 
         result |= {
             f"{level}_miou": scores.mean(),
             f"{level}_miou_std": scores.std(ddof=1) if len(scores) > 1 else 0.0,
-            f"{level}_miou_ci_low": low,
-            f"{level}_miou_ci_high": high,
+            f"{level}_miou_ci_low": float(low),
+            f"{level}_miou_ci_high": float(high),
             f"{level}_f1": np.nan_to_num(f1(total)[:, present]).mean(),
             f"{level}_accuracy": accuracy(total).mean(),
         }

@@ -7,6 +7,7 @@ which have no m. k-NN shares the work of nested sets (`nested.py`).
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +16,16 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from patchlens.datasets.layout import IGNORE
-from patchlens.features.variants import FitData, Transform, fit, random_order, unit_rows
+from patchlens.features.variants import FitData, Transform, fit, random_order
 from patchlens.settings.features import Prune, VariantName
 from patchlens.settings.segmentation import Linear, Segmentation
-from patchlens.tasks.knn import search, vote
-from patchlens.tasks.nested import nested_search
+from patchlens.tasks.few_shot import Labelled, Query
+from patchlens.tasks.knn import vote
+from patchlens.tasks.nested import NestedBank
+from patchlens.tasks.objects import Objects, object_features
 from patchlens.tasks.prior import knn_says_nothing, linear_says_nothing, prior
-from patchlens.tasks.probe import TOLERANCE, fit_probe, path
-from patchlens.tasks.retrieval import Objects, instance_map, object_features
+from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.retrieval import retrieve
 from patchlens.tasks.scores import confusion, mean_iou
 
 Array = NDArray[np.float32]
@@ -38,28 +41,7 @@ class Point(NamedTuple):
     m: int
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Labelled support patches: features [n, D], class ids [n], support image [n]."""
-
-    x: Array
-    y: Ints
-    groups: Ints
-
-
-@dataclass(frozen=True)
-class Chunks:
-    """The query images, some at a time.
-
-    Attributes:
-        features: number of a chunk -> patch features [n, D].
-        labels: patch labels [n] of each chunk, `IGNORE` where a patch does not count.
-        classes: number of classes C.
-    """
-
-    features: Callable[[int], Array]
-    labels: Sequence[NDArray[np.uint8]]
-    classes: int
+RAW = Point("raw", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -72,13 +54,14 @@ class Plan:
     seed: int
     draws: int
 
-    def plain(self) -> list[Point]:
-        """`raw`, then the rivals."""
-        return [Point("raw", 0, 0), *(Point(name, 0, 0) for name in self.rivals)]
+    def rival_points(self) -> list[Point]:
+        """The rivals of pruning."""
+        return [Point(name, 0, 0) for name in self.rivals]
 
     def points(self) -> Iterator[Point]:
         """Every point."""
-        yield from self.plain()
+        yield RAW
+        yield from self.rival_points()
         for name in FAMILIES:
             for draw in range(self.draws if name == "prune_random" else 1):
                 for m in self.counts:
@@ -96,106 +79,88 @@ class Plan:
 
 
 def knn_scores(
-    bank: Labelled,
+    known: Labelled,
     data: FitData,
-    query: Chunks,
+    query: Query,
+    layer: int,
     plan: Plan,
     settings: Segmentation,
     device: torch.device,
 ) -> dict[Point, float]:
     """Patch mIoU by k-NN of every point."""
     counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in plan.points()}
-    nothing = prior(bank.y, query.classes, one_hot=False)
-
-    def count(point: Point, truth: NDArray[np.uint8], similarity: Array, rows: Ints) -> None:
-        _, winners = vote(
-            similarity,
-            bank.y[rows],
-            query.classes,
-            weighting=settings.knn.vote,
-            temperature=settings.knn.temperature,
+    nothing = prior(known.y, query.classes, one_hot=False)
+    for transform, order, of_size in _nested_points(data, plan):
+        sizes = [s for s in sorted(of_size) if not knn_says_nothing(s, settings.knn)]
+        silent = [point for size, point in of_size.items() if size not in sizes]
+        bank = NestedBank(
+            transform(known.x), order, sizes, distance=settings.knn.distance, device=device
         )
-        counts[point] += confusion(truth, winners, query.classes)
-
-    for i, labels in enumerate(query.labels):
-        keep = labels != IGNORE
-        x, truth = query.features(i)[keep], labels[keep]
-        for point in plan.plain()[1:]:
-            transform = plan.transform(point, data)
-            transformed = transform(bank.x)
-            if knn_says_nothing(transformed.shape[1], settings.knn):
+        for x, truth in _scored(query, layer):
+            for point in silent:
                 counts[point] += confusion(truth, nothing(len(truth))[1], query.classes)
-                continue
-            found = search(
-                transformed,
-                transform(x),
-                settings.k,
-                distance=settings.knn.distance,
-                device=device,
-            )
-            count(point, truth, *found)
-        for order, of_size in _nested_points(data, plan):
-            sizes = [s for s in sorted(of_size) if not knn_says_nothing(s, settings.knn)]
-            for size in of_size.keys() - set(sizes):
-                counts[of_size[size]] += confusion(truth, nothing(len(truth))[1], query.classes)
-            nested = nested_search(
-                bank.x,
-                x,
-                order,
-                sizes,
-                settings.k,
-                distance=settings.knn.distance,
-                device=device,
-            )
-            for size, similarity, rows in nested:
-                count(of_size[size], truth, similarity, rows)
+            for size, similarity, rows in bank.search(transform(x), settings.k):
+                _, winners = vote(
+                    similarity,
+                    known.y[rows],
+                    query.classes,
+                    weighting=settings.knn.vote,
+                    temperature=settings.knn.temperature,
+                )
+                counts[of_size[size]] += confusion(truth, winners, query.classes)
     return _mious(counts)
 
 
-def _nested_points(data: FitData, plan: Plan) -> Iterator[tuple[Ints, dict[int, Point]]]:
-    """For each family and draw: dimensions, those kept longest first, and size -> point."""
+def _nested_points(data: FitData, plan: Plan) -> Iterator[tuple[Transform, Ints, dict[int, Point]]]:
+    """Searches that give every point: a transform, dimensions kept longest first, size -> point."""
     width = len(data.ranking)
-    raw = {width: Point("raw", 0, 0)}  # nothing pruned
-    yield data.ranking[::-1].copy(), raw | {width - m: Point("prune", 0, m) for m in plan.counts}
-    yield data.ranking, {m: Point("keep_top", 0, m) for m in plan.counts}
+    raw = plan.transform(RAW, data)
+    pruned = {width: RAW} | {width - m: Point("prune", 0, m) for m in plan.counts}
+    yield raw, data.ranking[::-1].copy(), pruned
+    yield raw, data.ranking, {m: Point("keep_top", 0, m) for m in plan.counts}
     for draw in range(plan.draws):
         order = random_order(width, plan.seed, draw)[::-1].copy()
-        yield order, {width - m: Point("prune_random", draw, m) for m in plan.counts}
+        yield raw, order, {width - m: Point("prune_random", draw, m) for m in plan.counts}
+    for point in plan.rival_points():
+        transform = plan.transform(point, data)
+        size = transform(data.mean[None].astype(np.float32)).shape[1]
+        yield transform, np.arange(size), {size: point}
 
 
 def linear_scores(
-    bank: Labelled, data: FitData, query: Chunks, plan: Plan, settings: Linear
+    known: Labelled, data: FitData, query: Query, layer: int, plan: Plan, settings: Linear
 ) -> dict[Point, float]:
     """Patch mIoU by linear probe of every point.
 
-    The folds choose C for `raw`; every other point has the same C at its own scale: C times the
-    ratio of the total variances (scaling features by s is scaling C by s²), so that regularisation
-    is equally strong and the points differ in their dimensions alone.
+    For `raw` and the rivals the folds choose C, as in the headline. Points with an m have the C of
+    `raw` at their own scale: C times the ratio of the total variances (scaling features by s is
+    scaling C by s²), so that regularisation is equally strong and they differ in their dimensions
+    alone.
     """
-    points = list(plan.points())
-    base = bank.x.var(axis=0, dtype=np.float64).sum()
-    nothing = prior(bank.y, query.classes, one_hot=False)
-    chosen = settings.default_c
-    if not linear_says_nothing(bank.x.shape[1], bank.y):
-        chosen = fit_probe(bank.x, bank.y, bank.groups, query.classes, settings).c
+    fit_own = partial(fit_probe, y=known.y, groups=known.groups, classes=query.classes)
+    nothing = prior(known.y, query.classes, one_hot=False)
+    if linear_says_nothing(known.x.shape[1], known.y):
+        of_raw = settings.default_c
+    else:
+        of_raw = fit_own(known.x, settings=settings).c
+    base = known.x.var(axis=0, dtype=np.float64).sum()
 
     def predictor(point: Point) -> Callable[[Array], Ints]:
         transform = plan.transform(point, data)
-        x = transform(bank.x)
+        x = transform(known.x)
         own = x.var(axis=0, dtype=np.float64).sum()
-        if linear_says_nothing(x.shape[1], bank.y) or own == 0:
+        if linear_says_nothing(x.shape[1], known.y) or own == 0:
             return lambda rows: nothing(len(rows))[1]
-        c = float(chosen * base / own)
-        (model,) = path(x, bank.y, [c], settings.max_iter, TOLERANCE)
-        return lambda rows: model.labels[model.logits(transform(rows)).argmax(axis=1)]
+        alike = settings.model_copy(update={"c": [float(of_raw * base / own)]})
+        probe = fit_own(x, settings=alike if point.m or point == RAW else settings)
+        return lambda rows: probe.scores(transform(rows)).argmax(axis=1)
 
-    # One BLAS thread a fit, as in `fit_probe`: the same bits whatever runs beside it.
+    points = list(plan.points())
+    # `fit_probe` gives BLAS one thread while it runs; here one stays one from fit to fit.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
         predict = dict(zip(points, pool.map(predictor, points), strict=True))
     counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in points}
-    for i, labels in enumerate(query.labels):
-        keep = labels != IGNORE
-        x, truth = query.features(i)[keep], labels[keep]
+    for x, truth in _scored(query, layer):
         for point in points:
             counts[point] += confusion(truth, predict[point](x), query.classes)
     return _mious(counts)
@@ -207,18 +172,21 @@ def retrieval_scores(
     """Instance retrieval (T3): mAP by cosine of every point, and the number of queries."""
     scores, queries = {}, 0
     for point in plan.points():
-        transform = plan.transform(point, data)
-
-        def transformed(rows: range, transform: Transform = transform) -> Array:
-            raw = features(rows)
-            return transform(raw.reshape(-1, raw.shape[-1])).reshape(*raw.shape[:3], -1)
-
-        unit = unit_rows(object_features(objects, images, transformed))
-        scores[point], queries = instance_map(
-            lambda block, unit=unit: unit[block] @ unit.T,  # type: ignore[misc]
-            objects,
+        transforms = {point: [plan.transform(point, data)]}
+        found = object_features(objects, images, features, transforms)[point][0]
+        answers = retrieve(
+            found, objects, relevant="instance", frame_distance=None, distance="cosine"
         )
+        queries = len(answers.ap)
+        scores[point] = float(answers.ap.mean()) if queries else 0.0
     return scores, queries
+
+
+def _scored(query: Query, layer: int) -> Iterator[tuple[Array, NDArray[np.uint8]]]:
+    """Features [n, D] and labels [n] of the query patches that count, some images at a time."""
+    for rows in query.chunks():
+        labels = query.labels[rows.start : rows.stop]
+        yield query.features(rows, layer)[labels != IGNORE], labels[labels != IGNORE]
 
 
 def _mious(counts: dict[Point, NDArray[np.int64]]) -> dict[Point, float]:
