@@ -2,12 +2,7 @@
 # Runs the README's example, `dvc exp run -S prune.m=0`, in a clone of HEAD and shows in the README
 # what `dvc metrics diff` prints of the verdicts and of pruning's k-NN. Needs a reproduced HEAD.
 set -euo pipefail
-root=$(git rev-parse --show-toplevel)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-git clone --quiet "$root" "$work/clone"
-cd "$work/clone"
-export PYTHONPATH=$PWD/src # the code of HEAD, not of the working tree
+source "$(dirname "$0")/clone_head.sh"
 dvc cache dir --local "$root/.dvc/cache"
 dvc checkout --quiet
 dvc exp run --quiet -S prune.m=0

@@ -21,11 +21,11 @@ from patchlens.datasets.index import Index, read_ids
 ROOT = Path(__file__).parent.parent
 PATCH = 8
 DISTANCE = 10  # frames of one sequence nearer than this are left out
-STILLS, VIDEOS = ("support", "query"), ("video_train", "video_test")
+DATASETS = ("minicity", "minicity_video")  # the stills and the videos of the default
 
 
 def main() -> None:
-    index = Index(ROOT / paths.index("minicity"), ROOT / paths.raw("minicity"))
+    stills, videos = (Index(ROOT / paths.index(d), ROOT / paths.raw(d)) for d in DATASETS)
     cell = json.loads((ROOT / "metrics/cells/minicity/pixels/segmentation.json").read_text())
     knn = cell["knn"]["raw"]
     lines = [
@@ -34,25 +34,35 @@ def main() -> None:
         f"| k-NN pixel mIoU, k = {cell['protocol']['k']}, {cell['protocol']['shots']} support "
         f"stills, {cell['protocol']['seeds']} seeds | {knn['pixel_miou']:.3f} | < 0.5 |",
     ]
-    for what, splits in (
-        ("stills and videos", STILLS + VIDEOS),
-        ("test videos", ("video_test",)),
+    everything = [(index, split) for index in (stills, videos) for split in splits_of(index)]
+    for what, parts in (
+        ("stills and videos", everything),
+        ("test videos", [(videos, "video_test")]),
     ):
-        hits, queries = instance_recall(index, splits)
+        hits, queries = instance_recall(parts)
         lines.append(f"| instance R@1, {what} ({queries} queries) | {hits:.3f} | < 0.3 |")
     embed(ROOT / "docs/minicity.md", "floors", "\n".join(lines))
-    contact_sheet(index).save(ROOT / "docs/minicity.png", optimize=True)
+    contact_sheet(stills, videos).save(ROOT / "docs/minicity.png", optimize=True)
     print("\n".join(lines))
 
 
-def instance_recall(index: Index, splits: tuple[str, ...]) -> tuple[float, int]:
+def splits_of(index: Index) -> list[str]:
+    """The splits of an indexed dataset."""
+    return list(index.images["split"].unique())
+
+
+def instance_recall(parts: list[tuple[Index, str]]) -> tuple[float, int]:
     """R@1 of objects of at least one patch, by cosine, and the number of queries with an answer.
 
     Left out: the object's own image, and frames of its own sequence nearer than DISTANCE.
     """
-    images = index.images[index.images["split"].isin(splits)]
     features, instances, places, frames = [], [], [], []
-    for image_id, row in images.iterrows():
+    images = [
+        (index, *one)
+        for index, split in parts
+        for one in index.images[index.images["split"] == split].iterrows()
+    ]
+    for index, image_id, row in images:
         pixels = torch.from_numpy(np.asarray(index.image(str(image_id))).copy())
         (tokens,) = PixelsBackbone(PATCH)(pixels.permute(2, 0, 1)[None], layers=[-1], norm=False)
         ids = read_ids(index.root / row["instances"])
@@ -75,13 +85,13 @@ def instance_recall(index: Index, splits: tuple[str, ...]) -> tuple[float, int]:
     return float(relevant[np.arange(len(x)), nearest][queries].mean()), int(queries.sum())
 
 
-def contact_sheet(index: Index) -> Image.Image:
+def contact_sheet(index: Index, videos: Index) -> Image.Image:
     """Six stills over their masks, and one test video in six frames."""
     stills = [i for i in index.images.index if i.startswith("query_")][:12:2]
-    video = [i for i in index.images.index if i.startswith("video_test_v03_")][::7][:6]
+    video = [i for i in videos.images.index if i.startswith("video_test_v03_")][::7][:6]
     palette = np.array(index.palette, dtype=np.uint8)
     masks = [Image.fromarray(palette[index.mask(i)]) for i in stills]
-    rows = [[index.image(i) for i in stills], masks, [index.image(i) for i in video]]
+    rows = [[index.image(i) for i in stills], masks, [videos.image(i) for i in video]]
     width, height = rows[0][0].size
     sheet = Image.new("RGB", (6 * width, len(rows) * height))
     for r, row in enumerate(rows):

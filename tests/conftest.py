@@ -62,7 +62,8 @@ def copy_of_repository(target: Path) -> None:
 def shrink(params: Path) -> None:
     """Make the default so small that every stage takes seconds; nothing else changes."""
     content = yaml.safe_load(params.read_text(encoding="utf-8"))
-    content["datasets"]["minicity"] |= {"stills": 10, "videos": 0}
+    content["datasets"]["minicity"] |= {"stills": 10}
+    content["datasets"]["minicity_video"] |= {"videos": 1}
     content["datasets"]["minicity"]["support"] |= {"images": 2, "seeds": [0, 1]}
     content["models"]["random"]["arch_args"] |= {"embed_dim": 24, "depth": 2, "num_heads": 2}
     content["models"] = {name: content["models"][name] for name in ("random", "pixels")}
@@ -70,33 +71,20 @@ def shrink(params: Path) -> None:
     content["prune"] |= {"random_draws": 1, "choices": [0.1, 0.26, 0.5]}
     content["segmentation"] |= {"shots": 2, "shots_sweep": [1, 2]}
     content["segmentation"]["linear"]["c"] = [0.1, 1.0]
+    content["identification"] |= {"images": 2, "patches": 8, "granularities": [1, 2]}
+    content["identification"]["degradations"] = {"blur": [2], "shift": [4]}
+    content["tracking"] |= {"deltas": [1, 5], "thresholds": [0.0, 0.9]}
     content["uncertainty"]["resamples"] = 100
     params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-# Ten images and two seeds decide little; that pruning nothing changes nothing, they do.
-OWN_CLAIM = """
-pruning_changes_nothing:
-  text: Pruning changes nothing.
-  source: ours
-  kind: equivalence
-  metric: segmentation.knn.pixel_miou
-  datasets: [minicity]
-  a: {models: [pixels], variant: prune}
-  b: {models: [pixels]}
-  delta: 0.001
-"""
-
-
 @pytest.fixture(scope="session")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of the repository with a small params.yaml and a claim, reproduced and committed."""
+    """A clone of the repository with a small params.yaml, reproduced and committed."""
     folder = tmp_path_factory.mktemp("miniature") / "repository"
     folder.mkdir()
     copy_of_repository(folder)
     shrink(folder / "params.yaml")
-    with (folder / "claims.yaml").open("a", encoding="utf-8") as claims:
-        claims.write(OWN_CLAIM)
     commit(folder, "miniature")
     run("dvc", "repro", cwd=folder)
     commit(folder, "results")

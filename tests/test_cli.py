@@ -37,6 +37,15 @@ COMMANDS = [
     ("prune", "pixels", "minicity"),
     ("variance", "pixels", "minicity"),
     ("segmentation", "pixels", "minicity"),
+    ("sweep", "pixels", "minicity"),
+    ("degrade", "pixels", "minicity"),
+    ("identification", "pixels", "minicity"),
+    ("retrieval", "pixels", "minicity"),
+    ("tracking", "pixels", "minicity"),
+    ("show", "identification", "minicity", "--model", "pixels"),
+    ("show", "retrieval", "minicity", "--model", "pixels"),
+    ("show", "tracking", "v00", "--model", "pixels"),
+    ("figures",),
     ("tables",),
     ("clean-metrics",),
     ("datasets",),
@@ -44,6 +53,7 @@ COMMANDS = [
     ("models",),
     ("plan",),
 ]
+OF_CELLS = [command for command in COMMANDS if command[1:] == ("pixels", "minicity")]
 
 
 @pytest.fixture
@@ -104,7 +114,7 @@ def test_a_folder_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert files() == []
 
 
-@pytest.mark.parametrize("command", COMMANDS[5:9], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", OF_CELLS, ids=lambda command: command[0])
 def test_an_unknown_model(patchlens: Patchlens, params: Any, command: tuple[str, ...]) -> None:
     names = ", ".join(sorted(params["models"]))
     expected = f"unknown model 'pixel'; allowed: {names}; did you mean 'pixels'?"
@@ -112,20 +122,21 @@ def test_an_unknown_model(patchlens: Patchlens, params: Any, command: tuple[str,
     expect(patchlens("weights", "pixel"), 2, expected)
 
 
-@pytest.mark.parametrize("command", COMMANDS[5:9], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", OF_CELLS, ids=lambda command: command[0])
 def test_an_unknown_dataset(patchlens: Patchlens, command: tuple[str, ...]) -> None:
-    expected = "unknown dataset 'minicty'; allowed: minicity, own, scenes; did you mean 'minicity'?"
+    allowed = "minicity, minicity_video, own, scenes"
+    expected = f"unknown dataset 'minicty'; allowed: {allowed}; did you mean 'minicity'?"
     expect(patchlens(command[0], "pixels", "minicty"), 2, expected)
     expect(patchlens("index", "minicty"), 2, expected)
 
 
 def test_datasets_are_not_brought_by_the_wrong_stage(patchlens: Patchlens) -> None:
     for stage, list_name, right in (
-        ("render", "made", "minicity"),
+        ("render", "made", "minicity, minicity_video"),
         ("fetch", "downloaded", "scenes"),
         ("manifest", "placed", "own"),
     ):
-        for wrong in {"minicity", "scenes", "own"} - {right}:
+        for wrong in {"minicity", "scenes", "own"} - set(right.split(", ")):
             message = f"unknown {list_name} dataset '{wrong}'; allowed: {right}"
             expect(patchlens(stage, wrong), 2, message)
 
@@ -181,7 +192,7 @@ def test_datasets_lists_kinds_and_what_uses_them(patchlens: Patchlens) -> None:
     assert lines[0].split()[:2] == ["kind", "title"]
     assert rows["ade20k"].endswith("scenes")
     assert rows["folder"].endswith("own")
-    assert "account" in rows["cityscapes"]
+    assert "csdownload" in rows["cityscapes"]
     entries = {e["kind"]: e for e in json.loads(patchlens("datasets", "--json").stdout)}
     assert list(entries) == list(rows)
     assert entries["ade20k"]["configured"] == ["scenes"]

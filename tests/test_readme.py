@@ -1,5 +1,6 @@
 """The README and the docs say what the repository holds."""
 
+import json
 import re
 from pathlib import Path
 
@@ -37,13 +38,31 @@ def test_results_of_the_readme_are_the_committed_table(root: Path) -> None:
     assert found[1].strip() == table.strip()
 
 
-def test_tables_of_the_variance_page_are_the_committed_ones(root: Path) -> None:
-    page = run("git", "show", "HEAD:docs/variance.md", cwd=root).stdout
-    for name in ("variance", "claims"):
-        table = run("git", "show", f"HEAD:metrics/tables/{name}.md", cwd=root).stdout
-        found = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", page, re.S)
-        assert found, f"docs/variance.md has no block {name}"
-        assert found[1].strip() == table.strip()
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("variance", "variance"),
+        ("variance", "claims"),
+        ("identification", "identification"),
+        ("retrieval", "retrieval"),
+        ("tracking", "tracking"),
+    ],
+)
+def test_tables_of_the_docs_are_the_committed_ones(root: Path, page: str, name: str) -> None:
+    text = run("git", "show", f"HEAD:docs/{page}.md", cwd=root).stdout
+    table = run("git", "show", f"HEAD:metrics/tables/{name}.md", cwd=root).stdout
+    found = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", text, re.S)
+    assert found, f"docs/{page}.md has no block {name}"
+    assert found[1].strip() == table.strip()
+
+
+def test_the_flip_of_the_readme_starts_from_the_committed_verdict(root: Path) -> None:
+    readme = run("git", "show", "HEAD:README.md", cwd=root).stdout
+    verdicts = json.loads(run("git", "show", "HEAD:metrics/claims.json", cwd=root).stdout)
+    rows = re.findall(r"^\| metrics/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", readme, re.M)
+    assert {key for _, key, _ in rows} >= {"verdict", "effect"}
+    for claim, key, head in rows:
+        assert head == str(verdicts[claim][key])
 
 
 def test_benchmarks_of_the_readme_are_those_of_the_docs(root: Path) -> None:
@@ -65,6 +84,9 @@ def test_make_help_lists_every_target(root: Path) -> None:
         "docs/footguns.md",
         "docs/variance.md",
         "docs/claims.md",
+        "docs/identification.md",
+        "docs/retrieval.md",
+        "docs/tracking.md",
         "docs/own-data.md",
         "docs/models.md",
         "docs/add-a-model.md",

@@ -1,4 +1,4 @@
-"""The command line: one command a DVC stage. Each reads settings and calls one stage."""
+"""The command line: a command for each DVC stage, and those that are asked for by hand."""
 
 import functools
 import json
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from patchlens import paths, progress
-from patchlens.errors import PatchlensError
+from patchlens.errors import PatchlensError, SettingsError
 from patchlens.settings.load import Settings, load
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ catalogue = typer.Typer(help="The kinds of datasets, and what an indexed one hol
 app.add_typer(catalogue, name="datasets")
 registry = typer.Typer(help="The models of the registry, and all that is known of one.")
 app.add_typer(registry, name="models")
+pictures = typer.Typer(help="Pictures of what a model finds, written to reports/.")
+app.add_typer(pictures, name="show")
 DVC_NOTE = (
     "DVC removes the outputs of a stage before it runs: `git checkout metrics` brings the "
     "committed numbers back."
@@ -31,6 +33,7 @@ DVC_NOTE = (
 DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A name in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name in params.yaml.")]
+OfModel = Annotated[str, typer.Option("--model", metavar="MODEL", help="A name in params.yaml.")]
 
 
 @app.callback()
@@ -142,7 +145,7 @@ def variance(model: ModelName, dataset: DatasetName) -> None:
     chosen = s.dataset(dataset)
     from patchlens.stages import variance
 
-    variance.run(dataset, model, chosen, s.prune.m)
+    variance.run(dataset, model, chosen, s.prune.m, s.segmentation.shots)
 
 
 @stage
@@ -168,12 +171,73 @@ def sweep(model: ModelName, dataset: DatasetName) -> None:
 
 
 @stage
+def degrade(model: ModelName, dataset: DatasetName) -> None:
+    """Extract the patch features of degraded copies of query images."""
+    s = settings()
+    s.model(model)
+    chosen = s.dataset(dataset)
+    from patchlens.stages import degrade
+
+    degrade.run(dataset, model, chosen, s.features, s.identification, s.device)
+
+
+@stage
+def identification(model: ModelName, dataset: DatasetName) -> None:
+    """Evaluate instance identification under degradations (T2)."""
+    s = settings()
+    s.model(model)
+    chosen, variants = s.dataset(dataset), s.segmentation.variants
+    from patchlens.stages import identification
+
+    identification.run(
+        dataset, model, chosen, variants, s.prune, s.identification, s.uncertainty, s.device
+    )
+
+
+@stage
+def retrieval(model: ModelName, dataset: DatasetName) -> None:
+    """Evaluate object retrieval (T3)."""
+    s = settings()
+    s.model(model)
+    chosen, variants = s.dataset(dataset), s.segmentation.variants
+    from patchlens.stages import retrieval
+
+    retrieval.run(dataset, model, chosen, variants, s.prune, s.retrieval, s.uncertainty)
+
+
+@stage
+def tracking(model: ModelName, dataset: DatasetName) -> None:
+    """Evaluate association, linking and label propagation (T4)."""
+    s = settings()
+    s.model(model)
+    chosen, variants = s.dataset(dataset), s.segmentation.variants
+    from patchlens.stages import tracking
+
+    tracking.run(dataset, model, chosen, variants, s.prune, s.tracking, s.uncertainty, s.device)
+
+
+def _tasks(s: Settings) -> dict[str, list[str]]:
+    """The extraction, T2, T3 and T4 with their datasets."""
+    names = ("extract", "identification", "retrieval", "tracking")
+    return {name: getattr(s, name).datasets for name in names}
+
+
+@stage
 def tables() -> None:
     """Aggregate all configured cells into tables."""
     s = settings()
     from patchlens.stages import tables
 
-    tables.run(list(s.models), s.segmentation, s.uncertainty, s.prune.m)
+    tables.run(list(s.models), s.segmentation, _tasks(s), s.uncertainty, s.prune.m)
+
+
+@stage
+def figures() -> None:
+    """Draw an example of T2, T3 and T4 on a dataset that the pipeline makes."""
+    s = settings()
+    from patchlens.stages import figures
+
+    figures.run(s.models, s.datasets, s.identification, s.retrieval, s.tracking, s.device)
 
 
 @stage
@@ -185,7 +249,13 @@ def claims() -> None:
     from patchlens.stages import claims
 
     # The first word of a metric, and the datasets that its stage runs on.
-    tasks = {"segmentation": s.segmentation.datasets, "variance": s.segmentation.datasets}
+    tasks = {
+        "segmentation": s.segmentation.datasets,
+        "variance": s.segmentation.datasets,
+        "identification": s.identification.datasets,
+        "retrieval": s.retrieval.datasets,
+        "tracking": s.tracking.datasets,
+    }
     kinds = {name: dataset.kind for name, dataset in s.datasets.items()}
     claims.run(
         load_claims(paths.CLAIMS),
@@ -202,7 +272,7 @@ def why(model: ModelName, dataset: DatasetName) -> None:
     s.model(model)
     chosen = s.dataset(dataset)
     floors = [name for name, other in s.models.items() if other.source == "untrained"]
-    from patchlens.report import why
+    from patchlens.stages import why
 
     typer.echo(why.write(dataset, model, chosen, next(iter(floors), None)))
 
@@ -213,7 +283,54 @@ def clean_metrics() -> None:
     s = settings()
     from patchlens.stages import tables
 
-    tables.remove_orphans(list(s.models), s.segmentation.datasets)
+    tables.remove_orphans(list(s.models), tables.configured(s.segmentation, _tasks(s)))
+
+
+@pictures.command("identification")
+@guarded
+def show_identification(dataset: DatasetName, model: OfModel) -> None:
+    """One patch in all degraded copies of its image, and what it finds."""
+    s = settings()
+    s.model(model)
+    chosen, path = s.dataset(dataset), paths.shown("identification", dataset, model)
+    from patchlens.stages import show_identification
+
+    show_identification.run(dataset, model, chosen, s.identification, s.device, path)
+    typer.echo(path)
+
+
+@pictures.command("retrieval")
+@guarded
+def show_retrieval(dataset: DatasetName, model: OfModel) -> None:
+    """A few objects with their ten nearest, right and wrong ones framed."""
+    s = settings()
+    s.model(model)
+    chosen, path = s.dataset(dataset), paths.shown("retrieval", dataset, model)
+    from patchlens.stages import show_retrieval
+
+    show_retrieval.run(dataset, model, chosen, s.retrieval, path)
+    typer.echo(path)
+
+
+@pictures.command("tracking")
+@guarded
+def show_tracking(
+    sequence: Annotated[str, typer.Argument(metavar="SEQUENCE", help="Of the query images.")],
+    model: OfModel,
+    dataset: Annotated[
+        str | None, typer.Option(help="A name in params.yaml; the first of tracking.datasets.")
+    ] = None,
+) -> None:
+    """A sequence with the ids that the model linked, as a GIF."""
+    s = settings()
+    s.model(model)
+    if dataset is None and not s.tracking.datasets:
+        raise SettingsError("params.yaml: tracking.datasets is empty: nothing was tracked")
+    name = dataset or s.tracking.datasets[0]
+    chosen = s.dataset(name)
+    from patchlens.report import show_tracking
+
+    typer.echo(show_tracking.write(name, model, chosen, sequence))
 
 
 @catalogue.callback(invoke_without_command=True)
@@ -239,19 +356,9 @@ def check_dataset(dataset: DatasetName, as_json: AsJson = False) -> None:
     """Count what an indexed dataset holds, compare with the published numbers, draw a sheet."""
     chosen = settings().dataset(dataset)
     from patchlens.datasets import check
-    from patchlens.datasets.index import Index
-    from patchlens.datasets.kinds import CARDS
-    from patchlens.datasets.sheet import contact_sheet
-    from patchlens.files import whole_file
 
-    card = CARDS[chosen.kind]
-    index = Index(paths.index(dataset), paths.images(dataset, chosen))
-    content = check.report(index, card)
-    with whole_file(paths.sheet(dataset)) as partial:
-        contact_sheet(index, f"{dataset}: {card.title}").save(partial, format="PNG")
-    content |= {"dataset": dataset, "sheet": paths.sheet(dataset).as_posix()}
-    shown = f"{check.show_report(content)}\n\nsheet: {content['sheet']}"
-    typer.echo(json.dumps(content, indent=1) if as_json else shown)
+    content = check.run(dataset, chosen)
+    typer.echo(json.dumps(content, indent=1) if as_json else check.show_report(content))
 
 
 @registry.callback(invoke_without_command=True)
@@ -309,8 +416,8 @@ def plan(
 
 @stage
 def compare(
-    before: Annotated[Path, typer.Argument(help="A folder of cells: the reference.")],
-    after: Annotated[Path, typer.Argument(help="A folder of cells: the reproduction.")],
+    before: Annotated[Path, typer.Argument(help="A folder of metrics: the reference.")],
+    after: Annotated[Path, typer.Argument(help="A folder of metrics: the reproduction.")],
     tolerance: Annotated[float | None, typer.Option(help="Largest allowed difference.")] = None,
 ) -> None:
     """Compare two folders of metrics; exit code 1 if they differ by more than is allowed."""

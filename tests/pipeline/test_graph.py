@@ -19,10 +19,16 @@ STAGES = (
     "variance",
     "segmentation",
     "sweep",
+    "degrade",
+    "identification",
+    "retrieval",
+    "tracking",
     "tables",
+    "figures",
     "claims",
 )
-SHARED = {"few_shot"}  # read by several stages
+# Beside the stages: parts of them, and what is made on request.
+SHARED = {"few_shot", "fitted", "objects", "show_identification", "show_retrieval", "why"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +38,16 @@ def graph(root: Path) -> dict[str, Any]:
 
 def test_every_stage_has_a_module_and_is_tested_here(graph: dict[str, Any], root: Path) -> None:
     modules = {p.stem for p in (root / "src/patchlens/stages").glob("*.py")} - {"__init__"}
-    assert set(graph) == set(STAGES) == modules - SHARED
+    parts = {m for m in modules for stage in graph if m.startswith(f"{stage}_")}
+    assert set(graph) == set(STAGES) == modules - parts - SHARED
+
+
+def test_what_is_no_stage_is_used_by_one_or_by_the_command_line(root: Path) -> None:
+    for name in SHARED:
+        path = f"src/patchlens/stages/{name}.py"
+        users = [stage for stage in STAGES if path in closure(f"patchlens.stages.{stage}")]
+        commands = (root / "src/patchlens/cli.py").read_text(encoding="utf-8")
+        assert users or f"from patchlens.stages import {name}" in commands, name
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -57,8 +72,11 @@ def test_results_are_in_git_and_data_is_in_the_cache(graph: dict[str, Any]) -> N
                 assert cached == (wanted and name != "fetch"), path
 
 
-def test_task_stages_import_neither_timm_nor_a_backbone() -> None:
-    used = closure("patchlens.stages.segmentation")
+@pytest.mark.parametrize(
+    "task", ["segmentation", "sweep", "identification", "retrieval", "tracking"]
+)
+def test_task_stages_import_neither_timm_nor_a_backbone(task: str) -> None:
+    used = closure(f"patchlens.stages.{task}")
     assert not [path for path in used if "/backbones/" in path]
 
 

@@ -5,10 +5,18 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from conftest import run
+from patchlens.report.draws import Lottery
+from patchlens.report.measures import METRICS
 
 CELL = "metrics/cells/minicity/random/segmentation.json"
+
+OF_PRUNING = {  # what runs anew when `prune.m` changes
+    "minicity": ("segmentation", "variance", "identification", "retrieval"),
+    "minicity_video": ("tracking",),
+}
 
 
 def stages_run(output: str) -> set[str]:
@@ -35,6 +43,39 @@ def test_repro_writes_cells_tables_and_records(miniature: Path) -> None:
         assert set(sweep[axis]) == values
 
 
+def test_claims_resample_what_the_cells_of_the_object_tasks_say(
+    miniature: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(miniature)
+    lottery, checked = Lottery(50, 0), set()
+    for metric, measure in METRICS.items():
+        task, head, name = metric.split(".") if metric.count(".") == 2 else ("", "", "")
+        dataset = {"tracking": "minicity_video"}.get(task, "minicity")
+        path = miniature / f"metrics/cells/{dataset}/random/{task}.json"
+        if task == "segmentation" or not path.is_file():
+            continue
+        scores = json.loads(path.read_text()).get(head, {}).get("prune_random", {})
+        if name in scores:
+            score = measure(lottery, dataset, "random", "prune_random")
+            assert score.point == pytest.approx([scores[name]], abs=1e-4), metric
+            assert score.samples.shape == (50, 1)
+            checked.add(f"{task}.{head}")
+    assert checked == {
+        *("identification.patch", "identification.patch_2", "identification.object"),
+        *("retrieval.instance", "retrieval.fine_class"),
+        *("tracking.association", "tracking.link", "tracking.link_free"),
+    }
+
+
+def test_the_object_tasks_have_tables_and_figures(miniature: Path) -> None:
+    for task in ("identification", "retrieval", "tracking"):
+        table = pd.read_csv(miniature / f"metrics/tables/{task}.csv")
+        assert set(table["model"]) == {"random", "pixels"}
+        assert table["protocol_version"].notna().all()
+    figures = {path.name.split("-")[0] for path in (miniature / "reports/figures").iterdir()}
+    assert figures == {"README.md", "identification", "retrieval", "tracking"}
+
+
 def test_repro_leaves_no_partial_work(miniature: Path) -> None:
     assert list((miniature / ".work/extract").iterdir()) == []
     assert list(miniature.rglob("*.partial")) == []
@@ -52,7 +93,7 @@ def test_changing_k_reruns_segmentation_and_what_is_below_it(
     clone = cloned(miniature, tmp_path)
     done = run("dvc", "exp", "run", "-S", "segmentation.k=1", cwd=clone)
     scored = {f"{s}@{m}-minicity" for s in ("segmentation", "sweep") for m in ("random", "pixels")}
-    assert stages_run(done.stdout) == scored | {"tables", "claims"}
+    assert stages_run(done.stdout) == scored | {"tables", "claims", "figures"}
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)[CELL]
     assert difference["protocol.k"] == {"old": 10, "new": 1, "diff": -9}
     assert difference["knn.raw.pixel_miou"]["diff"] != 0
@@ -64,18 +105,19 @@ def test_changing_k_reruns_segmentation_and_what_is_below_it(
 def test_pruning_nothing_changes_the_numbers_of_pruning_and_the_verdict_on_it(
     miniature: Path, tmp_path: Path
 ) -> None:
-    # The README's example, in small: too few seeds there for the verdict that the README shows.
+    # The README's example, in small: with too few seeds for the verdict that it starts from.
     clone = cloned(miniature, tmp_path)
     done = run("dvc", "exp", "run", "-S", "prune.m=0", cwd=clone)
     scored = {
-        f"{s}@{m}-minicity" for s in ("segmentation", "variance") for m in ("random", "pixels")
+        f"{s}-{dataset}"
+        for dataset, tasks in OF_PRUNING.items()
+        for s in (f"{task}@{model}" for task in tasks for model in ("random", "pixels"))
     }
-    assert stages_run(done.stdout) == scored | {"tables", "claims"}
+    assert stages_run(done.stdout) == scored | {"tables", "claims", "figures"}
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
     claims = difference["metrics/claims.json"]
-    own = "pruning_changes_nothing"
-    assert claims[f"{own}.verdict"] == {"old": "undecided", "new": "supported"}
-    assert claims["floor_pixels.effect"]["old"] != claims["floor_pixels.effect"]["new"] == 0
+    assert claims["floor_pixels.verdict"] == {"old": "undecided", "new": "not run"}
+    assert claims["floor_pixels.effect"]["old"] != 0
     pixels = difference["metrics/cells/minicity/pixels/segmentation.json"]
     cell = json.loads(
         (clone / "metrics/cells/minicity/pixels/segmentation.json").read_text(encoding="utf-8")
@@ -175,7 +217,7 @@ def test_a_missing_cell_stops_tables_with_the_remedy(miniature: Path, tmp_path: 
     (clone / CELL).unlink()
     done = run("patchlens", "tables", cwd=clone, check=False)
     assert done.returncode == 4
-    assert f"{CELL}: this configured cell is missing" in done.stderr
+    assert f"{CELL}: missing; `dvc repro` makes this configured cell" in done.stderr
     assert "git checkout metrics" in done.stderr
 
 
