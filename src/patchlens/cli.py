@@ -415,6 +415,48 @@ def plan(
 
 
 @stage
+def pretrain(
+    objective: Annotated[
+        str, typer.Argument(help="dino, mae, ibot, simmim or supervised: a recipe of pretrain/.")
+    ],
+    size: Annotated[str | None, typer.Option(help="cpu or gpu, instead of the file's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed; a result of its own.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Only time so many seconds, and keep nothing.")
+    ] = None,
+) -> None:
+    """Pre-train a mini model with an objective, on frames that no evaluation uses."""
+    from patchlens.pretrain.errors import check_extra
+    from patchlens.pretrain.settings import load as load_recipes
+
+    recipe = load_recipes().recipe(objective, size, seed)
+    check_extra()
+    from patchlens.pretrain import run
+
+    if seconds is not None:
+        typer.echo(run.timing(recipe, seconds))
+    else:
+        run.run(recipe, run.result(objective, seed))
+
+
+@stage
+def promote(
+    objective: Annotated[
+        str, typer.Argument(help="A finished run of `patchlens pretrain`, or random.")
+    ],
+) -> None:
+    """Copy a pre-trained model and its card to weights/, for Git."""
+    from patchlens.pretrain.errors import check_extra
+    from patchlens.pretrain.settings import load as load_recipes
+
+    recipes = load_recipes()
+    check_extra()
+    from patchlens.pretrain import promote
+
+    typer.echo(promote.run(objective, recipes))
+
+
+@stage
 def compare(
     before: Annotated[Path, typer.Argument(help="A folder of metrics: the reference.")],
     after: Annotated[Path, typer.Argument(help="A folder of metrics: the reproduction.")],

@@ -1,0 +1,98 @@
+"""The model card: what a committed model was made from, as JSON."""
+
+from typing import Any
+
+from patchlens.pretrain.flops import training_flops
+from patchlens.pretrain.model import ARCH, arch_args, build
+from patchlens.pretrain.settings import Recipe
+from patchlens.pretrain.shared import Shared
+
+# Of a result: counts first, of which the untrained model has 0.
+KEPT = (
+    "steps",
+    "images",
+    "crops",
+    "teacher_forwards",
+    "visible_tokens",
+    "seconds",
+    "commit",
+    "device",
+    "precision",
+    "deterministic",
+    "probe",
+    "versions",
+)
+COUNTS = 6
+# Of a run that was tried: enough to repeat it and to see why another was taken.
+TRIED = (
+    "size",
+    "seed",
+    "recipe",
+    "commit",
+    "dirty",
+    "finished",
+    "stopped",
+    "steps",
+    "crops",
+    "seconds",
+    "device",
+    "loss",
+    "probe",
+)
+
+
+def card_of(result: dict[str, Any], recipe: Recipe, tried: list[dict[str, Any]]) -> dict[str, Any]:
+    """The card of a finished run.
+
+    Args:
+        result: its `result.json`.
+        recipe: the one in it.
+        tried: the results of all runs of the objective, this one among them.
+
+    Returns:
+        Counts are totals of the run: `images`: windows of frames, `crops` seen by the student,
+        `teacher_forwards` crops seen by the teacher, `visible_tokens` patches that the student saw
+        unmasked, `flops` of training. `probe` is patch mIoU by step, 0 the untrained model.
+    """
+    made = {key: result[key] for key in KEPT}
+    return (
+        _architecture(recipe.shared, recipe.seed)
+        | made
+        | {
+            "objective": recipe.objective,
+            "size": recipe.size,
+            "seed": recipe.seed,
+            "recipe": recipe.model_dump(mode="json"),
+            "flops": training_flops(recipe) * result["images"],
+            "final_losses": result["loss"],
+            "tried": [{key: run[key] for key in TRIED if key in run} for run in tried],
+        }
+    )
+
+
+def card_of_random(shared: Shared, size: str, seed: int) -> dict[str, Any]:
+    """The card of the untrained ViT that every objective of this size and seed starts from."""
+    return (
+        _architecture(shared, seed)
+        | dict.fromkeys(KEPT[:COUNTS], 0)
+        | {
+            "objective": "random",
+            "size": size,
+            "seed": seed,
+            "commit": "",
+            "device": "none",
+            "flops": 0,
+            "final_losses": {},
+            "probe": {},
+            "tried": [],
+        }
+    )
+
+
+def _architecture(shared: Shared, seed: int) -> dict[str, Any]:
+    model = build(shared, seed)
+    return {
+        "arch": ARCH,
+        "arch_args": arch_args(shared),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }

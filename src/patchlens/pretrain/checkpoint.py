@@ -1,0 +1,66 @@
+"""A run's state on disk: written whole, and read back so that the run goes on as if never cut."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from patchlens.errors import DataError
+from patchlens.files import whole_file
+from patchlens.pretrain.settings import Recipe
+
+Row = dict[str, float]
+
+
+@dataclass
+class State:
+    """What a run knows beside its tensors.
+
+    Attributes:
+        step: steps done.
+        rows: one a logged step: `step` and the means since the row before.
+        probes: one a probe: `step` and its scores.
+        seconds: spent on steps, over all sessions.
+    """
+
+    step: int = 0
+    rows: list[Row] = field(default_factory=list)
+    probes: list[Row] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def folder(recipe: Recipe, device: torch.device, data: str, work: Path) -> Path:
+    """Where checkpoints of this recipe lie: another recipe, device or renderer begins anew."""
+    described = recipe.model_dump() | {
+        "device": device.type,
+        "data": data,
+        "torch": torch.__version__,
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
+    return work / recipe.objective / key
+
+
+def save(path: Path, state: State, **tensors: Any) -> None:
+    """Write a checkpoint; `tensors` are state dicts and the generator's state."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
+        torch.save({"state": vars(state), **tensors}, partial)
+
+
+def restore(path: Path) -> tuple[State, dict[str, Any]] | None:
+    """What `save` wrote; None where there is nothing.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return State(**content.pop("state")), content
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a whole checkpoint ({error}); remove it") from None

@@ -1,0 +1,91 @@
+"""The k-NN probe: patch mIoU on held-out scenes, by the product's own features and neighbours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from patchlens.datasets.layout import IGNORE
+from patchlens.datasets.minicity.spec import CLASSES
+from patchlens.features.variants import unit_rows
+from patchlens.pretrain.model import as_backbone
+from patchlens.tasks.knn import search, vote
+from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.scores import accuracy, confusion, mean_iou
+
+BATCH = 16  # frames a forward
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the probe saw.
+
+    Attributes:
+        miou: patch mIoU over the classes that the scored scenes show, in 0..1.
+        accuracy: share of right patches, in 0..1.
+        spread: variance of the unit features, Σ over dimensions, in 0..1; 0 is a collapse.
+    """
+
+    miou: float
+    accuracy: float
+    spread: float
+
+
+class KnnProbe:
+    """A memory bank of scenes, and others to be labelled by it.
+
+    Args:
+        frames: uint8 [N, 4, H, W], the bank first.
+        bank: how many of them are the bank.
+        k: neighbours.
+        patch: patch size in pixels.
+        device: where features and neighbours are computed.
+    """
+
+    def __init__(
+        self, frames: NDArray[np.uint8], bank: int, k: int, patch: int, device: torch.device
+    ) -> None:
+        self._frames, self._bank, self._k, self._device = frames, bank, k, device
+        grid = (frames.shape[2] // patch, frames.shape[3] // patch)
+        self._labels = np.stack(
+            [patch_labels(frame[3], grid, len(CLASSES), "majority") for frame in frames]
+        )
+
+    def __call__(self, model: nn.Module) -> Found:
+        """Score a timm ViT."""
+        features = self.features(model)
+        labels, bank = self._labels, self._bank
+        width = features.shape[-1]
+        stored = labels[:bank].ravel() != IGNORE
+        truth = labels[bank:].ravel()
+        similarity, rows = search(
+            features[:bank].reshape(-1, width)[stored],
+            features[bank:].reshape(-1, width),
+            self._k,
+            distance="cosine",
+            device=self._device,
+        )
+        neighbours = labels[:bank].ravel()[stored].astype(np.int64)[rows]
+        _, winner = vote(
+            similarity, neighbours, len(CLASSES), weighting="majority", temperature=1.0
+        )
+        counts = confusion(truth, winner, len(CLASSES))
+        unit = unit_rows(features.reshape(-1, width)).astype(np.float64)
+        return Found(
+            float(mean_iou(counts, counts.sum(axis=1) > 0)),
+            float(accuracy(counts)),
+            float(unit.var(axis=0).sum()),
+        )
+
+    def features(self, model: nn.Module) -> NDArray[np.float32]:
+        """Patch features [N, h, w, D] of all frames, as the product extracts them."""
+        backbone = as_backbone(model).to(self._device)
+        parts = []
+        for start in range(0, len(self._frames), BATCH):
+            batch = np.ascontiguousarray(self._frames[start : start + BATCH, :3])
+            images = torch.from_numpy(batch).to(self._device)
+            tokens = backbone(images, layers=[-1], norm=True)[0]
+            parts.append(tokens.patches.float().cpu().numpy())
+        return np.concatenate(parts)

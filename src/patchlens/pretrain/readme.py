@@ -1,0 +1,119 @@
+"""`weights/README.md`: what the committed models are, made from their cards."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from patchlens.errors import DataError
+from patchlens.files import file_hash, write_text
+from patchlens.pretrain.tables import last_probe, table
+
+ORDER = ("dino", "mae", "ibot", "simmim", "supervised", "random")
+# What has to agree before a difference is the objective's: of all models, and of the trained ones.
+OF_ALL = {"size": "size", "seed": "seed", "arch_args": "architecture"}
+OF_TRAINED = {"crops": "crops seen", "device": "device", "shared": "shared settings"}
+HEAD = """\
+# The mini models
+
+Small ViTs that this repository pre-trained on frames of minicity which no evaluation uses: the same
+architecture, images and number of crops seen, another objective. Half precision, timm's names.
+`supervised` has seen the evaluation's classes and is a ceiling; `random` is the untrained ViT that
+all of them started from. How they were made and how to make them again: docs/pretrain.md.
+
+Written by `patchlens promote` from the cards (`*.json`) beside the models. Do not edit.
+"""
+
+
+def write(folder: Path) -> None:
+    """Write the README of a folder of promoted models.
+
+    Raises:
+        DataError: a card is not of the model beside it.
+    """
+    write_text(render(cards(folder)), folder / "README.md")
+
+
+def cards(folder: Path) -> list[dict[str, Any]]:
+    """The cards of all models in a folder, each compared with its file."""
+    found = []
+    for name in ORDER:
+        path = folder / f"{name}.safetensors"
+        if not path.is_file():
+            continue
+        card_file = path.with_suffix(".json")
+        card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
+        if card.get("sha256") != file_hash(path, "sha256"):
+            raise DataError(f"{path}: its card is not of this file; `patchlens promote {name}`")
+        found.append(card)
+    return found
+
+
+def render(found: list[dict[str, Any]]) -> str:
+    """The text of the README."""
+    parts = [HEAD, table(found), _budget(found)]
+    parts += [_section(card) for card in found]
+    return "\n".join(parts)
+
+
+def _budget(found: list[dict[str, Any]]) -> str:
+    """Whether the models may be compared."""
+    trained = [card | {"shared": card["recipe"]["shared"]} for card in found if card["commit"]]
+    wrong = [name for key, name in OF_ALL.items() if _differs(found, key)]
+    wrong += [name for key, name in OF_TRAINED.items() if _differs(trained, key)]
+    if wrong:
+        return f"**Not comparable**: the models differ in {', '.join(wrong)}.\n"
+    if len(trained) < 2:
+        return ""
+    return (
+        "Architecture, seed, shared settings, device and crops seen are the same for all trained "
+        "models.\n"
+    )
+
+
+def _differs(found: list[dict[str, Any]], key: str) -> bool:
+    return len({json.dumps(card[key], sort_keys=True) for card in found}) > 1
+
+
+def _section(card: dict[str, Any]) -> str:
+    """One model: how it enters params.yaml, its recipe, what else was tried."""
+    name = card["objective"]
+    slot = {
+        name: {
+            "source": "file",
+            "file": f"weights/{name}.safetensors",
+            "sha256": card["sha256"],
+            "arch": card["arch"],
+            "arch_args": card["arch_args"],
+        }
+    }
+    lines = [f"## {name}", "", "```yaml params.yaml", _yaml({"models": slot}), "```", ""]
+    if card["commit"]:
+        lines += [f"Commit {card['commit']}, {card['steps']} steps, seed {card['seed']}, recipe:"]
+        lines += ["", "```yaml", _yaml(card["recipe"]["own"]), "```", ""]
+        lines += [f"Last losses: {_pairs(card['final_losses'])}.", "", _tried(card["tried"])]
+    return "\n".join(lines)
+
+
+def _tried(runs: list[dict[str, Any]]) -> str:
+    """The runs of an objective, the promoted one among them, each with its recipe."""
+    if not runs:
+        return "No record of other runs.\n"
+    lines = ["Every run that was tried, with its last probe:", ""]
+    for run in runs:
+        probe = last_probe(run.get("probe", {}))
+        end = "finished" if run.get("finished") else f"stopped: {run.get('stopped', 'unknown')}"
+        recipe = _pairs(run["recipe"]["own"])
+        lines.append(f"- {run['size']}, seed {run['seed']}, {end}, probe {probe}; {recipe}")
+    return "\n".join([*lines, ""])
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    """`name value, …`; of numbers four digits."""
+    texts = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
+    return ", ".join(texts) or "none"
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, sort_keys=False).rstrip()

@@ -1,0 +1,177 @@
+"""The command `patchlens pretrain`: frames, loop, and a result that is whole or not there."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import lightly
+import pandas as pd
+import timm
+import torch
+from dvclive.live import Live
+from safetensors.torch import save_file
+from torch import nn
+
+from patchlens.features.device import describe, resolve
+from patchlens.files import whole_folder, write_csv, write_json
+from patchlens.paths import WORK
+from patchlens.pretrain import checkpoint, frames
+from patchlens.pretrain.checkpoint import Row
+from patchlens.pretrain.errors import TrainingError
+from patchlens.pretrain.model import ARCH, arch_args
+from patchlens.pretrain.objectives import create
+from patchlens.pretrain.probe import KnnProbe
+from patchlens.pretrain.settings import Recipe
+from patchlens.pretrain.train import Loop
+from patchlens.progress import log
+
+RUNS = Path("runs/pretrain")
+TRIED = Path("pretrain/tried")
+WARM = 3  # steps before the clock starts
+# What a run itself writes into the repository does not make it dirty.
+WRITTEN = (":!pretrain/dvc.lock", ":!pretrain/tried", ":!runs")
+
+
+def result(objective: str, seed: int | None) -> Path:
+    """The folder of a result; a seed that was asked for by hand gets its own."""
+    return RUNS / (objective if seed is None else f"{objective}-seed{seed}")
+
+
+def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
+    """Train one objective into the folder `out`; a run that was killed goes on where it was.
+
+    Raises:
+        TrainingError: see `Loop.run`.
+    """
+    git = commit()
+    loop, folder = _loop(recipe, work)
+    live = folder / "live"
+    shutil.rmtree(live, ignore_errors=True)  # rows of an interrupted run are reported again
+    with Live(str(live), save_dvc_exp=False, dvcyaml=None, report=None) as tracker:
+        loop.report = lambda row: _show(tracker, row)
+        try:
+            loop.run()
+        except TrainingError as error:
+            _tried(_result(recipe, loop) | git | {"finished": False, "stopped": str(error)})
+            raise
+    content = _result(recipe, loop) | git | {"finished": True}
+    with whole_folder(out) as partial:
+        shutil.copytree(live, partial / "dvclive")
+        export(loop.objective.student(), partial / "weights.safetensors")
+        write_csv(pd.DataFrame(loop.state.rows), partial / "log.csv")
+        write_json(content, partial / "result.json")
+    _tried(content)
+    shutil.rmtree(folder)
+    log.info("%s: patch mIoU of the probe %.3f", out, loop.state.probes[-1]["probe_miou"])
+
+
+def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> str:
+    """Train for some seconds and keep nothing: how long the whole budget would take, in words."""
+    loop, _ = _loop(recipe, work)
+    loop.checkpoint = loop.probe = None
+    if seconds <= 0:
+        return f"{recipe.objective}: {loop.steps} steps"
+    loop.run(until=WARM)
+    _wait(loop.device)
+    start, before = time.perf_counter(), loop.state.step
+    while (spent := time.perf_counter() - start) < seconds and loop.state.step < loop.steps:
+        loop.run(until=loop.state.step + 1)
+        _wait(loop.device)
+    crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
+    rate = crops / spent
+    return (
+        f"{recipe.objective} ({recipe.size}) on {describe(loop.device)}: {rate:.0f} crops/s; "
+        f"{recipe.shared.crops} crops take {recipe.shared.crops / rate / 60:.1f} minutes"
+    )
+
+
+def export(model: nn.Module, path: Path) -> None:
+    """The ViT in float16 with timm's names."""
+    tensors = {name: t.detach().cpu().half().contiguous() for name, t in model.state_dict().items()}
+    save_file(tensors, path)
+
+
+def commit() -> dict[str, Any]:
+    """The commit of the working tree, and whether files differ from it.
+
+    Where there is no checkout (a copy on a machine with a GPU), `PATCHLENS_COMMIT` says it.
+    """
+    if told := os.environ.get("PATCHLENS_COMMIT"):
+        return {"commit": told, "dirty": False}
+    try:
+        found = [
+            subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", ".", *WRITTEN])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": "", "dirty": False}
+    return {"commit": found[0].strip(), "dirty": bool(found[1].strip())}
+
+
+def _loop(recipe: Recipe, work: Path) -> tuple[Loop, Path]:
+    """The loop of a recipe with its frames, and the folder of its checkpoint."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
+    device, shared = resolve(recipe.device), recipe.shared
+    found = frames.of_training(shared.train, work)
+    held_out = frames.of_probe(shared.probe, work)
+    images = torch.from_numpy(found)
+    folder = checkpoint.folder(recipe, device, frames.renderer(), work)
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = KnnProbe(held_out, shared.probe.bank, shared.probe.k, shared.arch.patch_size, device)
+    objective = create(recipe).to(device)
+    loop = Loop(objective, images.to(device), probe, folder / "checkpoint.pt", lambda row: None)
+    return loop, folder
+
+
+def _show(tracker: Live, row: Row) -> None:
+    tracker.step = int(row["step"])
+    for name, value in row.items():
+        if name != "step":
+            tracker.log_metric(name, value)
+
+
+def _result(recipe: Recipe, loop: Loop) -> dict[str, Any]:
+    """All that is known of a run but its commit."""
+    state, images = loop.state, loop.state.step * recipe.own.batch
+    rows, probes = state.rows or [{}], state.probes or [{}]
+    return {
+        "objective": recipe.objective,
+        "size": recipe.size,
+        "seed": recipe.seed,
+        "recipe": recipe.model_dump(mode="json"),
+        "arch": ARCH,
+        "arch_args": arch_args(recipe.shared),
+        "steps": state.step,
+        "images": images,
+        **vars(loop.objective.seen(images)),
+        "seconds": round(state.seconds, 1),
+        "device": describe(loop.device),
+        "precision": "bf16 autocast" if loop.device.type == "cuda" else "float32",
+        "deterministic": True,
+        "loss": {name: value for name, value in rows[-1].items() if name != "step"},
+        "probe": {str(int(row["step"])): row["probe_miou"] for row in state.probes},
+        "probe_untrained": probes[0].get("probe_miou"),
+        "probe_last": {name: value for name, value in probes[-1].items() if name != "step"},
+        "versions": {
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "lightly": lightly.__version__,
+        },
+    }
+
+
+def _tried(content: dict[str, Any]) -> None:
+    """Add a run to those that were tried: the choice of a recipe is part of its card."""
+    path = TRIED / f"{content['objective']}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(content, sort_keys=True) + "\n")
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,162 @@
+"""Settings of the pre-training: `pretrain/params.yaml`, one recipe an objective and size."""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import yaml
+from pydantic import Field, ValidationError
+
+from patchlens.errors import SettingsError
+from patchlens.names import nearest
+from patchlens.pretrain.recipes import Dino, Ibot, Mae, Own, Simmim, Supervised
+from patchlens.pretrain.shared import Shared
+from patchlens.settings.base import Strict
+from patchlens.settings.features import Device
+from patchlens.settings.messages import explain
+from patchlens.settings.yaml_text import read
+
+PARAMS = Path("pretrain/params.yaml")
+Size = Literal["cpu", "gpu"]
+
+
+class Sizes(Strict):
+    """One set of shared settings a size."""
+
+    cpu: Shared
+    gpu: Shared
+
+
+class DinoSizes(Strict):
+    """Recipes of `dino`."""
+
+    cpu: Dino
+    gpu: Dino
+
+
+class MaeSizes(Strict):
+    """Recipes of `mae`."""
+
+    cpu: Mae
+    gpu: Mae
+
+
+class IbotSizes(Strict):
+    """Recipes of `ibot`."""
+
+    cpu: Ibot
+    gpu: Ibot
+
+
+class SimmimSizes(Strict):
+    """Recipes of `simmim`."""
+
+    cpu: Simmim
+    gpu: Simmim
+
+
+class SupervisedSizes(Strict):
+    """Recipes of `supervised`."""
+
+    cpu: Supervised
+    gpu: Supervised
+
+
+class Objectives(Strict):
+    """The recipes, objective by objective."""
+
+    dino: DinoSizes
+    mae: MaeSizes
+    ibot: IbotSizes
+    simmim: SimmimSizes
+    supervised: SupervisedSizes
+
+
+class Recipe(Strict):
+    """All that shapes one run."""
+
+    objective: str
+    size: Size
+    seed: Annotated[int, Field(ge=0)]
+    device: Device
+    shared: Shared
+    own: Dino | Mae | Ibot | Simmim | Supervised
+
+
+class Pretrain(Strict):
+    """All of `pretrain/params.yaml`."""
+
+    size: Size
+    seed: Annotated[int, Field(ge=0)]
+    device: Device
+    sizes: Sizes
+    objectives: Objectives
+
+    def recipe(self, objective: str, size: str | None = None, seed: int | None = None) -> Recipe:
+        """The recipe of an objective; `size` and `seed` instead of the file's where given.
+
+        Raises:
+            SettingsError: there is no such objective, or no such size.
+        """
+        for what, name, known in (
+            ("objective", objective, tuple(Objectives.model_fields)),
+            ("size", size or self.size, get_args(Size)),
+        ):
+            if name not in known:
+                raise SettingsError(f"unknown {what} '{name}'; {nearest(name, known)}")
+        chosen = size or self.size
+        own: Own = getattr(getattr(self.objectives, objective), chosen)
+        return Recipe.model_construct(
+            objective=objective,
+            size=chosen,
+            seed=self.seed if seed is None else seed,
+            device=self.device,
+            shared=getattr(self.sizes, chosen),
+            own=own,
+        )
+
+
+def load(path: Path = PARAMS) -> Pretrain:
+    """Read and validate `path`; every mistake in it is one line of a `SettingsError`."""
+    try:
+        content = read(path)
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; run this in the repository") from None
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        raise SettingsError(f"{path}: this file is empty")
+    try:
+        settings = Pretrain.model_validate(content)
+    except ValidationError as error:
+        lines = [f"{path}: {explain(item, Pretrain)}" for item in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+    if problems := [f"{path}: {line}" for line in _crops_that_do_not_fit(settings)]:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _crops_that_do_not_fit(settings: Pretrain) -> list[str]:
+    """Local crops, masked cells and blocks that do not fit the patches of a global crop."""
+    found = []
+    for size in get_args(Size):
+        shared: Shared = getattr(settings.sizes, size)
+        patch = shared.arch.patch_size
+        side = shared.crop // patch
+        for objective in Objectives.model_fields:
+            own: Own = getattr(getattr(settings.objectives, objective), size)
+            where = f"objectives.{objective}.{size}"
+            if isinstance(own, Dino) and own.local_crop % patch:
+                found.append(
+                    f"{where}.local_crop: {own.local_crop} is no multiple of the patch size {patch}"
+                )
+            if isinstance(own, Simmim) and side % own.mask_patch:
+                found.append(
+                    f"{where}.mask_patch: {own.mask_patch} does not divide the {side} patches a "
+                    "side of a crop"
+                )
+            if isinstance(own, Ibot) and own.mask_ratio[0] * side**2 < 1:
+                found.append(
+                    f"{where}.mask_ratio: {own.mask_ratio[0]} is less than one of the {side**2} "
+                    "patches of a crop"
+                )
+    return found

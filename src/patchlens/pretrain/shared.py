@@ -1,0 +1,114 @@
+"""What all objectives of a size share: architecture, budget, frames, probe, augmentation."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from patchlens.datasets.minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
+from patchlens.settings.base import Positive, Strict
+
+Share = Annotated[float, Field(ge=0, le=1)]
+FreeSeed = Annotated[int, Field(ge=FREE_SEEDS)]
+
+
+class Arch(Strict):
+    """The ViT, the same for every objective."""
+
+    patch_size: Positive
+    embed_dim: Positive
+    depth: Positive
+    num_heads: Positive
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Arch":
+        if self.embed_dim % (4 * self.num_heads):  # sine-cosine positions need quarters
+            raise ValueError("'embed_dim' must be a multiple of 4 × num_heads")
+        return self
+
+
+class Frames(Strict):
+    """Scenes `first_seed`, `first_seed` + 1, …: `stills`, then `videos` × `frames` frames.
+
+    Of a video every `every`-th frame is taken, so that neighbours differ.
+    """
+
+    first_seed: FreeSeed
+    stills: Annotated[int, Field(ge=0)]
+    videos: Annotated[int, Field(ge=0)]
+    frames: Positive
+    every: Positive
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of all its scenes."""
+        return range(self.first_seed, self.first_seed + self.stills + self.videos)
+
+    @property
+    def count(self) -> int:
+        """How many frames there are."""
+        return self.stills + self.videos * self.frames
+
+    @model_validator(mode="after")
+    def _some(self) -> "Frames":
+        if self.count == 0:
+            raise ValueError("'stills' and 'videos' are both 0: there is nothing to train on")
+        return self
+
+
+class Probe(Strict):
+    """The k-NN probe: patch mIoU on held-out stills; recipes are chosen by it alone.
+
+    The first `bank` scenes from `first_seed` on are the memory bank, the next `query` are scored.
+    """
+
+    first_seed: FreeSeed
+    bank: Positive
+    query: Positive
+    k: Positive
+    every: Share  # of the run between two probes; the start and the end are always probed
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of all its scenes."""
+        return range(self.first_seed, self.first_seed + self.bank + self.query)
+
+
+class Augment(Strict):
+    """What happens to every global crop, of every objective alike.
+
+    `window`: side of the square that is cut from a frame, in pixels; `scale`: share of the window's
+    area that a crop covers; `flip`, `grey`: probabilities; `jitter`: strength of the change of
+    brightness, contrast and saturation.
+    """
+
+    window: Annotated[int, Field(ge=1, le=min(HEIGHT, WIDTH))]
+    scale: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
+    flip: Share
+    jitter: Share
+    grey: Share
+
+
+class Shared(Strict):
+    """What all objectives of a size share; `crops` is the budget, of crops that the backbone sees.
+
+    A crop of any size counts once; the teacher's forwards are counted apart.
+    """
+
+    arch: Arch
+    crop: Positive
+    crops: Positive
+    train: Frames
+    probe: Probe
+    augment: Augment
+    clip: Annotated[float, Field(gt=0)]  # largest norm of the gradient
+    log_every: Positive  # steps
+    checkpoint_minutes: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Shared":
+        if self.crop % self.arch.patch_size:
+            raise ValueError(f"'crop' must be a multiple of the patch size {self.arch.patch_size}")
+        train, probe = self.train.seeds, self.probe.seeds
+        if train.start < probe.stop and probe.start < train.stop:
+            raise ValueError("'train' and 'probe' share scenes: move probe.first_seed")
+        return self

@@ -1,0 +1,49 @@
+"""Masks that cannot be drawn are one line each, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from patchlens.errors import SettingsError
+from patchlens.pretrain.settings import load
+
+PARAMS = Path(__file__).parents[2] / "pretrain/params.yaml"
+
+
+@pytest.mark.parametrize(
+    ("objective", "changes", "message"),
+    [
+        (
+            "simmim",
+            {"mask_patch": 3},
+            "objectives.simmim.cpu.mask_patch: 3 does not divide the 8 patches a side of a crop",
+        ),
+        (
+            "ibot",
+            {"mask_ratio": [0.01, 0.5]},
+            "objectives.ibot.cpu.mask_ratio: 0.01 is less than one of the 64 patches of a crop",
+        ),
+        (
+            "ibot",
+            {"mask_ratio": [0.5, 0.1]},
+            "objectives.ibot.cpu: 'mask_ratio' must be [least, largest]",
+        ),
+        ("ibot", {"mask_share": 0}, "objectives.ibot.cpu.mask_share: 0 is out of range"),
+        (
+            "simmim",
+            {"mask_ration": 0.5},
+            "objectives.simmim.cpu.mask_ration: unknown key; allowed: batch, learning_rate, "
+            "mask_patch, mask_ratio, warmup, weight_decay; did you mean 'mask_ratio'?",
+        ),
+    ],
+)
+def test_one_line(tmp_path, objective, changes, message):
+    content = yaml.safe_load(PARAMS.read_text())
+    content["objectives"][objective]["cpu"] |= changes
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
