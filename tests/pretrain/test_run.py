@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.cli import app
 from patchlens.files import file_hash
+from patchlens.pretrain import plots
 from patchlens.pretrain import run as module
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, MEAN, STD, arch_args, build
@@ -70,7 +72,31 @@ def test_result_is_whole(tmp_path: Path) -> None:
     assert steps == ["step", "0", "5", "10"]
     (tried,) = Path("pretrain/tried/dino.jsonl").read_text().splitlines()
     assert json.loads(tried) == found
+    assert (out.parent / "dvc.yaml").is_file()
     assert not list(Path(".work/pretrain/dino").iterdir())  # the next run begins anew
+
+
+def test_plots_show_all_runs_together(root: Path, tmp_path: Path) -> None:
+    in_shell("git", "init", "-q", cwd=tmp_path)
+    in_shell("dvc", "init", "-q", cwd=tmp_path)
+    for name in ("dino", "mae-seed1"):
+        for metric in plots.TITLES:
+            path = Path(f"runs/pretrain/{name}/dvclive/plots/metrics/{metric}.tsv")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"step\t{metric}\n0\t0.5\n5\t0.75\n")
+    Path("runs/pretrain/dino/weights.safetensors").write_text("not for Git")
+    shutil.copy(root / ".gitignore", tmp_path)
+    plots.write(Path("runs/pretrain"))
+    shown = json.loads(in_shell("dvc", "plots", "show", "--json", cwd=tmp_path).stdout)
+    assert "errors" not in shown
+    assert set(shown["data"]) == {"loss", "learning_rate", "probe_miou"}
+    for (plot,) in shown["data"].values():
+        values = plot["content"]["data"]["values"]
+        assert {value["filename"].split("/")[0] for value in values} == {"dino", "mae-seed1"}
+    tracked = in_shell("git", "ls-files", "-co", "--exclude-standard", cwd=tmp_path).stdout
+    assert "runs/pretrain/dino/dvclive/plots/metrics/loss.tsv" in tracked
+    assert "runs/pretrain/dvc.yaml" in tracked
+    assert "weights" not in tracked
 
 
 @pytest.mark.usefixtures("of_fixture")
@@ -163,26 +189,38 @@ def test_a_seed_by_hand_has_a_folder_of_its_own() -> None:
     assert result("dino", 1) == Path("runs/pretrain/dino-seed1")
 
 
-def test_commit_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_can_be_told_where_there_is_no_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATCHLENS_COMMIT", "abc")
     assert module.commit() == {"commit": "abc", "dirty": False}
 
 
-def test_commit_of_a_checkout(tmp_path: Path) -> None:
+def test_commit_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run or `promote` writes does not count; code and recipes do, whatever one says."""
+
     def git(*words: str) -> str:
         return in_shell("git", *words, cwd=tmp_path).stdout.strip()
 
+    def write(name: str, text: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
     git("init", "-q")
-    (tmp_path / "a").write_text("a")
+    for name in ("src/a.py", "pyproject.toml", "pretrain/params.yaml", "pretrain/dvc.yaml"):
+        write(name, "a")
     git("add", "-A")
     git("commit", "-qm", "first")
     head = git("rev-parse", "HEAD")
-    (tmp_path / "pretrain/tried").mkdir(parents=True)
-    (tmp_path / "pretrain/tried/dino.jsonl").write_text("{}")
-    (tmp_path / "pretrain/dvc.lock").write_text("{}")
+    monkeypatch.setenv("PATCHLENS_COMMIT", "abc")
+    for name in ("pretrain/tried/dino.jsonl", "pretrain/dvc.lock", "weights/dino.json", "a.md"):
+        write(name, "{}")
     assert module.commit() == {"commit": head, "dirty": False}
-    (tmp_path / "a").write_text("b")
-    assert module.commit() == {"commit": head, "dirty": True}
+    for name in ("src/a.py", "src/new.py", "pyproject.toml", "pretrain/params.yaml"):
+        write(name, "b")
+        assert module.commit() == {"commit": head, "dirty": True}, name
+        git("add", "-A")
+        git("commit", "-qm", name)
+        head = git("rev-parse", "HEAD")
 
 
 def command(*words: str) -> Any:
@@ -192,15 +230,15 @@ def command(*words: str) -> Any:
 def test_command(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     content = yaml.safe_load((root / "pretrain/params.yaml").read_text(encoding="utf-8"))
     small = tiny("mae")
-    content["sizes"]["cpu"] = small.shared.model_dump()
+    content["sizes"]["cpu"] = small.shared.model_dump() | {"crops": 96}
     content["objectives"]["mae"]["cpu"] = small.own.model_dump()
-    for name in ("dino", "ibot"):
-        content["objectives"][name]["cpu"]["local_crop"] = 8
+    for name in ("dino", "ibot", "simmim", "supervised"):
+        content["objectives"][name]["cpu"] = RECIPES[name].model_dump()
     (tmp_path / "pretrain").mkdir()
     (tmp_path / "pretrain/params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert command("mae", "--seed", "4").exit_code == 0
     found = json.loads(Path("runs/pretrain/mae-seed4/result.json").read_text())
-    assert (found["seed"], found["steps"], found["size"]) == (4, 10, "cpu")
+    assert (found["seed"], found["steps"], found["size"]) == (4, 12, "cpu")
     wrong = command("maee")
     assert wrong.exit_code == 2
     assert "unknown objective 'maee'" in wrong.output

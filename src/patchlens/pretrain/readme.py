@@ -52,9 +52,8 @@ def cards(folder: Path) -> list[dict[str, Any]]:
 
 def render(found: list[dict[str, Any]]) -> str:
     """The text of the README."""
-    parts = [HEAD, table(found), _budget(found)]
-    parts += [_section(card) for card in found]
-    return "\n".join(parts)
+    parts = [HEAD, table(found), _budget(found), *(_section(card) for card in found)]
+    return "\n".join(part for part in parts if part)
 
 
 def _budget(found: list[dict[str, Any]]) -> str:

@@ -23,6 +23,11 @@ class Own(Strict):
     weight_decay: Annotated[float, Field(ge=0)]
     warmup: Annotated[float, Field(ge=0, lt=1)]
 
+    @property
+    def crops_per_window(self) -> int:
+        """Crops that the trained backbone sees of each window."""
+        return 1
+
 
 class Dino(Own):
     """Self-distillation with multi-crop (Caron et al. 2021, arXiv 2104.14294).
@@ -41,6 +46,11 @@ class Dino(Own):
     local_crops: Annotated[int, Field(ge=0)]
     local_crop: Positive
     local_scale: Annotated[list[Area], Field(min_length=2, max_length=2)]
+
+    @property
+    def crops_per_window(self) -> int:
+        """Two global crops and the local ones."""
+        return 2 + self.local_crops
 
     @model_validator(mode="after")
     def _sharper_teacher(self) -> "Dino":

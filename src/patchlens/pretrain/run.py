@@ -19,7 +19,7 @@ from torch import nn
 from patchlens.features.device import describe, resolve
 from patchlens.files import whole_folder, write_csv, write_json
 from patchlens.paths import WORK
-from patchlens.pretrain import checkpoint, frames
+from patchlens.pretrain import checkpoint, frames, plots
 from patchlens.pretrain.checkpoint import Row
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, arch_args
@@ -32,8 +32,8 @@ from patchlens.progress import log
 RUNS = Path("runs/pretrain")
 TRIED = Path("pretrain/tried")
 WARM = 3  # steps before the clock starts
-# What a run itself writes into the repository does not make it dirty.
-WRITTEN = (":!pretrain/dvc.lock", ":!pretrain/tried", ":!runs")
+# What decides a result: other files may change while runs go on, such as weights/.
+DECISIVE = ("src", "pyproject.toml", "pretrain/params.yaml", "pretrain/dvc.yaml")
 
 
 def result(objective: str, seed: int | None) -> Path:
@@ -64,6 +64,7 @@ def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
         export(loop.objective.student(), partial / "weights.safetensors")
         write_csv(pd.DataFrame(loop.state.rows), partial / "log.csv")
         write_json(content, partial / "result.json")
+    plots.write(out.parent)
     _tried(content)
     shutil.rmtree(folder)
     log.info("%s: patch mIoU of the probe %.3f", out, loop.state.probes[-1]["probe_miou"])
@@ -96,19 +97,17 @@ def export(model: nn.Module, path: Path) -> None:
 
 
 def commit() -> dict[str, Any]:
-    """The commit of the working tree, and whether files differ from it.
+    """The commit of the working tree, and whether code or recipes differ from it.
 
     Where there is no checkout (a copy on a machine with a GPU), `PATCHLENS_COMMIT` says it.
     """
-    if told := os.environ.get("PATCHLENS_COMMIT"):
-        return {"commit": told, "dirty": False}
     try:
         found = [
             subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", ".", *WRITTEN])
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", *DECISIVE])
         ]
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": "", "dirty": False}
+        return {"commit": os.environ.get("PATCHLENS_COMMIT", ""), "dirty": False}
     return {"commit": found[0].strip(), "dirty": bool(found[1].strip())}
 
 

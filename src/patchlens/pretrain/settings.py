@@ -1,5 +1,6 @@
 """Settings of the pre-training: `pretrain/params.yaml`, one recipe an objective and size."""
 
+from math import ceil, lcm
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -135,13 +136,25 @@ def load(path: Path = PARAMS) -> Pretrain:
     return settings
 
 
+def _crops_per_step(objectives: Objectives, size: str) -> int:
+    """The least number of crops that is a whole number of steps of every objective."""
+    recipes: list[Own] = [getattr(getattr(objectives, o), size) for o in Objectives.model_fields]
+    return lcm(*(own.batch * own.crops_per_window for own in recipes))
+
+
 def _crops_that_do_not_fit(settings: Pretrain) -> list[str]:
-    """Local crops, masked cells and blocks that do not fit the patches of a global crop."""
+    """A budget, local crops, masked cells or blocks that do not come out even."""
     found = []
     for size in get_args(Size):
         shared: Shared = getattr(settings.sizes, size)
         patch = shared.arch.patch_size
         side = shared.crop // patch
+        if shared.crops % (step := _crops_per_step(settings.objectives, size)):
+            even = step * ceil(shared.crops / step)
+            found.append(
+                f"sizes.{size}.crops: {shared.crops} is no whole number of steps of every "
+                f"objective; take a multiple of {step}, such as {even}"
+            )
         for objective in Objectives.model_fields:
             own: Own = getattr(getattr(settings.objectives, objective), size)
             where = f"objectives.{objective}.{size}"

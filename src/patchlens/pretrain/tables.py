@@ -30,7 +30,7 @@ def _row(card: dict[str, Any]) -> list[str]:
         f"{card['crops']:,}",
         f"{card['teacher_forwards']:,}",
         f"{card['visible_tokens']:,}",
-        f"{card['flops'] / 1e15:.2f}",
+        f"{card['flops'] / 1e15:.3g}",
         f"{card['seconds'] / 60:.1f}",
         card["device"],
         f"{card['parameters']:,}",

@@ -1,12 +1,13 @@
-"""Masks that cannot be drawn are one line each, before anything runs."""
+"""Masks that cannot be drawn, budgets that cannot be equal: one line each, before anything runs."""
 
+from math import ceil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from patchlens.errors import SettingsError
-from patchlens.pretrain.settings import load
+from patchlens.pretrain.settings import Objectives, load
 
 PARAMS = Path(__file__).parents[2] / "pretrain/params.yaml"
 
@@ -47,3 +48,32 @@ def test_one_line(tmp_path, objective, changes, message):
         load(path)
     assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_budget_that_would_not_be_equal(tmp_path):
+    content = yaml.safe_load(PARAMS.read_text())
+    content["sizes"]["gpu"]["crops"] = 5_000_000
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(SettingsError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}: sizes.gpu.crops: 5000000 is no whole number of steps of every objective; take a "
+        "multiple of 5120, such as 5002240"
+    )
+
+
+@pytest.mark.parametrize("size", ["cpu", "gpu"])
+def test_the_committed_budget_is_equal_to_the_last_crop(size):
+    """As the loop counts: whole steps until the budget is spent."""
+    pytest.importorskip("lightly")
+    from patchlens.pretrain.objectives import create
+
+    recipes = load(PARAMS)
+    spent = set()
+    for name in Objectives.model_fields:
+        recipe = recipes.recipe(name, size)
+        seen = create(recipe).seen(recipe.own.batch).crops
+        assert seen == recipe.own.batch * recipe.own.crops_per_window
+        spent.add(seen * ceil(recipe.shared.crops / seen))
+    assert spent == {recipe.shared.crops}

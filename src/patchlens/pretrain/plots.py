@@ -1,0 +1,26 @@
+"""DVC plots of the runs that there are: all objectives in one picture.
+
+Not in pretrain/dvc.yaml: `dvc plots` of a clone would miss the runs that nobody made yet.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from patchlens.files import write_text
+
+TITLES = {
+    "loss": "loss",
+    "learning_rate": "learning rate",
+    "probe_miou": "patch mIoU of the k-NN probe",
+}
+
+
+def write(runs: Path) -> None:
+    """Write `runs`/dvc.yaml, which `dvc plots show` finds: a plot of loss, rate and probe each."""
+    plots = []
+    for name, title in TITLES.items():
+        paths = sorted(runs.glob(f"*/dvclive/plots/metrics/{name}.tsv"))
+        lines = {path.relative_to(runs).as_posix(): name for path in paths}
+        plots.append({name: {"x": "step", "y": lines, "title": title, "x_label": "step"}})
+    write_text(yaml.safe_dump({"plots": plots}, sort_keys=False), runs / "dvc.yaml")
