@@ -20,7 +20,8 @@ HEAD = """\
 Small ViTs that this repository pre-trained on frames of minicity which no evaluation uses: the same
 architecture, images and number of crops seen, another objective. Half precision, timm's names.
 `supervised` has seen the evaluation's classes and is a ceiling; `random` is the untrained ViT that
-all of them started from. How they were made and how to make them again: docs/pretrain.md.
+all of them started from. How they were made, and how to make them again:
+[docs/pretrain.md](../docs/pretrain.md).
 
 Written by `patchlens promote` from the cards (`*.json`) beside the models. Do not edit.
 """
