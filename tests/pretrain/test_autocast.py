@@ -29,3 +29,19 @@ def test_bf16_gives_nearly_the_same_loss_and_gradient(objective):
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     alike = torch.nn.functional.cosine_similarity(gradients[0], gradients[1], dim=0)
     assert alike > 0.98
+
+
+@pytest.mark.parametrize("objective", ["dino", "ibot"])
+def test_prototypes_are_compared_in_full_precision(objective):
+    """bf16 has three digits: over temperature 0.04 they would not tell prototypes apart."""
+    made = create(small_recipe(objective))
+    seen = []
+    names = [name for name in ("criterion", "patch_criterion") if hasattr(made, name)]
+    for name in names:
+        getattr(made, name).register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[:2]))
+    batch = made.views(random_crops(8, 0), torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        made.loss(batch, 0.0)
+    tensors = [t for given in seen for t in (given if isinstance(given, list) else [given])]
+    assert len(seen) == 2 * len(names)
+    assert {tensor.dtype for tensor in tensors} == {torch.float32}
