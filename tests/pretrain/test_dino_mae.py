@@ -9,7 +9,7 @@ from torch import Tensor
 from pretrain.small import PATCH, SIDE, TOKENS, random_crops, small_recipe
 
 pytest.importorskip("lightly")
-from patchlens.pretrain.objectives import create
+from patchlens.pretrain.objectives import OBJECTIVES, create
 from patchlens.pretrain.objectives.dino import Dino
 from patchlens.pretrain.objectives.mae import Mae
 
@@ -153,3 +153,17 @@ def test_masks_differ_between_crops_and_steps() -> None:
 def test_all_objectives_begin_with_the_same_backbone() -> None:
     one, other = (create(small_recipe(name)).backbone.state_dict() for name in ("dino", "mae"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_the_seed_alone_decides_every_weight(objective: str) -> None:
+    recipe = small_recipe(objective)
+    made = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        made.append(create(recipe).state_dict())
+    one, again = made
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    other = create(recipe.model_copy(update={"seed": 1})).state_dict()
+    drawn = [n for n in one if n.endswith("weight") and one[n].ndim > 1]
+    assert not [name for name in drawn if torch.equal(one[name], other[name])]

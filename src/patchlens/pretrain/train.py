@@ -20,7 +20,7 @@ from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.frames import windows
 from patchlens.pretrain.objectives.base import Objective
 from patchlens.pretrain.probe import Found
-from patchlens.progress import bar
+from patchlens.progress import bar, log
 
 Report = Callable[[Row], None]
 CONSTANT = 1e-4  # spread of the probe's features below which all patches look the same
@@ -145,6 +145,8 @@ class Loop:
             )
         self.state.probes.append({"step": step} | {f"probe_{k}": v for k, v in vars(found).items()})
         self.report(self.state.probes[-1])
+        loss = f", loss {self.state.rows[-1]['loss']:.3f}" if self.state.rows else ""
+        log.info("step %d of %d: patch mIoU %.3f%s", step, self.steps, found.miou, loss)
 
     @property
     def _where(self) -> str:
