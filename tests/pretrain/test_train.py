@@ -128,14 +128,25 @@ def test_learning_rate_warms_up_then_falls_to_nothing(frames: NDArray[np.uint8])
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
+def test_the_objective_moves_its_teacher_after_every_step(frames: NDArray[np.uint8]) -> None:
+    found, seen = loop(recipe("dino"), frames), list[float]()
+    after_step = found.objective.after_step
+
+    def look(progress: float) -> None:
+        seen.append(progress)
+        after_step(progress)
+
+    found.objective.after_step = look  # type: ignore[method-assign]
+    before = found.objective.student().state_dict()["norm.weight"].clone()
+    found.run(until=EVERY)
+    assert seen == pytest.approx([step / STEPS for step in range(1, EVERY + 1)])
+    assert not torch.equal(found.objective.student().state_dict()["norm.weight"], before)
+
+
 def test_gradient_is_clipped(frames: NDArray[np.uint8]) -> None:
     found = loop(recipe("mae", clip=1e-3), frames)
     seen: list[float] = []
 
-    def after(progress: float) -> None:
-        del progress
-
-    found.objective.after_step = after
     step = found.optimizer.step
 
     def look(*args: Any) -> Any:

@@ -50,7 +50,7 @@ def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
     git = commit()
     loop, folder = _loop(recipe, work)
     live = folder / "live"
-    shutil.rmtree(live, ignore_errors=True)  # rows of an interrupted run are reported again
+    # dvclive empties its folder, and rows of an interrupted run are reported again.
     with Live(str(live), save_dvc_exp=False, dvcyaml=None, report=None) as tracker:
         loop.report = lambda row: _show(tracker, row)
         try:
