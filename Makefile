@@ -29,7 +29,7 @@ endif
 	touch $@
 
 lock: env  ## Resolve requirements.lock again from pyproject.toml
-	pip-compile --quiet --extra cpu --extra dev --strip-extras --no-emit-index-url \
+	pip-compile --quiet --extra cpu --extra dev --extra pretrain --strip-extras --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	  --output-file requirements.lock pyproject.toml
 
