@@ -46,7 +46,7 @@ typecheck: env  ## Check types only
 	mypy
 
 test: env  ## Run the whole test suite, a file at a time on each of two cores
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile tests/pipeline tests  # the longest file first
 
 repro: env  ## Reproduce all results of params.yaml
 	dvc repro
