@@ -216,19 +216,13 @@ def tracking(model: ModelName, dataset: DatasetName) -> None:
     tracking.run(dataset, model, chosen, variants, s.prune, s.tracking, s.uncertainty, s.device)
 
 
-def _tasks(s: Settings) -> dict[str, list[str]]:
-    """The extraction, T2, T3 and T4 with their datasets."""
-    names = ("extract", "identification", "retrieval", "tracking")
-    return {name: getattr(s, name).datasets for name in names}
-
-
 @stage
 def tables() -> None:
     """Aggregate all configured cells into tables."""
     s = settings()
     from patchlens.stages import tables
 
-    tables.run(list(s.models), s.segmentation, _tasks(s), s.uncertainty, s.prune.m)
+    tables.run(list(s.models), s.cells(), s.segmentation.variants, s.uncertainty, s.prune.m)
 
 
 @stage
@@ -248,18 +242,10 @@ def claims() -> None:
     from patchlens.settings.claims import load as load_claims
     from patchlens.stages import claims
 
-    # The first word of a metric, and the datasets that its stage runs on.
-    tasks = {
-        "segmentation": s.segmentation.datasets,
-        "variance": s.segmentation.datasets,
-        "identification": s.identification.datasets,
-        "retrieval": s.retrieval.datasets,
-        "tracking": s.tracking.datasets,
-    }
     kinds = {name: dataset.kind for name, dataset in s.datasets.items()}
     claims.run(
         load_claims(paths.CLAIMS),
-        Configured(list(s.models), tasks, kinds),
+        Configured(list(s.models), s.cells(), kinds),
         s.uncertainty.claim_resamples,
         s.uncertainty.seed,
     )
@@ -283,7 +269,7 @@ def clean_metrics() -> None:
     s = settings()
     from patchlens.stages import tables
 
-    tables.remove_orphans(list(s.models), tables.configured(s.segmentation, _tasks(s)))
+    tables.remove_orphans(list(s.models), s.cells())
 
 
 @pictures.command("identification")

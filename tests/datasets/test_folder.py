@@ -136,10 +136,17 @@ def test_missing_split_file(own: Path, describe: Callable[..., None]) -> None:
     assert complaint(own) == expected
 
 
-@pytest.mark.parametrize("content", ["", "- road\n", "42\n"])
-def test_a_description_that_is_no_section(own: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "this file is empty"),
+        ("- road\n", "(whole file): ['road'] (list) is wrong; allowed: a section of keys"),
+        ("42\n", "(whole file): 42 (int) is wrong; allowed: a section of keys"),
+    ],
+)
+def test_a_description_that_is_no_section(own: Path, content: str, fault: str) -> None:
     (own / "dataset.yaml").write_text(content, encoding="utf-8")
-    assert complaint(own).endswith(" is wrong; allowed: a section of keys")
+    assert complaint(own) == f"{own / 'dataset.yaml'}: {fault}"
 
 
 def test_a_description_that_is_no_yaml(own: Path) -> None:

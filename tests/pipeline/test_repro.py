@@ -216,12 +216,17 @@ def test_orphaned_cells_are_named_and_removed_on_request(miniature: Path, tmp_pa
     orphan = clone / "metrics/cells/minicity/gone"
     orphan.mkdir()
     (orphan / "segmentation.json").write_text("{}")
+    stale = clone / "metrics/cells/minicity/random/tracking.json"  # T4 runs on minicity_video only
+    stale.write_text("{}")
     records = clone / "metrics/weights"
     (records / "gone.json").write_text("{}")
-    assert "metrics/cells/minicity/gone" in run("patchlens", "tables", cwd=clone).stderr
+    told = run("patchlens", "tables", cwd=clone).stderr
+    assert "metrics/cells/minicity/gone/segmentation.json" in told
+    assert "metrics/cells/minicity/random/tracking.json" in told
     assert "gone" not in (clone / "metrics/tables/segmentation.csv").read_text()
     run("patchlens", "clean-metrics", cwd=clone)
     assert not orphan.exists()
+    assert not stale.exists()
     assert (clone / CELL).is_file()
     assert sorted(path.stem for path in records.iterdir()) == ["pixels", "random"]
 

@@ -250,8 +250,12 @@ def test_heads_are_in_order():
     assert markdown(pd.DataFrame(columns=["dataset"]), "retrieval").startswith("retrieval.datasets")
 
 
-def test_orphans_know_every_task(here):
+def test_orphans_are_what_no_task_is_configured_to_write(here):
     for dataset in ("d", "e", "old"):
-        write_json({}, paths.cell(dataset, "m") / "retrieval.json")
-    tables.remove_orphans(["m"], ["d", "e"])
-    assert sorted(p.parent.name for p in paths.CELLS.glob("*/m")) == ["d", "e"]
+        for name in ("retrieval.json", "retrieval_size.csv", "tracking.json"):
+            write_json({}, paths.cell(dataset, "m") / name)
+    tables.remove_orphans(["m"], {"retrieval": ["d", "e"], "tracking": ["e"]})
+    left = [(p.parent.parent.name, p.name) for p in sorted(paths.CELLS.glob("*/*/*"))]
+    both = ["retrieval.json", "retrieval_size.csv"]
+    assert left == [*(("d", n) for n in both), *(("e", n) for n in [*both, "tracking.json"])]
+    assert not (paths.CELLS / "old").exists()

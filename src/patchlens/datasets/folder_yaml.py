@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_core import ErrorDetails
 
 from patchlens.datasets.reading import lines
@@ -12,7 +11,7 @@ from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 from patchlens.settings.base import Strict
 from patchlens.settings.messages import explain
-from patchlens.settings.yaml_text import read
+from patchlens.settings.validated import validated
 
 NAME = "dataset.yaml"
 MAJORITY = "majority"
@@ -45,20 +44,18 @@ def describe(path: Path) -> Description:
     """
     if not path.is_file():
         raise SourceError(f"{path}: no such file; docs/own-data.md shows what it says")
-    try:
-        description = Description.model_validate(read(path))
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        found = [f"{path}: {_explain(item)}" for item in error.errors() if item["loc"][-1:] != STR]
-        raise DataError("\n".join(found)) from None
+    description: Description = validated(
+        path, Description, missing="", lines=_lines, error=DataError
+    )
     _check(path, description)
     return description
 
 
-def _explain(error: ErrorDetails) -> str:
+def _lines(error: ErrorDetails) -> list[str]:
+    if error["loc"][-1:] == STR:
+        return []
     error["loc"] = tuple(part for part in error["loc"] if part != LIST)
-    return explain(error, Description)
+    return [explain(error, Description)]
 
 
 def _check(path: Path, description: Description) -> None:

@@ -4,8 +4,7 @@ from math import ceil, lcm
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
@@ -13,8 +12,7 @@ from patchlens.pretrain.recipes import Dino, Ibot, Mae, Own, Simmim, Supervised
 from patchlens.pretrain.shared import Shared
 from patchlens.settings.base import Strict
 from patchlens.settings.features import Device
-from patchlens.settings.messages import explain
-from patchlens.settings.yaml_text import read
+from patchlens.settings.validated import refuse, validated
 
 PARAMS = Path("pretrain/params.yaml")
 Size = Literal["cpu", "gpu"]
@@ -118,21 +116,8 @@ class Pretrain(Strict):
 
 def load(path: Path = PARAMS) -> Pretrain:
     """Read and validate `path`; every mistake in it is one line of a `SettingsError`."""
-    try:
-        content = read(path)
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; run this in the repository") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        raise SettingsError(f"{path}: this file is empty")
-    try:
-        settings = Pretrain.model_validate(content)
-    except ValidationError as error:
-        lines = [f"{path}: {explain(item, Pretrain)}" for item in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
-    if problems := [f"{path}: {line}" for line in _crops_that_do_not_fit(settings)]:
-        raise SettingsError("\n".join(problems))
+    settings: Pretrain = validated(path, Pretrain, missing="run this in the repository")
+    refuse(path, _crops_that_do_not_fit(settings))
     return settings
 
 

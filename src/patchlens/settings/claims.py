@@ -4,16 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import ErrorDetails
 
-from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.settings.base import Name, Strict
 from patchlens.settings.features import VariantName
 from patchlens.settings.messages import explain
-from patchlens.settings.yaml_text import read
+from patchlens.settings.validated import validated
 
 Text = Annotated[str, Field(min_length=1)]
 Models = Annotated[list[Name], Field(min_length=1)]
@@ -104,7 +102,7 @@ class Claim(Strict):
             yield "b: is compared with itself in a; name other models or another variant"
 
 
-FILE: TypeAdapter[dict[str, Claim]] = TypeAdapter(dict[Name, Claim])
+FILE = dict[Name, Claim]
 
 
 def load(path: Path) -> dict[str, Claim]:
@@ -113,23 +111,15 @@ def load(path: Path) -> dict[str, Claim]:
     Raises:
         SettingsError: no such file, no YAML, or one line for each mistake in it.
     """
-    try:
-        content = read(path)
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; `git checkout {path}` brings it back") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return FILE.validate_python({} if content is None else content)
-    except ValidationError as error:
-        lines = [f"{path}: {line}" for item in error.errors() for line in _explain(item)]
-        raise SettingsError("\n".join(lines)) from None
+    missing = f"`git checkout {path}` brings it back"
+    found: dict[str, Claim] = validated(path, FILE, missing=missing, empty={}, lines=_explain)
+    return found
 
 
 def _explain(error: ErrorDetails) -> Iterable[str]:
     """One line for each problem; what keys say together is one error with several."""
     if error["type"] != "value_error":
-        yield explain(error, dict[Name, Claim])
+        yield explain(error, FILE)
         return
     for line in str(error["ctx"]["error"]).split("\n"):
         yield f"{error['loc'][0]}.{line}"

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
@@ -13,13 +12,12 @@ from patchlens.settings.base import Name, Strict
 from patchlens.settings.datasets import SEGMENTED, Collected, Dataset, Fetch, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.identification import Identification
-from patchlens.settings.messages import explain
 from patchlens.settings.models import Model
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Segmentation, Uncertainty
 from patchlens.settings.sweep import Sweep
 from patchlens.settings.tracking import Tracking
-from patchlens.settings.yaml_text import read
+from patchlens.settings.validated import refuse, validated
 
 T = TypeVar("T")
 
@@ -46,6 +44,16 @@ class Settings(Strict):
     retrieval: Retrieval
     tracking: Tracking
     uncertainty: Uncertainty
+
+    def tasks(self) -> dict[str, list[str]]:
+        """Every task with its datasets."""
+        names = ("segmentation", "sweep", "identification", "retrieval", "tracking")
+        return {name: getattr(self, name).datasets for name in names}
+
+    def cells(self) -> dict[str, list[str]]:
+        """Every stage that writes cells, and so every first word of a metric, with its datasets."""
+        more = {"extract": self.extract.datasets, "variance": self.segmentation.datasets}
+        return self.tasks() | more
 
     def dataset(self, name: str) -> Dataset:
         """Settings of the dataset `name`, or an error with the nearest name."""
@@ -78,24 +86,9 @@ class Settings(Strict):
 
 def load(path: Path) -> Settings:
     """Read and validate `path`; every mistake in it is one line of a `SettingsError`."""
-    try:
-        content = read(path)
-    except FileNotFoundError:
-        raise SettingsError(
-            f"{path}: no such file; run this in the folder that holds params.yaml"
-        ) from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        raise SettingsError(f"{path}: this file is empty")
-    try:
-        settings = Settings.model_validate(content)
-    except ValidationError as error:
-        lines = [f"{path}: {explain(item, Settings)}" for item in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
-    problems = [f"{path}: {line}" for line in _cross_checks(settings)]
-    if problems:
-        raise SettingsError("\n".join(problems))
+    missing = "run this in the folder that holds params.yaml"
+    settings: Settings = validated(path, Settings, missing=missing)
+    refuse(path, _cross_checks(settings))
     return settings
 
 
@@ -107,10 +100,7 @@ def _named(items: dict[str, T], name: str, what: str) -> T:
 
 def _cross_checks(settings: Settings) -> Iterable[str]:
     """What no single section can know: names that point elsewhere, sizes that must fit."""
-    tasks = {
-        f"{name}.datasets": getattr(settings, name).datasets
-        for name in ("segmentation", "sweep", "identification", "retrieval", "tracking")
-    }
+    tasks = {f"{name}.datasets": names for name, names in settings.tasks().items()}
     lists = {
         "fetch.made": settings.fetch.made,
         "fetch.downloaded": settings.fetch.downloaded,

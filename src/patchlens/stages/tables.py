@@ -1,7 +1,7 @@
 """Stage tables: all configured cells as one table a task."""
 
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from patchlens.files import existing, read_json, write_csv, write_text
 from patchlens.progress import log
 from patchlens.report import tables, task_samples, variance_table
 from patchlens.report.paired import counts_from_records, level_with_best, resamples
-from patchlens.settings.segmentation import Segmentation, Uncertainty
+from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables_tasks
 
 REMEDY = (
@@ -24,19 +24,19 @@ REMEDY = (
 
 def run(
     models: list[str],
-    segmentation: Segmentation,
-    tasks: Mapping[str, list[str]],
+    cells: Mapping[str, list[str]],
+    variants: Sequence[str],
     uncertainty: Uncertainty,
     m: float,
 ) -> None:
     """Write metrics/tables/<task>.{csv,md,tex} of every task, and those of the variance study.
 
-    Cells of models or datasets that are no longer configured are named and left out.
+    Cells of models, tasks or datasets that are no longer configured are named and left out.
 
     Args:
         models: the configured models.
-        segmentation: settings of T1, whose variants are those of every task.
-        tasks: every other task, and `extract`, with its datasets.
+        cells: every stage that writes cells with its datasets.
+        variants: of every task.
         uncertainty: settings of the bootstrap.
         m: share of the dimensions that `prune` drops.
 
@@ -44,21 +44,19 @@ def run(
         DataError: a configured cell is missing.
     """
     rows = []
-    for dataset in segmentation.datasets:
+    for dataset in cells["segmentation"]:
         of_dataset = [row for model in models for row in _rows(dataset, model)]
-        of_dataset.sort(key=lambda row: segmentation.variants.index(row["variant"]))
+        of_dataset.sort(key=lambda row: variants.index(row["variant"]))
         rows += _compared(dataset, of_dataset, uncertainty)
     table = pd.DataFrame(rows, columns=None if rows else ["dataset"])
     out = paths.TABLES / "segmentation"
     write_csv(table, out.with_suffix(".csv"))
     write_text(tables.markdown(table), out.with_suffix(".md"))
     write_text(tables.latex(table), out.with_suffix(".tex"))
-    _variance([(d, model) for d in segmentation.datasets for model in models], m)
+    _variance([(d, model) for d in cells["variance"] for model in models], m)
     for task in task_samples.OF_TASK:
-        tables_tasks.write(
-            task, models, tasks[task], segmentation.variants, uncertainty, remedy=REMEDY
-        )
-    orphans = _orphans(models, configured(segmentation, tasks))
+        tables_tasks.write(task, models, cells[task], variants, uncertainty, remedy=REMEDY)
+    orphans = _orphans(models, cells)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
@@ -82,25 +80,29 @@ def _variance(cells: list[tuple[str, str]], m: float) -> None:
     write_text(variance_table.latex(rows), out.with_suffix(".tex"))
 
 
-def configured(segmentation: Segmentation, tasks: Mapping[str, list[str]]) -> list[str]:
-    """Every dataset that a task or the extraction runs on."""
-    return list(dict.fromkeys([*segmentation.datasets, *(d for of in tasks.values() for d in of)]))
+def remove_orphans(models: list[str], cells: Mapping[str, list[str]]) -> None:
+    """Delete the files of cells, and the records of weights, that are not configured."""
+    known = {paths.weights_record(model) for model in models}
+    records = set(paths.weights_record("any").parent.glob("*.json"))
+    for path in [*_orphans(models, cells), *sorted(records - known)]:
+        path.unlink()
+        log.info("removed %s", path.as_posix())
+    for folder in [*paths.CELLS.glob("*/*"), *paths.CELLS.glob("*")]:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
-def remove_orphans(models: list[str], datasets: list[str]) -> None:
-    """Delete the folders of cells, and the records of weights, that are not configured."""
-    for folder in _orphans(models, datasets):
-        shutil.rmtree(folder)
-        log.info("removed %s", folder.as_posix())
-    for record in sorted(paths.weights_record("any").parent.glob("*.json")):
-        if record.stem not in models:
-            record.unlink()
-            log.info("removed %s", record.as_posix())
-
-
-def _orphans(models: list[str], datasets: list[str]) -> list[Path]:
-    wanted = {paths.cell(dataset, model) for dataset in datasets for model in models}
-    return sorted({path.parent for path in paths.CELLS.glob("*/*/*.json")} - wanted)
+def _orphans(models: list[str], cells: Mapping[str, list[str]]) -> list[Path]:
+    """Files of cells whose stage, dataset or model is not configured."""
+    wanted = {
+        (paths.cell(dataset, model), stage)
+        for stage, datasets in cells.items()
+        for dataset in datasets
+        for model in models
+    }
+    files = paths.CELLS.glob("*/*/*")
+    # A file begins with its stage: segmentation.json, segmentation_k.csv.
+    return sorted(p for p in files if (p.parent, re.split("[._]", p.name)[0]) not in wanted)
 
 
 def _rows(dataset: str, model: str) -> list[dict[str, Any]]:

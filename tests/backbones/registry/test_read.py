@@ -109,10 +109,16 @@ def test_a_mistake_names_its_place(family: Write, change: tuple[str, str], messa
     assert complaint(folder).startswith(message)
 
 
-@pytest.mark.parametrize("text", ["", "- one\n", "one\n"])
-def test_a_file_without_entries(family: Write, text: str) -> None:
-    expected = "a.yaml: holds no entries; one is a name with a section of keys"
-    assert complaint(family("a", text)) == expected
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "this file is empty"),
+        ("- one\n", "(whole file): ['one'] (list) is wrong; allowed: a section of keys"),
+        ("one\n", "(whole file): 'one' (str) is wrong; allowed: a section of keys"),
+    ],
+)
+def test_a_file_without_entries(family: Write, text: str, fault: str) -> None:
+    assert complaint(family("a", text)) == f"a.yaml: {fault}"
 
 
 def test_a_misspelt_name_is_met_with_the_nearest() -> None:

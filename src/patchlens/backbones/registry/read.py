@@ -6,18 +6,14 @@ Adding an entry is described in docs/add-a-model.md.
 from functools import cache
 from pathlib import Path
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
 from patchlens.backbones.registry.entry import Entry
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.settings.base import Name
-from patchlens.settings.messages import explain
-from patchlens.settings.yaml_text import read
+from patchlens.settings.validated import validated
 
 FOLDER = Path(__file__).parent
-FAMILY = TypeAdapter(dict[Name, Entry])
+FAMILY = dict[Name, Entry]
 
 
 @cache
@@ -30,7 +26,7 @@ def entries(folder: Path = FOLDER) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     origin: dict[str, Path] = {}
     for path in sorted(folder.glob("*.yaml")):
-        family = _family(path)
+        family: dict[str, Entry] = validated(path, FAMILY, missing="install patchlens again")
         for name in family.keys() & found.keys():
             raise SettingsError(f"{path}: '{name}' is in {origin[name].name} too; rename one")
         found |= family
@@ -51,17 +47,3 @@ def find(name: str, where: str) -> Entry:
             f"{nearest(name, known)}"
         )
     return known[name]
-
-
-def _family(path: Path) -> dict[str, Entry]:
-    try:
-        content = read(path)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: holds no entries; one is a name with a section of keys")
-    try:
-        return FAMILY.validate_python(content)
-    except ValidationError as error:
-        lines = [f"{path}: {explain(item, dict[Name, Entry])}" for item in error.errors()]
-        raise SettingsError("\n".join(lines)) from None

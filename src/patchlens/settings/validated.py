@@ -1,0 +1,65 @@
+"""Files of settings: read, and held against what they may say: a mistake is one line."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from patchlens.errors import PatchlensError, SettingsError
+from patchlens.settings.messages import explain
+from patchlens.settings.yaml_text import read
+
+EMPTY = object()
+
+
+def validated(
+    path: Path,
+    kind: Any,
+    *,
+    missing: str,
+    empty: Any = EMPTY,
+    lines: Callable[[ErrorDetails], Iterable[str]] | None = None,
+    error: type[PatchlensError] = SettingsError,
+) -> Any:
+    """The content of a YAML file as `kind`.
+
+    Args:
+        path: the file.
+        kind: a section, or a dict of sections.
+        missing: the remedy where there is no such file.
+        empty: what an empty file means; left out, it is a mistake.
+        lines: the lines of one mistake; left out, `messages.explain` gives one.
+        error: what a mistake is.
+
+    Raises:
+        SettingsError: (or `error`) no such file, no YAML, or one line for each mistake in it.
+    """
+    try:
+        content = read(path)
+    except FileNotFoundError:
+        raise error(f"{path}: no such file; {missing}") from None
+    except yaml.YAMLError as fault:
+        raise error(f"{path}: not valid YAML: {' '.join(str(fault).split())}") from None
+    if content is None:
+        if empty is EMPTY:
+            raise error(f"{path}: this file is empty")
+        content = empty
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as fault:
+        told = lines or (lambda item: [explain(item, kind)])
+        found = [f"{path}: {line}" for item in fault.errors() for line in told(item)]
+        raise error("\n".join(found)) from None
+
+
+def refuse(path: Path, problems: Iterable[str]) -> None:
+    """Stop if there are any: what no single section can know.
+
+    Raises:
+        SettingsError: one line for each problem.
+    """
+    if found := [f"{path}: {line}" for line in problems]:
+        raise SettingsError("\n".join(found))
