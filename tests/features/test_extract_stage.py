@@ -7,7 +7,7 @@ import pytest
 
 from patchlens.settings.datasets import Collected, View
 from patchlens.settings.features import Features
-from patchlens.stages import extract
+from patchlens.stages import extract, extraction
 
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float32", batch_size=2)
 
@@ -23,9 +23,7 @@ def test_a_backbone_is_told_what_ground_a_view_covers(
     def load(path: Path, ground: float | None) -> Any:
         raise Opened(path.name, ground)
 
-    monkeypatch.setattr(extract, "load", load)
-    monkeypatch.setattr(extract, "provenance", lambda path: {})
-    monkeypatch.setattr(extract, "Index", lambda *places: None)
+    monkeypatch.setattr(extraction, "load", load)
     view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=gsd)
     dataset = Collected(kind="folder", root="own", view=view, support=None, query=None)
     with pytest.raises(Opened) as told:

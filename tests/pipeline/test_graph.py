@@ -28,7 +28,15 @@ STAGES = (
     "claims",
 )
 # Beside the stages: parts of them, and what is made on request.
-SHARED = {"few_shot", "fitted", "objects", "show_identification", "show_retrieval", "why"}
+SHARED = {
+    "extraction",
+    "few_shot",
+    "fitted",
+    "objects",
+    "show_identification",
+    "show_retrieval",
+    "why",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,92 @@
+"""What extract and degrade share: a model on its device, and what its feature files say."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchlens import paths
+from patchlens.backbones.contract import Backbone
+from patchlens.backbones.load import load, provenance
+from patchlens.datasets.index import Index
+from patchlens.errors import SettingsError
+from patchlens.features.device import resolve
+from patchlens.features.extract import Extractor
+from patchlens.features.store import Header
+from patchlens.files import file_hash
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Device, Features
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """One model on one dataset.
+
+    Attributes:
+        index: the dataset.
+        backbone: the model.
+        about: where its weights came from.
+        extractor: the model on its device.
+    """
+
+    index: Index
+    backbone: Backbone
+    about: dict[str, str]
+    extractor: Extractor
+    _name: str
+    _model: str
+    _view: str
+    _features: Features
+
+    def header(self, split: str, image_ids: Sequence[str]) -> Header:
+        """What a file of the features of these images says; the extractor completes the grid."""
+        return Header(
+            dataset=self._name,
+            split=split,
+            model=self._model,
+            weights=self.about["sha256"],
+            image_ids=list(image_ids),
+            grid=(0, 0),
+            width=self.backbone.width,
+            layers=self.extractor.layers,
+            norm=self._features.norm,
+            dtype=self._features.dtype,
+            view=self._view,
+            patch_size=self.backbone.patch_size,
+        )
+
+    def work(self, stage: str, image_ids: Sequence[str], seed: int = 0) -> Path:
+        """The folder of a run's shards: they fit this model, these very images, this seed only."""
+        files = self.index.images.loc[list(image_ids), "path"]
+        contents = [file_hash(self.index.root / path, "md5") for path in files]
+        text = json.dumps([self.about, contents, seed], sort_keys=True)
+        return paths.WORK / stage / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_extraction(
+    name: str, model: str, dataset: Dataset, features: Features, device: Device
+) -> Extraction:
+    """Open a model for the images of a dataset.
+
+    Raises:
+        SettingsError: the model has no such layer, or the view does not fit its patches.
+    """
+    backbone = load(paths.weights(model), dataset.view.ground)
+    try:
+        extractor = Extractor(backbone, dataset.view, features, resolve(device))
+    except ValueError as error:
+        raise SettingsError(
+            f"params.yaml: features.layer, layer_sweep or datasets.{name}.view, for model "
+            f"'{model}': {error}"
+        ) from None
+    return Extraction(
+        Index(paths.index(name), paths.images(name, dataset)),
+        backbone,
+        provenance(paths.weights(model)),
+        extractor,
+        name,
+        model,
+        dataset.view.describe(backbone.patch_size),
+        features,
+    )
