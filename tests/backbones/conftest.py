@@ -15,8 +15,8 @@ from torch import Tensor
 from patchlens.backbones.convert import convert as convert_model
 from patchlens.backbones.vit import VitBackbone
 from patchlens.settings.models import Model
+from shared import SHARED
 
-SHARED = Path(__file__).parents[2] / "../shared"
 TINY = {"embed_dim": 24, "depth": 3, "num_heads": 2, "patch_size": 4, "img_size": 16}
 MEAN, STD = [0.5, 0.4, 0.3], [0.1, 0.2, 0.3]
 ARCHS = {

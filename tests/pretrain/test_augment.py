@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from patchlens.pretrain.shared import Augment
-
-pytest.importorskip("lightly")
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.pretrain.augment import seeded, view
-from patchlens.pretrain.model import MEAN, STD
+from patchlens.pretrain.shared import Augment
 
 PLAIN = Augment(window=24, scale=[1.0, 1.0], flip=0.0, jitter=0.0, grey=0.0)
 
@@ -18,18 +16,12 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def pixels_of(normalised: torch.Tensor) -> torch.Tensor:
     """Back to 0..255."""
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (normalised * std + mean) * 255
 
 
 def noise(n: int = 64, side: int = 24) -> torch.Tensor:
     return torch.randint(0, 256, (n, 3, side, side), generator=generator(9)).to(torch.uint8)
-
-
-def test_statistics_are_those_that_a_file_model_takes() -> None:
-    from patchlens.backbones.convert import IMAGENET_MEAN, IMAGENET_STD
-
-    assert (MEAN, STD) == (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def test_a_flat_window_stays_what_it_is() -> None:

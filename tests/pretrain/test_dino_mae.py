@@ -6,12 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pretrain.small import PATCH, SIDE, TOKENS, random_crops, small_recipe
-
-pytest.importorskip("lightly")
 from patchlens.pretrain.objectives import OBJECTIVES, create
 from patchlens.pretrain.objectives.dino import Dino
 from patchlens.pretrain.objectives.mae import Mae
+from pretrain.small import PATCH, SIDE, TOKENS, random_crops, small_recipe
 
 WINDOWS = 6
 
@@ -39,7 +37,7 @@ def test_dino_sees_two_global_and_some_local_crops() -> None:
     assert seen.visible_tokens == WINDOWS * (2 * TOKENS + 2 * (8 // PATCH) ** 2)
     alone, batch = prepared("dino", local_crops=0)
     assert set(batch) == {"global"}
-    assert torch.isfinite(alone.loss(batch, 0.0)[0])
+    assert torch.isfinite(alone.loss(batch)[0])
 
 
 def test_loss_of_dino_by_hand() -> None:
@@ -60,7 +58,7 @@ def test_loss_of_dino_by_hand() -> None:
         if i != j
     ]
     assert len(terms) == 6
-    loss, logged = made.loss(batch, 0.0)
+    loss, logged = made.loss(batch)
     torch.testing.assert_close(loss, torch.stack(terms).mean())
     shares = ((torch.cat(taught) - center[0, 0]) / 0.04).softmax(-1)
     entropy = -(shares * shares.clamp_min(1e-30).log()).sum(-1).mean()
@@ -76,7 +74,7 @@ def test_teacher_begins_as_the_student_and_follows_without_gradient() -> None:
             assert torch.equal(one, other)
             assert one is not other
             assert not other.requires_grad
-    made.loss(batch, 0.0)[0].backward()
+    made.loss(batch)[0].backward()
     assert all(p.grad is None for _, teacher in pairs for p in teacher.parameters())
     before = [teacher.state_dict()[name].clone() for _, teacher in pairs for name in _some(teacher)]
     with torch.no_grad():
@@ -98,7 +96,7 @@ def test_dino_reports_a_collapsed_teacher() -> None:
     made, batch = prepared("dino")
     made.entropy.grace = 1
     made.teacher_head.last_layer.weight_v.data.fill_(1)  # all prototypes alike: uniform
-    made.loss(batch, 0.0)
+    made.loss(batch)
     assert "uniform" in made.collapse()
 
 
@@ -118,8 +116,8 @@ def test_mae_hides_patches_from_the_encoder() -> None:
         number = int(batch[name][0].max()) - 1
         row, column = (PATCH * place for place in divmod(number, SIDE // PATCH))
         pixels[0, :, row : row + PATCH, column : column + PATCH] += 1
-        made.loss(batch, 0.0)
-        made.loss(batch | {"pixels": pixels}, 0.0)
+        made.loss(batch)
+        made.loss(batch | {"pixels": pixels})
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[2][0], found[3][0])
     assert torch.equal(found[2][1:], found[3][1:])
@@ -135,7 +133,7 @@ def test_loss_of_mae_by_hand(normalise: bool) -> None:
     if normalise:
         deviation = (hidden.var(-1, keepdim=True) + 1e-6).sqrt()
         hidden = (hidden - hidden.mean(-1, keepdim=True)) / deviation
-    loss, logged = made.loss(batch, 0.0)
+    loss, logged = made.loss(batch)
     torch.testing.assert_close(loss, (hidden - 0.25).square().mean())
     assert logged == {}
 

@@ -3,10 +3,8 @@
 import pytest
 
 from patchlens.datasets.minicity.spec import CLASSES
-from pretrain.small import PATCH, TOKENS, small_recipe
-
-pytest.importorskip("lightly")
 from patchlens.pretrain.flops import training_flops
+from pretrain.small import PATCH, TOKENS, small_recipe
 
 WIDTH, DEPTH = 24, 2
 

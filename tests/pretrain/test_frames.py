@@ -1,6 +1,5 @@
 """Frames: rendered once from seeds that are free, and cut into windows by a generator."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,7 @@ def test_frames_are_the_renderers_with_their_classes(frames: NDArray[np.uint8]) 
 def test_a_second_call_renders_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = [(1_000_000, 0, 1)]
     first = np.array(rendered(scenes, tmp_path, jobs=1))
-    (manifest,) = tmp_path.glob("frames/*/manifest.json")
-    about = json.loads(manifest.read_text())
-    assert (about["frames"], about["first_seed"], about["last_seed"]) == (1, 1_000_000, 1_000_000)
+    assert first.shape == (1, 4, 128, 256)
     monkeypatch.setattr(module, "_render", None)
     assert np.array_equal(rendered(scenes, tmp_path), first)
 

@@ -7,33 +7,31 @@ import pytest
 import yaml
 
 from closure import closure
+from patchlens.pretrain.objectives import OBJECTIVES as known
 from patchlens.pretrain.settings import Objectives
 
 OBJECTIVES = tuple(Objectives.model_fields)
 
 
 @pytest.fixture(scope="module")
-def graph(root: Path) -> dict[str, Any]:
-    return yaml.safe_load((root / "pretrain/dvc.yaml").read_text(encoding="utf-8"))
+def stage(root: Path) -> dict[str, Any]:
+    content = yaml.safe_load((root / "pretrain/dvc.yaml").read_text(encoding="utf-8"))
+    assert list(content["stages"]) == ["train"]
+    return content["stages"]["train"]
 
 
-def test_one_stage_an_objective(graph: dict[str, Any]) -> None:
-    from patchlens.pretrain.objectives import OBJECTIVES as known
+def test_one_stage_an_objective(stage: dict[str, Any]) -> None:
+    assert tuple(stage["matrix"]["objective"]) == OBJECTIVES == tuple(known)
+    assert stage["cmd"] == "cd .. && patchlens pretrain ${item.objective}"
+    assert "objectives.${item.objective}.${size}" in stage["params"]
+    assert [list(out) for out in stage["outs"]] == [["../runs/pretrain/${item.objective}"]]
 
-    assert tuple(graph["stages"]) == OBJECTIVES == tuple(known)
 
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_stage_lists_exactly_the_package_files_it_uses(
-    graph: dict[str, Any], objective: str
-) -> None:
-    stage = graph["stages"][objective]
-    module = f"patchlens.pretrain.objectives.{objective}"  # imported by its name
-    used = closure("patchlens.pretrain.run") | closure(module)
+def test_it_lists_exactly_the_package_files_that_training_uses(stage: dict[str, Any]) -> None:
+    used = closure("patchlens.pretrain.run")
+    for objective in OBJECTIVES:  # imported by its name
+        used |= closure(f"patchlens.pretrain.objectives.{objective}")
     assert stage["deps"] == sorted(f"../{path}" for path in used)
-    assert stage["cmd"] == f"cd .. && patchlens pretrain {objective}"
-    assert f"objectives.{objective}.${{size}}" in stage["params"]
-    assert [list(out) for out in stage["outs"]] == [[f"../runs/pretrain/{objective}"]]
 
 
 def test_the_root_pipeline_does_not_train(root: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from patchlens.errors import SettingsError
+from patchlens.pretrain.objectives import create
 from patchlens.pretrain.settings import Objectives, load
 
 PARAMS = Path(__file__).parents[2] / "pretrain/params.yaml"
@@ -66,9 +67,6 @@ def test_a_budget_that_would_not_be_equal(tmp_path):
 @pytest.mark.parametrize("size", ["cpu", "gpu"])
 def test_the_committed_budget_is_equal_to_the_last_crop(size):
     """As the loop counts: whole steps until the budget is spent."""
-    pytest.importorskip("lightly")
-    from patchlens.pretrain.objectives import create
-
     recipes = load(PARAMS)
     spent = set()
     for name in Objectives.model_fields:

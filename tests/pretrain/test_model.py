@@ -1,14 +1,11 @@
 """The ViT that all objectives begin with."""
 
-import pytest
 import torch
 
-from pretrain.small import SIDE, small_recipe
-
-pytest.importorskip("lightly")
 from patchlens.backbones.architecture import create
 from patchlens.backbones.untrained import draw_weights
 from patchlens.pretrain.model import ARCH, arch_args, build
+from pretrain.small import SIDE, small_recipe
 
 SHARED = small_recipe("mae").shared
 

@@ -5,12 +5,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pretrain.small import PATCH, small_recipe
-
-pytest.importorskip("lightly")
 from patchlens.pretrain.model import build
 from patchlens.pretrain.probe import KnnProbe
 from patchlens.tasks.labels import patch_labels
+from pretrain.small import PATCH, small_recipe
 
 CPU = torch.device("cpu")
 

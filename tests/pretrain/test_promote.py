@@ -12,18 +12,16 @@ import yaml
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
-from patchlens.pretrain.settings import load as load_recipes
-from patchlens.settings.models import FileModel
-from pretrain.small import TOKENS, small_recipe
-
-pytest.importorskip("lightly")
-from patchlens.backbones.convert import convert
 from patchlens.pretrain import promote, run
 from patchlens.pretrain.flops import training_flops
 from patchlens.pretrain.model import as_backbone, build
+from patchlens.pretrain.settings import load as load_recipes
+from patchlens.settings.models import FileModel
+from pretrain.small import TOKENS, small_recipe
 
 PARAMS = Path(__file__).parents[2] / "pretrain/params.yaml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -15,9 +15,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from conftest import run as in_shell
-from pretrain.small import PATCH, RECIPES, small_recipe
-
-pytest.importorskip("lightly")
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.cli import app
@@ -25,13 +23,14 @@ from patchlens.files import file_hash
 from patchlens.pretrain import plots
 from patchlens.pretrain import run as module
 from patchlens.pretrain.errors import TrainingError
-from patchlens.pretrain.model import ARCH, MEAN, STD, arch_args, build
+from patchlens.pretrain.model import ARCH, arch_args, build
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.probe import Found, KnnProbe
 from patchlens.pretrain.run import export, result, run, timing
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.settings import load as load_recipes
 from patchlens.settings.models import FileModel
+from pretrain.small import PATCH, RECIPES, small_recipe
 
 CPU = torch.device("cpu")
 
@@ -61,7 +60,7 @@ def test_result_is_whole(tmp_path: Path) -> None:
     assert (found["teacher_forwards"], found["visible_tokens"]) == (160, 80 * (2 * 16 + 2 * 4))
     assert Recipe.model_validate(found["recipe"]) == tiny("dino")
     assert set(found["probe"]) == {"0", "5", "10"}
-    assert found["probe_untrained"] == found["probe"]["0"]
+    assert min(map(int, found["probe"])) == 0
     assert set(found["loss"]) >= {"loss", "learning_rate", "teacher_entropy"}
     assert found["commit"] == ""  # no Git here
     with (out / "log.csv").open(newline="") as stream:
@@ -120,6 +119,30 @@ def test_a_killed_run_goes_on_and_logs_once(
 
 
 @pytest.mark.usefixtures("of_fixture")
+@pytest.mark.parametrize("what", ["code", "versions"])
+def test_a_checkpoint_of_other_code_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folders = [module._loop(tiny("mae"), tmp_path)[1] for _ in range(2)]
+    changed = {"code": "0", "versions": module.versions() | {"lightly": "0"}}
+    monkeypatch.setattr(module, what, lambda: changed[what])
+    folders.append(module._loop(tiny("mae"), tmp_path)[1])
+    assert folders[0] == folders[1] != folders[2]
+
+
+def test_the_hash_of_the_code_is_of_what_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hashes = []
+    for name in ("src/a.py", "pretrain/params.yaml", "src/__pycache__/a.pyc", "README.md"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("x")
+        hashes.append(module.code())
+    assert hashes[0] != hashes[1] == hashes[2] == hashes[3]
+
+
+@pytest.mark.usefixtures("of_fixture")
 def test_a_stopped_run_is_one_that_was_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +185,7 @@ def test_product_gives_the_trainers_own_features(
     side = made.recipe.shared.crop
     pixels = images[:, :, :side, :side]
     own = KnnProbe(np.array(frames[:2, :, :side, :side]), 1, 1, PATCH, CPU).features(made.student())
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     model: Any = made.student().eval()
     with torch.no_grad():
         tokens = model.forward_features((pixels / 255 - mean) / std)[:, 1:]
@@ -184,9 +207,11 @@ def test_timing_keeps_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "pretrain").exists()
 
 
-def test_a_seed_by_hand_has_a_folder_of_its_own() -> None:
-    assert result("dino", None) == Path("runs/pretrain/dino")
-    assert result("dino", 1) == Path("runs/pretrain/dino-seed1")
+def test_a_size_or_a_seed_by_hand_has_a_folder_of_its_own() -> None:
+    assert result("dino") == Path("runs/pretrain/dino")
+    assert result("dino", seed=1) == Path("runs/pretrain/dino-seed1")
+    assert result("dino", "gpu") == Path("runs/pretrain/dino-gpu")
+    assert result("dino", "gpu", 0) == Path("runs/pretrain/dino-gpu-seed0")
 
 
 def test_commit_can_be_told_where_there_is_no_checkout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,9 @@
 import pytest
 import torch
 
-from pretrain.small import PATCH, SIDE, TOKENS, random_crops, small_recipe
-
-pytest.importorskip("lightly")
 from patchlens.pretrain.model import build
 from patchlens.pretrain.objectives import create
+from pretrain.small import PATCH, SIDE, TOKENS, random_crops, small_recipe
 
 
 def prepared():
@@ -50,7 +48,7 @@ def test_the_encoder_does_not_see_masked_pixels():
 
 def test_the_loss_is_the_error_on_masked_patches_alone():
     made, batch = prepared()
-    loss, _ = made.loss(batch, 0.0)
+    loss, _ = made.loss(batch)
     tokens = made.masked.encode(batch["pixels"], idx_mask=batch["mask"])[:, 1:]
     predicted = made.predict(tokens)
     total, count = 0.0, 0

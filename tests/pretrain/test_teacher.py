@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-pytest.importorskip("lightly")
 from patchlens.pretrain.objectives.teacher import Entropy, follow, update
 
 K = 64

@@ -1,5 +1,6 @@
 """The loop: every objective learns, the same bits every time, and a killed run goes on exactly."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pretrain.small import PATCH, RECIPES, small_recipe
-
-pytest.importorskip("lightly")
+from patchlens.pretrain import train as module
 from patchlens.pretrain.checkpoint import Row, State
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.objectives import OBJECTIVES, create
@@ -18,6 +17,7 @@ from patchlens.pretrain.probe import Found, KnnProbe
 from patchlens.pretrain.recipes import Dino
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.train import Loop
+from pretrain.small import PATCH, RECIPES, small_recipe
 
 STEPS = 20
 EVERY = 5  # steps a row
@@ -106,15 +106,6 @@ def test_another_seed_is_another_run(frames: NDArray[np.uint8]) -> None:
     assert bits(one) != bits(other)  # seeds decide the draws too, not the weights alone
 
 
-def test_budget_counts_crops_of_all_objectives_alike(frames: NDArray[np.uint8]) -> None:
-    for objective in OBJECTIVES:
-        chosen = small_recipe(objective)
-        found = loop(chosen, frames)
-        seen = found.objective.seen(found.steps * chosen.own.batch).crops
-        per_step = found.objective.seen(chosen.own.batch).crops
-        assert chosen.shared.crops <= seen < chosen.shared.crops + per_step, objective
-
-
 def test_learning_rate_warms_up_then_falls_to_nothing(frames: NDArray[np.uint8]) -> None:
     chosen = recipe("mae", steps=40, log_every=1)
     own = chosen.own.model_copy(update={"warmup": 0.25})
@@ -166,9 +157,9 @@ def test_nan_stops_the_run_and_is_in_no_checkpoint(
     found = loop(recipe("mae"), frames, path)
     loss = found.objective.loss
 
-    def broken(batch: Any, progress: float) -> Any:
-        value, logged = loss(batch, progress)
-        return value * (float("nan") if progress >= 0.5 else 1), logged
+    def broken(batch: Any) -> Any:
+        value, logged = loss(batch)
+        return value * (float("nan") if found.state.step >= found.steps // 2 else 1), logged
 
     found.objective.loss = broken
     with pytest.raises(TrainingError, match=r"step 15: loss is nan; lower objectives\.mae\.cpu"):
@@ -199,6 +190,30 @@ def test_probe_runs_at_the_start_the_end_and_between(frames: NDArray[np.uint8]) 
     probes = found.run().probes
     assert [row["step"] for row in probes] == [0, 10, 20]
     assert set(probes[0]) == {"step", "probe_miou", "probe_accuracy", "probe_spread"}
+
+
+def test_seconds_are_those_of_steps_wherever_probes_and_checkpoints_fall(
+    frames: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+    chosen = recipe("mae")
+    every = chosen.shared.probe.model_copy(update={"every": 3 / STEPS})  # not where rows end
+    shared = chosen.shared.model_copy(update={"probe": every})
+    found = loop(chosen.model_copy(update={"shared": shared}), frames, tmp_path / "checkpoint.pt")
+    assert found.probe_every % EVERY
+
+    def taking(seconds: float, call: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            clock[0] += seconds
+            return call(*args, **kwargs)
+
+        return slow
+
+    found.step = taking(1.0, found.step)  # type: ignore[method-assign]
+    found.probe = taking(100.0, found.probe)
+    monkeypatch.setattr(module, "save", taking(1000.0, module.save))
+    assert found.run().seconds == STEPS
 
 
 def test_no_global_state_is_left_changed(frames: NDArray[np.uint8]) -> None:

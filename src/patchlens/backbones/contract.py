@@ -6,6 +6,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+# Of RGB in 0..1: what a model's inputs are normalised by where its source says nothing else.
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]
+
 
 @dataclass(frozen=True)
 class PatchTokens:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create
 from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.mapping import mapped
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.pretrained import pretrained
@@ -30,9 +31,6 @@ from patchlens.settings.models import (
     TimmModel,
     UntrainedModel,
 )
-
-IMAGENET_MEAN = [0.485, 0.456, 0.406]
-IMAGENET_STD = [0.229, 0.224, 0.225]
 
 
 def convert(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from patchlens.pretrain.model import MEAN, STD
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.pretrain.shared import Augment
 
 ASPECT = (3 / 4, 4 / 3)
@@ -54,17 +54,18 @@ def view(
     rows = _centres(top, height, size) * crops.shape[-2]
     columns = _centres(start, step, size) * crops.shape[-1]
     device = crops.device
-    down = _weights(rows, height * crops.shape[-2] / size, crops.shape[-2]).to(device)
-    across = _weights(columns, width * crops.shape[-1] / size, crops.shape[-1]).to(device)
+    rows, columns, height, width = (t.to(device) for t in (rows, columns, height, width))
+    down = _weights(rows, height * crops.shape[-2] / size, crops.shape[-2])
+    across = _weights(columns, width * crops.shape[-1] / size, crops.shape[-1])
     pixels = down[:, None] @ crops[:, :3].float() @ across[:, None].transpose(-1, -2)
     pixels = _colour(pixels, augment, generator)
-    mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=device).view(1, 3, 1, 1)
+    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
     pixels = (pixels / 255 - mean) / std
     if crops.shape[1] == 3:
         return pixels, None
     at = torch.arange(len(crops), device=device)[:, None, None]
-    row, column = (places.long().to(device) for places in (rows, columns))
+    row, column = rows.long(), columns.long()
     return pixels, crops[:, 3][at, row[:, :, None], column[:, None, :]]
 
 
@@ -89,9 +90,9 @@ def _centres(start: Tensor, extent: Tensor, size: int) -> Tensor:
 
 
 def _weights(centres: Tensor, step: Tensor, length: int) -> Tensor:
-    """Triangle filters [n, size, length] around `centres`, as wide as a step: no aliasing."""
+    """Triangle filters [n, size, length] around `centres`, as wide as a step, where these are."""
     reach = step.clamp(min=1)[:, None, None]
-    distance = (torch.arange(length) + 0.5) - centres[:, :, None]
+    distance = (torch.arange(length, device=centres.device) + 0.5) - centres[:, :, None]
     weights = (1 - distance.abs() / reach).clamp(min=0)
     normalised: Tensor = weights / weights.sum(dim=-1, keepdim=True)
     return normalised

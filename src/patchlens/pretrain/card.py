@@ -4,6 +4,7 @@ from typing import Any
 
 from patchlens.pretrain.flops import training_flops
 from patchlens.pretrain.model import ARCH, arch_args, build
+from patchlens.pretrain.objectives import RANDOM
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.shared import Shared
 
@@ -76,7 +77,7 @@ def card_of_random(shared: Shared, size: str, seed: int) -> dict[str, Any]:
         _architecture(shared, seed)
         | dict.fromkeys(KEPT[:COUNTS], 0)
         | {
-            "objective": "random",
+            "objective": RANDOM,
             "size": size,
             "seed": seed,
             "commit": "",

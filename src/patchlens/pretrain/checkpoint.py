@@ -33,13 +33,9 @@ class State:
     seconds: float = 0.0
 
 
-def folder(recipe: Recipe, device: torch.device, data: str, work: Path) -> Path:
-    """Where checkpoints of this recipe lie: another recipe, device or renderer begins anew."""
-    described = recipe.model_dump() | {
-        "device": device.type,
-        "data": data,
-        "torch": torch.__version__,
-    }
+def folder(recipe: Recipe, device: torch.device, origin: dict[str, Any], work: Path) -> Path:
+    """Where checkpoints lie of a recipe on a device; another `origin` of results begins anew."""
+    described = recipe.model_dump() | {"device": device.type, "origin": origin}
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
     return work / recipe.objective / key
 

@@ -1,41 +1,58 @@
 """Floating-point operations of training, counted and not estimated."""
 
 import torch
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from patchlens.datasets.minicity.spec import CLASSES
 from patchlens.pretrain.objectives import create
+from patchlens.pretrain.objectives.base import Batch, Objective
+from patchlens.pretrain.objectives.ibot import Ibot
 from patchlens.pretrain.settings import Recipe
 
 WINDOWS = 8  # of the counted batch
-SEED = 0  # of pixels and masks: only how many tokens iBOT masks depends on it
+SEED = 0  # of pixels and masks; no count depends on it
 
 
 def training_flops(recipe: Recipe) -> float:
-    """FLOPs a window of a frame: its views, forward and backward, with teacher and heads.
+    """Expected FLOPs a window of a frame: its views, forward and backward, with teacher and heads.
 
     torch's counter: matrix products and convolutions, a multiplication and an addition are two.
     Norms, softmax, augmentation and the optimizer are not counted. Counted on one small batch on
     the CPU, on a fresh model: no run is touched.
+
+    How many patches iBOT masks is drawn, and its heads' products are linear in that number: two
+    numbers are counted, and the line through them gives the mean over its masks.
     """
     objective = create(recipe)
-    generator = torch.Generator().manual_seed(SEED)
-    windows = _windows(recipe, generator, labels=objective.labels)
+    if not isinstance(objective, Ibot):
+        return _counted(objective, _batch(objective))
+    side, mean = objective.pool.shape[-1], objective.hidden(WINDOWS)
+    points = []
+    for masked in (1, side**2):
+        objective.pool = torch.arange(side**2).view(1, side, side) < masked
+        batch = _batch(objective)
+        points.append((int(batch["mask"].sum()), _counted(objective, batch)))
+    (few, low), (many, high) = points
+    return low + (high - low) * (mean - few) / (many - few)
+
+
+def _counted(objective: Objective, batch: Batch) -> float:
+    """FLOPs a window of one batch."""
     counter = FlopCounterMode(display=False)
-    batch = objective.views(windows, generator)
     # The counter has no formula for the CPU's fused attention: the plain one has the same products.
     with sdpa_kernel(SDPBackend.MATH), counter:
-        loss, _ = objective.loss(batch, 0.0)
+        loss, _ = objective.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
     return counter.get_total_flops() / WINDOWS
 
 
-def _windows(recipe: Recipe, generator: torch.Generator, *, labels: bool) -> Tensor:
-    """Noise, uint8 [n, 3, H, W], with random classes as fourth channel if `labels`."""
-    size = (WINDOWS, 1, recipe.shared.augment.window, recipe.shared.augment.window)
+def _batch(objective: Objective) -> Batch:
+    """Views of noise, with random classes for an objective that wants labels."""
+    generator = torch.Generator().manual_seed(SEED)
+    window = objective.recipe.shared.augment.window
+    size = (WINDOWS, 1, window, window)
     channels = [torch.randint(256, size, generator=generator) for _ in range(3)]
-    if labels:
+    if objective.labels:
         channels.append(torch.randint(len(CLASSES), size, generator=generator))
-    return torch.cat(channels, dim=1).to(torch.uint8)
+    return objective.views(torch.cat(channels, dim=1).to(torch.uint8), generator)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from patchlens.datasets.minicity import render
-from patchlens.datasets.minicity.spec import EVALUATION_SEEDS, FREE_SEEDS, HEIGHT, WIDTH
+from patchlens.datasets.minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
 from patchlens.errors import DataError, SettingsError
-from patchlens.files import file_hash, whole_file, write_json
+from patchlens.files import whole_file
 from patchlens.pretrain.shared import Frames, Probe
 from patchlens.progress import bar
 
@@ -43,20 +43,17 @@ def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
 
     Raises:
         SettingsError: a scene is one that the evaluation may use.
-        DataError: the file is not the one that its manifest describes.
+        DataError: the file there holds another number of frames.
     """
     for seed, _, _ in scenes:
-        if seed < FREE_SEEDS or any(seed in seeds for seeds in EVALUATION_SEEDS):
+        if seed < FREE_SEEDS:
             raise SettingsError(f"scene {seed} belongs to the evaluation; begin at {FREE_SEEDS}")
     described = {"scenes": scenes, "renderer": renderer()}
     key = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
     folder = work / "frames" / key
-    manifest, path = folder / "manifest.json", folder / "frames.npy"
-    if not manifest.is_file():
+    path = folder / "frames.npy"  # whole or not there
+    if not path.is_file():
         _render(scenes, folder, jobs or len(os.sched_getaffinity(0)))
-        count = len(np.load(path, mmap_mode="r"))
-        about = {"frames": count, "md5": file_hash(path, "md5"), "renderer": described["renderer"]}
-        write_json(about | {"first_seed": scenes[0][0], "last_seed": scenes[-1][0]}, manifest)
     # Copy-on-write, since torch wants an array that it could write to.
     frames: Array = np.load(path, mmap_mode="c")
     wanted = sum(max(1, count) for _, count, _ in scenes)

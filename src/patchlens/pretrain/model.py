@@ -7,15 +7,13 @@ from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
 from torch import nn
 
 from patchlens.backbones.architecture import build as build_timm
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.load import backbone
 from patchlens.backbones.untrained import draw_weights
 from patchlens.backbones.vit import VitBackbone
 from patchlens.pretrain.shared import Shared
 
 ARCH = "vit_tiny_patch16_224"
-# What `source: file` takes by default, so that a promoted model needs neither in params.yaml.
-MEAN = [0.485, 0.456, 0.406]
-STD = [0.229, 0.224, 0.225]
 
 
 def arch_args(shared: Shared) -> dict[str, int]:
@@ -41,6 +39,13 @@ def as_backbone(model: nn.Module) -> VitBackbone:
     # The backbone resamples positions itself; timm must not do so a second time.
     copied.dynamic_img_size = copied.patch_embed.dynamic_img_size = False
     copied.patch_embed.flatten = True
-    found = backbone(copied, mean=MEAN, std=STD, interpolation="bicubic", position="timm")
+    # Mean and deviation are what `source: file` takes where params.yaml says none.
+    found = backbone(
+        copied,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        interpolation="bicubic",
+        position="timm",
+    )
     assert isinstance(found, VitBackbone)
     return found

@@ -16,12 +16,12 @@ from patchlens.names import nearest
 from patchlens.pretrain import readme
 from patchlens.pretrain.card import KEPT, card_of, card_of_random
 from patchlens.pretrain.model import ARCH, arch_args, build
+from patchlens.pretrain.objectives import RANDOM
 from patchlens.pretrain.run import RUNS, TRIED
-from patchlens.pretrain.settings import Objectives, Pretrain, Recipe
+from patchlens.pretrain.settings import Pretrain, Recipe
 
 LARGEST = 12_000_000  # bytes of a model: weights/ is plain Git
-RANDOM = "random"
-NEEDED = {*KEPT, "recipe", "loss", "dirty"}  # of a result.json
+NEEDED = {*KEPT, "objective", "recipe", "loss", "dirty"}  # of a result.json
 WEIGHTS = Path("weights")
 
 
@@ -35,11 +35,11 @@ def run(objective: str, settings: Pretrain) -> Path:
 
     Raises:
         SettingsError: there is no such objective.
-        DataError: the run is unfinished, its code was not committed, or its file does not fit.
+        DataError: the run is unfinished or another one's, its code was not committed, or its file
+            does not fit.
     """
-    known = (*Objectives.model_fields, RANDOM)
-    if objective not in known:
-        raise SettingsError(f"unknown objective '{objective}'; {nearest(objective, known)}")
+    if objective not in readme.ORDER:
+        raise SettingsError(f"unknown objective '{objective}'; {nearest(objective, readme.ORDER)}")
     if objective == RANDOM:
         shared = getattr(settings.sizes, settings.size)
         model = build(shared, settings.seed)
@@ -47,7 +47,7 @@ def run(objective: str, settings: Pretrain) -> Path:
         card = card_of_random(shared, settings.size, settings.seed)
     else:
         result = finished(RUNS / objective)
-        recipe = recipe_of(result, RUNS / objective)
+        recipe = recipe_of(result, RUNS / objective, settings)
         tensors = checked(RUNS / objective / "weights.safetensors", recipe)
         card = card_of(result, recipe, tried(objective))
     return place(objective, tensors, card)
@@ -57,7 +57,7 @@ def finished(folder: Path) -> dict[str, Any]:
     """`result.json` of a run that came to its end, of code that a commit holds.
 
     Raises:
-        DataError: it did not, or no commit tells what ran.
+        DataError: it did not, it is another objective's, or no commit tells what ran.
     """
     again = f"run `patchlens pretrain {folder.name}`"
     result: dict[str, Any] = read_json(folder / "result.json", f"{again} to its end first")
@@ -65,6 +65,8 @@ def finished(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder}: this run is not finished; {again} once more, it goes on")
     if missing := sorted(NEEDED - result.keys()):
         raise DataError(f"{folder}: result.json has no {', '.join(missing)}; {again} anew")
+    if result["objective"] != folder.name:
+        raise DataError(f"{folder}: holds a run of {result['objective']}; {again} anew")
     if not result["commit"]:
         raise DataError(
             f"{folder}: no commit is known of this run; train in a Git checkout, or set "
@@ -78,13 +80,28 @@ def finished(folder: Path) -> dict[str, Any]:
     return result
 
 
-def recipe_of(result: dict[str, Any], folder: Path) -> Recipe:
-    """The recipe that a run was made by."""
+def recipe_of(result: dict[str, Any], folder: Path, settings: Pretrain) -> Recipe:
+    """The recipe that a run was made by.
+
+    Raises:
+        DataError: it is no recipe, or of another objective, size or seed than is promoted.
+    """
     try:
-        return Recipe.model_validate(result["recipe"])
+        recipe = Recipe.model_validate(result["recipe"])
     except ValueError as error:
         lines = " ".join(str(error).split())
         raise DataError(f"{folder}: the recipe in result.json is none of ours: {lines}") from None
+    for what, wanted in (
+        ("objective", folder.name),
+        ("size", settings.size),
+        ("seed", settings.seed),
+    ):
+        if (found := getattr(recipe, what)) != wanted:
+            raise DataError(
+                f"{folder}: this run was of {what} {found}, not {wanted}; run `patchlens pretrain "
+                f"{folder.name}` anew, or set pretrain/params.yaml to what was trained"
+            )
+    return recipe
 
 
 def checked(path: Path, recipe: Recipe) -> dict[str, Tensor]:

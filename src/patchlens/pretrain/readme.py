@@ -8,9 +8,10 @@ import yaml
 
 from patchlens.errors import DataError
 from patchlens.files import file_hash, write_text
+from patchlens.pretrain.objectives import OBJECTIVES, RANDOM
 from patchlens.pretrain.tables import last_probe, table
 
-ORDER = ("dino", "mae", "ibot", "simmim", "supervised", "random")
+ORDER = (*OBJECTIVES, RANDOM)
 # What has to agree before a difference is the objective's: of all models, and of the trained ones.
 OF_ALL = {"size": "size", "seed": "seed", "arch_args": "architecture"}
 OF_TRAINED = {"crops": "crops seen", "device": "device", "shared": "shared settings"}

@@ -1,5 +1,6 @@
 """The command `patchlens pretrain`: frames, loop, and a result that is whole or not there."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from patchlens.features.device import describe, resolve
-from patchlens.files import whole_folder, write_csv, write_json
+from patchlens.files import file_hash, whole_folder, write_csv, write_json
 from patchlens.paths import WORK
 from patchlens.pretrain import checkpoint, frames, plots
 from patchlens.pretrain.checkpoint import Row
@@ -26,7 +27,7 @@ from patchlens.pretrain.model import ARCH, arch_args
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.probe import KnnProbe
 from patchlens.pretrain.settings import Recipe
-from patchlens.pretrain.train import Loop
+from patchlens.pretrain.train import Loop, wait
 from patchlens.progress import log
 
 RUNS = Path("runs/pretrain")
@@ -34,11 +35,13 @@ TRIED = Path("pretrain/tried")
 WARM = 3  # steps before the clock starts
 # What decides a result: other files may change while runs go on, such as weights/.
 DECISIVE = ("src", "pyproject.toml", "pretrain/params.yaml", "pretrain/dvc.yaml")
+IGNORED = {"__pycache__", "patchlens.egg-info"}  # written by Python, in no commit
 
 
-def result(objective: str, seed: int | None) -> Path:
-    """The folder of a result; a seed that was asked for by hand gets its own."""
-    return RUNS / (objective if seed is None else f"{objective}-seed{seed}")
+def result(objective: str, size: str | None = None, seed: int | None = None) -> Path:
+    """The folder of a result; a size or a seed that was asked for by hand gets its own."""
+    parts = (objective, size, None if seed is None else f"seed{seed}")
+    return RUNS / "-".join(part for part in parts if part)
 
 
 def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
@@ -77,11 +80,11 @@ def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> st
     if seconds <= 0:
         return f"{recipe.objective}: {loop.steps} steps"
     loop.run(until=WARM)
-    _wait(loop.device)
+    wait(loop.device)
     start, before = time.perf_counter(), loop.state.step
     while (spent := time.perf_counter() - start) < seconds and loop.state.step < loop.steps:
-        loop.run(until=loop.state.step + 1)
-        _wait(loop.device)
+        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run waits once a row too
+        wait(loop.device)
     crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
     rate = crops / spent
     return (
@@ -118,7 +121,8 @@ def _loop(recipe: Recipe, work: Path) -> tuple[Loop, Path]:
     found = frames.of_training(shared.train, work)
     held_out = frames.of_probe(shared.probe, work)
     images = torch.from_numpy(found)
-    folder = checkpoint.folder(recipe, device, frames.renderer(), work)
+    origin = versions() | {"data": frames.renderer(), "code": code()}
+    folder = checkpoint.folder(recipe, device, origin, work)
     folder.mkdir(parents=True, exist_ok=True)
     probe = KnnProbe(held_out, shared.probe.bank, shared.probe.k, shared.arch.patch_size, device)
     objective = create(recipe).to(device)
@@ -136,7 +140,7 @@ def _show(tracker: Live, row: Row) -> None:
 def _result(recipe: Recipe, loop: Loop) -> dict[str, Any]:
     """All that is known of a run but its commit."""
     state, images = loop.state, loop.state.step * recipe.own.batch
-    rows, probes = state.rows or [{}], state.probes or [{}]
+    rows = state.rows or [{}]
     return {
         "objective": recipe.objective,
         "size": recipe.size,
@@ -153,14 +157,23 @@ def _result(recipe: Recipe, loop: Loop) -> dict[str, Any]:
         "deterministic": True,
         "loss": {name: value for name, value in rows[-1].items() if name != "step"},
         "probe": {str(int(row["step"])): row["probe_miou"] for row in state.probes},
-        "probe_untrained": probes[0].get("probe_miou"),
-        "probe_last": {name: value for name, value in probes[-1].items() if name != "step"},
-        "versions": {
-            "torch": torch.__version__,
-            "timm": timm.__version__,
-            "lightly": lightly.__version__,
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The packages that decide a result."""
+    return {module.__name__: module.__version__ for module in (torch, timm, lightly)}
+
+
+def code() -> str:
+    """A hash of what `commit` looks at: a run that goes on was made by one commit's files."""
+    digest = hashlib.sha256()
+    for name in DECISIVE:
+        for path in sorted([Path(name), *Path(name).rglob("*")]):
+            if path.is_file() and not IGNORED & set(path.parts):
+                digest.update(f"{path.as_posix()} {file_hash(path, 'sha256')}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _tried(content: dict[str, Any]) -> None:
@@ -169,8 +182,3 @@ def _tried(content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(content, sort_keys=True) + "\n")
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

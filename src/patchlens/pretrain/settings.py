@@ -2,9 +2,9 @@
 
 from math import ceil, lcm
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
@@ -12,62 +12,29 @@ from patchlens.pretrain.recipes import Dino, Ibot, Mae, Own, Simmim, Supervised
 from patchlens.pretrain.shared import Shared
 from patchlens.settings.base import Strict
 from patchlens.settings.features import Device
+from patchlens.settings.messages import explain
 from patchlens.settings.validated import refuse, validated
 
 PARAMS = Path("pretrain/params.yaml")
 Size = Literal["cpu", "gpu"]
+T = TypeVar("T")
 
 
-class Sizes(Strict):
-    """One set of shared settings a size."""
+class BySize(Strict, Generic[T]):
+    """The same section for each size."""
 
-    cpu: Shared
-    gpu: Shared
-
-
-class DinoSizes(Strict):
-    """Recipes of `dino`."""
-
-    cpu: Dino
-    gpu: Dino
-
-
-class MaeSizes(Strict):
-    """Recipes of `mae`."""
-
-    cpu: Mae
-    gpu: Mae
-
-
-class IbotSizes(Strict):
-    """Recipes of `ibot`."""
-
-    cpu: Ibot
-    gpu: Ibot
-
-
-class SimmimSizes(Strict):
-    """Recipes of `simmim`."""
-
-    cpu: Simmim
-    gpu: Simmim
-
-
-class SupervisedSizes(Strict):
-    """Recipes of `supervised`."""
-
-    cpu: Supervised
-    gpu: Supervised
+    cpu: T
+    gpu: T
 
 
 class Objectives(Strict):
     """The recipes, objective by objective."""
 
-    dino: DinoSizes
-    mae: MaeSizes
-    ibot: IbotSizes
-    simmim: SimmimSizes
-    supervised: SupervisedSizes
+    dino: BySize[Dino]
+    mae: BySize[Mae]
+    ibot: BySize[Ibot]
+    simmim: BySize[Simmim]
+    supervised: BySize[Supervised]
 
 
 class Recipe(Strict):
@@ -87,31 +54,34 @@ class Pretrain(Strict):
     size: Size
     seed: Annotated[int, Field(ge=0)]
     device: Device
-    sizes: Sizes
+    sizes: BySize[Shared]
     objectives: Objectives
 
     def recipe(self, objective: str, size: str | None = None, seed: int | None = None) -> Recipe:
         """The recipe of an objective; `size` and `seed` instead of the file's where given.
 
         Raises:
-            SettingsError: there is no such objective, or no such size.
+            SettingsError: there is no such objective or size, or the seed is negative.
         """
+        chosen: Any = size or self.size
         for what, name, known in (
             ("objective", objective, tuple(Objectives.model_fields)),
-            ("size", size or self.size, get_args(Size)),
+            ("size", chosen, get_args(Size)),
         ):
             if name not in known:
                 raise SettingsError(f"unknown {what} '{name}'; {nearest(name, known)}")
-        chosen = size or self.size
-        own: Own = getattr(getattr(self.objectives, objective), chosen)
-        return Recipe.model_construct(
-            objective=objective,
-            size=chosen,
-            seed=self.seed if seed is None else seed,
-            device=self.device,
-            shared=getattr(self.sizes, chosen),
-            own=own,
-        )
+        try:
+            return Recipe(
+                objective=objective,
+                size=chosen,
+                seed=self.seed if seed is None else seed,
+                device=self.device,
+                shared=getattr(self.sizes, chosen),
+                own=getattr(getattr(self.objectives, objective), chosen),
+            )
+        except ValidationError as fault:
+            found = [explain(item, Recipe) for item in fault.errors()]
+            raise SettingsError("\n".join(found)) from None
 
 
 def load(path: Path = PARAMS) -> Pretrain:

@@ -1,11 +1,10 @@
 """The training loop, the same for every objective: deterministic, and resumed exactly."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class Loop:
         recipe, self.device = self.objective.recipe, self.frames.device
         self.own, self.shared = recipe.own, recipe.shared
         per_step = self.objective.seen(self.own.batch).crops
-        self.steps = ceil(self.shared.crops / per_step)
+        self.steps = self.shared.crops // per_step
         self.state = State()
         self.generator = torch.Generator().manual_seed(recipe.seed)
         trained, plain = get_weight_decay_parameters([self.objective])
@@ -69,12 +68,12 @@ class Loop:
             TrainingError: the loss is not finite, or the features collapsed.
         """
         self._resume()
-        if not self.state.step:
-            self._probe()
         last = self.steps if until is None else min(until, self.steps)
         saved, logged = time.monotonic(), dict[str, Tensor]()
         with _deterministic(), bar(total=self.steps, what="pretrain", unit="step") as shown:
             shown.update(self.state.step)
+            if not self.state.step:
+                self._probe()
             count, start = 0, time.perf_counter()
             while self.state.step < last:
                 for name, value in self.step().items():
@@ -85,22 +84,25 @@ class Loop:
                 if step % self.shared.log_every == 0 or step == self.steps:
                     self._log({name: float(total) / count for name, total in logged.items()})
                     logged, count = {}, 0
-                    self.state.seconds += time.perf_counter() - start
-                    start = time.perf_counter()
-                if step % self.probe_every == 0 or step == self.steps:
+                    now = time.perf_counter()
+                    self.state.seconds, start = self.state.seconds + now - start, now
+                probing = step % self.probe_every == 0 or step == self.steps
+                if probing:
+                    wait(self.device)  # steps still under way count as steps
+                began = time.perf_counter()
+                if probing:
                     self._probe()
-                    start = time.perf_counter()
                 # Only where a row ends: sums since the last row are in no checkpoint.
                 due = time.monotonic() - saved > 60 * self.shared.checkpoint_minutes
                 if count == 0 and (due or step == last):
                     self._save()
                     saved = time.monotonic()
+                start += time.perf_counter() - began
         return self.state
 
     def step(self) -> dict[str, Tensor]:
         """One step; returns scalars, still on the device."""
         state, own = self.state, self.own
-        progress = state.step / self.steps
         rate = cosine_warmup_schedule(
             state.step, self.steps, own.learning_rate, 0.0, int(own.warmup * self.steps), 0.0
         )
@@ -112,7 +114,7 @@ class Loop:
         batch = self.objective.views(crops, self.generator)
         kind = self.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"), sdpa_kernel(KERNELS):
-            loss, logged = self.objective.loss(batch, progress)
+            loss, logged = self.objective.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.shared.clip)
         self.optimizer.step()
@@ -174,10 +176,18 @@ class Loop:
             self.report(row)
 
 
+def wait(device: torch.device) -> None:
+    """Until all that was asked of a device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Only kernels whose result is the same every time, inside."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    """Only kernels whose result is the same every time, inside.
+
+    On a GPU torch wants CUBLAS_WORKSPACE_CONFIG too, set before CUDA starts: see `run`.
+    """
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

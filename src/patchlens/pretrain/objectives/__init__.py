@@ -14,6 +14,7 @@ OBJECTIVES = {
     "simmim": "Simmim",
     "supervised": "Supervised",
 }
+RANDOM = "random"  # no objective: the untrained model that all of them start from
 
 
 def create(recipe: "Recipe") -> "Objective":

@@ -46,9 +46,8 @@ class Dino(Objective):
 
     def views(self, crops: Tensor, generator: torch.Generator) -> Batch:
         """`global` [2n, 3, S, S] and `local` [m·n, 3, s, s], view by view."""
-        shared, own = self.recipe.shared, self.own
-        augment = shared.augment
-        wide = [view(crops, shared.crop, augment, augment.scale, generator)[0] for _ in range(2)]
+        own, augment = self.own, self.recipe.shared.augment
+        wide = [self.global_crop(crops, generator)[0] for _ in range(GLOBAL)]
         near = [
             view(crops, own.local_crop, augment, own.local_scale, generator)[0]
             for _ in range(own.local_crops)
@@ -56,19 +55,26 @@ class Dino(Objective):
         batch = {"global": torch.cat(wide)}
         return batch | ({"local": torch.cat(near)} if near else {})
 
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy of the student's views with the teacher's other global view."""
-        del progress
         wide = batch["global"]
         with torch.no_grad():
             taught = self.teacher_head(self.teacher.forward_features(wide)[:, 0]).float()
-        learnt = [self.head(self.backbone.forward_features(wide)[:, 0])]
+        return self._class_loss(
+            taught, self.head(self.backbone.forward_features(wide)[:, 0]), batch
+        )
+
+    def _class_loss(
+        self, taught: Tensor, of_global: Tensor, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the heads' outputs, the teacher's and the student's of the global crops."""
+        learnt: list[Any] = [of_global]
         if "local" in batch:
             learnt.append(self.head(self.backbone.forward_features(batch["local"])[:, 0]))
         centred = (taught - self.criterion.center[0]) / self.own.teacher_temperature
         logged = self.entropy.look(centred)
-        views = [v for part in learnt for v in part.float().split(len(wide) // GLOBAL)]
-        with torch.autocast(wide.device.type, enabled=False):
+        views = [v for part in learnt for v in part.float().split(len(taught) // GLOBAL)]
+        with torch.autocast(taught.device.type, enabled=False):
             loss: Tensor = self.criterion(list(taught.chunk(GLOBAL)), views)
         return loss, logged
 

@@ -1,14 +1,14 @@
 """iBOT (Zhou et al. 2022): DINO, and masked patches against the teacher's patches."""
 
 import random
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
 import torch
 from lightly.loss import IBOTPatchLoss
-from lightly.models.modules import MaskedVisionTransformerTIMM
 from lightly.models.utils import random_block_mask
-from torch import Tensor, nn
+from torch import Tensor
 
 from patchlens.pretrain import recipes
 from patchlens.pretrain.objectives.base import Batch, Seen
@@ -30,15 +30,7 @@ class Ibot(Dino):
         self.pool = block_masks(
             recipe.shared.crop // recipe.shared.arch.patch_size, own.mask_ratio, recipe.seed
         )
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, backbone.embed_dim))
-        nn.init.trunc_normal_(self.mask_token, std=0.02)
-        # Not a submodule of its own: the backbone and the token are registered already.
-        self.__dict__["masked"] = MaskedVisionTransformerTIMM(
-            backbone,
-            mask_token=self.mask_token,
-            weight_initialization="skip",
-            pos_embed_initialization="skip",
-        )
+        self.see_masked(token=True)
         self.patch_criterion = IBOTPatchLoss(
             own.prototypes,
             teacher_temp=own.teacher_temperature,
@@ -56,26 +48,19 @@ class Ibot(Dino):
         mask = chosen & (rank < ceil(self.mask_share * count))[:, None, None]
         return batch | {"mask": mask.to(crops.device)}
 
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """DINO's loss of the class tokens plus that of the masked patches, both of weight 1."""
-        del progress
         wide, mask = batch["global"], batch["mask"]
         with torch.no_grad():
             tokens = self.teacher.forward_features(wide)
             taught = self.teacher_head(tokens[:, 0]).float()
             taught_patches = self.teacher_head(tokens[:, 1:][mask.flatten(1)]).float()
-        masked: MaskedVisionTransformerTIMM = self.__dict__["masked"]
         hidden = torch.cat([torch.zeros_like(mask.flatten(1)[:, :1]), mask.flatten(1)], dim=1)
-        tokens = masked.encode(wide, mask=hidden)
-        learnt = [self.head(tokens[:, 0])]
+        tokens = self.masked.encode(wide, mask=hidden)
+        of_global = self.head(tokens[:, 0])
         patches = self.head(tokens[:, 1:][mask.flatten(1)]).float()
-        if "local" in batch:
-            learnt.append(self.head(self.backbone.forward_features(batch["local"])[:, 0]))
-        centred = (taught - self.criterion.center[0]) / self.own.teacher_temperature
-        logged = self.entropy.look(centred)
-        views = [v for part in learnt for v in part.float().split(len(wide) // GLOBAL)]
+        of_class, logged = self._class_loss(taught, of_global, batch)
         with torch.autocast(wide.device.type, enabled=False):
-            of_class: Tensor = self.criterion(list(taught.chunk(GLOBAL)), views)
             of_patches: Tensor = self.patch_criterion(taught_patches, patches, mask)
         logged |= {"class_loss": of_class.detach(), "patch_loss": of_patches.detach()}
         return of_class + of_patches, logged
@@ -83,11 +68,12 @@ class Ibot(Dino):
     def seen(self, windows: int) -> Seen:
         """As DINO; masked patches are computed and not visible (their expected number)."""
         cost = super().seen(windows)
+        return replace(cost, visible_tokens=cost.visible_tokens - round(self.hidden(windows)))
+
+    def hidden(self, windows: int) -> float:
+        """The expected number of masked patches."""
         tokens = GLOBAL * self.tokens(self.recipe.shared.crop)
-        hidden = self.mask_share * float(self.pool.float().mean()) * tokens
-        return Seen(
-            cost.crops, cost.teacher_forwards, cost.visible_tokens - round(windows * hidden)
-        )
+        return windows * self.mask_share * float(self.pool.float().mean()) * tokens
 
 
 def block_masks(side: int, ratio: list[float], seed: int) -> Tensor:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from lightly.models.modules import MaskedVisionTransformerTIMM
 from lightly.models.modules.masked_vision_transformer_decoder_timm import (
     MaskedVisionTransformerDecoderTIMM,
 )
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from patchlens.pretrain import recipes
-from patchlens.pretrain.augment import seeded, view
+from patchlens.pretrain.augment import seeded
 from patchlens.pretrain.objectives.base import Batch, Objective, Seen
 from patchlens.pretrain.settings import Recipe
 
@@ -32,10 +31,7 @@ class Mae(Objective):
         own = self.own = recipe.own
         self.patch = recipe.shared.arch.patch_size
         count = self.tokens(recipe.shared.crop)
-        # Not a submodule of its own: the backbone is one already.
-        self.__dict__["masked"] = MaskedVisionTransformerTIMM(
-            backbone, weight_initialization="skip", pos_embed_initialization="skip"
-        )
+        self.see_masked(token=False)
         self.embed = nn.Linear(backbone.embed_dim, own.decoder_width)
         self.decoder = MaskedVisionTransformerDecoderTIMM(
             count, own.decoder_width, own.decoder_depth, own.decoder_heads
@@ -44,19 +40,16 @@ class Mae(Objective):
 
     def views(self, crops: Tensor, generator: torch.Generator) -> Batch:
         """`pixels` [n, 3, S, S] with the tokens that stay, `keep`, and that go, `mask`."""
-        shared = self.recipe.shared
-        pixels, _ = view(crops, shared.crop, shared.augment, shared.augment.scale, generator)
-        size = (len(crops), self.tokens(shared.crop) + 1)
+        pixels, _ = self.global_crop(crops, generator)
+        size = (len(crops), self.tokens(self.recipe.shared.crop) + 1)
         with seeded(generator):
             keep, mask = random_token_mask(size, self.own.mask_ratio, device="cpu")
         return {"pixels": pixels, "keep": keep.to(crops.device), "mask": mask.to(crops.device)}
 
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of the hidden patches, each normalised by its own pixels."""
-        del progress
         pixels, keep, mask = batch["pixels"], batch["keep"], batch["mask"]
-        masked: MaskedVisionTransformerTIMM = self.__dict__["masked"]
-        encoded = self.embed(masked.encode(pixels, idx_keep=keep))
+        encoded = self.embed(self.masked.encode(pixels, idx_keep=keep))
         tokens = self.decoder.mask_token.to(encoded.dtype).repeat(
             len(pixels), self.decoder.sequence_length, 1
         )

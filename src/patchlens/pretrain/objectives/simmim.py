@@ -3,12 +3,11 @@
 from typing import Any
 
 import torch
-from lightly.models.modules import MaskedVisionTransformerTIMM
 from lightly.models.utils import get_at_index, patchify, random_grid_token_mask
 from torch import Tensor, nn
 
 from patchlens.pretrain import recipes
-from patchlens.pretrain.augment import seeded, view
+from patchlens.pretrain.augment import seeded
 from patchlens.pretrain.objectives.base import Batch, Objective, Seen
 from patchlens.pretrain.settings import Recipe
 
@@ -21,32 +20,21 @@ class Simmim(Objective):
         assert isinstance(recipe.own, recipes.Simmim)
         self.own = recipe.own
         self.patch = recipe.shared.arch.patch_size
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, backbone.embed_dim))
-        nn.init.trunc_normal_(self.mask_token, std=0.02)
-        # Not a submodule of its own: the backbone and the token are registered already.
-        self.__dict__["masked"] = MaskedVisionTransformerTIMM(
-            backbone,
-            mask_token=self.mask_token,
-            weight_initialization="skip",
-            pos_embed_initialization="skip",
-        )
+        self.see_masked(token=True)
         self.predict = nn.Linear(backbone.embed_dim, 3 * self.patch**2)
 
     def views(self, crops: Tensor, generator: torch.Generator) -> Batch:
         """`pixels` [n, 3, S, S], and `mask` [n, M]: the masked of the 1 + h·w tokens."""
-        shared = self.recipe.shared
-        pixels, _ = view(crops, shared.crop, shared.augment, shared.augment.scale, generator)
-        size = (len(crops), self.tokens(shared.crop) + 1)
+        pixels, _ = self.global_crop(crops, generator)
+        size = (len(crops), self.tokens(self.recipe.shared.crop) + 1)
         with seeded(generator):
             _, mask = random_grid_token_mask(size, self.own.mask_ratio, self.own.mask_patch)
         return {"pixels": pixels, "mask": mask.to(crops.device)}
 
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean absolute error over the pixels of masked patches, normalised as the input is."""
-        del progress
         pixels, mask = batch["pixels"], batch["mask"]
-        masked: MaskedVisionTransformerTIMM = self.__dict__["masked"]
-        encoded = masked.encode(pixels, idx_mask=mask)
+        encoded = self.masked.encode(pixels, idx_mask=mask)
         predicted = self.predict(get_at_index(encoded, mask))
         # Index 0 is the class token.
         target = get_at_index(patchify(pixels, self.patch), mask - 1)

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from patchlens.datasets.minicity.spec import CLASSES, IGNORE
-from patchlens.pretrain.augment import view
 from patchlens.pretrain.objectives.base import Batch, Objective, Seen
 from patchlens.pretrain.settings import Recipe
 
@@ -27,15 +26,13 @@ class Supervised(Objective):
 
     def views(self, crops: Tensor, generator: torch.Generator) -> Batch:
         """`pixels` [n, 3, S, S] and `targets` int64 [n, h·w] of windows [n, 4, H, W]."""
-        shared = self.recipe.shared
-        pixels, labels = view(crops, shared.crop, shared.augment, shared.augment.scale, generator)
+        pixels, labels = self.global_crop(crops, generator)
         if labels is None:
             raise ValueError("supervised needs windows of four channels: the last is the class")
         return {"pixels": pixels, "targets": patch_targets(labels, self.patch)}
 
-    def loss(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the patches that have a label; 0 where none has."""
-        del progress
         patches = self.backbone.forward_features(batch["pixels"])[:, 1:]
         logits, targets = self.head(patches).float().flatten(0, 1), batch["targets"].flatten()
         labelled = (targets != IGNORE).sum().clamp(min=1)
