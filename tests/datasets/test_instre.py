@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from patchlens.datasets.instre import read
 from patchlens.datasets.layout import Relevance
@@ -126,6 +126,22 @@ def test_a_listed_image_that_is_gone(benchmark: Write) -> None:
     (root / QUERIES[1]).unlink()
     (root / GALLERY[1]).write_bytes(b"")
     assert complaint(root).startswith(f"{root / QUERIES[1]}: cannot be read as an image")
+
+
+@pytest.mark.parametrize("broken", ["cut", "flipped"])
+def test_a_damaged_file_is_one_line(benchmark: Write, broken: str) -> None:
+    """Compressed, as MATLAB writes: whatever scipy and zlib raise of it."""
+    root = benchmark()
+    path = root / "gnd_instre.mat"
+    variables = {key: value for key, value in loadmat(path).items() if key[0] != "_"}
+    savemat(path, variables, do_compression=True)
+    whole = path.read_bytes()
+    first = 136  # the file's header and the tag of its first variable
+    read(root)
+    for place in range(0 if broken == "cut" else first, len(whole), 3):
+        rest = b"" if broken == "cut" else bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        path.write_bytes(whole[:place] + rest)
+        assert "\n" not in complaint(root), place
 
 
 def test_no_matlab_file(benchmark: Write) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from patchlens.datasets.index import Index
+from patchlens.datasets.index import Index, read_ids
 from patchlens.datasets.voc import CLASSES, PALETTE, read
 from patchlens.errors import DataError, SourceError
 
@@ -113,6 +113,23 @@ def test_a_broken_file_of_sbd_is_named(with_sbd: Path, indexed: Make, content: b
     with pytest.raises(DataError) as caught:
         indexed(read(with_sbd), with_sbd, {"split": "train"}, split="val")
     assert str(caught.value).startswith(f"{path}: cannot be read as a mask (")
+
+
+@pytest.mark.parametrize("broken", ["cut", "flipped"])
+def test_a_damaged_file_of_sbd_is_one_line(tmp_path: Path, ids: Any, broken: str) -> None:
+    """Compressed, as SBD's are: whatever scipy and zlib raise of it."""
+    path = tmp_path / "a.mat"
+    savemat(path, {"GTcls": {"Segmentation": ids}}, do_compression=True)
+    whole = path.read_bytes()
+    first = 136  # the file's header and the tag of its first variable
+    assert read_ids(path).shape == ids.shape
+    for place in range(0 if broken == "cut" else first, len(whole)):
+        rest = b"" if broken == "cut" else bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        path.write_bytes(whole[:place] + rest)
+        with pytest.raises(DataError) as caught:
+            read_ids(path)
+        assert str(caught.value).startswith(f"{path}: cannot be read as a mask (")
+        assert "\n" not in str(caught.value)
 
 
 def test_a_matlab_file_without_a_segmentation(with_sbd: Path, indexed: Make) -> None:

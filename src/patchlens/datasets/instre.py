@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from patchlens.datasets.boxes import Box, corners, from_size, whole_image
 from patchlens.datasets.card import Card
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.reading import top
+from patchlens.datasets.sbd import read_mat
 from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
@@ -71,8 +70,8 @@ def read(root: Path) -> Layout:
 
 def _truth(path: Path) -> tuple[list[str], list[str], list[list[int]], list[list[float]]]:
     try:
-        content = loadmat(path, squeeze_me=False)
-    except (MatReadError, NotImplementedError, OSError, TypeError, ValueError) as error:
+        content = read_mat(path, squeeze_me=False)
+    except ValueError as error:
         raise DataError(f"{path}: cannot be read as a MATLAB file ({error})") from None
     try:
         queries, gallery = (_names(content[key]) for key in ("qimlist", "imlist"))

@@ -1,23 +1,37 @@
-"""Label files of SBD, the Semantic Boundaries Dataset (Hariharan et al., ICCV 2011)."""
+"""MATLAB files, and among them those of SBD: Semantic Boundaries (Hariharan et al., ICCV 2011)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def read_mat(path: Path, **options: Any) -> dict[str, Any]:
+    """The variables of a MATLAB file; `options` are those of scipy's `loadmat`.
+
+    Raises:
+        ValueError: why it cannot be read, in one line.
+    """
+    from scipy.io import loadmat  # its import takes long, and few datasets need it
+
+    try:
+        content: dict[str, Any] = loadmat(path, **options)
+    except Exception as error:  # a broken file fails in every way there is
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(text) from None
+    return content
 
 
 def read_segmentation(path: Path) -> NDArray[np.int64]:
     """`GTcls.Segmentation` [H, W] of a file in `cls/`: 0 background, 1 to 20 the classes of VOC.
 
     Raises:
-        OSError: the file is missing.
         ValueError: it is no MATLAB file of SBD.
     """
-    from scipy.io import loadmat  # its import takes long, and only SBD needs it
-    from scipy.io.matlab import MatReadError
-
+    content = read_mat(path, variable_names=["GTcls"], squeeze_me=True, struct_as_record=False)
     try:
-        content = loadmat(path, variable_names=["GTcls"], squeeze_me=True, struct_as_record=False)
         return np.asarray(content["GTcls"].Segmentation, dtype=np.int64)
-    except (KeyError, AttributeError, TypeError, NotImplementedError, MatReadError) as error:
-        raise ValueError(f"no GTcls.Segmentation of SBD in it: {error}") from None
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+        text = " ".join(str(error).split())
+        raise ValueError(f"no GTcls.Segmentation of SBD in it: {text}") from None
