@@ -23,6 +23,13 @@ def root() -> Path:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of the test: an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A real HTTP server on the loopback, with no proxy before it; see `fileserver`."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

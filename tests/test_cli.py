@@ -44,7 +44,7 @@ COMMANDS = [
     ("tracking", "pixels", "minicity"),
     ("show", "identification", "minicity", "--model", "pixels"),
     ("show", "retrieval", "minicity", "--model", "pixels"),
-    ("show", "tracking", "v00", "--model", "pixels"),
+    ("show", "tracking", "minicity_video", "--model", "pixels"),
     ("figures",),
     ("tables",),
     ("clean-metrics",),

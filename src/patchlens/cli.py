@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from patchlens import paths, progress
-from patchlens.errors import PatchlensError, SettingsError
+from patchlens.errors import PatchlensError
 from patchlens.settings.load import Settings, load
 
 app = typer.Typer(
@@ -120,8 +120,7 @@ def weights(model: ModelName) -> None:
 def extract(model: ModelName, dataset: DatasetName) -> None:
     """Extract the patch features of the selected images."""
     s = settings()
-    s.model(model)
-    chosen = s.dataset(dataset)
+    chosen = s.cell(model, dataset)
     from patchlens.stages import extract
 
     extract.run(dataset, model, chosen, s.features, s.device)
@@ -131,7 +130,7 @@ def extract(model: ModelName, dataset: DatasetName) -> None:
 def prune(model: ModelName, dataset: DatasetName) -> None:
     """Rank the feature dimensions by variance, once a support seed."""
     s = settings()
-    s.model(model), s.dataset(dataset)
+    s.cell(model, dataset)
     from patchlens.stages import prune
 
     prune.run(dataset, model, s.prune.fit_on, s.segmentation.shots)
@@ -141,8 +140,7 @@ def prune(model: ModelName, dataset: DatasetName) -> None:
 def variance(model: ModelName, dataset: DatasetName) -> None:
     """Study how the variance spreads over the dimensions and what the top ones encode."""
     s = settings()
-    s.model(model)
-    chosen = s.dataset(dataset)
+    chosen = s.cell(model, dataset)
     from patchlens.stages import variance
 
     variance.run(dataset, model, chosen, s.prune.m, s.segmentation.shots)
@@ -152,8 +150,7 @@ def variance(model: ModelName, dataset: DatasetName) -> None:
 def segmentation(model: ModelName, dataset: DatasetName) -> None:
     """Evaluate few-shot semantic segmentation (T1)."""
     s = settings()
-    s.model(model)
-    chosen = s.dataset(dataset)
+    chosen = s.cell(model, dataset)
     from patchlens.stages import segmentation
 
     segmentation.run(dataset, model, chosen, s.prune, s.segmentation, s.uncertainty, s.device)
@@ -163,8 +160,7 @@ def segmentation(model: ModelName, dataset: DatasetName) -> None:
 def sweep(model: ModelName, dataset: DatasetName) -> None:
     """Score every m of prune.choices beside the rivals of pruning."""
     s = settings()
-    s.model(model)
-    chosen = s.dataset(dataset)
+    chosen = s.cell(model, dataset)
     from patchlens.stages import sweep
 
     sweep.run(dataset, model, chosen, s.prune, s.segmentation, s.sweep, s.device)
@@ -174,8 +170,7 @@ def sweep(model: ModelName, dataset: DatasetName) -> None:
 def degrade(model: ModelName, dataset: DatasetName) -> None:
     """Extract the patch features of degraded copies of query images."""
     s = settings()
-    s.model(model)
-    chosen = s.dataset(dataset)
+    chosen = s.cell(model, dataset)
     from patchlens.stages import degrade
 
     degrade.run(dataset, model, chosen, s.features, s.identification, s.device)
@@ -185,8 +180,7 @@ def degrade(model: ModelName, dataset: DatasetName) -> None:
 def identification(model: ModelName, dataset: DatasetName) -> None:
     """Evaluate instance identification under degradations (T2)."""
     s = settings()
-    s.model(model)
-    chosen, variants = s.dataset(dataset), s.segmentation.variants
+    chosen, variants = s.cell(model, dataset), s.segmentation.variants
     from patchlens.stages import identification
 
     identification.run(
@@ -198,8 +192,7 @@ def identification(model: ModelName, dataset: DatasetName) -> None:
 def retrieval(model: ModelName, dataset: DatasetName) -> None:
     """Evaluate object retrieval (T3)."""
     s = settings()
-    s.model(model)
-    chosen, variants = s.dataset(dataset), s.segmentation.variants
+    chosen, variants = s.cell(model, dataset), s.segmentation.variants
     from patchlens.stages import retrieval
 
     retrieval.run(dataset, model, chosen, variants, s.prune, s.retrieval, s.uncertainty)
@@ -209,8 +202,7 @@ def retrieval(model: ModelName, dataset: DatasetName) -> None:
 def tracking(model: ModelName, dataset: DatasetName) -> None:
     """Evaluate association, linking and label propagation (T4)."""
     s = settings()
-    s.model(model)
-    chosen, variants = s.dataset(dataset), s.segmentation.variants
+    chosen, variants = s.cell(model, dataset), s.segmentation.variants
     from patchlens.stages import tracking
 
     tracking.run(dataset, model, chosen, variants, s.prune, s.tracking, s.uncertainty, s.device)
@@ -255,8 +247,7 @@ def claims() -> None:
 def why(model: ModelName, dataset: DatasetName) -> None:
     """Tell on one page what the variance of a model's features does to its scores."""
     s = settings()
-    s.model(model)
-    chosen = s.dataset(dataset)
+    chosen = s.cell(model, dataset)
     floors = [name for name, other in s.models.items() if other.source == "untrained"]
     from patchlens.stages import why
 
@@ -277,8 +268,7 @@ def clean_metrics() -> None:
 def show_identification(dataset: DatasetName, model: OfModel) -> None:
     """One patch in all degraded copies of its image, and what it finds."""
     s = settings()
-    s.model(model)
-    chosen, path = s.dataset(dataset), paths.shown("identification", dataset, model)
+    chosen, path = s.cell(model, dataset), paths.shown("identification", dataset, model)
     from patchlens.stages import show_identification
 
     show_identification.run(dataset, model, chosen, s.identification, s.device, path)
@@ -290,8 +280,7 @@ def show_identification(dataset: DatasetName, model: OfModel) -> None:
 def show_retrieval(dataset: DatasetName, model: OfModel) -> None:
     """A few objects with their ten nearest, right and wrong ones framed."""
     s = settings()
-    s.model(model)
-    chosen, path = s.dataset(dataset), paths.shown("retrieval", dataset, model)
+    chosen, path = s.cell(model, dataset), paths.shown("retrieval", dataset, model)
     from patchlens.stages import show_retrieval
 
     show_retrieval.run(dataset, model, chosen, s.retrieval, path)
@@ -301,22 +290,21 @@ def show_retrieval(dataset: DatasetName, model: OfModel) -> None:
 @pictures.command("tracking")
 @guarded
 def show_tracking(
-    sequence: Annotated[str, typer.Argument(metavar="SEQUENCE", help="Of the query images.")],
+    dataset: DatasetName,
     model: OfModel,
-    dataset: Annotated[
-        str | None, typer.Option(help="A name in params.yaml; the first of tracking.datasets.")
+    sequence: Annotated[
+        str | None, typer.Option(help="Of the query; the first by default.")
     ] = None,
 ) -> None:
     """A sequence with the ids that the model linked, as a GIF."""
     s = settings()
     s.model(model)
-    if dataset is None and not s.tracking.datasets:
-        raise SettingsError("params.yaml: tracking.datasets is empty: nothing was tracked")
-    name = dataset or s.tracking.datasets[0]
-    chosen = s.dataset(name)
-    from patchlens.report import show_tracking
+    file = model if sequence is None else f"{model}-{sequence.replace('/', '_')}"
+    chosen, path = s.dataset(dataset), paths.shown("tracking", dataset, file).with_suffix(".gif")
+    from patchlens.stages import show_tracking
 
-    typer.echo(show_tracking.write(name, model, chosen, sequence))
+    show_tracking.run(dataset, model, chosen, sequence, path)
+    typer.echo(path)
 
 
 @catalogue.callback(invoke_without_command=True)
@@ -405,7 +393,7 @@ def pretrain(
     objective: Annotated[
         str, typer.Argument(help="dino, mae, ibot, simmim or supervised: a recipe of pretrain/.")
     ],
-    size: Annotated[str | None, typer.Option(help="cpu or gpu, instead of the file's.")] = None,
+    size: Annotated[str | None, typer.Option(help="cpu or gpu; a result of its own.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed; a result of its own.")] = None,
     seconds: Annotated[
         float | None, typer.Option(help="Only time so many seconds, and keep nothing.")
@@ -422,7 +410,7 @@ def pretrain(
     if seconds is not None:
         typer.echo(run.timing(recipe, seconds))
     else:
-        run.run(recipe, run.result(objective, seed))
+        run.run(recipe, run.result(objective, size, seed))
 
 
 @stage

@@ -14,8 +14,7 @@ from patchlens.datasets.build import build
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.settings.datasets import Query, Support
-
-SHARED = Path(__file__).parents[2] / "../shared"
+from shared import SHARED
 
 
 @pytest.fixture(scope="session")

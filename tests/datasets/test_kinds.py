@@ -10,7 +10,7 @@ from closure import closure
 from patchlens.datasets.card import Card
 from patchlens.datasets.kinds import CARDS, KINDS, READERS
 from patchlens.datasets.sources.all import SOURCES
-from patchlens.settings.datasets import SEGMENTED, Collected, Minicity
+from patchlens.settings.datasets import NEEDS, Collected, Minicity
 
 
 def test_settings_allow_exactly_the_kinds_that_have_a_module() -> None:
@@ -38,10 +38,11 @@ def test_a_reader_that_changes_does_not_fetch_anew() -> None:
     assert not {f"src/{name}.py" for name in readers} & closure("patchlens.stages.fetch")
 
 
-def test_settings_know_which_kinds_have_class_masks() -> None:
-    assert sorted(SEGMENTED) == sorted(
-        k for k, card in CARDS.items() if "segmentation" in card.tasks
-    )
+@pytest.mark.parametrize("task", NEEDS)
+def test_settings_know_which_kinds_serve_a_task(task: str) -> None:
+    names = {task, "davis"} if task == "tracking" else {task}
+    _, kinds = NEEDS[task]
+    assert sorted(kinds) == sorted(k for k, card in CARDS.items() if names & set(card.tasks))
 
 
 @pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.kind)

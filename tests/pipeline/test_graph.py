@@ -35,6 +35,7 @@ SHARED = {
     "objects",
     "show_identification",
     "show_retrieval",
+    "show_tracking",
     "why",
 }
 

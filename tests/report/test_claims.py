@@ -13,8 +13,7 @@ UNTRAINED = {"one": ["seed"], "two": ["seed"]}
 
 
 @pytest.fixture(autouse=True)
-def town(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def town(here):
     write_index("town", [f"u{i}" for i in range(UNITS)])
 
 

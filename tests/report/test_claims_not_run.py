@@ -7,8 +7,7 @@ RAW = ("knn", "raw")
 
 
 @pytest.fixture(autouse=True)
-def town(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def town(here):
     write_index("town", [f"u{i}" for i in range(UNITS)])
     write_cell("town", "one", {RAW: about(10)}, origin="timm vit_base_patch16_224.dino")
     write_cell("town", "two", {RAW: about(30)}, origin="seed 0")

@@ -12,8 +12,7 @@ B = 1000
 
 
 @pytest.fixture(autouse=True)
-def town(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def town(here):
     write_index("town", [f"u{i}" for i in range(UNITS)])
 
 

@@ -14,6 +14,7 @@ from report.court import claim, configured, write_cell, write_index
 from tasks.planted import CLASSES, NOISY, PRUNE, features
 from tasks.world import fit_data, settings
 
+pytestmark = pytest.mark.usefixtures("here")
 GRID, IMAGES, SEEDS = (6, 6), 16, (0, 1, 2, 3, 4)
 TASK = settings(
     variants=["raw", "prune", "keep_top", "prune_random"], heads=["knn", "linear"], k=5, shots=4
@@ -65,11 +66,6 @@ def judged(**scales: float) -> dict:
     }
     found = judge(claims, configured(), 1000, 0)
     return {name: outcome.verdict for name, outcome in found.items()}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def test_large_noise_makes_pruning_help_knn_and_harmless_to_the_probe():

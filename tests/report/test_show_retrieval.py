@@ -7,21 +7,16 @@ from PIL import Image, ImageColor
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
-from patchlens.report.show_identification import RIGHT, WRONG
+from patchlens.report.framed import RIGHT, WRONG
 from patchlens.settings.retrieval import Retrieval
 from patchlens.stages import figures, show_retrieval
 from patchlens.stages.objects import objects_of
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 
+pytestmark = pytest.mark.usefixtures("here")
 SETTINGS = Retrieval(
     datasets=["d"], relevant=["instance", "fine_class"], frame_distance=None, distance="cosine"
 )
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def write(root, numbers: list[int], values: np.ndarray, **more) -> None:
@@ -38,17 +33,42 @@ def draw(root) -> np.ndarray:
     return np.asarray(Image.open(out).convert("RGB")).astype(int)
 
 
+def places_of(sheet: np.ndarray, look: tuple[str, str]) -> np.ndarray:
+    return np.abs(sheet - ImageColor.getrgb(look[0])).max(axis=2) < 12
+
+
 def pixels_of(sheet: np.ndarray, look: tuple[str, str]) -> int:
-    colour = ImageColor.getrgb(look[0])
-    return int((np.abs(sheet - colour).max(axis=2) < 12).sum())
+    return int(places_of(sheet, look).sum())
+
+
+def plain(root, ids: list[str]) -> None:
+    """Make the images grey, so that every colour of the sheet is that of a frame."""
+    for image_id in ids:
+        Image.new("RGB", (48, 32), "grey").save(root / f"{image_id}.png")
 
 
 def test_an_oracle_frames_what_is_right_and_noise_frames_what_is_wrong(here):
-    numbers = [1, 1, 1]
-    write(here, numbers, np.eye(2)[[0, 0, 0]])
+    # More right ones than the ten nearest, and as many wrong ones before, between and after them.
+    numbers = np.array([2, 1] * 12)
+    write(here, numbers.tolist(), np.eye(3)[numbers])
+    plain(here, [f"q{i}" for i in range(24)])
     oracle = draw(here)
     assert pixels_of(oracle, RIGHT) > 500
     assert pixels_of(oracle, WRONG) == 0
+    rng = np.random.default_rng(0)
+    write_features("query", [f"q{i}" for i in range(24)], rng.normal(size=(24, *GRID, 3)))
+    noise = draw(here)
+    assert pixels_of(noise, WRONG) > 500 < pixels_of(noise, RIGHT)
+
+
+def test_the_nearest_come_first(here):
+    # Every query has two right ones among eleven: ranks 1 and 2 of an oracle, in every row.
+    numbers = np.array([0, 1, 2, 3] * 3) + 1
+    write(here, numbers.tolist(), np.eye(5)[numbers])
+    plain(here, [f"q{i}" for i in range(12)])
+    sheet = draw(here)
+    right, wrong = (np.flatnonzero(places_of(sheet, look).any(axis=0)) for look in (RIGHT, WRONG))
+    assert right.max() < wrong.min()
 
 
 def test_wrong_ones_are_framed_otherwise(here):

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from patchlens import paths
+from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
-from patchlens.report.show_tracking import COLOURS, LARGEST, Mark, animation, write
+from patchlens.report.show_tracking import COLOURS, LARGEST, WIDTHS, Mark, animation
 from patchlens.report.track_files import TrackFiles
+from patchlens.stages import show_tracking
 from patchlens.tasks.videos import Video
 from tasks.scene import box, dataset, image, write_index
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -67,6 +67,19 @@ def test_no_animation_is_above_its_size(here):
     assert len(frames_of(here / "a.gif")) == 40
 
 
+def test_where_the_narrowest_is_too_large_every_second_frame_is_dropped(here):
+    rng = np.random.default_rng(0)
+    tall = rng.integers(0, 256, (40, 640, 160, 3), np.uint8)
+    marks = [Mark(t % 8 + 1, (20, 40, 60, 100)) for t in range(40)]
+    animation([(Image.fromarray(p), [m]) for p, m in zip(tall, marks, strict=True)], here / "a.gif")
+    assert (here / "a.gif").stat().st_size <= LARGEST
+    found = frames_of(here / "a.gif")
+    assert found[0].shape[1] == WIDTHS[-1]
+    assert len(found) == 10  # of every 4th: of every 2nd it is still larger
+    for frame, mark in zip(found, marks[::4], strict=True):
+        assert coloured(frame, mark.track)[70, 20]
+
+
 def a_sequence(root: Path, frames: int = 3) -> None:
     entries = [
         image(f"a_{t}", box(11, 0, 0, 8, 16), box(12, 24, 0, 40, 24), sequence="a", frame=t)
@@ -81,11 +94,14 @@ def a_sequence(root: Path, frames: int = 3) -> None:
     files.write(video, np.tile([1, 2], frames), paths.tracks("d", "m") / "raw")
 
 
+def draw(root: Path, sequence: str | None = "a", model: str = "m") -> list[np.ndarray]:
+    show_tracking.run("d", model, dataset(root, support=False), sequence, root / "drawn.gif")
+    return frames_of(root / "drawn.gif")
+
+
 def test_the_written_tracks_are_drawn(here):
     a_sequence(here)
-    out = write("d", "m", dataset(here, support=False), "a")
-    assert out == paths.REPORTS / "tracking/d-m-a.gif"
-    found = frames_of(out)
+    found = draw(here)
     assert len(found) == 3
     for frame in found:
         scale = frame.shape[1] / 48
@@ -95,13 +111,36 @@ def test_the_written_tracks_are_drawn(here):
 
 def test_a_long_sequence_is_thinned_out(here):
     a_sequence(here, 100)
-    assert len(frames_of(write("d", "m", dataset(here, support=False), "a"))) == 34
+    assert len(draw(here)) == 34
 
 
 def test_what_is_missing_is_named(here):
     a_sequence(here)
-    found = dataset(here, support=False)
     with pytest.raises(SettingsError, match="unknown sequence 'b' of d"):
-        write("d", "m", found, "b")
+        draw(here, "b")
     with pytest.raises(DataError, match=r"no tracks here; run `dvc repro tracking` first"):
-        write("d", "other", found, "a")
+        draw(here, model="other")
+    assert not (here / "drawn.gif").exists()
+
+
+def test_images_without_a_sequence_are_an_error(here):
+    write_index(here, [image("a", box(1, 0, 0, 8, 16))], support=[])
+    with pytest.raises(SettingsError, match="no query image of d is a frame of a sequence"):
+        draw(here, None)
+
+
+@pytest.mark.parametrize(
+    ("option", "file"), [([], "d-m.gif"), (["--sequence", "a"], "d-m-a.gif")], ids=["first", "a"]
+)
+def test_the_command_draws_the_sequence_that_is_asked_for_or_the_first(root, here, option, file):
+    a_sequence(here)
+    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content["datasets"]["d"] = dataset(here, support=False).model_dump()
+    content["fetch"]["placed"] = ["d"]
+    content["models"]["m"] = {"source": "pixels", "patch_size": 8}
+    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    result = CliRunner().invoke(app, ["show", "tracking", "d", "--model", "m", *option])
+    assert (result.exit_code, result.stdout) == (0, f"reports/tracking/{file}\n"), result.stderr
+    draw(here)
+    drawn = (here / "drawn.gif").read_bytes()
+    assert (paths.REPORTS / "tracking" / file).read_bytes() == drawn

@@ -1,7 +1,6 @@
 """The tables of T2, T3 and T4: what they show, what is bold, what their captions say."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +10,14 @@ from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
 from patchlens.report.task_captions import caption, in_order
-from patchlens.report.task_samples import OF_TASK
 from patchlens.report.task_tables import headline, latex, markdown
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables, tables_tasks
 from patchlens.tasks import tracking_summary
 from patchlens.tasks.association import COUNTS
+from patchlens.tasks.weighted import OF_TASK, scored
 
+pytestmark = pytest.mark.usefixtures("here")
 UNCERTAINTY = Uncertainty(resamples=200, claim_resamples=10_000, seed=0)
 PROTOCOL = {
     "protocol_version": 3,
@@ -47,17 +47,16 @@ COST = {
 }
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def retrieval_cell(model: str, **aps: np.ndarray) -> None:
     """A cell of head `instance`: a query an instance, its average precision by variant."""
     folder = paths.cell("d", model)
     units = len(next(iter(aps.values())))
-    about = {"objects": 40, "left_out": "own image and sequence", "queries_instance": units}
+    about = {
+        "gallery": 40,
+        "unit": "instance",
+        "left_out": "own image and sequence",
+        "queries_instance": units,
+    }
     about |= {"units_instance": units, "chance_map_instance": 0.0123}
     of_variant = {
         variant: {"map": round(float(ap.mean()), 4), "map_ci_low": 0.1, "map_ci_high": 0.9, "r1": 0}
@@ -75,7 +74,7 @@ def retrieval_cell(model: str, **aps: np.ndarray) -> None:
 
 
 def write(task: str, models: list[str], datasets=("d",), variants=("raw", "prune")) -> pd.DataFrame:
-    tables_tasks.write(task, models, list(datasets), list(variants), UNCERTAINTY, "mend it")
+    tables_tasks.write(task, models, list(datasets), list(variants), UNCERTAINTY)
     return pd.read_csv(paths.TABLES / f"{task}.csv")
 
 
@@ -158,7 +157,7 @@ def test_latex_escapes_and_is_ascii():
 
 def test_a_missing_cell_is_an_error_with_the_remedy():
     retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
-    with pytest.raises(DataError, match=r"d/mae/retrieval\.json: missing; mend it"):
+    with pytest.raises(DataError, match=r"d/mae/retrieval\.json: missing; `dvc repro` makes this"):
         write("retrieval", ["dino", "mae"])
 
 
@@ -176,9 +175,9 @@ def tracking_cell(model: str, nearest: list[int]) -> None:
         counts = {f"{name}_d1": value for name, value in values.items()}
         found += tracking_summary.rows("association", "raw", 0, f"v{video}", counts)
     records = tracking_summary.records(found)
-    cell = tracking_summary.cell(records, 200, 0)
+    cell = scored("tracking", records, 200, 0)
     about = {"videos": len(nearest), "boxes": 99, "age": 30, "scored_by": "TrackEval 1.3.0"}
-    about["threshold_from"] = "support"
+    about |= {"threshold_from": "support", "unit": "video"}
     folder = paths.cell("d", model)
     write_json(cell | {"protocol": PROTOCOL | about}, folder / "tracking.json")
     write_json(COST, folder / "extract.json")
@@ -211,7 +210,7 @@ def test_identification_shows_its_counts_for_every_head():
     scores = {"robustness": 0.5, "robustness_ci_low": 0.4, "robustness_ci_high": 0.6}
     heads = {h: {"raw": scores | {"queries": 7, "gallery": g}} for h, g in
              (("object", 5), ("patch", 512), ("patch_2", 128))}  # fmt: skip
-    about = {"copies": 30, "degraded_images": 10, "patches": 16}
+    about = {"copies": 30, "degraded_images": 10, "patches": 16, "unit": "source image"}
     write_json(heads | {"protocol": PROTOCOL | about}, folder / "identification.json")
     write_json(COST, folder / "extract.json")
     records = [

@@ -1,6 +1,7 @@
 """A dataset whose objects and features the test gives, written as index and features."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from scipy.sparse import csr_array
 
 from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.datasets.index import Index
 from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
+from patchlens.tasks.objects import Objects
 
 SIZE = (32, 48)  # pixels of an image; patches are 8 pixels, the grid is 4 × 6
 GRID = (4, 6)
@@ -74,6 +77,18 @@ def write_features(split: str, ids: list[str], values: np.ndarray, model: str = 
     part = Path("part")
     part.write_bytes(values.astype(np.float32).tobytes())
     write(header, {0: [part]}, paths.features("d", model) / f"{split}.safetensors")
+
+
+def objects(instance: Sequence[int], **fields: Any) -> Objects:
+    """Objects that are had without images, each in an image of its own unless `fields` says so."""
+    count = len(instance)
+    row = fields.get("row", range(count))
+    one, zeros = np.ones(count), np.zeros(count, np.int64)
+    about = {"class_id": zeros, "fine_class": zeros, "frame": zeros, "number": range(count)}
+    about |= {"evaluated": one > 0, "size": one, "box": np.zeros((count, 4)), "sequence": row}
+    about |= {"row": row, "instance": instance} | fields
+    weights = csr_array(about.pop("weights", (count, 1)), dtype=np.float32)
+    return Objects(**{name: np.asarray(value) for name, value in about.items()}, weights=weights)
 
 
 def dataset(root: Path, *, support: bool) -> Collected:

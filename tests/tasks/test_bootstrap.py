@@ -5,10 +5,10 @@ from scipy.stats import binom
 from patchlens.tasks import bootstrap
 from patchlens.tasks.bootstrap import (
     interval,
-    resampled_means,
     resampled_miou,
     run_miou,
     unit_weights,
+    weight_chunks,
 )
 from patchlens.tasks.scores import mean_iou
 
@@ -132,11 +132,9 @@ def test_blind_guesses_are_at_chance_and_the_majority_is_below_them():
     assert blind > 0.13  # the majority head: 1/4 of a quarter
 
 
-def test_means_of_resamples_are_those_of_the_drawn_units_in_any_chunks(monkeypatch):
-    rng = np.random.default_rng(0)
-    sums, counts = rng.normal(size=(7, 2)), rng.integers(1, 5, 7).astype(float)
-    weights = unit_weights(7, 50, 3)
-    expected = (weights @ sums) / (weights @ counts)[:, None]
-    np.testing.assert_allclose(resampled_means(sums, counts, 50, 3), expected)
+def test_weights_in_chunks_are_the_weights(monkeypatch):
+    whole = unit_weights(7, 50, 3)
     monkeypatch.setattr(bootstrap, "DRAWN", 70)  # 10 resamples at a time
-    np.testing.assert_allclose(resampled_means(sums, counts, 50, 3), expected)
+    chunks = list(weight_chunks(7, 50, 3))
+    assert [len(chunk) for chunk in chunks] == [10] * 5
+    np.testing.assert_array_equal(np.concatenate(chunks), whole)

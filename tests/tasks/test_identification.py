@@ -16,7 +16,8 @@ from patchlens.tasks.identification_heads import (
     object_head,
     patch_head,
 )
-from patchlens.tasks.objects import NONE, Objects, as_weights, patch_coverage
+from patchlens.tasks.objects import Objects, as_weights, patch_coverage
+from tasks.scene import objects
 
 GRID, SIZE = (6, 8), (48, 64)  # patches of 8 × 8 pixels
 PATCHES = GRID[0] * GRID[1]
@@ -230,19 +231,9 @@ def test_a_gallery_of_fewer_than_five_is_searched_whole():
 
 def world(areas: list[np.ndarray], rows: list[int], instances: list[int]) -> Objects:
     """Objects from their areas in pixels, which may be empty (a box outside its image)."""
-    o = len(areas)
     covered = np.stack([patch_coverage(area, GRID) for area in areas])
-    numbers = {name: np.full(o, NONE) for name in ("class_id", "fine_class", "frame", "track")}
-    return Objects(
-        row=np.array(rows),
-        instance=np.array(instances),
-        sequence=np.array(rows),
-        evaluated=np.ones(o, bool),
-        box=np.zeros((o, 4)),
-        size=covered.sum(axis=(1, 2)).astype(float),
-        weights=as_weights(covered),
-        **numbers,
-    )
+    about = {"size": covered.sum(axis=(1, 2)).astype(float), "weights": as_weights(covered)}
+    return objects(instances, row=rows, **about)
 
 
 def area(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
@@ -253,7 +244,7 @@ def area(y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
 
 def objects_head(copies: list[Copy], areas: list[np.ndarray], rows=None, instances=None) -> Head:
     rows = rows or [0] * len(areas)
-    objects = world(areas, rows, instances or list(range(len(areas))))
+    of = world(areas, rows, instances or list(range(len(areas))))
     of_row = [
         np.stack([a for a, r in zip(areas, rows, strict=True) if r == row])
         for row in (0, 1)
@@ -261,7 +252,7 @@ def objects_head(copies: list[Copy], areas: list[np.ndarray], rows=None, instanc
     ]
     images = max(rows) + 1
     where = np.array([int(copy.image_id) for copy in copies])
-    return object_head(copies, where, [SIZE] * images, GRID, objects, lambda row: of_row[row])
+    return object_head(copies, where, [SIZE] * images, GRID, of, lambda row: of_row[row])
 
 
 def test_objects_of_a_shifted_copy_are_found_at_their_moved_places():
@@ -317,13 +308,13 @@ def test_the_same_instance_in_another_image_is_a_hit_and_its_features_decide():
 
 
 def test_images_without_objects_are_no_trouble():
-    objects = world([area(8, 8, 16, 16)], [1], [3])
+    one = world([area(8, 8, 16, 16)], [1], [3])
     head = object_head(
         [Copy("0", "rotation", 5.0), Copy("1", "rotation", 5.0)],
         np.array([0, 1]),
         [SIZE, SIZE],
         GRID,
-        objects,
+        one,
         lambda row: np.stack([area(8, 8, 16, 16)]),
     )
     assert head.copy.tolist() == [1]

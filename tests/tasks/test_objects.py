@@ -5,40 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array
 from torchvision.ops import roi_align
 
 from patchlens.stages.objects import objects_of, one_an_image
 from patchlens.tasks.objects import (
     NONE,
     SIZES,
-    Objects,
     as_weights,
     box_weights,
     object_features,
     patch_coverage,
     size_bins,
 )
-from tasks.scene import GRID, SIZE, box, image, write_index
+from tasks.scene import GRID, SIZE, box, image, objects, write_index
 
 RNG = np.random.default_rng(0)
-
-
-def objects(row, weights) -> Objects:
-    numbers = np.arange(len(row))
-    return Objects(
-        row=np.array(row, dtype=np.int64),
-        instance=numbers,
-        class_id=numbers,
-        fine_class=numbers,
-        sequence=numbers,
-        frame=numbers,
-        track=numbers,
-        evaluated=np.ones(len(row), bool),
-        box=np.zeros((len(row), 4)),
-        size=np.ones(len(row)),
-        weights=csr_array(np.asarray(weights, np.float32)),
-    )
 
 
 def test_coverage_is_the_share_of_each_patch_also_where_patches_cut_pixels():
@@ -75,7 +56,7 @@ def test_box_weights_sum_to_1_and_are_even_over_the_whole_map():
 
 def test_features_are_weighted_means_of_the_transformed_patches_in_one_pass():
     patches = RNG.normal(size=(3, 1, 2, 3)).astype(np.float32)
-    seen = objects([0, 2, 2], [[0.25, 0.75], [1, 0], [0, 0]])
+    seen = objects(range(3), row=[0, 2, 2], weights=[[0.25, 0.75], [1, 0], [0, 0]])
     read = []
 
     def features(rows):
@@ -97,14 +78,13 @@ def test_features_are_weighted_means_of_the_transformed_patches_in_one_pass():
 
 def test_a_variant_without_dimensions_gives_objects_without_dimensions():
     patches = np.ones((1, 1, 2, 3), np.float32)
-    found = object_features(
-        objects([0, 0], np.eye(2)), 1, lambda rows: patches, {"none": [lambda x: x[:, :0]]}
-    )
+    two = objects(range(2), row=[0, 0], weights=np.eye(2))
+    found = object_features(two, 1, lambda rows: patches, {"none": [lambda x: x[:, :0]]})
     assert found["none"][0].shape == (2, 0)
 
 
 def test_some_of_the_objects_keep_their_weights():
-    some = objects([0, 1, 2], np.eye(3)).take(np.array([True, False, True]))
+    some = objects(range(3), weights=np.eye(3)).take(np.array([True, False, True]))
     assert some.row.tolist() == [0, 2]
     np.testing.assert_array_equal(some.weights.todense(), np.eye(3)[[0, 2]])
 
@@ -152,7 +132,9 @@ def test_objects_know_their_sequence_frame_track_and_fine_class(scene):
     assert found.row.tolist() == [0, 1, 1, 1, 2, 2]
     assert len(set(found.sequence[1:])) == 1 != found.sequence[0]
     assert found.frame.tolist() == [NONE, 4, 4, 4, 3, 3]
-    assert found.track.tolist() == [NONE, 5, NONE, NONE, NONE, NONE]
+    table = scene.objects.loc[found.number]
+    assert table["instance"].tolist() == found.instance.tolist()
+    assert table["track"].fillna(NONE).tolist() == [NONE, 5, NONE, NONE, NONE, NONE]
     # Without a fine class, the class is it: car, suv, car, person, car, car.
     fine = found.fine_class
     assert fine[0] == fine[2] == fine[4] == fine[5]

@@ -4,36 +4,14 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 from sklearn.metrics import average_precision_score
 
 from patchlens.tasks import retrieval
-from patchlens.tasks.objects import Objects
 from patchlens.tasks.retrieval import judge, retrieve, similarities
+from tasks.scene import objects
 
 RNG = np.random.default_rng(0)
 INF = np.inf
-
-
-def objects(instance, row=None, sequence=None, frame=None, fine=None) -> Objects:
-    """Objects of images of their own, unless `row` says otherwise."""
-    count = len(instance)
-    numbers = np.arange(count)
-    row = numbers if row is None else np.array(row)
-    zeros = np.zeros(count, np.int64)
-    return Objects(
-        row=row,
-        instance=np.array(instance),
-        class_id=zeros,
-        fine_class=zeros if fine is None else np.array(fine),
-        sequence=row if sequence is None else np.array(sequence),
-        frame=zeros if frame is None else np.array(frame),
-        track=zeros,
-        evaluated=np.ones(count, bool),
-        box=np.zeros((count, 4)),
-        size=np.ones(count),
-        weights=csr_array((count, 1)),
-    )
 
 
 def ask(features, of, relevant="instance", frame_distance=None, distance="cosine"):
@@ -101,7 +79,7 @@ def test_hits_in_a_tie_longer_than_the_list_are_chances_of_drawing():
 def test_an_oracle_scores_1(relevant, distance):
     instance = np.repeat(np.arange(8), 4)
     kind = instance // 2
-    of = objects(instance, fine=kind)
+    of = objects(instance, fine_class=kind)
     found = ask(one_hot(instance if relevant == "instance" else kind), of, relevant, None, distance)
     assert len(found.query) == 32
     np.testing.assert_allclose(found.ap, 1)
@@ -149,19 +127,16 @@ def test_with_a_frame_distance_far_frames_of_the_own_sequence_are_found():
     assert found.query.tolist() == [0, 2]
     np.testing.assert_allclose(found.ap, [1 / 2, 1])
     # The own image is left out whatever the distance: 3 is in the image of 2.
-    near = ask(
-        features, objects([1, 1, 1, 1], [0, 1, 2, 2], [0] * 4, [0, 9, 10, 10]), "instance", 1
-    )
+    own = {"row": [0, 1, 2, 2], "sequence": [0] * 4}
+    near = ask(features, objects([1, 1, 1, 1], **own, frame=[0, 9, 10, 10]), "instance", 1)
     np.testing.assert_allclose(near.ap, [1, 1, 1, 1])
-    assert [
-        len(ask(features, objects([1, 2, 3, 3], [0, 1, 2, 2], [0] * 4), "instance", 1).query)
-    ] == [0]
+    assert len(ask(features, objects([1, 2, 3, 3], **own), "instance", 1).query) == 0
 
 
 def test_fine_class_neither_wants_nor_blames_the_same_instance():
     # 1 is the query's own instance: nearest, but off the list. 3 is of another kind.
     features = np.array([[1, 0, 0], [1, 0, 0], [0.6, 0.8, 0], [0.8, 0.6, 0]])
-    found = ask(features, objects([1, 1, 2, 3], fine=[0, 0, 0, 1]), "fine_class")
+    found = ask(features, objects([1, 1, 2, 3], fine_class=[0, 0, 0, 1]), "fine_class")
     assert found.query.tolist() == [0, 1, 2]
     np.testing.assert_allclose(found.ap, [1 / 2, 1 / 2, (1 / 2 + 2 / 3) / 2])
 

@@ -17,17 +17,16 @@ from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SettingsError
 from patchlens.features import extract as extraction
 from patchlens.features.store import FeatureFile
-from patchlens.files import file_hash
-from patchlens.settings.datasets import Collected, Dataset, Minicity, Query, Support, View
+from patchlens.settings.datasets import Dataset, Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
 from patchlens.settings.identification import Degradations, Identification
-from patchlens.settings.models import FileModel, Model, PixelsModel, UntrainedModel
+from patchlens.settings.models import Model, PixelsModel, UntrainedModel
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import degrade, extract, identification, index, prune, render, weights
 from patchlens.stages import show_identification as show
-from patchlens.tasks.identification_summary import cell
+from patchlens.tasks.weighted import scored
+from tasks import real
 
-SHARED = Path(__file__).parents[2] / "../shared"
 VIEW = View(mode="whole", grid="equal", patches=[8, 16])
 FEATURES = Features(layer=-1, layer_sweep=[-2], norm=True, dtype="float16", batch_size=4)
 PRUNE = Prune(m=0.26, select="fixed", choices=[0.26], fit_on="support", random_draws=2, pca_drop=1)
@@ -104,7 +103,12 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
         for variant, scores in found[head].items():
             rows = table[(table["head"] == head) & (table["variant"] == variant)]
             assert rows["draw"].nunique() == (2 if variant == "prune_random" else 1)
-            assert cell(rows, scores["gallery"], 100, 0) == scores
+            counts = {
+                "queries": rows["queries"].sum() / rows["draw"].nunique(),
+                "gallery": scores["gallery"],
+            }
+            again = scored("identification", rows, 100, 0)[head][variant]
+            assert again | counts == scores
             assert scores["gallery"] == galleries.get(head, scores["gallery"])
             assert 0 <= scores["top1"] <= scores["top5"] <= 1
             assert scores["robustness_ci_low"] <= scores["robustness"]
@@ -197,8 +201,8 @@ def test_areas_are_those_of_the_masks_and_of_the_boxes_inside_the_image(city, mo
     monkeypatch.chdir(city)
     made = Index(paths.index("d"), paths.raw("d"))
     image_id = made.query["image_id"].iloc[0]
-    shown = made.objects[made.objects["image_id"] == image_id].reset_index(drop=True)
-    areas = identification.object_areas(made, image_id)
+    shown = made.objects[made.objects["image_id"] == image_id]
+    areas = identification.object_areas(made, image_id, shown.index.to_numpy())
     assert areas.sum(axis=(1, 2)).tolist() == shown["area"].tolist()
     assert areas.sum(axis=0).max() == 1
     boxes = shown.iloc[[0] * 5].copy()
@@ -210,10 +214,9 @@ def test_areas_are_those_of_the_masks_and_of_the_boxes_inside_the_image(city, mo
         [0, 0, 9, 9],
         [-9, 0, -1, 9],
     ]
-    boxes["evaluated"] = [True, True, True, False, True]
-    boxes["area"] = [18, 2.64, 128 * 256, 81, 0]
+    boxes = boxes.set_axis([4, 3, 2, 1, 0])
     made.__dict__["objects"] = boxes  # instead of the table in the file
-    areas = identification.object_areas(made, image_id)
+    areas = identification.object_areas(made, image_id, np.array([4, 3, 2]))
     # The second box holds the centres of pixels in rows 1, 2 and columns 1, 2, 3.
     assert areas.sum(axis=(1, 2)).tolist() == [18, 6, 128 * 256]
     assert areas[0, 2:5, :6].all()
@@ -224,7 +227,7 @@ def test_missing_or_foreign_copies_are_an_error_that_names_the_stage(city, monke
     monkeypatch.chdir(city)
     path = paths.degraded("d", "m")
     path.unlink(missing_ok=True)
-    with pytest.raises(DataError, match=r"no degraded copies here; run `dvc repro degrade`"):
+    with pytest.raises(DataError, match=r"safetensors: missing; run `dvc repro degrade`"):
         identify()
     degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
     file = FeatureFile(path)
@@ -334,61 +337,20 @@ def test_the_sheet_frames_as_right_what_is_the_true_place(city, tmp_path, monkey
         assert one.right == same
 
 
-@pytest.fixture(scope="module")
-def vit() -> FileModel:
-    """The real ViT-S/14 beside the checkout."""
-    file = SHARED / "weights/dinov2_vits14.safetensors"
-    if not file.is_file():
-        pytest.skip("no folder `shared` with weights beside the repository")
-    return FileModel(
-        source="file",
-        file=str(file.resolve()),
-        sha256=file_hash(file, "sha256"),
-        arch="vit_small_patch14_dinov2",
-        position="dino",
-    )
-
-
-@pytest.fixture
-def davis(tmp_path: Path) -> Path:
-    """Two real sequences: objects are masks."""
-    given = (SHARED / "data/DAVIS").resolve()
-    if not given.is_dir():
-        pytest.skip("no folder `shared` with data beside the repository")
-    for part in ("JPEGImages", "Annotations"):
-        (tmp_path / "DAVIS" / part / "480p").mkdir(parents=True)
-        for name in ("car-shadow", "dog"):
-            (tmp_path / "DAVIS" / part / "480p" / name).symlink_to(given / part / "480p" / name)
-    (tmp_path / "DAVIS/ImageSets/2016").mkdir(parents=True)
-    (tmp_path / "DAVIS/ImageSets/2016/val.txt").write_text("car-shadow\ndog\n")
-    return tmp_path / "DAVIS"
-
-
-@pytest.fixture
-def mot() -> Path:
-    """Real frames: objects are boxes, some of them partly outside their image."""
-    given = (SHARED / "data/MOT17").resolve()
-    if not given.is_dir():
-        pytest.skip("no folder `shared` with data beside the repository")
-    return given
-
-
 @pytest.mark.parametrize(
-    ("kind", "place", "split"), [("davis2016", "davis", "val"), ("mot17", "mot", "train")]
+    ("kind", "place", "split"),
+    [
+        # Objects are masks; objects are boxes, some of them partly outside their image.
+        ("davis2016", lambda here: real.davis(here / "DAVIS", "car-shadow", "dog"), "val"),
+        ("mot17", lambda here: real.sample("MOT17"), "train"),
+    ],
+    ids=["davis2016", "mot17"],
 )
-def test_real_images_with_a_real_vit_are_far_above_chance(
-    kind, place, split, vit, tmp_path, monkeypatch, request
-):
-    root = request.getfixturevalue(place)
-    monkeypatch.chdir(tmp_path)
-    dataset = Collected(
-        kind=kind,
-        root=str(root),
-        view=VIEW,
-        support=None,
-        query=Query(split=split, images=4, per="total", unit="image"),
-    )
-    prepare(dataset, vit)
+def test_real_images_with_a_real_vit_are_far_above_chance(kind, place, split, here):
+    root = place(here)
+    query = Query(split=split, images=4, per="total", unit="image")
+    dataset = real.dataset(kind, root, [8, 16], query)
+    prepare(dataset, real.vit())
     found = run(dataset, variants=("raw", "prune"))
     patch, thing = found["patch"]["raw"], found["object"]["raw"]
     assert patch["gallery"] == 4 * 128

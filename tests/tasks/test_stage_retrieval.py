@@ -1,40 +1,29 @@
 """The retrieval stage: what it writes, on scenes whose scores are known and on real photographs."""
 
 import json
-import os
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import TypeAdapter
 
 from patchlens import paths
 from patchlens.errors import SettingsError
-from patchlens.settings.datasets import Collected, Query, View
-from patchlens.settings.features import Features
-from patchlens.settings.models import Model
+from patchlens.settings.datasets import Query
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import extract, index, prune, retrieval, weights
+from patchlens.stages import prune, retrieval
 from patchlens.tasks.bootstrap import interval, unit_weights
-from patchlens.tasks.retrieval_summary import all_records, by_size
+from tasks import real
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 from tasks.world import PRUNE
 
-SHARED = Path(__file__).parents[2] / "../shared"
+pytestmark = pytest.mark.usefixtures("here")
 UNCERTAINTY = Uncertainty(resamples=200, claim_resamples=10_000, seed=0)
 SETTINGS = Retrieval(
     datasets=["d"], relevant=["instance", "fine_class"], frame_distance=None, distance="cosine"
 )
 LEFT, RIGHT = (0, 0, 24, 32), (24, 0, 48, 32)  # pixels: columns 0–2 and 3–5 of the grid
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def halves(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -81,7 +70,7 @@ def test_an_oracle_scores_1_and_counts_are_told(here):
         **{f"{m}_ci_{end}": 1.0 for m in ("map", "r1", "r5", "r10") for end in ("low", "high")},
     }
     about = cell["protocol"]
-    assert (about["objects"], about["queries_instance"], about["units_instance"]) == (10, 10, 4)
+    assert (about["gallery"], about["queries_instance"], about["units_instance"]) == (10, 10, 4)
     assert about["fit"] == "support"
     assert about["left_out"] == "own image and sequence"
     assert about["chance_map_instance"] < 0.5
@@ -105,20 +94,6 @@ def test_records_hold_every_query_and_the_scores_are_their_means(here):
     assert sizes["queries"].tolist() == [10] * 4
     assert set(sizes["size"]) == {"4–16"}
     assert sizes["map"][0] == row["map"]
-
-
-def test_sizes_ascend_within_variants_in_the_order_of_the_settings():
-    rows = [
-        {"head": "instance", "variant": v, "draw": 0, "unit": 0, "query": q, "size": size}
-        | {"ap": q / 4, "hit1": 0.0, "hit5": 1.0, "hit10": 1.0}
-        for q, size in enumerate([">16", "<1", "4–16", "<1"])
-        for v in ("prune", "raw")
-    ]
-    found = by_size(all_records([pd.DataFrame(rows)]), ["raw", "prune"])
-    assert found["variant"].tolist() == ["raw"] * 3 + ["prune"] * 3
-    assert found["size"].tolist() == ["<1", "4–16", ">16"] * 2
-    assert found["map"].tolist() == [0.5, 0.5, 0] * 2
-    assert found["queries"].tolist() == [2, 1, 1] * 2
 
 
 def test_intervals_are_those_of_resampled_instances(here):
@@ -184,7 +159,7 @@ def test_objects_outside_or_not_evaluated_are_counted_and_neither_ask_nor_answer
     write_features("query", ["q0", "q1", "q2", "q3"], np.ones((4, *GRID, 3)))
     cell = run(here, SETTINGS.model_copy(update={"relevant": ["instance"]}), support=False)
     about = cell["protocol"]
-    assert (about["objects"], about["objects_outside"], about["objects_not_evaluated"]) == (4, 1, 1)
+    assert (about["gallery"], about["objects_outside"], about["objects_not_evaluated"]) == (4, 1, 1)
     assert about["queries_instance"] == 2  # of 1 only: 2 and 3 have a single place each
     assert (about["fit"], about["split_fit"]) == ("transductive", "none")
 
@@ -233,39 +208,24 @@ def test_a_graded_image_that_was_not_extracted_is_an_error(here):
         run(here, support=False)
 
 
-def real(root: Path, kind: str, folder: str, split: str, images: int) -> dict:
+def real_cell(kind: str, folder: str, split: str, images: int) -> dict:
     """The stages from the folder of samples to the cell, with real features."""
-    file = SHARED / "weights/dinov2_vits14.safetensors"
-    data = SHARED / "data" / folder
-    if not file.is_file() or not data.is_dir():
-        pytest.skip("no folder `shared` with weights and samples beside the repository")
-    found = Collected(
-        kind=kind,
-        root=os.fspath(data),
-        view=View(mode="whole", grid="equal", patches=[6, 6]),
-        support=None,
-        query=Query(split=split, images=images, per="total", unit="image"),
-    )
-    about = {"source": "file", "file": os.fspath(file), "arch": "vit_small_patch14_dinov2"}
-    about |= {"sha256": sha256(file.read_bytes()).hexdigest(), "position": "dino"}
-    weights.run("m", TypeAdapter(Model).validate_python(about))
-    index.run("d", found)
-    features = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)
-    extract.run("d", "m", found, features, "cpu")
-    prune.run("d", "m", "support", 1)
+    query = Query(split=split, images=images, per="total", unit="image")
+    found = real.dataset(kind, real.sample(folder), [6, 6], query)
+    real.prepare(found, real.vit())
     retrieval.run("d", "m", found, ("raw", "pca_whiten"), PRUNE, SETTINGS, UNCERTAINTY)
     return json.loads((paths.cell("d", "m") / "retrieval.json").read_text())
 
 
-def test_real_coil_views_find_their_object(here):
-    cell = real(here, "coil100", "coil-100", "all", 48)
+def test_real_coil_views_find_their_object():
+    cell = real_cell("coil100", "coil-100", "all", 48)
     assert cell["instance"]["raw"]["r1"] > 0.7
     assert cell["instance"]["raw"]["map"] > 3 * cell["protocol"]["chance_map_instance"]
     assert "fine_class" not in cell  # a class is one object
 
 
-def test_real_groceries_find_their_product(here):
-    cell = real(here, "grocerystore", "GroceryStore", "test", 60)
+def test_real_groceries_find_their_product():
+    cell = real_cell("grocerystore", "GroceryStore", "test", 60)
     assert "instance" not in cell  # every photograph is a thing of its own
     about = cell["protocol"]
     assert cell["fine_class"]["raw"]["map"] > 3 * about["chance_map_fine_class"]

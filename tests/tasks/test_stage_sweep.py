@@ -2,11 +2,11 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from patchlens import paths
+from patchlens.datasets import tables
 from patchlens.errors import SettingsError
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.segmentation import Uncertainty
@@ -109,12 +109,14 @@ def test_two_runs_write_the_same_bytes(dataset):
 
 def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
     index = paths.index("d") / "objects.parquet"
-    columns = {name: [] for name in ("instance", "mask_value")}
-    pd.DataFrame({"image_id": np.array([], dtype=str)} | columns).to_parquet(index)
-    table = pd.read_parquet(paths.index("d") / "images.parquet").assign(sequence=None)
+    with tables.rows_of(index, tables.OBJECTS):
+        pass
+    table = pd.read_parquet(paths.index("d") / "images.parquet")
+    table = table.assign(sequence=None, frame=None, height=8, width=8)
     table.to_parquet(paths.index("d") / "images.parquet")
     swept = SWEEP.model_copy(update={"heads": ["retrieval"]})
-    with pytest.raises(SettingsError, match=r"sweep\.heads: retrieval needs objects; the query"):
+    message = r"sweep\.heads: the query images of 'd' have no objects"
+    with pytest.raises(SettingsError, match=message):
         run(dataset, swept=swept)
 
 

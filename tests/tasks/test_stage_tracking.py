@@ -3,7 +3,6 @@
 import json
 import shutil
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,16 +10,12 @@ import pytest
 
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
-from patchlens.tasks import tracking_summary
+from patchlens.tasks.weighted import scored
 from tasks.scene import GRID, box, image
 from tasks.tracked import PLACES, SEEN, frames, maps, prepare, run
 from tasks.world import PRUNE
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_an_oracle_scores_1_and_counts_are_told(here):
@@ -134,7 +129,7 @@ def test_records_give_every_score_again(here):
     prepare(here, query, values)
     cell = run(here, ("raw", "prune_random"))
     table = pd.read_parquet(paths.cell("d", "m") / "tracking.records.parquet")
-    again = tracking_summary.cell(table, 100, 0)
+    again = scored("tracking", table, 100, 0)
     again["link"]["raw"]["birth_threshold"] = cell["link"]["raw"]["birth_threshold"]
     again["link"]["prune_random"]["birth_threshold"] = cell["link"]["prune_random"][
         "birth_threshold"

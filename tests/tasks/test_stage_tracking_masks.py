@@ -15,11 +15,7 @@ from tasks.scene import GRID, write_features
 from tasks.tracked import SETTINGS, UNCERTAINTY
 from tasks.world import PRUNE
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def davis2017(root: Path, masks: list[np.ndarray]) -> None:

@@ -1,62 +1,39 @@
 """The tracking stage on samples of MOT17, BDD100K and DAVIS, with real features."""
 
 import json
-import os
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from pydantic import TypeAdapter
 from trackeval import Evaluator
 from trackeval.datasets import MotChallenge2DBox
 
 from patchlens import paths
-from patchlens.settings.datasets import Collected, Query, View
-from patchlens.settings.features import Features
-from patchlens.settings.models import Model
-from patchlens.stages import extract, index, prune, tracking, weights
+from patchlens.settings.datasets import Query
+from patchlens.stages import tracking
 from patchlens.tasks.track_scores import METRICS
+from tasks import real
 from tasks.tracked import SETTINGS, UNCERTAINTY
 from tasks.world import PRUNE
 
-SHARED = Path(__file__).parents[2] / "../shared"
+pytestmark = pytest.mark.usefixtures("here")
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def real(kind: str, data: Path, split: str, patches: list[int], variants: list[str]) -> dict:
+def real_cell(kind: str, root: Path, split: str, patches: list[int], variants: list[str]) -> dict:
     """The stages from the folder of samples to the cell, with real features."""
-    file = SHARED / "weights/dinov2_vits14.safetensors"
-    if not file.is_file() or not data.is_dir():
-        pytest.skip("no folder `shared` with weights and samples beside the repository")
-    found = Collected(
-        kind=kind,
-        root=os.fspath(data),
-        view=View(mode="whole", grid="equal", patches=patches),
-        support=None,
-        query=Query(split=split, images="all", per="total", unit="sequence"),
-    )
-    about = {"source": "file", "file": os.fspath(file), "arch": "vit_small_patch14_dinov2"}
-    about |= {"sha256": sha256(file.read_bytes()).hexdigest(), "position": "dino"}
-    weights.run("m", TypeAdapter(Model).validate_python(about))
-    index.run("d", found)
-    features = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)
-    extract.run("d", "m", found, features, "cpu")
-    prune.run("d", "m", "support", 1)
+    query = Query(split=split, images="all", per="total", unit="sequence")
+    found = real.dataset(kind, root, patches, query)
+    real.prepare(found, real.vit())
     tracking.run("d", "m", found, variants, PRUNE, SETTINGS, UNCERTAINTY, "cpu")
     return json.loads((paths.cell("d", "m") / "tracking.json").read_text())
 
 
-def test_real_mot17_is_scored_with_its_preprocessing(here):
-    cell = real("mot17", SHARED / "data/MOT17", "train", [7, 12], ["raw", "prune_random"])
+def test_real_mot17_is_scored_with_its_preprocessing():
+    root = real.sample("MOT17")
+    cell = real_cell("mot17", root, "train", [7, 12], ["raw", "prune_random"])
     assert cell["protocol"]["scored_by"].endswith("preprocessing of MOT17")
     assert cell["protocol"]["videos"] == 5
     link = cell["link"]["raw"]
@@ -66,7 +43,7 @@ def test_real_mot17_is_scored_with_its_preprocessing(here):
     assert cell["association"]["raw"]["d1"] > 3 * cell["association"]["raw"]["chance_d1"]
     stems = sorted(p.name for p in (paths.tracks("d", "m") / "raw/mot").iterdir())
     assert stems[0] == "MOT17-02-FRCNN.txt"  # the official name, which scorers look for
-    theirs = official(SHARED / "data/MOT17/train", paths.tracks("d", "m") / "raw/mot")
+    theirs = official(root / "train", paths.tracks("d", "m") / "raw/mot")
     assert {name: link[name] for name in theirs} == pytest.approx(theirs, abs=1e-4)
 
 
@@ -91,8 +68,8 @@ def official(truth: Path, results: Path) -> dict[str, float]:
     }
 
 
-def test_real_bdd100k_is_scored_with_its_preprocessing(here):
-    cell = real("bdd100k_track", SHARED / "data/bdd100k_track", "val", [9, 16], ["raw"])
+def test_real_bdd100k_is_scored_with_its_preprocessing():
+    cell = real_cell("bdd100k_track", real.sample("bdd100k_track"), "val", [9, 16], ["raw"])
     assert "BDD100K" in cell["protocol"]["scored_by"]
     link = cell["link"]["raw"]
     assert link["deta"] == 1
@@ -100,22 +77,9 @@ def test_real_bdd100k_is_scored_with_its_preprocessing(here):
     assert cell["association"]["raw"]["d1"] > 3 * cell["association"]["raw"]["chance_d1"]
 
 
-def few_of_davis(root: Path, sequence: str, frames: int) -> Path:
-    source = SHARED / "data/DAVIS"
-    if not source.is_dir():
-        pytest.skip("no folder `shared` with samples beside the repository")
-    for part in ("JPEGImages", "Annotations"):
-        (root / part / "480p" / sequence).mkdir(parents=True)
-        for path in sorted((source / part / "480p" / sequence).iterdir())[:frames]:
-            shutil.copy(path, root / part / "480p" / sequence)
-    (root / "ImageSets/2016").mkdir(parents=True)
-    (root / "ImageSets/2016/val.txt").write_text(f"{sequence}\n")
-    return root
-
-
 def test_real_davis_is_propagated(here):
-    root = few_of_davis(here / "davis", "car-shadow", 5)
-    cell = real("davis2016", root, "val", [17, 30], ["raw", "prune_random"])
+    root = real.davis(here / "davis", "car-shadow", frames=5)
+    cell = real_cell("davis2016", root, "val", [17, 30], ["raw", "prune_random"])
     scores = cell["davis"]["raw"]
     assert 0.6 < scores["j_mean"] < 1
     assert 0.4 < scores["f_mean"] < 1

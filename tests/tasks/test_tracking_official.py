@@ -17,13 +17,8 @@ from patchlens.stages.tracking_official import scorer
 from patchlens.tasks.track_scores import link_metrics
 from patchlens.tasks.videos import Video
 
+pytestmark = pytest.mark.usefixtures("here")
 KEY = ("link", "raw", 0)
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def picture(path: Path) -> None:

@@ -5,13 +5,12 @@ import pandas as pd
 import pytest
 
 from patchlens.tasks.bootstrap import interval, unit_weights
-from patchlens.tasks.tracking_summary import association_counts, cell, curve, records, rows
+from patchlens.tasks.tracking_summary import by_delta, curve, records, rows
+from patchlens.tasks.weighted import scored
 
 
 def association(unit: str, variant: str, draw: int, *sums) -> list:
-    return list(
-        rows("association", variant, draw, unit, association_counts(np.array(sums), [1, 5]))
-    )
+    return list(rows("association", variant, draw, unit, by_delta(np.array(sums), [1, 5])))
 
 
 def two_videos() -> pd.DataFrame:
@@ -29,7 +28,7 @@ def two_videos() -> pd.DataFrame:
 
 
 def test_scores_are_those_of_all_pairs_and_intervals_of_resampled_videos():
-    found = cell(two_videos(), 500, 0)["association"]["raw"]
+    found = scored("tracking", two_videos(), 500, 0)["association"]["raw"]
     assert (found["d1"], found["optimal_d1"], found["chance_d1"]) == (0.775, 0.9, 0.125)
     weights = unit_weights(2, 500, 0)
     low, high = interval(weights @ [27, 4] / (weights @ [30, 10]))
@@ -39,8 +38,9 @@ def test_scores_are_those_of_all_pairs_and_intervals_of_resampled_videos():
 
 def test_a_delta_without_pairs_is_left_out_and_empty_in_the_curve():
     table = two_videos()
-    assert not [name for name in cell(table, 10, 0)["association"]["raw"] if "d5" in name]
-    lines = curve(table, ["raw", "center", "prune_random"], [1, 5])
+    scores = scored("tracking", table, 10, 0)["association"]
+    assert not [name for name in scores["raw"] if "d5" in name]
+    lines = curve(table, scores, ["raw", "center", "prune_random"], [1, 5])
     assert lines["variant"].tolist() == ["raw", "raw", "prune_random", "prune_random"]
     assert lines["pairs"].tolist() == [40, 0, 40, 0]
     assert lines["nearest"][0] == 0.775
@@ -48,8 +48,9 @@ def test_a_delta_without_pairs_is_left_out_and_empty_in_the_curve():
 
 
 def test_draws_are_averaged():
-    assert cell(two_videos(), 10, 0)["association"]["prune_random"]["d1"] == 0.5
-    lines = curve(two_videos(), ["raw", "prune_random"], [1])
+    assert scored("tracking", two_videos(), 10, 0)["association"]["prune_random"]["d1"] == 0.5
+    scores = scored("tracking", two_videos(), 10, 0)["association"]
+    lines = curve(two_videos(), scores, ["raw", "prune_random"], [1])
     assert lines["nearest"].tolist() == [0.775, 0.5]
 
 
@@ -58,7 +59,7 @@ def test_davis_is_the_mean_over_objects_not_over_videos():
     one = dict.fromkeys(names, 0.9) | {"objects": 1}
     three = dict.fromkeys(names, 3 * 0.5) | {"objects": 3, "f_mean": 3 * 0.3}
     table = records([*rows("davis", "raw", 0, "a", one), *rows("davis", "raw", 0, "b", three)])
-    found = cell(table, 200, 0)["davis"]["raw"]
+    found = scored("tracking", table, 200, 0)["davis"]["raw"]
     assert (found["j_mean"], found["f_mean"], found["jf_mean"]) == (0.6, 0.45, 0.525)
     assert (found["j_mean_ci_low"], found["j_mean_ci_high"]) == (0.5, 0.9)
 

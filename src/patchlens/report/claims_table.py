@@ -6,6 +6,7 @@ import pandas as pd
 
 from patchlens.report import grid
 from patchlens.report.claims import LEVELS, Outcome
+from patchlens.report.verdict import MIN_UNITS
 from patchlens.settings.claims import Claim, Side
 
 SCORE, P = 4, 5  # digits
@@ -132,7 +133,8 @@ def caption(resamples: int) -> str:
         "Effect: a minus b, positive where it goes the way of the claim; its interval (95 %, for "
         "≈ 90 %) is not adjusted for the number of claims. p: adjusted by Holm over the claims of "
         "the paper and of minicity that were run, own claims apart; the verdict uses it: supported "
-        "or contradicted at p ≤ 0.05, else undecided, and never decided with fewer than 10 units. "
+        "or contradicted at p ≤ 0.05, else undecided, and never decided with fewer than "
+        f"{MIN_UNITS} units. "
         "n: units of the smallest dataset. δ: the smallest effect that counts, for ≈ the largest "
         "that does not."
     )

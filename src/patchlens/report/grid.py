@@ -1,6 +1,8 @@
 """A header and rows of text cells as Markdown and as LaTeX; what a column says, in words."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -34,9 +36,40 @@ SIGNS = {
 }
 
 
+COST = {
+    "parameters_m": "params (M)",
+    "gflops_per_image": "GFLOPs/image",
+    "images_per_second": "images/s",
+}
+
+
+def number(value: Any) -> str:
+    """A number as short as it is, or the words that stand for it."""
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
 def values(rows: pd.DataFrame, key: str) -> str:
     """What the rows hold under `key`; where they differ, all of it."""
     return "/".join(dict.fromkeys(rows[key].astype(str)))
+
+
+def view(rows: pd.DataFrame) -> str:
+    """How images became features, in words."""
+    of = partial(values, rows)
+    return (
+        f"View: {of('view')}, grid {of('grid')} ({of('grid_rule')}), layer {of('layer')} "
+        f"(0-based), final norm {of('norm')}, {of('dtype')}."
+    )
+
+
+def speed_and_libraries(rows: pd.DataFrame) -> str:
+    """What images/s is, and the versions of the libraries, in words."""
+    of = partial(values, rows)
+    return (
+        f"images/s: extraction of the query images on {of('device')}, decoding and writing "
+        f"included; it varies from run to run. torch {of('torch')}, timm {of('timm')}, numpy "
+        f"{of('numpy')}."
+    )
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -18,8 +18,8 @@ from patchlens.errors import DataError
 from patchlens.features.moments import Moments, spectrum
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
 from patchlens.report.paired import counts_from_records
-from patchlens.report.task_samples import OF_TASK
 from patchlens.tasks.bootstrap import run_miou
+from patchlens.tasks.weighted import OF_TASK
 
 Measure = Callable[[Lottery, str, str, str], Score]
 
@@ -82,17 +82,21 @@ def of_task(
     head: str,
     name: str,
 ) -> Score:
-    """A metric of T2, T3 or T4; there are no seeds. Units as in `task_samples`."""
+    """A metric of T2, T3 or T4; there are no seeds. Units as in `tasks.weighted`."""
     records, protocol = _records(task, dataset, model, head, variant)
     weighted = OF_TASK[task](records)
     draws = lottery.draw(f"{dataset} {task}", 1, len(weighted.units))
-    points = weighted.metrics(np.ones((1, len(weighted.units))))
-    if name not in points:  # a Δ that the settings do not list
+    point = weighted.point().get(name, np.nan)
+    if np.isnan(point):  # a Δ that the settings do not list, or without pairs
         raise NotRun(f"{model} on {dataset}: {name} of {head} was not scored")
-    point = points[name]
     samples = np.concatenate([weighted.metrics(weights)[name] for weights in draws.chunks()])
+    if not np.isfinite(samples).all():
+        raise NotRun(
+            f"{model} on {dataset}: {name} of {head} is undefined without some of the "
+            f"{len(weighted.units)} units"
+        )
     grid = protocol["grid"] if head.startswith("patch") else ""
-    return Score([0], weighted.units, point, samples[:, None], draws, grid)
+    return Score([0], weighted.units, np.array([point]), samples[:, None], draws, grid)
 
 
 def variance(lottery: Lottery, dataset: str, model: str, variant: str, *, name: str) -> Score:

@@ -7,24 +7,11 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from PIL import Image
 
-from patchlens.report.why_figures import COLOURS, STYLE
+from patchlens.report.framed import PLAIN, RIGHT, WRONG, Look, Place, framed, outline
+from patchlens.report.why_figures import STYLE
 
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 CONTEXT = 2.5  # patches that are shown around the middle of one, to each side
-# Told apart by colour and by line, with the word beside it.
-RIGHT, WRONG = (COLOURS["zscore"], "-"), (COLOURS["prune"], "--")
-PLAIN = (COLOURS["keep_top"], "-")
-
-
-@dataclass(frozen=True)
-class Place:
-    """A patch in an image: the pixels, and the patch's box in them."""
-
-    image: Image.Image
-    box: Box
 
 
 @dataclass(frozen=True)
@@ -74,22 +61,12 @@ def sheet(title: str, true: Place, answers: Sequence[Answer], path: Path) -> Non
         figure.savefig(path, format="png", dpi=130, metadata={"Software": None})
 
 
-def _draw(axes: Axes, place: Place, look: tuple[str, str], title: str) -> None:
-    """The surroundings of a patch; grey lies outside its image."""
+def _draw(axes: Axes, place: Place, look: Look, title: str) -> None:
+    """The surroundings of a patch."""
     x0, y0, x1, y1 = place.box
-    colour, line = look
     width, height = place.image.size
-    axes.set_axis_on()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_facecolor("#EEEEEE")
-    axes.imshow(place.image, extent=(0, width, height, 0), interpolation="nearest")
+    edge = outline(place.box, look[0], 1.6)
+    framed(axes, place.image, (0, width, height, 0), edge, look, title)
     reach = (CONTEXT * (x1 - x0), CONTEXT * (y1 - y0))
     axes.set_xlim((x0 + x1) / 2 - reach[0], (x0 + x1) / 2 + reach[0])
     axes.set_ylim((y0 + y1) / 2 + reach[1], (y0 + y1) / 2 - reach[1])
-    frame = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=1.6)
-    axes.add_patch(frame)
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-        spine.set(edgecolor=colour, linestyle=line, linewidth=2)
-    axes.set_title(title, fontsize=7)

@@ -8,10 +8,9 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 
-from patchlens.report.show_identification import PLAIN, RIGHT, WRONG, Place
+from patchlens.report.framed import PLAIN, RIGHT, WRONG, Look, Place, framed, outline
 from patchlens.report.why_figures import STYLE
 
 MARGIN = 0.3  # of the longer side, shown around an object
@@ -55,9 +54,8 @@ def sheet(title: str, rows: Sequence[Ranked], path: Path) -> None:
     Image.open(drawn).convert("RGB").quantize(256).save(path, format="PNG", optimize=True)
 
 
-def _draw(axes: Axes, place: Place, look: tuple[str, str], title: str) -> None:
-    """An object with some of what is around it, in a square; grey lies outside its image."""
-    colour, line = look
+def _draw(axes: Axes, place: Place, look: Look, title: str) -> None:
+    """An object with some of what is around it, in a square."""
     x0, y0, x1, y1 = place.box
     reach = (0.5 + MARGIN) * max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
@@ -65,19 +63,10 @@ def _draw(axes: Axes, place: Place, look: tuple[str, str], title: str) -> None:
     square = place.image.crop(_inside(corners, place.image.size))
     left, top = max(corners[0], 0), max(corners[1], 0)
     extent = (left, left + square.width, top + square.height, top)
-    axes.set_axis_on()
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_facecolor("#EEEEEE")
-    axes.imshow(_small(square), extent=extent, interpolation="nearest")
+    edge = outline(place.box, "white", 0.8)
+    framed(axes, _small(square), extent, edge, look, title, color=look[0], pad=2)
     axes.set_xlim(x - reach, x + reach)
     axes.set_ylim(y + reach, y - reach)
-    frame = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor="white", linewidth=0.8)
-    axes.add_patch(frame)
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-        spine.set(edgecolor=colour, linestyle=line, linewidth=2)
-    axes.set_title(title, fontsize=7, color=colour, pad=2)
 
 
 def _inside(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -1,7 +1,6 @@
 """The tables of a task as CSV (long, every row with its protocol), Markdown and LaTeX."""
 
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
@@ -9,12 +8,7 @@ from patchlens.report import grid
 
 FLOOR = "majority"
 HEADS = {"knn": "k-NN", "linear": "linear probe"}
-COST = {
-    "parameters_m": "params (M)",
-    "gflops_per_image": "GFLOPs/image",
-    "images_per_second": "images/s",
-    "bank_mb": "bank (MB)",
-}
+COST = grid.COST | {"bank_mb": "bank (MB)"}
 
 
 def markdown(rows: pd.DataFrame) -> str:
@@ -46,8 +40,7 @@ def caption(rows: pd.DataFrame) -> str:
         f"Protocol {of('protocol_version')}. Support: {of('shots')} images "
         f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
         f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
-        f"patches. View: {of('view')}, grid {of('grid')} ({of('grid_rule')}), layer {of('layer')} "
-        f"(0-based), final norm {of('norm')}, {of('dtype')}. Patch label: {of('label')} pixel. "
+        f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
         f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C by folds "
         "grouped by image; † where at least half of the fits chose a C at the edge of its range. "
         f"Variants are fitted on the {of('fit_on')} patches; prune, keep_top and prune_random take "
@@ -58,9 +51,7 @@ def caption(rows: pd.DataFrame) -> str:
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit = {of('query_unit')}, conditional on these supports) "
         f"includes 0. Floors: untrained ViTs, pixels (mean RGB, row, column), {FLOOR} "
-        "(the commonest support class). images/s: extraction of the query images on "
-        f"{of('device')}, decoding and writing included; it varies from run to run. "
-        f"torch {of('torch')}, timm {of('timm')}, numpy {of('numpy')}."
+        "(the commonest support class). " + grid.speed_and_libraries(rows)
     )
 
 
@@ -89,12 +80,8 @@ def _grid(of_head: pd.DataFrame, of_dataset: pd.DataFrame) -> tuple[list[str], l
             text = form.format(100 * row["pixel_miou"], 100 * row["pixel_miou_std"])
             text += "†" if row.get("c_at_edge_share", 0) >= 0.5 else ""
             line.append(f"**{text}**" if row["level_with_best"] else text)
-        body.append(line + [_number(rows.iloc[0][key]) for key in COST])
+        body.append(line + [grid.number(rows.iloc[0][key]) for key in COST])
     floor = of_dataset[of_dataset["head"] == FLOOR].iloc[0]
     text = form.format(100 * floor["pixel_miou"], 100 * floor["pixel_miou_std"])
     body.append([FLOOR, text] + [""] * (len(variants) - 1 + len(COST)))
     return ["model", *variants, *COST.values()], body
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else str(value)

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from patchlens.report import grid
+from patchlens.report.verdict import MIN_UNITS
 
-UNITS = {"identification": "source images", "retrieval": "instances", "tracking": "videos"}
-FEWEST = 10  # units: with fewer, no interval is a verdict
 HEADS = {
     "patch": "patches",
     "object": "objects",
@@ -24,8 +23,6 @@ HEADS = {
     "link_free": "linking without a threshold",
     "davis": "label propagation",
 }
-
-
 THRESHOLDS = {
     "support": "the support's videos",
     "leave-one-out": "the other videos of the query",
@@ -40,24 +37,27 @@ def caption(rows: pd.DataFrame, task: str) -> str:
     about = {"identification": _identification, "retrieval": _retrieval, "tracking": _tracking}
     return (
         f"Protocol {of('protocol_version')}. {of('query_images')} images of {of('split_query')}. "
-        f"{about[task](rows)} View: {of('view')}, grid {of('grid')} ({of('grid_rule')}), layer "
-        f"{of('layer')} (0-based), final norm {of('norm')}, {of('dtype')}. Variants are fitted on "
-        f"{fit}, without labels; prune, keep_top and prune_random take m = {of('prune_m')} of the "
-        f"width, prune_random is the mean of {of('random_draws')} draws. In brackets: 95 % "
-        f"bootstrap interval over {UNITS[task]}. Bold: the best of the table, and every entry "
-        f"whose paired 95 % interval against it includes 0.{_few(rows, task)} images/s: extraction "
-        f"of the query images on {of('device')}; it varies from run to run. torch {of('torch')}, "
-        f"timm {of('timm')}, numpy {of('numpy')}."
+        f"{about[task](rows)} {grid.view(rows)} Variants are fitted on {fit}, without labels; "
+        f"prune, keep_top and prune_random take m = {of('prune_m')} of the width, prune_random is "
+        f"the mean of {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
+        f"{_units(rows)}. Bold: the best of the table, and every entry whose paired 95 % interval "
+        f"against it includes 0.{_few(rows, task)} " + grid.speed_and_libraries(rows)
     )
+
+
+def _units(rows: pd.DataFrame) -> str:
+    """The bootstrap units in the plural."""
+    unit = grid.values(rows, "unit")
+    return {"query": "queries"}.get(unit, f"{unit}s")
 
 
 def _few(rows: pd.DataFrame, task: str) -> str:
     """A warning where there are too few units for any verdict."""
     count = {"identification": "degraded_images", "tracking": "videos"}
     keys = [count[task]] if task in count else list(rows.filter(like="units_"))
-    if rows[keys].to_numpy(dtype=np.float64).min() >= FEWEST:
+    if rows[keys].to_numpy(dtype=np.float64).min() >= MIN_UNITS:
         return ""
-    return f" Fewer than {FEWEST} {UNITS[task]}: what is not bold is undecided all the same."
+    return f" Fewer than {MIN_UNITS} {_units(rows)}: what is not bold is undecided all the same."
 
 
 def _identification(rows: pd.DataFrame) -> str:
@@ -78,11 +78,12 @@ def _retrieval(rows: pd.DataFrame) -> str:
     of = partial(grid.values, rows)
     counts = "; ".join(
         f"{title(str(head))}: {grid.values(of_head, f'queries_{head}')} queries of "
-        f"{grid.values(of_head, f'units_{head}')} instances{_chance(of_head, str(head))}"
+        f"{grid.values(of_head, f'units_{head}')} {_units(of_head)}{_chance(of_head, str(head))}"
         for head, of_head in rows.groupby("head", sort=False)
     )
+    searched = "images" if of("unit") == "query" else "objects"
     return (
-        f"{of('objects')} objects, by {of('distance')}; {of('left_out')} left out. {counts}. "
+        f"{of('gallery')} {searched}, by {of('distance')}; {of('left_out')} left out. {counts}. "
         "Average precision is step-wise (easy, medium, hard: trapezoidal, as published), and its "
         "expected value where similarities tie."
     )

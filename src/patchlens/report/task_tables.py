@@ -16,11 +16,6 @@ TITLES = {
     "retrieval": "object retrieval",
     "tracking": "tracking",
 }
-COST = {
-    "parameters_m": "params (M)",
-    "gflops_per_image": "GFLOPs/image",
-    "images_per_second": "images/s",
-}
 LEVEL = "_level_with_best"
 
 
@@ -100,8 +95,8 @@ def _grid(of_head: pd.DataFrame, shown: Shown) -> tuple[list[str], list[list[str
         entries = [
             _entry(by_variant.loc[v], shown) if v in by_variant.index else "" for v in variants
         ]
-        body.append([str(model), *entries, *(_number(rows.iloc[0][key]) for key in COST)])
-    return ["model", *variants, *COST.values()], body
+        body.append([str(model), *entries, *(grid.number(rows.iloc[0][key]) for key in grid.COST)])
+    return ["model", *variants, *grid.COST.values()], body
 
 
 def _entry(row: "pd.Series[Any]", shown: Shown) -> str:
@@ -113,7 +108,3 @@ def _entry(row: "pd.Series[Any]", shown: Shown) -> str:
     else:
         text = "{:g} [{:.0f}, {:.0f}]".format(round(values[0], 1), *values[1:])
     return f"**{text}**" if row[shown.key + LEVEL] else text
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else str(value)

@@ -1,6 +1,6 @@
 """What all settings share: no unknown key, no silent conversion, no later change."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ class Strict(BaseModel):
 
 # DVC builds stage names and paths from these.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Distance = Literal["cosine", "dot", "l2"]
 Positive = Annotated[int, Field(ge=1)]
 
 

@@ -179,16 +179,24 @@ class Collected(_Dataset):
 
 Dataset = Annotated[Minicity | Collected, Field(discriminator="kind")]
 
-# The kinds with class masks, which segmentation can use.
-SEGMENTED = (
-    "minicity",
-    "ade20k",
-    "bdd100k_seg",
-    "camvid",
-    "cityscapes",
-    "folder",
-    "voc2012",
-)
+MOT = ("mot15", "mot16", "mot17")
+DAVIS = ("davis2016", "davis2017")
+VIDEOS = ("minicity", "folder", "bdd100k_track", "kitti_tracking", *MOT)
+# What a task needs, and the kinds that have it. T2 takes any images.
+NEEDS = {
+    "segmentation": (
+        "class masks",
+        ("minicity", "folder", "ade20k", "bdd100k_seg", "camvid", "cityscapes", "voc2012"),
+    ),
+    "retrieval": (
+        "objects that come back",
+        (
+            *VIDEOS,
+            *("coil100", "cub200", "fair1m", "grocerystore", "instre", "roxford5k", "rparis6k"),
+        ),
+    ),
+    "tracking": ("tracks", (*VIDEOS, *DAVIS)),
+}
 
 
 class Fetch(Strict):

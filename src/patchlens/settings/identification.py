@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
-from patchlens.settings.base import Positive, Strict, all_or_count
+from patchlens.settings.base import Distance, Positive, Strict, all_or_count
 
 Above0 = Annotated[float, Field(gt=0)]
 Severities = Annotated[list[Above0], Field(min_length=1)]
@@ -57,7 +57,7 @@ class Identification(Strict):
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     patches: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     granularities: Annotated[list[Positive], Field(min_length=1)]
-    distance: Literal["cosine", "dot", "l2"]
+    distance: Distance
     degradations: Degradations
     seed: Annotated[int, Field(ge=0)]
 

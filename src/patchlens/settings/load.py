@@ -9,7 +9,7 @@ from pydantic import Field
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.settings.base import Name, Strict
-from patchlens.settings.datasets import SEGMENTED, Collected, Dataset, Fetch, Minicity
+from patchlens.settings.datasets import NEEDS, Collected, Dataset, Fetch, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.identification import Identification
 from patchlens.settings.models import Model
@@ -58,6 +58,11 @@ class Settings(Strict):
     def dataset(self, name: str) -> Dataset:
         """Settings of the dataset `name`, or an error with the nearest name."""
         return _named(self.datasets, name, "dataset")
+
+    def cell(self, model: str, dataset: str) -> Dataset:
+        """Settings of the dataset of a cell, whose model must be there too."""
+        self.model(model)
+        return self.dataset(dataset)
 
     def made(self, name: str) -> Minicity:
         """Settings of a dataset that the pipeline renders."""
@@ -128,6 +133,13 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
                     f"{where}[{i}]: '{name}' is not in extract.datasets, so that there are no "
                     "features of it; add it there"
                 )
+    for task, (what, kinds) in NEEDS.items():
+        for i, name in enumerate(settings.tasks()[task]):
+            if name in settings.datasets and (kind := settings.datasets[name].kind) not in kinds:
+                yield (
+                    f"{task}.datasets[{i}]: '{name}' has no {what} (kind {kind}); kinds that have: "
+                    f"{', '.join(sorted(kinds))}"
+                )
     for i, name in enumerate(settings.sweep.datasets):
         if name in settings.datasets and name not in settings.segmentation.datasets:
             yield (
@@ -158,12 +170,7 @@ def _in_the_right_list(fetch: Fetch, name: str, dataset: Dataset) -> Iterable[st
 
 
 def _serves_segmentation(segmentation: Segmentation, name: str, dataset: Dataset) -> Iterable[str]:
-    if dataset.kind not in SEGMENTED:
-        yield (
-            f"segmentation.datasets: '{name}' has no class masks (kind {dataset.kind}); kinds that "
-            f"have: {', '.join(sorted(SEGMENTED))}"
-        )
-    elif dataset.support is None:
+    if dataset.support is None:
         yield f"datasets.{name}: segmentation.datasets lists it, so give 'support' and 'query'"
     elif len(dataset.support.seeds) < 2:
         yield f"datasets.{name}.support.seeds: segmentation needs two or more: ± is over them"

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Distance, Positive, Strict
 
 Relevant = Literal["instance", "fine_class"]
 
@@ -19,7 +19,7 @@ class Retrieval(Strict):
     datasets: list[str]
     relevant: Annotated[list[Relevant], Field(min_length=1)]
     frame_distance: Positive | None
-    distance: Literal["cosine", "dot", "l2"]
+    distance: Distance
 
     @model_validator(mode="after")
     def _without_repeats(self) -> "Retrieval":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Distance, Positive, Strict
 from patchlens.settings.features import VariantName
 
 NonEmpty = Field(min_length=1)
@@ -13,7 +13,7 @@ NonEmpty = Field(min_length=1)
 class Knn(Strict):
     """How neighbours are found and how they vote."""
 
-    distance: Literal["cosine", "dot", "l2"]
+    distance: Distance
     vote: Literal["majority", "softmax"]
     temperature: Annotated[float, Field(gt=0)]
 

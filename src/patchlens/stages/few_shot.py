@@ -177,8 +177,6 @@ def protocol(
         "shots_per": support.per,
         "seeds": len(index.seeds),
         "fit_on": prune.fit_on,
-        "prune_m": prune.m,
-        "prune_select": prune.select,
         "random_draws": prune.random_draws,
         "pca_drop": prune.pca_drop,
         "query_images": len(scored),

@@ -7,17 +7,15 @@ show` draws those of any dataset, for your eyes).
 from collections.abc import Mapping, Sequence
 
 from patchlens import paths
-from patchlens.datasets.index import Index
 from patchlens.files import whole_folder, write_text
 from patchlens.progress import log
-from patchlens.report import show_tracking
 from patchlens.settings.datasets import Dataset, Minicity
 from patchlens.settings.features import Device
 from patchlens.settings.identification import Identification
 from patchlens.settings.models import Model
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.tracking import Tracking
-from patchlens.stages import show_identification, show_retrieval
+from patchlens.stages import show_identification, show_retrieval, show_tracking
 
 FLOORS = ("untrained", "pixels")
 CAPTIONS = {
@@ -50,10 +48,8 @@ def run(
             path = out / f"retrieval-{name}-{model}.png"
             show_retrieval.run(name, model, datasets[name], retrieval, path)
         if name := _made(tracking.datasets, datasets):
-            index = Index(paths.index(name), paths.images(name, datasets[name]))
-            sequence = str(index.images.loc[index.query["image_id"], "sequence"].min())
             path = out / f"tracking-{name}-{model}.gif"
-            show_tracking.write(name, model, datasets[name], sequence, path=path)
+            show_tracking.run(name, model, datasets[name], None, path)
         for figure in sorted(out.iterdir()):
             caption = CAPTIONS[figure.name.split("-")[0]]
             lines.append(f"{caption} ({figure.stem.split('-', 1)[1]}).\n\n![]({figure.name})\n")

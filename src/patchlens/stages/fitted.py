@@ -50,14 +50,29 @@ class Fitted:
 def open_fitted(
     name: str, model: str, dataset: Dataset, variants: Sequence[VariantName], prune: Prune
 ) -> Fitted:
-    """Open the features of `model` on the dataset `name` and fit `variants`, without labels.
-
-    They are fitted on all extracted support images, with `fit_on: dataset` on the query as well,
-    and on the query alone where the dataset has no support.
-    """
+    """Open the features of `model` on the dataset `name` and fit `variants`, without labels."""
     folder = paths.features(name, model)
     query = FeatureFile(folder / "query.safetensors")
     support = None if dataset.support is None else FeatureFile(folder / "support.safetensors")
+    data, fitted_on = fit_data(name, model, support, query, prune)
+    transforms = {
+        variant: [
+            fit(variant, data, prune, seed=0, draw=draw) for draw in range(draws(variant, prune))
+        ]
+        for variant in variants
+    }
+    index = Index(paths.index(name), paths.images(name, dataset))
+    return Fitted(index, support, query, transforms, fitted_on, data.m)
+
+
+def fit_data(
+    name: str, model: str, support: FeatureFile | None, query: FeatureFile, prune: Prune
+) -> tuple[FitData, str]:
+    """What the variants of tasks without seeds are fitted on, and which images that is.
+
+    All extracted support images (`support`), with `fit_on: dataset` those of the query as well
+    (`dataset`); where the dataset has no support, the query alone (`transductive`).
+    """
     if support is None:
         fitted_on, files = "transductive", [query]
     elif prune.fit_on == "dataset":
@@ -73,15 +88,7 @@ def open_fitted(
             yield from file.patches(CHUNK)
 
     m = pruned_count(prune.m, query.header.width)
-    data = FitData(mean, variance, rank_by_variance(variance), m, patches)
-    transforms = {
-        variant: [
-            fit(variant, data, prune, seed=0, draw=draw) for draw in range(draws(variant, prune))
-        ]
-        for variant in variants
-    }
-    index = Index(paths.index(name), paths.images(name, dataset))
-    return Fitted(index, support, query, transforms, fitted_on, m)
+    return FitData(mean, variance, rank_by_variance(variance), m, patches), fitted_on
 
 
 def protocol(fitted: Fitted, dataset: Dataset, prune: Prune) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.features.store import FeatureFile
-from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.files import existing, write_csv, write_json, write_parquet
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune, VariantName
@@ -26,6 +26,7 @@ from patchlens.stages.objects import objects_of
 from patchlens.tasks import identification_summary as summary
 from patchlens.tasks.identification import ReadPatches, hits
 from patchlens.tasks.identification_heads import Head, object_head, patch_head
+from patchlens.tasks.weighted import scored
 
 
 def run(
@@ -56,6 +57,7 @@ def run(
             parts.append(summary.records(head, variant, draw, of_head, copies))
     about = protocol(fitted, dataset, prune) | {
         "distance": settings.distance,
+        "unit": "source image",
         "degraded_images": len({copy.image_id for copy in copies}),
         "copies": len(copies),
         "patches": settings.patches,
@@ -95,7 +97,7 @@ def heads_of(
 
     @lru_cache(maxsize=1)  # the copies of an image follow one another
     def areas(row: int) -> NDArray[np.bool_]:
-        return object_areas(index, ids[row])
+        return object_areas(index, ids[row], objects.number[objects.row == row])
 
     heads.append(object_head(copies, rows, sizes, grid, objects, areas))
     asked = [head for head in heads if len(head.targets)]
@@ -107,10 +109,9 @@ def heads_of(
     return asked
 
 
-def object_areas(index: Index, image_id: str) -> NDArray[np.bool_]:
-    """Areas [O, H, W] of the evaluated objects in an image: mask, or pixels inside the box."""
-    table = index.objects
-    table = table[(table["image_id"] == image_id) & table["evaluated"] & (table["area"] > 0)]
+def object_areas(index: Index, image_id: str, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Areas [O, H, W] of objects of an image, rows of the table: mask, or pixels of the box."""
+    table = index.objects.loc[numbers]
     size: Any = index.images.loc[image_id, ["height", "width"]]
     height, width = (int(n) for n in size)
     masked = table["mask_value"].notna().to_numpy()
@@ -130,9 +131,7 @@ def object_areas(index: Index, image_id: str) -> NDArray[np.bool_]:
 def open_degraded(name: str, model: str, query: FeatureFile) -> FeatureFile:
     """The features of the degraded copies, which must be of the same model and view as `query`."""
     path = paths.degraded(name, model)
-    if not path.is_file():
-        raise DataError(f"{path}: no degraded copies here; run `dvc repro degrade` first")
-    file = FeatureFile(path)
+    file = FeatureFile(existing(path, "run `dvc repro degrade`"))
     ours, theirs = file.header.protocol(), query.header.protocol()
     for field, here in ours.items():
         there = theirs[field]
@@ -160,11 +159,14 @@ def _write(
 ) -> None:
     out = paths.cell(name, model)
     gallery = {head.name: len(head.labels) for head in heads}
-    content: dict[str, Any] = {"protocol": about}
-    for key, rows in table.groupby(["head", "variant"], sort=False):
-        head, variant = (str(part) for part in key)
-        found = summary.cell(rows, gallery[head], uncertainty.resamples, uncertainty.seed)
-        content.setdefault(head, {})[variant] = found
+    content: dict[str, Any] = scored(
+        "identification", table, uncertainty.resamples, uncertainty.seed
+    )
+    asked = table[table["draw"] == 0].groupby(["head", "variant"])["queries"].sum()
+    for key, queries in asked.items():
+        head, variant = cast("tuple[str, str]", key)
+        content[head][variant] |= {"queries": int(queries), "gallery": gallery[head]}
+    content["protocol"] = about
     conditions = list(dict.fromkeys((copy.degradation, copy.severity) for copy in copies))
     write_csv(summary.curves(table, gallery, conditions), out / "identification.csv")
     table = table.sort_values(summary.KEYS, kind="stable", ignore_index=True)

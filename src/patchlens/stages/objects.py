@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import vstack
 
 from patchlens.datasets.index import Index
+from patchlens.errors import SettingsError
+from patchlens.features.store import Header
 from patchlens.tasks.objects import NONE, Objects, as_weights, box_weights, patch_coverage
 
 Array = NDArray[np.float32]
@@ -30,6 +32,32 @@ def objects_of(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) ->
         grid: patch rows and columns.
     """
     return _described(index, image_ids, index.objects, grid)
+
+
+def listed(index: Index, header: Header, where: str) -> tuple[Objects, dict[str, Any]]:
+    """The objects of a feature file that query each other, and how many are not among them.
+
+    Args:
+        index: the dataset.
+        header: of the query images.
+        where: the place in params.yaml that asks for objects.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    everything = objects_of(index, header.image_ids, header.grid)
+    evaluated = everything.take(everything.evaluated)
+    objects = evaluated.take(evaluated.size > 0)
+    if not len(objects):
+        raise SettingsError(
+            f"params.yaml: {where}: the query images of '{header.dataset}' have no objects; name "
+            "another split in its `query`, or take it off the list"
+        )
+    return objects, {
+        "gallery": len(objects),
+        "objects_outside": len(evaluated) - len(objects),
+        "objects_not_evaluated": len(everything) - len(evaluated),
+    }
 
 
 def one_an_image(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) -> Objects:
@@ -77,7 +105,7 @@ def _described(
         fine_class=np.unique(fine.astype(str), return_inverse=True)[1],
         sequence=np.unique(names.to_numpy(dtype=str), return_inverse=True)[1][row],
         frame=images["frame"].fillna(NONE).to_numpy(dtype=np.int64)[row],
-        track=table["track"].fillna(NONE).to_numpy(dtype=np.int64),
+        number=table.index.to_numpy(dtype=np.int64),
         evaluated=table["evaluated"].to_numpy(dtype=bool),
         box=box,
         size=table["area"].to_numpy(dtype=np.float64) * grid[0] * grid[1] / (height * width),

@@ -21,11 +21,12 @@ from patchlens.settings.features import Prune, VariantName
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages.fitted import open_fitted, protocol
-from patchlens.stages.objects import objects_of, one_an_image
+from patchlens.stages.objects import listed, one_an_image
 from patchlens.tasks import retrieval_summary as summary
 from patchlens.tasks.objects import Objects, object_features
 from patchlens.tasks.retrieval import Answers, retrieve
 from patchlens.tasks.revisited import GRADES, LEVELS, Benchmark, answer
+from patchlens.tasks.weighted import scored
 
 Array = NDArray[np.float32]
 Ask = Callable[[Array], Iterator[tuple[str, Answers]]]
@@ -55,12 +56,13 @@ def run(
     ask: Ask
     if fitted.index.has_relevance:
         objects, asked = graded(fitted.index, header, name)
-        about: dict[str, Any] = {"objects": len(asked.gallery), "left_out": "junk"}
+        about: dict[str, Any] = {"unit": "query", "gallery": len(asked.gallery), "left_out": "junk"}
         ask = partial(answer, asked=asked, distance=settings.distance)
     else:
-        objects, about = listed(fitted.index, header, name)
-        about["left_out"] = _left_out(settings.frame_distance)
+        objects, about = listed(fitted.index, header, "retrieval.datasets")
+        about |= {"unit": "instance", "left_out": _left_out(settings.frame_distance)}
         ask = partial(_ask, objects, settings)
+    about |= _asked(ask, objects, name)
     features = object_features(
         objects,
         len(ids),
@@ -74,30 +76,32 @@ def run(
             for head, answers in ask(of_draw):
                 tables.append(summary.records(head, variant, draw, objects, answers))
     table = summary.all_records(tables)
-    about |= protocol(fitted, dataset, prune) | {"distance": settings.distance}
-    cell: dict[str, Any] = {"protocol": about}
-    for head in table["head"].cat.categories:
-        of_head = table[table["head"] == head]
-        cell[head] = summary.scores(of_head, uncertainty.resamples, uncertainty.seed)
-        about[f"queries_{head}"] = int(of_head["query"].nunique())
-        about[f"units_{head}"] = int(of_head["unit"].nunique())
-    if len(cell) == 1:
-        raise SettingsError(
-            f"params.yaml: retrieval.datasets: no object of '{name}' has a relevant one in another "
-            "image of another sequence; score more query images, or set retrieval.frame_distance"
-        )
-    for head, answers in ask(np.zeros((len(objects), 0), dtype=np.float32)):
-        if head in cell and head not in LEVELS:
-            about[f"chance_map_{head}"] = round(float(answers.ap.mean()), DIGITS)
-            about[f"chance_r1_{head}"] = round(float(answers.hits[:, 0].mean()), DIGITS)
+    cell: dict[str, Any] = scored("retrieval", table, uncertainty.resamples, uncertainty.seed)
+    log.info("%s × %s: heads %s", model, name, ", ".join(cell))
+    cell["protocol"] = protocol(fitted, dataset, prune) | about | {"distance": settings.distance}
     out = paths.cell(name, model)
     write_parquet(table, out / "retrieval.records.parquet")
     write_csv(summary.by_size(table, variants), out / "retrieval_size.csv")
     write_json(cell, out / "retrieval.json")
-    heads = ", ".join(
-        f"{about[f'queries_{head}']} of {head}" for head in cell if head != "protocol"
-    )
-    log.info("%s × %s: queries: %s", model, name, heads)
+
+
+def _asked(ask: Ask, objects: Objects, name: str) -> dict[str, Any]:
+    """Queries and units of each head that has some, and what features that say nothing score."""
+    about: dict[str, Any] = {}
+    for head, answers in ask(np.zeros((len(objects), 0), dtype=np.float32)):
+        if not len(answers.query):
+            continue
+        about[f"queries_{head}"] = len(answers.query)
+        about[f"units_{head}"] = len(np.unique(objects.instance[answers.query]))
+        if head not in LEVELS:  # there the order of the gallery breaks ties
+            about[f"chance_map_{head}"] = round(float(answers.ap.mean()), DIGITS)
+            about[f"chance_r1_{head}"] = round(float(answers.hits[:, 0].mean()), DIGITS)
+    if not about:
+        raise SettingsError(
+            f"params.yaml: retrieval.datasets: no object of '{name}' has a relevant one in another "
+            "image of another sequence; score more query images, or set retrieval.frame_distance"
+        )
+    return about
 
 
 def _ask(objects: Objects, settings: Retrieval, features: Array) -> Iterator[tuple[str, Answers]]:
@@ -116,23 +120,6 @@ def _left_out(frame_distance: int | None) -> str:
     if frame_distance is None:
         return "own image and sequence"
     return f"own image and frames of the own sequence nearer than {frame_distance}"
-
-
-def listed(index: Index, header: Header, name: str) -> tuple[Objects, dict[str, Any]]:
-    """The objects that query each other, and how many are not among them."""
-    everything = objects_of(index, header.image_ids, header.grid)
-    evaluated = everything.take(everything.evaluated)
-    objects = evaluated.take(evaluated.size > 0)
-    if not len(objects):
-        raise SettingsError(
-            f"params.yaml: retrieval.datasets: the query images of '{name}' have no objects; name "
-            "another split in its `query`, or take it off the list"
-        )
-    return objects, {
-        "objects": len(objects),
-        "objects_outside": len(evaluated) - len(objects),
-        "objects_not_evaluated": len(everything) - len(evaluated),
-    }
 
 
 def graded(index: Index, header: Header, name: str) -> tuple[Objects, Benchmark]:

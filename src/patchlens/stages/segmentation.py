@@ -40,8 +40,11 @@ def run(
         runs = list(task.run(supports, f"segmentation {model} × {name}"))
     except FitError as error:
         raise SettingsError(f"{model} × {name}: {error}") from None
-    about = protocol(inputs, dataset, prune, segmentation)
-    about["prune_m_used"] = float(np.mean([support.fit_data.m for support in supports]))
+    about = protocol(inputs, dataset, prune, segmentation) | {
+        "prune_m": prune.m,
+        "prune_select": prune.select,
+        "prune_m_used": float(np.mean([support.fit_data.m for support in supports])),
+    }
     _write(paths.cell(name, model), runs, inputs, about, segmentation, uncertainty)
     log.info("%s × %s: %d runs scored", model, name, len(runs))
 

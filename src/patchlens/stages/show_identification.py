@@ -12,7 +12,8 @@ from patchlens.datasets.index import Index
 from patchlens.features.device import resolve
 from patchlens.features.store import FeatureFile
 from patchlens.files import whole_file
-from patchlens.report.show_identification import Answer, Box, Place, sheet
+from patchlens.report.framed import Box, Place
+from patchlens.report.show_identification import Answer, sheet
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device
 from patchlens.settings.identification import Identification

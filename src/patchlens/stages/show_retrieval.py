@@ -11,13 +11,14 @@ from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.store import FeatureFile
 from patchlens.files import whole_file
-from patchlens.report.show_identification import Place
+from patchlens.report.framed import Place
 from patchlens.report.show_retrieval import Ranked, sheet
 from patchlens.settings.datasets import Dataset
-from patchlens.settings.retrieval import Retrieval
-from patchlens.stages.retrieval import graded, listed
+from patchlens.settings.retrieval import Relevant, Retrieval
+from patchlens.stages.objects import listed
+from patchlens.stages.retrieval import graded
 from patchlens.tasks.objects import Objects, object_features
-from patchlens.tasks.retrieval import Relevant, pairs, similarities
+from patchlens.tasks.retrieval import pairs, similarities
 from patchlens.tasks.revisited import right_and_junk
 
 Array = NDArray[np.float32]
@@ -53,7 +54,7 @@ def run(name: str, model: str, dataset: Dataset, settings: Retrieval, path: Path
             ~junk[rows],
         )
     else:
-        objects, _ = listed(index, file.header, name)
+        objects, _ = listed(index, file.header, "retrieval.datasets")
         gallery = np.arange(len(objects))
         relevant, queries = askers(objects, settings)
         head = relevant

@@ -10,8 +10,6 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
-from patchlens.features.moments import Moments, rank_by_variance
-from patchlens.features.variants import FitData
 from patchlens.files import write_csv, write_json
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Dataset
@@ -26,9 +24,9 @@ from patchlens.stages.few_shot import (
     selected_m,
     support_set,
 )
-from patchlens.stages.objects import objects_of
+from patchlens.stages.fitted import fit_data
+from patchlens.stages.objects import listed
 from patchlens.tasks import sweep
-from patchlens.tasks.objects import Objects
 from patchlens.tasks.sweep_summary import Scores, best, curves, gain_of_choice
 
 CONTROL_DRAWS = 1  # of prune_random a support seed: with five seeds, five draws
@@ -55,7 +53,9 @@ def run(
             f"{width} dimensions of '{model}'"
         )
     query = inputs.query_set(_swept(inputs, settings))
-    objects = _objects(inputs, name) if "retrieval" in settings.heads else None
+    objects = None
+    if "retrieval" in settings.heads:
+        objects, _ = listed(index, inputs.query.header, "sweep.heads")
     found: dict[Head, list[Scores]] = {head: [] for head in settings.heads}
     chosen: list[int] = []
     rows = range(len(index.seeds))
@@ -80,7 +80,15 @@ def run(
     }
     if objects is not None:
         plan = sweep.Plan(counts, settings.rivals, prune, 0, prune.random_draws)
-        scores, queries = _retrieval(inputs, name, model, objects, plan)
+        data, _ = fit_data(name, model, inputs.support, inputs.query, prune)
+        ids, layer = inputs.query.header.image_ids, inputs.layer
+        scores, queries = sweep.retrieval_scores(
+            objects,
+            len(ids),
+            lambda rows: inputs.query.images(ids[rows.start : rows.stop], layer),
+            data,
+            plan,
+        )
         found["retrieval"].append(scores)
         about |= {"retrieval_queries": queries, "retrieval_random_draws": prune.random_draws}
     tables = {head: curves(head, of_seeds, counts, width) for head, of_seeds in found.items()}
@@ -102,41 +110,3 @@ def _swept(inputs: Inputs, settings: Sweep) -> list[str]:
         return ids
     chosen = set(hash_order(ids, 0)[: settings.images])
     return [image_id for image_id in ids if image_id in chosen]
-
-
-def _retrieval(
-    inputs: Inputs, name: str, model: str, objects: Objects, plan: sweep.Plan
-) -> tuple[Scores, int]:
-    """T3 on the query images; variants are fitted on all extracted support images, unlabelled."""
-    with_query = plan.prune.fit_on == "dataset"
-    moments, ids = Moments.read(paths.moments(name, model))
-    known = set(inputs.support.header.image_ids)
-    rows = [row for row, i in enumerate(ids) if with_query or i in known]
-    mean, variance = moments.mean_and_variance(rows)
-    queries = inputs.query.header.image_ids
-    return sweep.retrieval_scores(
-        objects,
-        len(queries),
-        lambda rows: inputs.query.images(queries[rows.start : rows.stop], inputs.layer),
-        FitData(
-            mean,
-            variance,
-            rank_by_variance(variance),
-            0,
-            lambda: inputs.all_patches(with_query=with_query),
-        ),
-        plan,
-    )
-
-
-def _objects(inputs: Inputs, name: str) -> Objects:
-    """The evaluated objects of the query images."""
-    ids = inputs.query.header.image_ids
-    if inputs.index.objects["image_id"].isin(ids).any():
-        found = objects_of(inputs.index, ids, inputs.query.header.grid)
-        found = found.take(found.evaluated & (found.size > 0))
-        if len(found):
-            return found
-    raise SettingsError(
-        f"params.yaml: sweep.heads: retrieval needs objects; the query images of '{name}' have none"
-    )

@@ -2,24 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.files import existing, read_json, write_csv, write_text
+from patchlens.files import existing, read_json, write_csv
 from patchlens.progress import log
-from patchlens.report import tables, task_samples, variance_table
+from patchlens.report import tables, variance_table
 from patchlens.report.paired import counts_from_records, level_with_best, resamples
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables_tasks
-
-REMEDY = (
-    "`dvc repro` makes this configured cell, or `git checkout metrics` brings the committed one "
-    "back"
-)
+from patchlens.stages.tables_rows import REMEDY, Row, publish, records_of, table_of
+from patchlens.tasks.weighted import OF_TASK
 
 
 def run(
@@ -43,19 +40,12 @@ def run(
     Raises:
         DataError: a configured cell is missing.
     """
-    rows = []
-    for dataset in cells["segmentation"]:
-        of_dataset = [row for model in models for row in _rows(dataset, model)]
-        of_dataset.sort(key=lambda row: variants.index(row["variant"]))
-        rows += _compared(dataset, of_dataset, uncertainty)
-    table = pd.DataFrame(rows, columns=None if rows else ["dataset"])
-    out = paths.TABLES / "segmentation"
-    write_csv(table, out.with_suffix(".csv"))
-    write_text(tables.markdown(table), out.with_suffix(".md"))
-    write_text(tables.latex(table), out.with_suffix(".tex"))
+    compare = partial(_compare, uncertainty)
+    table = table_of("segmentation", models, cells["segmentation"], variants, compare)
+    publish("segmentation", table, tables.markdown(table), tables.latex(table))
     _variance([(d, model) for d in cells["variance"] for model in models], m)
-    for task in task_samples.OF_TASK:
-        tables_tasks.write(task, models, cells[task], variants, uncertainty, remedy=REMEDY)
+    for task in OF_TASK:
+        tables_tasks.write(task, models, cells[task], variants, uncertainty)
     orphans = _orphans(models, cells)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
@@ -65,7 +55,8 @@ def run(
 
 def _variance(cells: list[tuple[str, str]], m: float) -> None:
     folders = {cell: paths.cell(*cell) for cell in cells}
-    rows = variance_table.rows({c: _read(f / "variance.json") for c, f in folders.items()})
+    studies = {c: read_json(f / "variance.json", REMEDY) for c, f in folders.items()}
+    rows = variance_table.rows(studies)
     rankings = {
         cell: pd.read_csv(existing(folder / "variance_dimensions.csv", REMEDY))[
             "dimension"
@@ -73,11 +64,8 @@ def _variance(cells: list[tuple[str, str]], m: float) -> None:
         for cell, folder in folders.items()
     }
     pairs = variance_table.between_datasets(rankings, m)
-    out = paths.TABLES / "variance"
-    write_csv(rows, out.with_suffix(".csv"))
-    write_csv(pairs, out.with_name("variance_datasets.csv"))
-    write_text(variance_table.markdown(rows, pairs), out.with_suffix(".md"))
-    write_text(variance_table.latex(rows), out.with_suffix(".tex"))
+    write_csv(pairs, paths.TABLES / "variance_datasets.csv")
+    publish("variance", rows, variance_table.markdown(rows, pairs), variance_table.latex(rows))
 
 
 def remove_orphans(models: list[str], cells: Mapping[str, list[str]]) -> None:
@@ -105,31 +93,11 @@ def _orphans(models: list[str], cells: Mapping[str, list[str]]) -> list[Path]:
     return sorted(p for p in files if (p.parent, re.split("[._]", p.name)[0]) not in wanted)
 
 
-def _rows(dataset: str, model: str) -> list[dict[str, Any]]:
-    """One row a head × variant of a cell, with its protocol and its cost."""
-    cell = _read(paths.cell(dataset, model) / "segmentation.json")
-    cost = _read(paths.cell(dataset, model) / "extract.json")
-    protocol = cell.pop("protocol")
-    return [
-        {"dataset": dataset, "model": model, "head": head, "variant": variant}
-        | scores
-        | protocol
-        | cost
-        for head, variants in cell.items()
-        for variant, scores in variants.items()
-    ]
-
-
-def _compared(
-    dataset: str, rows: list[dict[str, Any]], uncertainty: Uncertainty
-) -> list[dict[str, Any]]:
-    """Mark the rows of each head that cannot be told from the best one."""
+def _compare(uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
+    """Mark the rows of each head of T1 that cannot be told from the best one."""
     index = Index(paths.index(dataset), Path())
     units = dict(zip(index.query["image_id"], index.query["unit"], strict=True))
-    records = {
-        model: pd.read_parquet(paths.cell(dataset, model) / "segmentation.records.parquet")
-        for model in dict.fromkeys(row["model"] for row in rows)
-    }
+    records = records_of("segmentation", dataset, rows)
     samples = []
     for row in rows:
         of_model = records[row["model"]]
@@ -145,8 +113,3 @@ def _compared(
         marks = level_with_best([samples[i] for i in where], [rows[i]["pixel_miou"] for i in where])
         for i, mark in zip(where, marks, strict=True):
             rows[i]["level_with_best"] = mark
-    return rows
-
-
-def _read(path: Path) -> Any:
-    return read_json(path, REMEDY)

@@ -1,20 +1,16 @@
 """The tables of T2, T3 and T4, part of the stage tables."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
-import pandas as pd
 
-from patchlens import paths
-from patchlens.files import existing, read_json, write_csv, write_text
 from patchlens.report import task_tables
 from patchlens.report.paired import level_with_best
 from patchlens.report.task_captions import in_order
-from patchlens.report.task_samples import OF_TASK
 from patchlens.settings.segmentation import Uncertainty
-
-NAMES = ["dataset", "model", "head", "variant"]
+from patchlens.stages.tables_rows import Row, publish, records_of, table_of
+from patchlens.tasks.weighted import OF_TASK
 
 
 def write(
@@ -23,48 +19,20 @@ def write(
     datasets: Sequence[str],
     variants: Sequence[str],
     uncertainty: Uncertainty,
-    remedy: str,
 ) -> None:
     """Write metrics/tables/<task>.{csv,md,tex} of the configured cells.
 
     Raises:
-        DataError: a configured cell is missing; `remedy` is the end of the message.
+        DataError: a configured cell is missing.
     """
-    rows: list[dict[str, Any]] = []
-    for dataset in datasets:
-        of_dataset = [row for model in models for row in _rows(task, dataset, model, remedy)]
-        of_dataset.sort(key=lambda row: variants.index(row["variant"]))
-        rows += _compared(task, dataset, of_dataset, uncertainty, remedy)
-    table = pd.DataFrame(rows, columns=None if rows else NAMES)
-    out = paths.TABLES / task
-    write_csv(table, out.with_suffix(".csv"))
-    write_text(task_tables.markdown(table, task), out.with_suffix(".md"))
-    write_text(task_tables.latex(table, task), out.with_suffix(".tex"))
+    compare = partial(_compare, task, uncertainty)
+    table = table_of(task, models, datasets, variants, compare, in_order)
+    publish(task, table, task_tables.markdown(table, task), task_tables.latex(table, task))
 
 
-def _rows(task: str, dataset: str, model: str, remedy: str) -> list[dict[str, Any]]:
-    """One row a head × variant of a cell, with its protocol and its cost."""
-    folder = paths.cell(dataset, model)
-    cell = read_json(folder / f"{task}.json", remedy)
-    cost = read_json(folder / "extract.json", remedy)
-    protocol = cell.pop("protocol")
-    return [
-        dict(zip(NAMES, (dataset, model, head, variant), strict=True)) | scores | protocol | cost
-        for head in in_order(cell)
-        for variant, scores in cell[head].items()
-    ]
-
-
-def _compared(
-    task: str, dataset: str, rows: list[dict[str, Any]], uncertainty: Uncertainty, remedy: str
-) -> list[dict[str, Any]]:
+def _compare(task: str, uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
     """Mark, for each headline metric of each head, what cannot be told from the best."""
-    records = {
-        model: pd.read_parquet(
-            existing(paths.cell(dataset, model) / f"{task}.records.parquet", remedy)
-        )
-        for model in dict.fromkeys(row["model"] for row in rows)
-    }
+    records = records_of(task, dataset, rows)
     for head in dict.fromkeys(row["head"] for row in rows):
         of_head = [row for row in rows if row["head"] == head]
         samples = []
@@ -82,4 +50,3 @@ def _compared(
             marks = level_with_best(list(drawn_of[:, defined]), scores)
             for i, mark in zip(there, marks, strict=True):
                 of_head[i][shown.key + task_tables.LEVEL] = mark
-    return rows

@@ -1,19 +1,19 @@
 """Stage tracking: T4 of one model on one dataset."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from patchlens import paths
 from patchlens.files import whole_folder, write_csv, write_json, write_parquet
 from patchlens.progress import log
-from patchlens.settings.datasets import Dataset
+from patchlens.settings.datasets import DAVIS, Dataset
 from patchlens.settings.features import Device, Prune, VariantName
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.settings.tracking import Tracking
 from patchlens.stages import tracking_boxes
 from patchlens.stages.fitted import open_fitted, protocol
 from patchlens.tasks import tracking_summary as summary
-
-DAVIS_KINDS = ("davis2016", "davis2017")
+from patchlens.tasks.weighted import scored
 
 
 def run(
@@ -29,19 +29,20 @@ def run(
     """Write the cell, the curve over Δ, the records and the tracks of T4."""
     fitted = open_fitted(name, model, dataset, variants, prune)
     with whole_folder(paths.tracks(name, model)) as out:
-        if dataset.kind in DAVIS_KINDS:
+        if dataset.kind in DAVIS:
             from patchlens.stages import tracking_masks  # torch: only where it is used
 
             found = tracking_masks.run(fitted, dataset.kind, tracking.davis, device, out)
         else:
             found = tracking_boxes.run(fitted, dataset.kind, tracking, out)
     table = summary.records(found.rows)
-    cell = summary.cell(table, uncertainty.resamples, uncertainty.seed)
+    cell: dict[str, Any] = scored("tracking", table, uncertainty.resamples, uncertainty.seed)
     for (head, variant), extra in found.extra.items():
         cell[head][variant] |= extra
-    cell["protocol"] = protocol(fitted, dataset, prune) | found.about
+    cell["protocol"] = protocol(fitted, dataset, prune) | found.about | {"unit": "video"}
     folder = paths.cell(name, model)
-    write_csv(summary.curve(table, variants, tracking.deltas), folder / "tracking.csv")
+    curve = summary.curve(table, cell.get("association", {}), variants, tracking.deltas)
+    write_csv(curve, folder / "tracking.csv")
     write_parquet(table, folder / "tracking.records.parquet")
     write_json(cell, folder / "tracking.json")
     log.info("%s × %s: %d videos tracked", model, name, found.about["videos"])

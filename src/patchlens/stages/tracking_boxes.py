@@ -17,8 +17,7 @@ from patchlens.stages.tracking_official import scorer
 from patchlens.stages.tracking_videos import Features, Found, opened, sequences
 from patchlens.tasks.association import associate
 from patchlens.tasks.linking import FREE, association_counts, best_threshold, link
-from patchlens.tasks.tracking_summary import association_counts as named
-from patchlens.tasks.tracking_summary import rows
+from patchlens.tasks.tracking_summary import by_delta, rows
 from patchlens.tasks.videos import Floats, Video
 
 One = tuple[VariantName, int]  # a variant and its draw
@@ -49,11 +48,11 @@ def run(fitted: Fitted, kind: str, tracking: Tracking, out: Path) -> Found:
             boxes += len(video)
             linked = {}
             for (variant, draw), one in _each(features):
-                counts = named(associate(video, one, tracking.deltas), tracking.deltas)
+                counts = by_delta(associate(video, one, tracking.deltas), tracking.deltas)
                 found.rows += rows("association", variant, draw, video.name, counts)
                 others = [s for name, s in sums[variant, draw].items() if name != video.name]
-                empty = np.zeros((1, len(tracking.thresholds), 2))
-                threshold = best_threshold(np.stack(others or list(empty)), tracking.thresholds)
+                shaped = np.reshape(others, (-1, len(tracking.thresholds), 2))
+                threshold = best_threshold(shaped, tracking.thresholds)
                 chosen.setdefault((variant, draw), []).append(threshold)
                 for head, limit in (("link", threshold), ("link_free", FREE)):
                     linked[head, variant, draw] = link(video, one, tracking.age, limit)

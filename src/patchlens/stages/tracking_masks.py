@@ -26,6 +26,7 @@ from patchlens.tasks.videos import Bools, Floats
 COLOURS = [0, 0, 0, 230, 159, 0, 86, 180, 233, 0, 158, 115, 240, 228, 66, 0, 114, 178]
 COLOURS += [213, 94, 0, 204, 121, 167]  # background, then those of Okabe and Ito
 COLOURS += [255] * (3 * 256 - len(COLOURS))  # a shorter palette would cut the values to its bits
+NO_VOID = -1  # no value of a mask
 Ids = NDArray[np.uint8]
 
 
@@ -42,6 +43,8 @@ def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: P
     found = Found()
     videos = sequences(fitted.index, fitted.query)
     objects = scored_videos = 0
+    # 2016: grey, 255 is the object. 2017: a palette, 255 is void.
+    colours, void = (COLOURS, IGNORE) if kind == "davis2017" else (None, NO_VOID)
     for name, ids in track(videos.items(), total=len(videos), what="propagate", unit="video"):
         if len(ids) < 3:
             log.info("%s: %d frames, none between the ends to score", name, len(ids))
@@ -52,8 +55,9 @@ def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: P
         for variant, transforms in fitted.transforms.items():
             for draw, transform in enumerate(transforms):
                 masks = _propagated(fitted, ids, given, transform, settings, device)
-                folder = out / variant / "davis" / name if draw == 0 else None
-                scored = _scored(fitted, kind, ids, given, masks, folder)
+                if draw == 0:
+                    masks = _kept(ids, masks, colours, out / variant / "davis" / name)
+                scored = _scored(fitted, ids, given, masks, void)
                 found.rows += rows("davis", variant, draw, name, scored)
     if not objects:
         raise DataError(f"{fitted.index.folder}: no video has three frames; T4 scores none")
@@ -105,24 +109,29 @@ def _propagated(
         yield values[enlarge(labels, (truth.shape[0], truth.shape[1])).cpu().numpy()]
 
 
+def _kept(
+    ids: Sequence[str], masks: Iterator[Ids], colours: list[int] | None, folder: Path
+) -> Iterator[Ids]:
+    """The masks, each written on its way as DAVIS stores its annotations."""
+    for image_id, mask in zip(ids, masks, strict=True):
+        image = Image.fromarray(mask)
+        if colours is not None:
+            image.putpalette(colours)
+        with whole_file(folder / f"{Path(image_id).name}.png") as partial:
+            image.save(partial, format="PNG")
+        yield mask
+
+
 def _scored(
-    fitted: Fitted,
-    kind: str,
-    ids: Sequence[str],
-    given: Sequence[int],
-    masks: Iterator[Ids],
-    folder: Path | None,
+    fitted: Fitted, ids: Sequence[str], given: Sequence[int], masks: Iterator[Ids], void: int
 ) -> dict[str, float]:
     """Sums over the objects of a video of the statistics of J and F, and their number."""
     each: dict[int, list[tuple[float, float]]] = {value: [] for value in given}
     for position, (image_id, mask) in enumerate(zip(ids, masks, strict=True)):
-        if folder is not None:
-            colours = COLOURS if kind == "davis2017" else None
-            _write(mask, colours, folder / f"{Path(image_id).name}.png")
         if position in (0, len(ids) - 1):
             continue
         truth = fitted.index.instance_mask(image_id)
-        counted = truth != IGNORE if kind == "davis2017" else np.ones(truth.shape, dtype=bool)
+        counted = truth != void
         for value, scores in each.items():
             scores.append(_both((truth == value) & counted, (mask == value) & counted))
     sums = {"objects": float(len(each))}
@@ -135,12 +144,3 @@ def _scored(
 
 def _both(truth: Bools, found: Bools) -> tuple[float, float]:
     return region_similarity(truth, found), boundary_accuracy(truth, found)
-
-
-def _write(mask: Ids, colours: list[int] | None, path: Path) -> None:
-    """As DAVIS stores its annotations: grey in 2016, with a palette in 2017."""
-    image = Image.fromarray(mask)
-    if colours is not None:
-        image.putpalette(colours)
-    with whole_file(path) as partial:
-        image.save(partial, format="PNG")

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.datasets.index import Index
@@ -59,14 +58,10 @@ def opened(
 ) -> Iterator[tuple[Video, Features]]:
     """Every sequence with the features of its objects; one is in memory at a time."""
     index = fitted.index
-    wanted = index.objects["image_id"].isin(file.header.image_ids)
-    tables = dict(list(index.objects[wanted].groupby("image_id")))
     for name, ids in found.items():
         objects = objects_of(index, ids, file.header.grid)
-        # The same objects in the same order, with what `Objects` leaves out: the boxes.
-        listed = pd.concat([index.objects.iloc[:0], *(tables[i] for i in ids if i in tables)])
-        evaluated = objects.evaluated
-        objects, listed = objects.take(evaluated), listed[evaluated]
+        objects = objects.take(objects.evaluated)
+        as_annotated = index.objects.loc[objects.number]  # `Objects` has boxes inside the image
 
         def maps(rows: range, ids: list[str] = ids) -> Array:
             return file.images(ids[rows.start : rows.stop], fitted.layer)
@@ -79,7 +74,7 @@ def opened(
                 frame=objects.frame,
                 instance=objects.instance,
                 class_id=objects.class_id,
-                boxes=listed[["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64),
+                boxes=as_annotated[["x0", "y0", "x1", "y1"]].to_numpy(dtype=np.float64),
                 placed=objects.size > 0,
             ),
             features,

@@ -66,19 +66,6 @@ def weight_chunks(units: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield draw_counts(rng, units, min(step, resamples - start)).astype(np.float64)
 
 
-def resampled_means(sums: Floats, counts: Floats, resamples: int, seed: int) -> Floats:
-    """Means of each resample of units [B, M], with the draws of `unit_weights`.
-
-    Args:
-        sums: of M values over what each unit holds [U, M].
-        counts: how much each unit holds [U], all above 0.
-        resamples: B.
-        seed: of the draws.
-    """
-    chunks = weight_chunks(len(counts), resamples, seed)
-    return np.concatenate([(drawn @ sums) / (drawn @ counts)[:, None] for drawn in chunks])
-
-
 def interval(samples: Floats, level: float = LEVEL) -> tuple[Floats, Floats]:
     """The percentile interval of bootstrap samples [..., B]."""
     low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=-1)

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from patchlens.features.variants import Transform
+from patchlens.settings.base import Distance
 from patchlens.tasks.identification_heads import CHUNK, Head
-from patchlens.tasks.knn import Distance, search
+from patchlens.tasks.knn import search
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from patchlens.datasets.degrade import Copy
 from patchlens.protocol import DIGITS
-from patchlens.tasks.bootstrap import interval, unit_weights
 from patchlens.tasks.identification_heads import NO_BIN, Bools, Head
 from patchlens.tasks.objects import SIZES
+from patchlens.tasks.scores import divide
 
 Floats = NDArray[np.float64]
 CONDITION = ["degradation", "severity"]
@@ -82,38 +82,17 @@ def scores(conditions: Sequence[tuple[str, float]], summed: Floats) -> dict[str,
     for name in dict.fromkeys(names):
         of = names == name
         there = queries[..., of] > 0
-        top1 = _ratio(summed[..., of, 0], queries[..., of], 0.0)
-        means.append(_ratio(top1.sum(axis=-1), there.sum(axis=-1), np.nan))
+        top1 = np.nan_to_num(divide(summed[..., of, 0], queries[..., of]))
+        means.append(divide(top1.sum(axis=-1), there.sum(axis=-1)))
     of_degradations = np.stack(means, axis=-1)
     defined = ~np.isnan(of_degradations)
     return {
-        "top1": _ratio(total[..., 0], total[..., 2], np.nan),
-        "top5": _ratio(total[..., 1], total[..., 2], np.nan),
-        "robustness": _ratio(
-            np.where(defined, of_degradations, 0).sum(axis=-1), defined.sum(axis=-1), np.nan
+        "top1": divide(total[..., 0], total[..., 2]),
+        "top5": divide(total[..., 1], total[..., 2]),
+        "robustness": divide(
+            np.where(defined, of_degradations, 0).sum(axis=-1), defined.sum(axis=-1)
         ),
     }
-
-
-def cell(rows: pd.DataFrame, gallery: int, resamples: int, seed: int) -> dict[str, float]:
-    """The metrics of one head × variant.
-
-    Args:
-        rows: its records.
-        gallery: rows of its gallery.
-        resamples: bootstrap resamples of the source images.
-        seed: of the bootstrap.
-    """
-    conditions, found = counts(rows)
-    weights = unit_weights(len(found), resamples, seed)
-    resampled = scores(conditions, np.einsum("bu,uck->bck", weights, found))
-    result: dict[str, float] = {}
-    for name, value in scores(conditions, found.sum(axis=0)).items():
-        drawn = resampled[name]
-        low, high = interval(drawn[~np.isnan(drawn)])
-        ends = {"": value, "_ci_low": low, "_ci_high": high}
-        result |= {name + end: round(float(number), DIGITS) for end, number in ends.items()}
-    return result | {"queries": int(found[..., 2].sum()), "gallery": gallery}
 
 
 def curves(
@@ -149,8 +128,3 @@ def curves(
     total["bin"] = total["size"].map(order)
     total = total.sort_values(["head", "variant", "place", "bin"], kind="stable")
     return total[[*keys, "top1", "top5", "queries", "gallery"]].round(DIGITS)
-
-
-def _ratio(part: Floats, whole: Floats, otherwise: float) -> Floats:
-    out = np.full(np.broadcast_shapes(np.shape(part), np.shape(whole)), otherwise)
-    return np.asarray(np.divide(part, whole, out=out, where=np.asarray(whole) > 0))

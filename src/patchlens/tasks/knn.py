@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from patchlens.errors import FitError
 from patchlens.features.variants import unit_rows
+from patchlens.settings.base import Distance
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Distance = Literal["cosine", "dot", "l2"]
 BLOCK = 4096  # queries a block: bounds the memory beside the bank
 PRODUCTS = 1 << 28  # similarities that torch holds at once on a GPU: 1 GB
 

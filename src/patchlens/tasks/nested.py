@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from patchlens.tasks.knn import Array, Distance, Ints, check_k, in_order
+from patchlens.settings.base import Distance
+from patchlens.tasks.knn import Array, Ints, check_k, in_order
 
 BLOCK = 256  # queries a block: their products stay in the processor's cache
 GROUP = 16  # columns whose maximum stands for them

@@ -16,7 +16,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Key = TypeVar("Key")
-NONE = -1  # no track, no frame number
+NONE = -1  # no frame number
 BINS = 7  # RoIAlign cuts a box into 7 × 7 bins
 SIZES = ("<1", "1–4", "4–16", ">16")
 EDGES = (1, 4, 16)  # patches
@@ -33,7 +33,7 @@ class Objects:
         fine_class: a number of its fine class, or of its class where it has no fine one.
         sequence: a number of the sequence of its image, or of the image where there is none.
         frame: the frame number of its image, `NONE` where there is none.
-        track: its number in its sequence, `NONE` where there is none.
+        number: its row in the table that it comes from, for what is not here.
         evaluated: False for distractors, crowds and the like.
         box: x0, y0, x1, y1 of its part inside the image, in pixels [O, 4].
         size: patches that it covers; 0 where its box lies outside the image, which has no feature.
@@ -47,7 +47,7 @@ class Objects:
     fine_class: Ints
     sequence: Ints
     frame: Ints
-    track: Ints
+    number: Ints
     evaluated: Bools
     box: Floats
     size: Floats

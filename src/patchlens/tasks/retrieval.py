@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patchlens.features.variants import unit_rows
+from patchlens.settings.base import Distance
+from patchlens.settings.retrieval import Relevant
 from patchlens.tasks.objects import Objects
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Distance = Literal["cosine", "dot", "l2"]
-Relevant = Literal["instance", "fine_class"]
 RECALLS = (1, 5, 10)
 PRODUCTS = 1 << 21  # similarities held at once: 8 MB, and what ranks them up to ten times that
 FEW = 32  # values that are counted one by one sooner than a list is sorted

@@ -7,9 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.protocol import DIGITS
-from patchlens.tasks.bootstrap import interval, resampled_means
 from patchlens.tasks.objects import SIZES, Objects, size_bins
-from patchlens.tasks.retrieval import Answers
+from patchlens.tasks.retrieval import RECALLS, Answers
 
 Floats = NDArray[np.float64]
 RECORD_DIGITS = 6
@@ -29,7 +28,7 @@ def records(head: str, variant: str, draw: int, objects: Objects, answers: Answe
             "query": query,
             "size": np.array(SIZES)[size_bins(objects.size[query])],
             "ap": answers.ap,
-            **{f"hit{k}": answers.hits[:, i] for i, k in enumerate((1, 5, 10))},
+            **{f"hit{k}": answers.hits[:, i] for i, k in enumerate(RECALLS)},
         }
     )
     return table.astype(dict.fromkeys(METRICS, np.float64)).round(RECORD_DIGITS)
@@ -39,36 +38,6 @@ def all_records(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """All records in one table, names as categories."""
     names = ["head", "variant", "size"]
     return pd.concat(tables, ignore_index=True).astype(dict.fromkeys(names, "category"))[RECORDS]
-
-
-def samples(of_head: pd.DataFrame, metric: str, resamples: int, seed: int) -> dict[str, Floats]:
-    """Variant -> mean of a record's column in each resample of units [B].
-
-    A resample counts each query of a unit as often as it draws the unit; draws of a variant are
-    averaged. All variants, and all models of a dataset, see the same resamples.
-    """
-    grouped = of_head.groupby(["unit", "variant"], observed=True, sort=True)[metric]
-    mean, count = grouped.mean().unstack(), grouped.size().unstack()
-    queries = of_head.groupby("unit", sort=True)["query"].nunique().to_numpy().astype(np.float64)
-    assert count.notna().all(axis=None)
-    found = resampled_means(mean.to_numpy() * queries[:, None], queries, resamples, seed)
-    return dict(zip(mean.columns.astype(str), found.T, strict=True))
-
-
-def scores(of_head: pd.DataFrame, resamples: int, seed: int) -> dict[str, dict[str, float]]:
-    """Variant -> its metrics of one head with their 95 % intervals."""
-    result: dict[str, dict[str, float]] = {}
-    for column, metric in METRICS.items():
-        drawn = samples(of_head, column, resamples, seed)
-        mean = of_head.groupby("variant", observed=True)[column].mean()
-        for variant, sample in drawn.items():
-            low, high = interval(sample)
-            ends = {f"{metric}_ci_low": low, f"{metric}_ci_high": high}
-            row = {metric: mean[variant]} | ends
-            result.setdefault(variant, {}).update(
-                {key: round(float(value), DIGITS) for key, value in row.items()}
-            )
-    return result
 
 
 def by_size(table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:

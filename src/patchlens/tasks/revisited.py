@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from patchlens.tasks.retrieval import RECALLS, Answers, Distance, joined, judge, similarities
+from patchlens.settings.base import Distance
+from patchlens.tasks.retrieval import RECALLS, Answers, joined, judge, similarities
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]

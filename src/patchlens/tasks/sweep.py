@@ -170,10 +170,13 @@ def retrieval_scores(
     objects: Objects, images: int, features: Callable[[range], Array], data: FitData, plan: Plan
 ) -> tuple[dict[Point, float], int]:
     """Instance retrieval (T3): mAP by cosine of every point, and the number of queries."""
+    whole = [RAW, *plan.rival_points()]
+    transforms = {point: [plan.transform(point, data)] for point in whole}
+    pooled = object_features(objects, images, features, transforms)
     scores, queries = {}, 0
     for point in plan.points():
-        transforms = {point: [plan.transform(point, data)]}
-        found = object_features(objects, images, features, transforms)[point][0]
+        # Points with an m pick columns, which is the same before and after the mean.
+        found = plan.transform(point, data)(pooled[RAW][0]) if point.m else pooled[point][0]
         answers = retrieve(
             found, objects, relevant="instance", frame_distance=None, distance="cosine"
         )

@@ -1,6 +1,6 @@
-"""The metrics of T2, T3 and T4 as functions of how often each unit counts.
+"""The metrics of T2, T3 and T4 as functions of how often each unit counts, and their intervals.
 
-Made of the records of one head and variant of a cell; means over draws. They have no seeds.
+Made of the records of one head and variant; means over draws. They have no seeds.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from patchlens.protocol import DIGITS
 from patchlens.tasks import identification_summary, tracking_summary
-from patchlens.tasks.bootstrap import weight_chunks
+from patchlens.tasks.bootstrap import interval, weight_chunks
 from patchlens.tasks.retrieval_summary import METRICS
 
 Floats = NDArray[np.float64]
@@ -28,6 +29,11 @@ class Weighted:
 
     units: list[str]
     metrics: Callable[[Floats], Mapping[str, Floats]]
+
+    def point(self) -> dict[str, float]:
+        """Every metric of all units; NaN where there is nothing to score."""
+        whole = self.metrics(np.ones((1, len(self.units))))
+        return {name: float(value[0]) for name, value in whole.items()}
 
     def resampled(self, resamples: int, seed: int) -> dict[str, Floats]:
         """Every metric in resamples of the units, each [B]; the same draws for equal U."""
@@ -62,17 +68,21 @@ def retrieval(rows: pd.DataFrame) -> Weighted:
 
 def tracking(rows: pd.DataFrame) -> Weighted:
     """T4: what `tracking_summary.metrics` gives of the head; units are videos."""
-    rows = rows.assign(unit=rows["unit"].cat.remove_unused_categories())
-    head = str(rows["head"].iat[0])
+    head, units = str(rows["head"].iat[0]), sorted(rows["unit"].astype(str).unique())
+    wide = [
+        of_draw.astype({"unit": str}).pivot(index="unit", columns="count", values="value")
+        for _, of_draw in rows.groupby("draw")
+    ]
 
     def metrics(weights: Floats) -> Mapping[str, Floats]:
-        draws = [
-            tracking_summary.metrics(head, tracking_summary.summed(of_draw, weights))
-            for _, of_draw in rows.groupby("draw")
-        ]
+        draws = []
+        for table in wide:
+            summed = weights @ table.loc[units].to_numpy()
+            sums = {str(name): summed[:, i] for i, name in enumerate(table.columns)}
+            draws.append(tracking_summary.metrics(head, sums))
         return {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
 
-    return Weighted([str(unit) for unit in rows["unit"].cat.categories], metrics)
+    return Weighted(units, metrics)
 
 
 OF_TASK: dict[str, Callable[[pd.DataFrame], Weighted]] = {
@@ -80,3 +90,26 @@ OF_TASK: dict[str, Callable[[pd.DataFrame], Weighted]] = {
     "retrieval": retrieval,
     "tracking": tracking,
 }
+
+
+def scored(
+    task: str, table: pd.DataFrame, resamples: int, seed: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Head -> variant -> metric with its 95 % interval, of all records of a cell.
+
+    A metric without anything to score is left out; so is the interval of chance, which is no
+    estimate. Resamples without anything to score leave the interval.
+    """
+    out: dict[str, dict[str, dict[str, float]]] = {}
+    for (head, variant), rows in table.groupby(["head", "variant"], observed=True, sort=False):
+        weighted = OF_TASK[task](rows)
+        drawn, scores = weighted.resampled(resamples, seed), dict[str, float]()
+        for name, value in weighted.point().items():
+            if np.isfinite(value):
+                scores[name] = value
+                if not name.startswith("chance"):
+                    low, high = interval(drawn[name][np.isfinite(drawn[name])])
+                    scores |= {f"{name}_ci_low": float(low), f"{name}_ci_high": float(high)}
+        rounded = {name: round(value, DIGITS) for name, value in scores.items()}
+        out.setdefault(str(head), {})[str(variant)] = rounded
+    return out

@@ -1,0 +1,63 @@
+"""A place in an image, framed by what it is: what the sheets of `patchlens show` are made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from patchlens.report.why_figures import COLOURS
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
+Look = tuple[str, str]  # the colour and the line of a frame
+# Told apart by colour and by line, with the word beside it.
+RIGHT, WRONG = (COLOURS["zscore"], "-"), (COLOURS["prune"], "--")
+PLAIN = (COLOURS["keep_top"], "-")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A patch or an object in an image: the pixels, and its box in them."""
+
+    image: Image.Image
+    box: Box
+
+
+def framed(
+    axes: Axes,
+    image: Image.Image,
+    extent: Box,
+    box: Rectangle,
+    look: Look,
+    title: str,
+    **text: Any,
+) -> None:
+    """Draw an image with a box in a frame; grey lies outside the image.
+
+    Args:
+        axes: their limits are the caller's to set.
+        image: what is shown of the pixels.
+        extent: its left, right, bottom and top, in pixels.
+        box: drawn over it; see `outline`.
+        look: of the frame.
+        title: above it.
+        text: how the title is set, if not as ever.
+    """
+    colour, line = look
+    axes.set_axis_on()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_facecolor("#EEEEEE")
+    axes.imshow(image, extent=extent, interpolation="nearest")
+    axes.add_patch(box)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set(edgecolor=colour, linestyle=line, linewidth=2)
+    axes.set_title(title, fontsize=7, **text)
+
+
+def outline(box: Box, colour: str, width: float) -> Rectangle:
+    """The edge of a box."""
+    x0, y0, x1, y1 = box
+    return Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width)

@@ -1,0 +1,76 @@
+"""Rows of tables from cells, for the stage tables."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from patchlens import paths
+from patchlens.files import existing, read_json, write_csv, write_text
+
+REMEDY = (
+    "`dvc repro` makes this configured cell, or `git checkout metrics` brings the committed one "
+    "back"
+)
+NAMES = ["dataset", "model", "head", "variant"]
+Row = dict[str, Any]
+Compare = Callable[[str, list[Row]], None]
+
+
+def table_of(
+    task: str,
+    models: Sequence[str],
+    datasets: Sequence[str],
+    variants: Sequence[str],
+    compare: Compare,
+    order: Callable[[Iterable[str]], list[str]] = list,
+) -> pd.DataFrame:
+    """One row a head × variant of every configured cell, with its protocol and its cost.
+
+    Args:
+        task: the stage of the cells.
+        models: the configured models.
+        datasets: those of the task.
+        variants: in the order of the table.
+        compare: (dataset, its rows) marks the rows that cannot be told from the best.
+        order: of the heads of a cell.
+
+    Raises:
+        DataError: a configured cell is missing.
+    """
+    rows: list[Row] = []
+    for dataset in datasets:
+        of_dataset = [row for model in models for row in _rows(task, dataset, model, order)]
+        of_dataset.sort(key=lambda row: variants.index(row["variant"]))
+        compare(dataset, of_dataset)
+        rows += of_dataset
+    return pd.DataFrame(rows, columns=None if rows else NAMES)
+
+
+def _rows(
+    task: str, dataset: str, model: str, order: Callable[[Iterable[str]], list[str]]
+) -> list[Row]:
+    folder = paths.cell(dataset, model)
+    cell = read_json(folder / f"{task}.json", REMEDY)
+    cost = read_json(folder / "extract.json", REMEDY)
+    protocol = cell.pop("protocol")
+    return [
+        dict(zip(NAMES, (dataset, model, head, variant), strict=True)) | scores | protocol | cost
+        for head in order(cell)
+        for variant, scores in cell[head].items()
+    ]
+
+
+def records_of(task: str, dataset: str, rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
+    """Model -> the records of its cell, for the models of `rows`."""
+    models = dict.fromkeys(row["model"] for row in rows)
+    files = {model: paths.cell(dataset, model) / f"{task}.records.parquet" for model in models}
+    return {model: pd.read_parquet(existing(path, REMEDY)) for model, path in files.items()}
+
+
+def publish(name: str, table: pd.DataFrame, markdown: str, latex: str) -> None:
+    """Write metrics/tables/<name>.{csv,md,tex}."""
+    out = paths.TABLES / name
+    write_csv(table, out.with_suffix(".csv"))
+    write_text(markdown, out.with_suffix(".md"))
+    write_text(latex, out.with_suffix(".tex"))

@@ -1,0 +1,19 @@
+"""What T3 writes of its records."""
+
+import pandas as pd
+
+from patchlens.tasks.retrieval_summary import all_records, by_size
+
+
+def test_sizes_ascend_within_variants_in_the_order_of_the_settings():
+    rows = [
+        {"head": "instance", "variant": v, "draw": 0, "unit": 0, "query": q, "size": size}
+        | {"ap": q / 4, "hit1": 0.0, "hit5": 1.0, "hit10": 1.0}
+        for q, size in enumerate([">16", "<1", "4–16", "<1"])
+        for v in ("prune", "raw")
+    ]
+    found = by_size(all_records([pd.DataFrame(rows)]), ["raw", "prune"])
+    assert found["variant"].tolist() == ["raw"] * 3 + ["prune"] * 3
+    assert found["size"].tolist() == ["<1", "4–16", ">16"] * 2
+    assert found["map"].tolist() == [0.5, 0.5, 0] * 2
+    assert found["queries"].tolist() == [2, 1, 1] * 2
