@@ -72,6 +72,7 @@ def open_extraction(
     Raises:
         SettingsError: the model has no such layer, or the view does not fit its patches.
     """
+    index = Index(paths.index(name), paths.images(name, dataset))
     backbone = load(paths.weights(model), dataset.view.ground)
     try:
         extractor = Extractor(backbone, dataset.view, features, resolve(device))
@@ -81,7 +82,7 @@ def open_extraction(
             f"'{model}': {error}"
         ) from None
     return Extraction(
-        Index(paths.index(name), paths.images(name, dataset)),
+        index,
         backbone,
         provenance(paths.weights(model)),
         extractor,
