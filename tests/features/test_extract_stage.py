@@ -24,6 +24,7 @@ def test_a_backbone_is_told_what_ground_a_view_covers(
         raise Opened(path.name, ground)
 
     monkeypatch.setattr(extraction, "load", load)
+    monkeypatch.setattr(extraction, "Index", lambda *places: None)
     view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=gsd)
     dataset = Collected(kind="folder", root="own", view=view, support=None, query=None)
     with pytest.raises(Opened) as told:

@@ -1,6 +1,7 @@
 """Feature variants: what is done to patch features before a distance or a probe sees them.
 
-All are fitted on unlabelled patches of the support images (or as `fit_on` says), never on labels.
+All are fitted on unlabelled patches, never on labels: of a seed's support images in T1, of all
+support images in T2 to T4 (of the query where there are none), or as `fit_on` says.
 """
 
 import hashlib

@@ -32,7 +32,7 @@ def hits(
     """Whether the nearest one, and one of the five nearest, of each query of each head is a hit.
 
     Args:
-        heads: with the same images and copies.
+        heads: one or more, with the same images and copies, each with a query or more.
         clean: rows of the gallery's images -> patch features [n, h, w, D].
         degraded: rows of the copies -> patch features [n, h, w, D].
         transform: the variant; it sees patches, before they are pooled.
@@ -44,18 +44,13 @@ def hits(
         the first of the gallery are found.
     """
     found = []
-    if not heads:
-        return []
     images, copies = len(heads[0].gallery), len(heads[0].queries)
     banks = _pooled([head.chunks[0] for head in heads], images, clean, transform)
     wanted = _pooled([head.chunks[1] for head in heads], copies, degraded, transform)
     for head, bank, queries in zip(heads, banks, wanted, strict=True):
         k = min(TOP, len(bank))
-        if len(queries) and k:
-            _, rows = search(bank, queries, k, distance=distance, device=device)
-            right = head.labels[rows] == head.targets[:, None]
-        else:
-            right = np.zeros((len(queries), 1), dtype=bool)
+        _, rows = search(bank, queries, k, distance=distance, device=device)
+        right = head.labels[rows] == head.targets[:, None]
         found.append((right[:, 0], right.any(axis=1)))
     return found
 

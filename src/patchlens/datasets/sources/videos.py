@@ -9,8 +9,7 @@ SOURCES = (
         access="account",
         licence="UC Regents: educational, research and non-profit use (doc/source/license.rst)",
         citation="Yu et al., BDD100K: A Diverse Driving Dataset for Heterogeneous Multitask "
-        "Learning, "
-        "CVPR 2020",
+        "Learning, CVPR 2020",
         homepage="https://bdd-data.berkeley.edu",
         how="Log in at bdd-data.berkeley.edu, download `MOT 2020 Images` and `MOT 2020 Labels` "
         "(box_track_labels_trainval.zip, md5 6be40e0ca56a83ddeba2ed6bff50f9e6) and unpack "
@@ -22,8 +21,7 @@ SOURCES = (
         access="open",
         licence="CC BY-NC-SA 3.0 (not verified against the official page)",
         citation="Leal-Taixé et al., MOTChallenge 2015: Towards a Benchmark for Multi-Target "
-        "Tracking, "
-        "arXiv:1504.01942, 2015",
+        "Tracking, arXiv:1504.01942, 2015",
         homepage="https://motchallenge.net/data/MOT15/",
         how="Download MOT15.zip from https://motchallenge.net/data/MOT15/ and unpack it",
         archives=(Archive("https://motchallenge.net/data/MOT15.zip"),),
