@@ -71,6 +71,14 @@ def settings() -> Settings:
 
 
 @stage
+def code() -> None:
+    """List the package files that each stage uses, so that DVC sees a change of one."""
+    from patchlens.stages import code
+
+    code.run()
+
+
+@stage
 def render(dataset: DatasetName) -> None:
     """Render a dataset that the pipeline makes."""
     chosen = settings().made(dataset)

@@ -14,6 +14,11 @@ REPORTS = Path("reports")
 FIGURES = Path("reports/figures")
 
 
+def code(stage: str) -> Path:
+    """The package files that a stage uses, each with its hash."""
+    return Path("data/code") / f"{stage}.txt"
+
+
 def raw(dataset: str) -> Path:
     """The dataset that render or fetch brought, or the manifest of a placed one."""
     return Path("data/raw") / dataset

@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 
-from closure import closure
 from patchlens.datasets.card import Card
 from patchlens.datasets.kinds import CARDS, KINDS, READERS
 from patchlens.datasets.sources.all import SOURCES
 from patchlens.settings.datasets import NEEDS, Collected, Minicity
+from patchlens.stages.code import closure
 
 
 def test_settings_allow_exactly_the_kinds_that_have_a_module() -> None:
@@ -35,7 +35,9 @@ def test_a_reader_that_changes_does_not_fetch_anew() -> None:
     readers = {
         getattr(read, "func", read).__module__.replace(".", "/") for read in READERS.values()
     }
-    assert not {f"src/{name}.py" for name in readers} & closure("patchlens.stages.fetch")
+    readers = {f"{name}.py" for name in readers}
+    assert readers < closure("patchlens.stages.index")
+    assert not readers & closure("patchlens.stages.fetch")
 
 
 @pytest.mark.parametrize("task", NEEDS)

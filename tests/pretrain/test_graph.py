@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from closure import closure
 from patchlens.pretrain.objectives import OBJECTIVES as known
 from patchlens.pretrain.settings import Objectives
+from patchlens.stages.code import closure
 
 OBJECTIVES = tuple(Objectives.model_fields)
 
@@ -31,7 +31,7 @@ def test_it_lists_exactly_the_package_files_that_training_uses(stage: dict[str, 
     used = closure("patchlens.pretrain.run")
     for objective in OBJECTIVES:  # imported by its name
         used |= closure(f"patchlens.pretrain.objectives.{objective}")
-    assert stage["deps"] == sorted(f"../{path}" for path in used)
+    assert stage["deps"] == sorted(f"../src/{path}" for path in used)
 
 
 def test_the_root_pipeline_does_not_train(root: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
+from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_captions import caption, in_order
 from patchlens.report.task_tables import headline, latex, markdown
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables, tables_tasks
 from patchlens.tasks import tracking_summary
 from patchlens.tasks.association import COUNTS
-from patchlens.tasks.weighted import OF_TASK, scored
+from patchlens.tasks.weighted import scored
 
 pytestmark = pytest.mark.usefixtures("here")
 UNCERTAINTY = Uncertainty(resamples=200, claim_resamples=10_000, seed=0)
@@ -175,7 +176,7 @@ def tracking_cell(model: str, nearest: list[int]) -> None:
         counts = {f"{name}_d1": value for name, value in values.items()}
         found += tracking_summary.rows("association", "raw", 0, f"v{video}", counts)
     records = tracking_summary.records(found)
-    cell = scored("tracking", records, 200, 0)
+    cell = scored(tracking_summary.weighted, records, 200, 0)
     about = {"videos": len(nearest), "boxes": 99, "age": 30, "scored_by": "TrackEval 1.3.0"}
     about |= {"threshold_from": "support", "unit": "video"}
     folder = paths.cell("d", model)

@@ -7,13 +7,13 @@ from scipy.sparse import csr_array
 
 from patchlens.datasets.degrade import Copy
 from patchlens.tasks.identification_heads import NO_BIN, Head
-from patchlens.tasks.identification_summary import counts, curves, records, scores
+from patchlens.tasks.identification_summary import counts, curves, records, scores, weighted
 from patchlens.tasks.weighted import scored
 
 
 def cell(rows: pd.DataFrame, resamples: int) -> dict[str, float]:
     """What is written of the one head and variant of these records."""
-    return scored("identification", rows, resamples, 0)["patch"]["raw"]
+    return scored(weighted, rows, resamples, 0)["patch"]["raw"]
 
 
 CONDITIONS = [("blur", 1.0), ("blur", 2.0), ("shift", 1.0)]

@@ -24,6 +24,7 @@ from patchlens.settings.models import Model, PixelsModel, UntrainedModel
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import degrade, extract, identification, index, prune, render, weights
 from patchlens.stages import show_identification as show
+from patchlens.tasks import identification_summary
 from patchlens.tasks.weighted import scored
 from tasks import real
 
@@ -107,7 +108,7 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
                 "queries": rows["queries"].sum() / rows["draw"].nunique(),
                 "gallery": scores["gallery"],
             }
-            again = scored("identification", rows, 100, 0)[head][variant]
+            again = scored(identification_summary.weighted, rows, 100, 0)[head][variant]
             assert again | counts == scores
             assert scores["gallery"] == galleries.get(head, scores["gallery"])
             assert 0 <= scores["top1"] <= scores["top5"] <= 1

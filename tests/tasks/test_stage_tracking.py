@@ -10,6 +10,7 @@ import pytest
 
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
+from patchlens.tasks import tracking_summary
 from patchlens.tasks.weighted import scored
 from tasks.scene import GRID, box, image
 from tasks.tracked import PLACES, SEEN, frames, maps, prepare, run
@@ -129,7 +130,7 @@ def test_records_give_every_score_again(here):
     prepare(here, query, values)
     cell = run(here, ("raw", "prune_random"))
     table = pd.read_parquet(paths.cell("d", "m") / "tracking.records.parquet")
-    again = scored("tracking", table, 100, 0)
+    again = scored(tracking_summary.weighted, table, 100, 0)
     again["link"]["raw"]["birth_threshold"] = cell["link"]["raw"]["birth_threshold"]
     again["link"]["prune_random"]["birth_threshold"] = cell["link"]["prune_random"][
         "birth_threshold"

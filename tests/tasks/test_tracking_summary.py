@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchlens.tasks import tracking_summary
 from patchlens.tasks.bootstrap import interval, unit_weights
 from patchlens.tasks.tracking_summary import by_delta, curve, records, rows
 from patchlens.tasks.weighted import scored
@@ -28,7 +29,7 @@ def two_videos() -> pd.DataFrame:
 
 
 def test_scores_are_those_of_all_pairs_and_intervals_of_resampled_videos():
-    found = scored("tracking", two_videos(), 500, 0)["association"]["raw"]
+    found = scored(tracking_summary.weighted, two_videos(), 500, 0)["association"]["raw"]
     assert (found["d1"], found["optimal_d1"], found["chance_d1"]) == (0.775, 0.9, 0.125)
     weights = unit_weights(2, 500, 0)
     low, high = interval(weights @ [27, 4] / (weights @ [30, 10]))
@@ -38,7 +39,7 @@ def test_scores_are_those_of_all_pairs_and_intervals_of_resampled_videos():
 
 def test_a_delta_without_pairs_is_left_out_and_empty_in_the_curve():
     table = two_videos()
-    scores = scored("tracking", table, 10, 0)["association"]
+    scores = scored(tracking_summary.weighted, table, 10, 0)["association"]
     assert not [name for name in scores["raw"] if "d5" in name]
     lines = curve(table, scores, ["raw", "center", "prune_random"], [1, 5])
     assert lines["variant"].tolist() == ["raw", "raw", "prune_random", "prune_random"]
@@ -48,8 +49,11 @@ def test_a_delta_without_pairs_is_left_out_and_empty_in_the_curve():
 
 
 def test_draws_are_averaged():
-    assert scored("tracking", two_videos(), 10, 0)["association"]["prune_random"]["d1"] == 0.5
-    scores = scored("tracking", two_videos(), 10, 0)["association"]
+    assert (
+        scored(tracking_summary.weighted, two_videos(), 10, 0)["association"]["prune_random"]["d1"]
+        == 0.5
+    )
+    scores = scored(tracking_summary.weighted, two_videos(), 10, 0)["association"]
     lines = curve(two_videos(), scores, ["raw", "prune_random"], [1])
     assert lines["nearest"].tolist() == [0.775, 0.5]
 
@@ -59,7 +63,7 @@ def test_davis_is_the_mean_over_objects_not_over_videos():
     one = dict.fromkeys(names, 0.9) | {"objects": 1}
     three = dict.fromkeys(names, 3 * 0.5) | {"objects": 3, "f_mean": 3 * 0.3}
     table = records([*rows("davis", "raw", 0, "a", one), *rows("davis", "raw", 0, "b", three)])
-    found = scored("tracking", table, 200, 0)["davis"]["raw"]
+    found = scored(tracking_summary.weighted, table, 200, 0)["davis"]["raw"]
     assert (found["j_mean"], found["f_mean"], found["jf_mean"]) == (0.6, 0.45, 0.525)
     assert (found["j_mean_ci_low"], found["j_mean_ci_high"]) == (0.5, 0.9)
 

@@ -17,9 +17,9 @@ from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.features.moments import Moments, spectrum
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
+from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import counts_from_records
 from patchlens.tasks.bootstrap import run_miou
-from patchlens.tasks.weighted import OF_TASK
 
 Measure = Callable[[Lottery, str, str, str], Score]
 

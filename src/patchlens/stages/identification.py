@@ -160,7 +160,7 @@ def _write(
     out = paths.cell(name, model)
     gallery = {head.name: len(head.labels) for head in heads}
     content: dict[str, Any] = scored(
-        "identification", table, uncertainty.resamples, uncertainty.seed
+        summary.weighted, table, uncertainty.resamples, uncertainty.seed
     )
     asked = table[table["draw"] == 0].groupby(["head", "variant"])["queries"].sum()
     for key, queries in asked.items():

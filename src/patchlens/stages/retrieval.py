@@ -76,7 +76,7 @@ def run(
             for head, answers in ask(of_draw):
                 tables.append(summary.records(head, variant, draw, objects, answers))
     table = summary.all_records(tables)
-    cell: dict[str, Any] = scored("retrieval", table, uncertainty.resamples, uncertainty.seed)
+    cell: dict[str, Any] = scored(summary.weighted, table, uncertainty.resamples, uncertainty.seed)
     log.info("%s × %s: heads %s", model, name, ", ".join(cell))
     cell["protocol"] = protocol(fitted, dataset, prune) | about | {"distance": settings.distance}
     out = paths.cell(name, model)

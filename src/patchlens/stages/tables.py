@@ -12,11 +12,11 @@ from patchlens.datasets.index import Index
 from patchlens.files import existing, read_json, write_csv
 from patchlens.progress import log
 from patchlens.report import tables, variance_table
+from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import counts_from_records, level_with_best, resamples
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables_tasks
 from patchlens.stages.tables_rows import REMEDY, Row, publish, records_of, table_of
-from patchlens.tasks.weighted import OF_TASK
 
 
 def run(

@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 
 from patchlens.report import task_tables
+from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import level_with_best
 from patchlens.report.task_captions import in_order
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages.tables_rows import Row, publish, records_of, table_of
-from patchlens.tasks.weighted import OF_TASK
 
 
 def write(

@@ -36,7 +36,7 @@ def run(
         else:
             found = tracking_boxes.run(fitted, dataset.kind, tracking, out)
     table = summary.records(found.rows)
-    cell: dict[str, Any] = scored("tracking", table, uncertainty.resamples, uncertainty.seed)
+    cell: dict[str, Any] = scored(summary.weighted, table, uncertainty.resamples, uncertainty.seed)
     for (head, variant), extra in found.extra.items():
         cell[head][variant] |= extra
     cell["protocol"] = protocol(fitted, dataset, prune) | found.about | {"unit": "video"}

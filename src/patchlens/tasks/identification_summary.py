@@ -1,6 +1,6 @@
 """From the hits of T2 to what is written: records, then from them the cell and the curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from patchlens.protocol import DIGITS
 from patchlens.tasks.identification_heads import NO_BIN, Bools, Head
 from patchlens.tasks.objects import SIZES
 from patchlens.tasks.scores import divide
+from patchlens.tasks.weighted import Weighted
 
 Floats = NDArray[np.float64]
 CONDITION = ["degradation", "severity"]
@@ -128,3 +129,15 @@ def curves(
     total["bin"] = total["size"].map(order)
     total = total.sort_values(["head", "variant", "place", "bin"], kind="stable")
     return total[[*keys, "top1", "top5", "queries", "gallery"]].round(DIGITS)
+
+
+def weighted(rows: pd.DataFrame) -> Weighted:
+    """T2: `top1`, `top5`, `robustness`; units are source images."""
+    rows = rows.astype({"unit": str})
+    conditions, found = counts(rows)
+
+    def metrics(weights: Floats) -> Mapping[str, Floats]:
+        summed = np.einsum("bu,uck->bck", weights, found)
+        return scores(conditions, summed)
+
+    return Weighted(sorted(rows["unit"].unique()), metrics)

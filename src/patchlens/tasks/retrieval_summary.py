@@ -1,6 +1,6 @@
 """From the answers of T3 to what is written: the records, the cell, the size bins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from patchlens.protocol import DIGITS
 from patchlens.tasks.objects import SIZES, Objects, size_bins
 from patchlens.tasks.retrieval import RECALLS, Answers
+from patchlens.tasks.weighted import Weighted
 
 Floats = NDArray[np.float64]
 RECORD_DIGITS = 6
@@ -51,3 +52,15 @@ def by_size(table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     for key, values in order.items():
         found[key] = pd.Categorical(found[key].astype(str), list(values), ordered=True)
     return found.sort_values(keys).round(DIGITS)
+
+
+def weighted(rows: pd.DataFrame) -> Weighted:
+    """T3: `map`, `r1`, `r5`, `r10`; units are instances."""
+    of_unit = rows.groupby("unit", sort=True)[list(METRICS)]
+    summed, count = of_unit.sum().to_numpy(), of_unit.size().to_numpy()
+
+    def metrics(weights: Floats) -> Mapping[str, Floats]:
+        means = (weights @ summed) / (weights @ count)[:, None]
+        return dict(zip(METRICS.values(), means.T, strict=True))
+
+    return Weighted([str(unit) for unit in of_unit.groups], metrics)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from patchlens.tasks.association import COUNTS
@@ -9,6 +10,7 @@ from patchlens.tasks.mask_scores import DAVIS_METRICS
 from patchlens.tasks.scores import divide
 from patchlens.tasks.track_scores import link_metrics
 from patchlens.tasks.videos import Floats
+from patchlens.tasks.weighted import Weighted
 
 RECORDS = ["head", "variant", "draw", "unit", "count", "value"]
 CURVE = ["variant", "delta", "nearest", "optimal", "chance", "pairs"]
@@ -104,3 +106,22 @@ def curve(
         for delta in deltas
     ]
     return pd.DataFrame(lines, columns=CURVE)
+
+
+def weighted(table: pd.DataFrame) -> Weighted:
+    """T4: what `metrics` gives of the head; units are videos."""
+    head, units = str(table["head"].iat[0]), sorted(table["unit"].astype(str).unique())
+    wide = [
+        of_draw.astype({"unit": str}).pivot(index="unit", columns="count", values="value")
+        for _, of_draw in table.groupby("draw")
+    ]
+
+    def of_units(weights: Floats) -> Mapping[str, Floats]:
+        draws = []
+        for counts in wide:
+            summed = weights @ counts.loc[units].to_numpy()
+            sums = {str(name): summed[:, i] for i, name in enumerate(counts.columns)}
+            draws.append(metrics(head, sums))
+        return {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
+
+    return Weighted(units, of_units)

@@ -11,9 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.protocol import DIGITS
-from patchlens.tasks import identification_summary, tracking_summary
 from patchlens.tasks.bootstrap import interval, weight_chunks
-from patchlens.tasks.retrieval_summary import METRICS
 
 Floats = NDArray[np.float64]
 
@@ -42,67 +40,20 @@ class Weighted:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def identification(rows: pd.DataFrame) -> Weighted:
-    """T2: `top1`, `top5`, `robustness`; units are source images."""
-    rows = rows.astype({"unit": str})
-    conditions, counts = identification_summary.counts(rows)
-
-    def metrics(weights: Floats) -> Mapping[str, Floats]:
-        summed = np.einsum("bu,uck->bck", weights, counts)
-        return identification_summary.scores(conditions, summed)
-
-    return Weighted(sorted(rows["unit"].unique()), metrics)
-
-
-def retrieval(rows: pd.DataFrame) -> Weighted:
-    """T3: `map`, `r1`, `r5`, `r10`; units are instances."""
-    of_unit = rows.groupby("unit", sort=True)[list(METRICS)]
-    summed, count = of_unit.sum().to_numpy(), of_unit.size().to_numpy()
-
-    def metrics(weights: Floats) -> Mapping[str, Floats]:
-        means = (weights @ summed) / (weights @ count)[:, None]
-        return dict(zip(METRICS.values(), means.T, strict=True))
-
-    return Weighted([str(unit) for unit in of_unit.groups], metrics)
-
-
-def tracking(rows: pd.DataFrame) -> Weighted:
-    """T4: what `tracking_summary.metrics` gives of the head; units are videos."""
-    head, units = str(rows["head"].iat[0]), sorted(rows["unit"].astype(str).unique())
-    wide = [
-        of_draw.astype({"unit": str}).pivot(index="unit", columns="count", values="value")
-        for _, of_draw in rows.groupby("draw")
-    ]
-
-    def metrics(weights: Floats) -> Mapping[str, Floats]:
-        draws = []
-        for table in wide:
-            summed = weights @ table.loc[units].to_numpy()
-            sums = {str(name): summed[:, i] for i, name in enumerate(table.columns)}
-            draws.append(tracking_summary.metrics(head, sums))
-        return {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
-
-    return Weighted(units, metrics)
-
-
-OF_TASK: dict[str, Callable[[pd.DataFrame], Weighted]] = {
-    "identification": identification,
-    "retrieval": retrieval,
-    "tracking": tracking,
-}
+Weigh = Callable[[pd.DataFrame], Weighted]
 
 
 def scored(
-    task: str, table: pd.DataFrame, resamples: int, seed: int
+    weigh: Weigh, table: pd.DataFrame, resamples: int, seed: int
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Head -> variant -> metric with its 95 % interval, of all records of a cell.
+    """Head -> variant -> metric with its 95 % interval, of all records `table` of a cell.
 
     A metric without anything to score is left out; so is the interval of chance, which is no
     estimate. Resamples without anything to score leave the interval.
     """
     out: dict[str, dict[str, dict[str, float]]] = {}
     for (head, variant), rows in table.groupby(["head", "variant"], observed=True, sort=False):
-        weighted = OF_TASK[task](rows)
+        weighted = weigh(rows)
         drawn, scores = weighted.resampled(resamples, seed), dict[str, float]()
         for name, value in weighted.point().items():
             if np.isfinite(value):
