@@ -143,6 +143,7 @@ def _coverage(
             out[o] = patch_coverage(mask == values.iat[int(o)], grid)
     height, width = index.images.loc[image_id, ["height", "width"]].to_numpy(dtype=np.int64)
     inside = ~masked & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
-    scale = np.array([grid[1] / width, grid[0] / height] * 2)
-    out[inside] = box_weights(box[inside] * scale, grid)
+    if inside.any():  # box_weights imports torchvision, which takes seconds
+        scale = np.array([grid[1] / width, grid[0] / height] * 2)
+        out[inside] = box_weights(box[inside] * scale, grid)
     return out
