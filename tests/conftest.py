@@ -72,8 +72,9 @@ def shrink(params: Path) -> None:
     content["datasets"]["minicity"] |= {"stills": 10}
     content["datasets"]["minicity_video"] |= {"videos": 1}
     content["datasets"]["minicity"]["support"] |= {"images": 2, "seeds": [0, 1]}
-    content["models"]["random"]["arch_args"] |= {"embed_dim": 24, "depth": 2, "num_heads": 2}
-    content["models"] = {name: content["models"][name] for name in ("random", "pixels")}
+    small = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    random = {"source": "untrained", "arch": "vit_tiny_patch16_224", "arch_args": small, "seed": 0}
+    content["models"] = {"random": random, "pixels": content["models"]["pixels"]}
     content["features"]["layer_sweep"] = [-2]
     content["prune"] |= {"random_draws": 1, "choices": [0.1, 0.26, 0.5]}
     content["segmentation"] |= {"shots": 2, "shots_sweep": [1, 2]}

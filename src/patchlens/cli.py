@@ -252,14 +252,21 @@ def claims() -> None:
 
 
 @stage
-def why(model: ModelName, dataset: DatasetName) -> None:
+def why(
+    model: ModelName,
+    dataset: DatasetName,
+    floor: Annotated[
+        str | None, typer.Option(help="An untrained model to compare with; `random` if it is there.")
+    ] = None,
+) -> None:
     """Tell on one page what the variance of a model's features does to its scores."""
     s = settings()
-    chosen = s.cell(model, dataset)
-    floors = [name for name, other in s.models.items() if other.source == "untrained"]
+    chosen, floor = s.cell(model, dataset), floor or ("random" if "random" in s.models else None)
+    if floor is not None:
+        s.model(floor)
     from patchlens.stages import why
 
-    typer.echo(why.write(dataset, model, chosen, next(iter(floors), None)))
+    typer.echo(why.write(dataset, model, chosen, floor))
 
 
 @stage
