@@ -58,6 +58,7 @@ readme: env  ## Put the tables into README and docs (before a commit of new resu
 	python scripts/embed.py README.md results metrics/tables/segmentation.md
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
 	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
+	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
 	for task in identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md; done
 

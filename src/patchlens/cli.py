@@ -252,11 +252,21 @@ def claims() -> None:
 
 
 @stage
+def results() -> None:
+    """Write one page on what all models and tasks gave."""
+    s = settings()
+    from patchlens.stages import results
+
+    results.run(list(s.models), s.segmentation.datasets, s.sweep.datasets)
+
+
+@stage
 def why(
     model: ModelName,
     dataset: DatasetName,
     floor: Annotated[
-        str | None, typer.Option(help="An untrained model to compare with; `random` if it is there.")
+        str | None,
+        typer.Option(help="The untrained model beside it; by default `random`."),
     ] = None,
 ) -> None:
     """Tell on one page what the variance of a model's features does to its scores."""
@@ -433,6 +443,7 @@ def promote(
     objective: Annotated[
         str, typer.Argument(help="A finished run of `patchlens pretrain`, or random.")
     ],
+    seed: Annotated[int | None, typer.Option(help="Of a run with another seed.")] = None,
 ) -> None:
     """Copy a pre-trained model and its card to weights/, for Git."""
     from patchlens.pretrain.errors import check_extra
@@ -442,7 +453,7 @@ def promote(
     check_extra()
     from patchlens.pretrain import promote
 
-    typer.echo(promote.run(objective, recipes))
+    typer.echo(promote.run(objective, recipes, seed))
 
 
 @stage

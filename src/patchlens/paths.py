@@ -12,6 +12,7 @@ TABLES = Path("metrics/tables")
 VERDICTS = Path("metrics/claims.json")
 REPORTS = Path("reports")
 FIGURES = Path("reports/figures")
+RESULTS = Path("reports/results")
 
 
 def code(stage: str) -> Path:

@@ -26,6 +26,7 @@ STAGES = (
     "tables",
     "figures",
     "claims",
+    "results",
 )
 # Beside the stages: parts of them, and what is made on request.
 SHARED = {

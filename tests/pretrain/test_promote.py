@@ -28,11 +28,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 Edit = Callable[..., None]
 
 
-def trained(objective: str, crops: int = 40) -> None:
+def trained(objective: str, crops: int = 40, seed: int | None = None) -> None:
     """A run of a few steps in the folder that the test stands in."""
-    recipe = small_recipe(objective)
+    recipe = small_recipe(objective).model_copy(update={} if seed is None else {"seed": seed})
     recipe = recipe.model_copy(update={"shared": recipe.shared.model_copy(update={"crops": crops})})
-    run.run(recipe, run.result(objective, None))
+    run.run(recipe, run.result(objective, seed=seed))
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +227,26 @@ def test_a_model_without_its_own_card_is_an_error():
     Path("weights/mae.safetensors").write_bytes(path.read_bytes() + b" ")
     with pytest.raises(DataError, match=r"mae\.safetensors: its card is not of this file"):
         again()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_of_another_seed_lies_beside_and_does_not_make_the_others_incomparable():
+    again()
+    trained("mae")
+    again("mae")
+    trained("mae", seed=1)
+    done = CliRunner().invoke(app, ["promote", "mae", "--seed", "1"])
+    assert (done.exit_code, done.output) == (0, "weights/mae-seed1.safetensors\n")
+    assert card("mae-seed1")["seed"] == 1
+    assert card("mae-seed1")["sha256"] != card("mae")["sha256"]
+    text = Path("weights/README.md").read_text()
+    assert "crops seen are the same" in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        *("## mae", "## mae-seed1", "## supervised"),
+    ]
+    assert "  mae_seed1:\n    source: file\n    file: weights/mae-seed1.safetensors" in text
+    with pytest.raises(DataError, match="run `patchlens pretrain mae --seed 2` to its end first"):
+        promote.run("mae", load_recipes(), 2)
 
 
 @pytest.mark.usefixtures("here")

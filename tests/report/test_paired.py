@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchlens.report.paired import counts_from_records, level_with_best, resamples
+from patchlens.report.paired import compared, counts_from_records, level_with_best, resamples
 
 COLUMNS = ["seed", "draw", "image_id", "true", "predicted", "count"]
 UNITS = {"i": "b", "j": "a", "k": "b"}
@@ -88,3 +88,26 @@ def test_resamples_average_over_runs(seeds):
     runs = [images(rng.uniform(0.3, 0.9, 8)) for _ in range(seeds)]
     apart = np.mean([resamples(one, 100, 0) for one in runs], axis=0)
     np.testing.assert_allclose(resamples(np.concatenate(runs), 100, 0), apart)
+
+
+def test_models_are_compared_within_a_variant_and_variants_with_raw_of_their_model():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, 2000)
+    models, variants = ["a", "b", "a", "b", "c"], ["raw", "raw", "zscore", "zscore", "raw"]
+    scores = [0.5, 0.4, 0.7, 0.41, 0.499]
+    samples = [score + noise for score in scores[:4]] + [0.499 + rng.normal(0, 0.01, 2000)]
+    found = compared(samples, scores, models, variants)
+    assert [row["level_with_best"] for row in found] == [False, False, True, False, False]
+    assert [row["level_with_best_model"] for row in found] == [True, False, True, False, True]
+    assert found[2]["gain"] == 0.2
+    assert found[2]["gain_ci_low"] == found[2]["gain_ci_high"] == 0.2  # paired: no noise is left
+    assert found[3]["gain"] == 0.01
+    assert not {"gain", "gain_ci_low"} & found[0].keys()
+
+
+def test_where_less_is_better_a_gain_is_a_fall():
+    samples = [np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 4.0])]
+    raw, other = compared(samples, [4.0, 2.5], ["a", "a"], ["raw", "prune"], sense=-1)
+    assert (raw["level_with_best"], other["level_with_best"]) == (False, True)
+    assert other["gain"] == 1.5
+    assert 1 <= other["gain_ci_low"] <= other["gain_ci_high"] <= 2

@@ -17,7 +17,8 @@ from patchlens.pretrain import readme
 from patchlens.pretrain.card import KEPT, card_of, card_of_random
 from patchlens.pretrain.model import ARCH, arch_args, build
 from patchlens.pretrain.objectives import RANDOM
-from patchlens.pretrain.run import RUNS, TRIED
+from patchlens.pretrain.run import TRIED
+from patchlens.pretrain.run import result as folder_of
 from patchlens.pretrain.settings import Pretrain, Recipe
 
 LARGEST = 12_000_000  # bytes of a model: weights/ is plain Git
@@ -25,13 +26,14 @@ NEEDED = {*KEPT, "objective", "recipe", "loss", "dirty"}  # of a result.json
 WEIGHTS = Path("weights")
 
 
-def run(objective: str, settings: Pretrain) -> Path:
+def run(objective: str, settings: Pretrain, seed: int | None = None) -> Path:
     """Copy the result of an objective and its card to `weights/`; returns the weight file.
 
     Args:
         objective: a name in `pretrain/params.yaml`, or `random`: the untrained ViT of the same
             architecture and seed, which needs no run.
         settings: of `pretrain/params.yaml`.
+        seed: of the run, where it is another than that of the settings: `dino-seed1`.
 
     Raises:
         SettingsError: there is no such objective.
@@ -40,33 +42,33 @@ def run(objective: str, settings: Pretrain) -> Path:
     """
     if objective not in readme.ORDER:
         raise SettingsError(f"unknown objective '{objective}'; {nearest(objective, readme.ORDER)}")
+    drawn, folder = settings.seed if seed is None else seed, folder_of(objective, seed=seed)
     if objective == RANDOM:
         shared = getattr(settings.sizes, settings.size)
-        model = build(shared, settings.seed)
+        model = build(shared, drawn)
         tensors = {name: value.half() for name, value in model.state_dict().items()}
-        card = card_of_random(shared, settings.size, settings.seed)
+        card = card_of_random(shared, settings.size, drawn)
     else:
-        result = finished(RUNS / objective)
-        recipe = recipe_of(result, RUNS / objective, settings)
-        tensors = checked(RUNS / objective / "weights.safetensors", recipe)
+        result = finished(folder)
+        wanted = {"objective": objective, "size": settings.size, "seed": drawn}
+        recipe = recipe_of(result, folder, wanted)
+        tensors = checked(folder / "weights.safetensors", recipe)
         card = card_of(result, recipe, tried(objective))
-    return place(objective, tensors, card)
+    return place(folder.name, tensors, card)
 
 
 def finished(folder: Path) -> dict[str, Any]:
     """`result.json` of a run that came to its end, of code that a commit holds.
 
     Raises:
-        DataError: it did not, it is another objective's, or no commit tells what ran.
+        DataError: it did not, or no commit tells what ran.
     """
-    again = f"run `patchlens pretrain {folder.name}`"
+    again = f"run `patchlens pretrain {folder.name.replace('-seed', ' --seed ')}`"
     result: dict[str, Any] = read_json(folder / "result.json", f"{again} to its end first")
     if not result.get("finished"):
         raise DataError(f"{folder}: this run is not finished; {again} once more, it goes on")
     if missing := sorted(NEEDED - result.keys()):
         raise DataError(f"{folder}: result.json has no {', '.join(missing)}; {again} anew")
-    if result["objective"] != folder.name:
-        raise DataError(f"{folder}: holds a run of {result['objective']}; {again} anew")
     if not result["commit"]:
         raise DataError(
             f"{folder}: no commit is known of this run; train in a Git checkout, or set "
@@ -80,26 +82,22 @@ def finished(folder: Path) -> dict[str, Any]:
     return result
 
 
-def recipe_of(result: dict[str, Any], folder: Path, settings: Pretrain) -> Recipe:
+def recipe_of(result: dict[str, Any], folder: Path, wanted: dict[str, Any]) -> Recipe:
     """The recipe that a run was made by.
 
     Raises:
-        DataError: it is no recipe, or of another objective, size or seed than is promoted.
+        DataError: it is no recipe, or of another objective, size or seed than is `wanted`.
     """
     try:
         recipe = Recipe.model_validate(result["recipe"])
     except ValueError as error:
         lines = " ".join(str(error).split())
         raise DataError(f"{folder}: the recipe in result.json is none of ours: {lines}") from None
-    for what, wanted in (
-        ("objective", folder.name),
-        ("size", settings.size),
-        ("seed", settings.seed),
-    ):
-        if (found := getattr(recipe, what)) != wanted:
+    for what, value in wanted.items():
+        if (found := getattr(recipe, what)) != value:
             raise DataError(
-                f"{folder}: this run was of {what} {found}, not {wanted}; run `patchlens pretrain "
-                f"{folder.name}` anew, or set pretrain/params.yaml to what was trained"
+                f"{folder}: this run was of {what} {found}, not {value}; run `patchlens pretrain` "
+                "anew, or set pretrain/params.yaml to what was trained"
             )
     return recipe
 
@@ -128,17 +126,17 @@ def tried(objective: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def place(objective: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
+def place(name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
     """Write weights, card and README; until the two renames at the end the old ones stand.
 
     Raises:
         DataError: the file would be larger than `LARGEST`.
     """
-    path = WEIGHTS / f"{objective}.safetensors"
+    path = WEIGHTS / f"{name}.safetensors"
     # One entry: safetensors writes several in random order, and the file's hash would change.
     about = {key: card[key] for key in ("objective", "arch", "arch_args", "commit")}
     content = save(
-        {name: value.contiguous() for name, value in tensors.items()},
+        {key: value.contiguous() for key, value in tensors.items()},
         metadata={"about": json.dumps(about, sort_keys=True)},
     )
     if len(content) > LARGEST:

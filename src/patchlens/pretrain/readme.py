@@ -39,17 +39,21 @@ def write(folder: Path) -> None:
 
 def cards(folder: Path) -> list[dict[str, Any]]:
     """The cards of all models in a folder, each compared with its file."""
+    files = [path for name in ORDER for path in _files(folder, name)]
     found = []
-    for name in ORDER:
-        path = folder / f"{name}.safetensors"
-        if not path.is_file():
-            continue
+    for path in files:
         card_file = path.with_suffix(".json")
         card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
         if card.get("sha256") != file_hash(path, "sha256"):
-            raise DataError(f"{path}: its card is not of this file; `patchlens promote {name}`")
-        found.append(card)
+            raise DataError(f"{path}: its card is not of this file; promote it again")
+        found.append(card | {"name": path.stem})
     return found
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """The model of an objective, then those of other seeds."""
+    own = folder / f"{name}.safetensors"
+    return [own] * own.is_file() + sorted(folder.glob(f"{name}-seed*.safetensors"))
 
 
 def render(found: list[dict[str, Any]]) -> str:
@@ -60,6 +64,7 @@ def render(found: list[dict[str, Any]]) -> str:
 
 def _budget(found: list[dict[str, Any]]) -> str:
     """Whether the models may be compared."""
+    found = [card for card in found if card["name"] == card["objective"]]  # of the one seed
     trained = [card | {"shared": card["recipe"]["shared"]} for card in found if card["commit"]]
     wrong = [name for key, name in OF_ALL.items() if _differs(found, key)]
     wrong += [name for key, name in OF_TRAINED.items() if _differs(trained, key)]
@@ -79,9 +84,9 @@ def _differs(found: list[dict[str, Any]], key: str) -> bool:
 
 def _section(card: dict[str, Any]) -> str:
     """One model: how it enters params.yaml, its recipe, what else was tried."""
-    name = card["objective"]
+    name = card["name"]
     slot = {
-        name: {
+        name.replace("-", "_"): {
             "source": "file",
             "file": f"weights/{name}.safetensors",
             "sha256": card["sha256"],

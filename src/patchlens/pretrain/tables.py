@@ -25,7 +25,7 @@ def table(cards: list[dict[str, Any]]) -> str:
 
 def _row(card: dict[str, Any]) -> list[str]:
     return [
-        card["objective"],
+        card["name"],
         last_probe(card["probe"]),
         f"{card['crops']:,}",
         f"{card['teacher_forwards']:,}",

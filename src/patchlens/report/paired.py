@@ -1,4 +1,4 @@
-"""Which results cannot be told from the best: paired bootstrap intervals from the records."""
+"""Which results cannot be told from the best or from `raw`: paired bootstrap intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from patchlens.protocol import DIGITS
 from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
 
 Floats = NDArray[np.float64]
+RAW = "raw"
 
 
 def counts_from_records(records: pd.DataFrame, units: Mapping[str, str], classes: int) -> Floats:
@@ -51,3 +53,43 @@ def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[
         low, _ = interval(samples[best] - sample)
         result.append(i == best or bool(low <= 0))
     return result
+
+
+def compared(
+    samples: Sequence[Floats],
+    scores: Sequence[float],
+    models: Sequence[str],
+    variants: Sequence[str],
+    sense: int = 1,
+) -> list[dict[str, float | bool]]:
+    """What paired resamples say of each row of one head and metric.
+
+    Args:
+        samples: resamples [B] of each row, the same draws for all.
+        scores: their scores, rounded.
+        models: their models.
+        variants: their variants.
+        sense: 1 where higher is better, else -1.
+
+    Returns:
+        For each row `level_with_best`; `level_with_best_model`, the same among the rows of its
+        variant; and, but for `raw` itself, `gain` over `raw` of its model, positive where it is
+        better, with its 95 % interval `gain_ci_low`, `gain_ci_high`.
+    """
+    drawn, signed = [sense * sample for sample in samples], [sense * score for score in scores]
+    found: list[dict[str, float | bool]] = [
+        {"level_with_best": mark} for mark in level_with_best(drawn, signed)
+    ]
+    for variant in dict.fromkeys(variants):
+        at = [i for i, name in enumerate(variants) if name == variant]
+        marks = level_with_best([drawn[i] for i in at], [signed[i] for i in at])
+        for i, mark in zip(at, marks, strict=True):
+            found[i]["level_with_best_model"] = mark
+    raw = {models[i]: i for i, name in enumerate(variants) if name == RAW}
+    for i, (model, variant) in enumerate(zip(models, variants, strict=True)):
+        if variant != RAW and model in raw:
+            low, high = interval(drawn[i] - drawn[raw[model]])
+            gain = (signed[i] - signed[raw[model]], float(low), float(high))
+            names = ("gain", "gain_ci_low", "gain_ci_high")
+            found[i] |= {name: round(v, DIGITS) for name, v in zip(names, gain, strict=True)}
+    return found

@@ -79,7 +79,7 @@ def _grid(of_head: pd.DataFrame, of_dataset: pd.DataFrame) -> tuple[list[str], l
             row = by_variant.loc[variant]
             text = form.format(100 * row["pixel_miou"], 100 * row["pixel_miou_std"])
             text += "†" if row.get("c_at_edge_share", 0) >= 0.5 else ""
-            line.append(f"**{text}**" if row["level_with_best"] else text)
+            line.append(f"**{text}**" if row["pixel_miou_level_with_best"] else text)
         body.append(line + [grid.number(rows.iloc[0][key]) for key in COST])
     floor = of_dataset[of_dataset["head"] == FLOOR].iloc[0]
     text = form.format(100 * floor["pixel_miou"], 100 * floor["pixel_miou_std"])

@@ -43,7 +43,7 @@ def spectra(shares: Mapping[str, NDArray[np.float64]], path: Path) -> None:
         axes.set_xlim(0, 100)
         axes.set_ylim(0, 101)
         axes.legend(frameon=False)
-        _save(figure, path)
+        save(figure, path)
 
 
 def activations(
@@ -79,7 +79,7 @@ def activations(
             axes.set_title(name)
         for axes in grid.ravel():
             axes.set_axis_off()
-        _save(figure, path)
+        save(figure, path)
 
 
 def sweeps(table: pd.DataFrame, best_rival: Mapping[str, str], path: Path) -> None:
@@ -115,9 +115,10 @@ def sweeps(table: pd.DataFrame, best_rival: Mapping[str, str], path: Path) -> No
             axes.set_xlabel("m, dimensions dropped or kept (% of the width)")
         shown_once = {line.get_label(): line for axes in figure.axes for line in axes.lines}
         figure.legend(handles=list(shown_once.values()), loc="outside lower center", ncols=6)
-        _save(figure, path)
+        save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes every time."""
     # Without the date that would make every file differ.
     figure.savefig(path, dpi=130, metadata={"Software": None})

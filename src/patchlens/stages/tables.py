@@ -13,7 +13,7 @@ from patchlens.files import existing, read_json, write_csv
 from patchlens.progress import log
 from patchlens.report import tables, variance_table
 from patchlens.report.of_task import OF_TASK
-from patchlens.report.paired import counts_from_records, level_with_best, resamples
+from patchlens.report.paired import compared, counts_from_records, resamples
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables_tasks
 from patchlens.stages.tables_rows import REMEDY, Row, publish, records_of, table_of
@@ -110,6 +110,9 @@ def _compare(uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
         samples.append(resamples(counts, uncertainty.resamples, uncertainty.seed))
     for head in dict.fromkeys(row["head"] for row in rows):
         where = [i for i, row in enumerate(rows) if row["head"] == head]
-        marks = level_with_best([samples[i] for i in where], [rows[i]["pixel_miou"] for i in where])
-        for i, mark in zip(where, marks, strict=True):
-            rows[i]["level_with_best"] = mark
+        scores, models, variants = (
+            [rows[i][key] for i in where] for key in ("pixel_miou", "model", "variant")
+        )
+        found = compared([samples[i] for i in where], scores, models, variants)
+        for i, marks in zip(where, found, strict=True):
+            rows[i] |= {f"pixel_miou_{name}": mark for name, mark in marks.items()}

@@ -7,7 +7,7 @@ import numpy as np
 
 from patchlens.report import task_tables
 from patchlens.report.of_task import OF_TASK
-from patchlens.report.paired import level_with_best
+from patchlens.report.paired import compared
 from patchlens.report.task_captions import in_order
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages.tables_rows import Row, publish, records_of, table_of
@@ -43,10 +43,12 @@ def _compare(task: str, uncertainty: Uncertainty, dataset: str, rows: list[Row])
             samples.append(weighted.resampled(uncertainty.resamples, uncertainty.seed))
         for shown in task_tables.headline(task, head, sorted({k for row in of_head for k in row})):
             there = [i for i, row in enumerate(of_head) if shown.key in row]
-            sense = 1 if shown.higher else -1
-            drawn_of = np.stack([sense * samples[i][shown.key] for i in there])
+            drawn_of = np.stack([samples[i][shown.key] for i in there])
             defined = np.isfinite(drawn_of).all(axis=0)  # a resample may have nothing to score
-            scores = [sense * of_head[i][shown.key] for i in there]
-            marks = level_with_best(list(drawn_of[:, defined]), scores)
-            for i, mark in zip(there, marks, strict=True):
-                of_head[i][shown.key + task_tables.LEVEL] = mark
+            scores, models, named = (
+                [of_head[i][key] for i in there] for key in (shown.key, "model", "variant")
+            )
+            sense = 1 if shown.higher else -1
+            found = compared(list(drawn_of[:, defined]), scores, models, named, sense)
+            for i, marks in zip(there, found, strict=True):
+                of_head[i] |= {f"{shown.key}_{name}": mark for name, mark in marks.items()}

@@ -1,0 +1,118 @@
+"""One page on all results: which model for which task, what the variants change, the verdicts.
+
+It reads the tables only, so that a task that has a table is on the page.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from patchlens.report import grid, tables, task_tables
+from patchlens.report.paired import RAW
+from patchlens.report.task_captions import title
+
+T1 = "segmentation"
+MODELS = (
+    "Features as they are (`raw`), best model in bold, and every model whose paired 95 % interval "
+    "against it includes 0; bracketed: 95 % bootstrap interval. The intervals do not know of "
+    "another training run with another seed."
+)
+GAINS = (
+    "Points gained over `raw` of the same model, with the paired 95 % interval; bold where it "
+    "excludes 0. Not adjusted for the number of comparisons: the verdicts below are."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One headline metric of one head on one dataset, with its rows of the table."""
+
+    dataset: str
+    task: str
+    head: str
+    shown: task_tables.Shown
+    rows: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """What is measured, for people."""
+        return f"{self.task}, {_head(self.task, self.head)}: {self.shown.name}"
+
+
+def lines(of_task: Mapping[str, pd.DataFrame]) -> Iterator[Line]:
+    """Every headline metric of every task with a table.
+
+    Args:
+        of_task: task -> its table, as in metrics/tables/<task>.csv.
+    """
+    for task, table in of_task.items():
+        for (dataset, head), rows in table.groupby(["dataset", "head"], sort=False):
+            if task == T1 and head not in tables.HEADS:
+                continue
+            there = [str(key) for key in rows.columns[rows.notna().any()]]
+            shown = (
+                [task_tables.Shown("pixel_miou", "pixel mIoU (%)")]
+                if task == T1
+                else task_tables.headline(task, str(head), there)
+            )
+            for metric in shown:
+                yield Line(str(dataset), task, str(head), metric, rows)
+
+
+def models(found: list[Line]) -> str:
+    """The table of all tasks × models for `raw`."""
+    names = list(dict.fromkeys(model for line in found for model in line.rows["model"]))
+    body = []
+    for line in found:
+        raw = line.rows[line.rows["variant"] == RAW].set_index("model")
+        mark = line.shown.key + "_level_with_best_model"
+        cells = [_score(raw.loc[name], line.shown, mark) for name in names if name in raw.index]
+        body.append([line.dataset, line.name, *cells])
+    return f"{MODELS}\n\n{grid.markdown(['dataset', 'task', *names], body)}"
+
+
+def gains(line: Line) -> str:
+    """The table of models × variants of what a variant gains over `raw`."""
+    variants = [name for name in dict.fromkeys(line.rows["variant"]) if name != RAW]
+    by_cell = line.rows.set_index(["model", "variant"])
+    body = []
+    for model in dict.fromkeys(line.rows["model"]):
+        cells = [_gain(by_cell.loc[(model, variant)], line.shown) for variant in variants]
+        body.append([str(model), *cells])
+    return f"**{line.name}**\n\n{grid.markdown(['model', *variants], body)}"
+
+
+def first_of_each_task(found: list[Line]) -> list[Line]:
+    """Both heads of T1 and the first metric of every other task, of each dataset."""
+    seen, out = set(), []
+    for line in found:
+        key = (line.dataset, line.task, line.head if line.task == T1 else "")
+        if key not in seen:
+            seen.add(key)
+            out.append(line)
+    return out
+
+
+def _head(task: str, head: str) -> str:
+    return tables.HEADS[head] if task == T1 else title(head)
+
+
+def _score(row: "pd.Series[Any]", shown: task_tables.Shown, mark: str) -> str:
+    values = [float(row[shown.key + end]) for end in ("", "_ci_low", "_ci_high")]
+    if np.isnan(values[0]):
+        return ""
+    factor, form = (100, "{:.1f} [{:.1f}, {:.1f}]") if shown.share else (1, "{:g} [{:.0f}, {:.0f}]")
+    text = form.format(*(factor * value for value in values))
+    return f"**{text}**" if row[mark] else text
+
+
+def _gain(row: "pd.Series[Any]", shown: task_tables.Shown) -> str:
+    gain, low, high = (float(row[f"{shown.key}_gain{end}"]) for end in ("", "_ci_low", "_ci_high"))
+    if np.isnan(gain):
+        return ""
+    factor = 100 if shown.share else 1
+    text = f"{factor * gain:+.1f} [{factor * low:+.1f}, {factor * high:+.1f}]"
+    return f"**{text}**" if low > 0 or high < 0 else text
