@@ -62,3 +62,11 @@ def test_a_missing_cell_is_a_difference(tmp_path: Path) -> None:
     (after / "cell.json").unlink()
     problems, _ = compare(before, after, 1.0)
     assert problems == [f"cell.json/knn/raw/pixel_miou: only in {before}"]
+
+
+def test_who_is_level_with_the_best_may_change_between_devices_only(tmp_path: Path) -> None:
+    folders = [cells(tmp_path / name) for name in "ab"]
+    for folder, mark in zip(folders, ("True", "False"), strict=True):
+        (folder / "tables.csv").write_text(f"model,map_level_with_best,map\nm,{mark},0.5\n")
+    assert compare(*folders, 0.002)[0] == []
+    assert compare(*folders, None)[0] == ["tables.csv/0/map_level_with_best: 'True' became 'False'"]
