@@ -56,6 +56,17 @@ def test_tables_of_the_docs_are_the_committed_ones(root: Path, page: str, name: 
     assert found[1].strip() == table.strip()
 
 
+def test_the_results_page_is_the_committed_one_with_links_that_lead_somewhere(root: Path) -> None:
+    page = run("git", "show", "HEAD:docs/results-minicity.md", cwd=root).stdout
+    made = run("git", "show", "HEAD:reports/results/README.md", cwd=root).stdout
+    found = re.search(r"<!-- results -->\n(.*)\n<!-- /results -->", page, re.S)
+    assert found, "docs/results-minicity.md has no block of results"
+    assert found[1].strip().replace("](../reports/results/", "](") == made.strip()
+    images = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
+    assert len(images) >= 2
+    assert all((root / "docs" / image).is_file() for image in images)
+
+
 def test_the_flip_of_the_readme_starts_from_the_committed_verdict(root: Path) -> None:
     readme = run("git", "show", "HEAD:README.md", cwd=root).stdout
     verdicts = json.loads(run("git", "show", "HEAD:metrics/claims.json", cwd=root).stdout)

@@ -5,7 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchlens import paths
+from patchlens.errors import DataError
 from patchlens.report import results, results_figures, why_figures
+from patchlens.stages import results as stage
 
 
 def row(model: str, variant: str, head: str = "knn", **more: object) -> dict[str, object]:
@@ -118,3 +121,17 @@ def test_a_figure_has_the_same_bytes_every_time(here):
         results_figures.spectra({"a": table}, here / name)
     assert (here / "a.png").read_bytes() == (here / "b.png").read_bytes()
     assert results_figures.save is why_figures.save
+
+
+def test_without_any_dataset_the_page_says_so(here):
+    for task in ("segmentation", "identification", "retrieval", "tracking"):
+        with pytest.raises(DataError, match=f"{task}.csv: missing; run `dvc repro`"):
+            stage.run(["m"], [], [])
+        paths.TABLES.mkdir(parents=True, exist_ok=True)
+        (paths.TABLES / f"{task}.csv").write_text("dataset,model,head,variant\n")
+    (paths.TABLES / "variance.md").write_text("No dataset.\n")
+    (paths.TABLES / "claims.md").write_text("c1: not run\n")
+    stage.run(["m"], [], [])
+    text = (paths.RESULTS / "README.md").read_text()
+    assert [p.name for p in paths.RESULTS.iterdir()] == ["README.md"]
+    assert text.index("No dataset.") < text.index("## The verdicts") < text.index("c1: not run")
