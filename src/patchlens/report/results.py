@@ -15,6 +15,7 @@ from patchlens.report.paired import RAW
 from patchlens.report.task_captions import title
 
 T1 = "segmentation"
+LEVEL = "_level_with_best_model"
 MODELS = (
     "Features as they are (`raw`), best model in bold, and every model whose paired 95 % interval "
     "against it includes 0; bracketed: 95 % bootstrap interval. The intervals do not know of "
@@ -68,8 +69,7 @@ def models(found: list[Line]) -> str:
     body = []
     for line in found:
         raw = line.rows[line.rows["variant"] == RAW].set_index("model")
-        mark = line.shown.key + "_level_with_best_model"
-        cells = [_score(raw.loc[name], line.shown, mark) for name in names if name in raw.index]
+        cells = [task_tables.entry(raw.loc[name], line.shown, LEVEL) for name in names]
         body.append([line.dataset, line.name, *cells])
     return f"{MODELS}\n\n{grid.markdown(['dataset', 'task', *names], body)}"
 
@@ -98,15 +98,6 @@ def first_of_each_task(found: list[Line]) -> list[Line]:
 
 def _head(task: str, head: str) -> str:
     return tables.HEADS[head] if task == T1 else title(head)
-
-
-def _score(row: "pd.Series[Any]", shown: task_tables.Shown, mark: str) -> str:
-    values = [float(row[shown.key + end]) for end in ("", "_ci_low", "_ci_high")]
-    if np.isnan(values[0]):
-        return ""
-    factor, form = (100, "{:.1f} [{:.1f}, {:.1f}]") if shown.share else (1, "{:g} [{:.0f}, {:.0f}]")
-    text = form.format(*(factor * value for value in values))
-    return f"**{text}**" if row[mark] else text
 
 
 def _gain(row: "pd.Series[Any]", shown: task_tables.Shown) -> str:

@@ -93,13 +93,15 @@ def _grid(of_head: pd.DataFrame, shown: Shown) -> tuple[list[str], list[list[str
     for model, rows in of_head.groupby("model", sort=False):
         by_variant = rows.set_index("variant")
         entries = [
-            _entry(by_variant.loc[v], shown) if v in by_variant.index else "" for v in variants
+            entry(by_variant.loc[v], shown, LEVEL) if v in by_variant.index else ""
+            for v in variants
         ]
         body.append([str(model), *entries, *(grid.number(rows.iloc[0][key]) for key in grid.COST)])
     return ["model", *variants, *grid.COST.values()], body
 
 
-def _entry(row: "pd.Series[Any]", shown: Shown) -> str:
+def entry(row: "pd.Series[Any]", shown: Shown, mark: str) -> str:
+    """A score with its interval, in bold where the column that ends with `mark` says so."""
     values = [float(row[shown.key + end]) for end in ("", "_ci_low", "_ci_high")]
     if np.isnan(values[0]):
         return ""
@@ -107,4 +109,4 @@ def _entry(row: "pd.Series[Any]", shown: Shown) -> str:
         text = "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * value for value in values))
     else:
         text = "{:g} [{:.0f}, {:.0f}]".format(round(values[0], 1), *values[1:])
-    return f"**{text}**" if row[shown.key + LEVEL] else text
+    return f"**{text}**" if row[shown.key + mark] else text
