@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,13 +92,21 @@ def test_resamples_average_over_runs(seeds):
     np.testing.assert_allclose(resamples(np.concatenate(runs), 100, 0), apart)
 
 
+def rows_of(*names: str, scores: list[float], ceiling: str = "-") -> list[dict[str, Any]]:
+    return [
+        dict(zip(("model", "variant"), name.split(), strict=True), score=score)
+        | {"role": "ceiling" if name.startswith(ceiling) else "rival"}
+        for name, score in zip(names, scores, strict=True)
+    ]
+
+
 def test_models_are_compared_within_a_variant_and_variants_with_raw_of_their_model():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.01, 2000)
-    models, variants = ["a", "b", "a", "b", "c"], ["raw", "raw", "zscore", "zscore", "raw"]
     scores = [0.5, 0.4, 0.7, 0.41, 0.499]
+    rows = rows_of("a raw", "b raw", "a zscore", "b zscore", "c raw", scores=scores)
     samples = [score + noise for score in scores[:4]] + [0.499 + rng.normal(0, 0.01, 2000)]
-    found = compared(samples, scores, models, variants)
+    found = compared(rows, samples, "score")
     assert [row["level_with_best"] for row in found] == [False, False, True, False, False]
     assert [row["level_with_best_model"] for row in found] == [True, False, True, False, True]
     assert found[2]["gain"] == 0.2
@@ -105,9 +115,18 @@ def test_models_are_compared_within_a_variant_and_variants_with_raw_of_their_mod
     assert not {"gain", "gain_ci_low"} & found[0].keys()
 
 
+def test_a_ceiling_is_shown_with_its_gains_and_is_never_the_best():
+    scores = [0.9, 0.95, 0.5, 0.4]
+    rows = rows_of("top raw", "top prune", "a raw", "b raw", scores=scores, ceiling="top")
+    found = compared(rows, [np.full(10, score) for score in scores], "score")
+    assert [row["level_with_best"] for row in found] == [False, False, True, False]
+    assert [row["level_with_best_model"] for row in found] == [False, False, True, False]
+    assert found[1]["gain"] == 0.05
+
+
 def test_where_less_is_better_a_gain_is_a_fall():
     samples = [np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 4.0])]
-    raw, other = compared(samples, [4.0, 2.5], ["a", "a"], ["raw", "prune"], sense=-1)
+    raw, other = compared(rows_of("a raw", "a prune", scores=[4.0, 2.5]), samples, "score", -1)
     assert (raw["level_with_best"], other["level_with_best"]) == (False, True)
     assert other["gain"] == 1.5
     assert 1 <= other["gain_ci_low"] <= other["gain_ci_high"] <= 2

@@ -42,6 +42,7 @@ PROTOCOL = {
 
 def row(model, head, variant, miou, std, level, dataset="mini_city", **changes) -> dict:
     names = {"dataset": dataset, "model": model, "head": head, "variant": variant}
+    names |= {"role": "rival"}
     scores = {"pixel_miou": miou, "pixel_miou_std": std, "pixel_miou_level_with_best": level}
     return names | scores | PROTOCOL | changes
 

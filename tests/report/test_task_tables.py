@@ -75,7 +75,8 @@ def retrieval_cell(model: str, **aps: np.ndarray) -> None:
 
 
 def write(task: str, models: list[str], datasets=("d",), variants=("raw", "prune")) -> pd.DataFrame:
-    tables_tasks.write(task, models, list(datasets), list(variants), UNCERTAINTY)
+    roles = dict.fromkeys(models, "rival")
+    tables_tasks.write(task, roles, list(datasets), list(variants), UNCERTAINTY)
     return pd.read_csv(paths.TABLES / f"{task}.csv")
 
 

@@ -15,6 +15,7 @@ ORDER = (*OBJECTIVES, RANDOM)
 # What has to agree before a difference is the objective's: of all models, and of the trained ones.
 OF_ALL = {"size": "size", "seed": "seed", "arch_args": "architecture"}
 OF_TRAINED = {"crops": "crops seen", "device": "device", "shared": "shared settings"}
+ROLES = {RANDOM: "floor", "supervised": "ceiling"}  # of the models in params.yaml
 HEAD = """\
 # The mini models
 
@@ -93,6 +94,7 @@ def _section(card: dict[str, Any]) -> str:
             "arch": card["arch"],
             "arch_args": card["arch_args"],
         }
+        | ({"role": ROLES[name]} if name in ROLES else {})
     }
     lines = [f"## {name}", "", "```yaml params.yaml", _yaml({"models": slot}), "```", ""]
     if card["commit"]:

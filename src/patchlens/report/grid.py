@@ -62,6 +62,14 @@ def view(rows: pd.DataFrame) -> str:
     )
 
 
+def ceilings(rows: pd.DataFrame) -> str:
+    """Which models are shown but not compared, in words; nothing where all are."""
+    names = dict.fromkeys(rows.loc[rows["role"] == "ceiling", "model"])
+    if not names:
+        return ""
+    return f" No part of the comparison, as it saw these classes in training: {', '.join(names)}."
+
+
 def speed_and_libraries(rows: pd.DataFrame) -> str:
     """What images/s is, and the versions of the libraries, in words."""
     of = partial(values, rows)

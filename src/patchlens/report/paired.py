@@ -56,40 +56,41 @@ def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[
 
 
 def compared(
-    samples: Sequence[Floats],
-    scores: Sequence[float],
-    models: Sequence[str],
-    variants: Sequence[str],
-    sense: int = 1,
+    rows: Sequence[Mapping[str, Any]], samples: Sequence[Floats], key: str, sense: int = 1
 ) -> list[dict[str, float | bool]]:
-    """What paired resamples say of each row of one head and metric.
+    """What paired resamples say of each row of one head.
 
     Args:
+        rows: each with its `model`, `variant`, `role` and rounded score.
         samples: resamples [B] of each row, the same draws for all.
-        scores: their scores, rounded.
-        models: their models.
-        variants: their variants.
+        key: the metric.
         sense: 1 where higher is better, else -1.
 
     Returns:
         For each row `level_with_best`; `level_with_best_model`, the same among the rows of its
         variant; and, but for `raw` itself, `gain` over `raw` of its model, positive where it is
-        better, with its 95 % interval `gain_ci_low`, `gain_ci_high`.
+        better, with its 95 % interval `gain_ci_low`, `gain_ci_high`. A ceiling is never level: it
+        is no part of the comparison.
     """
-    drawn, signed = [sense * sample for sample in samples], [sense * score for score in scores]
-    found: list[dict[str, float | bool]] = [
-        {"level_with_best": mark} for mark in level_with_best(drawn, signed)
-    ]
-    for variant in dict.fromkeys(variants):
-        at = [i for i, name in enumerate(variants) if name == variant]
-        marks = level_with_best([drawn[i] for i in at], [signed[i] for i in at])
-        for i, mark in zip(at, marks, strict=True):
-            found[i]["level_with_best_model"] = mark
-    raw = {models[i]: i for i, name in enumerate(variants) if name == RAW}
-    for i, (model, variant) in enumerate(zip(models, variants, strict=True)):
-        if variant != RAW and model in raw:
-            low, high = interval(drawn[i] - drawn[raw[model]])
-            gain = (signed[i] - signed[raw[model]], float(low), float(high))
+    drawn, scores = [sense * sample for sample in samples], [sense * row[key] for row in rows]
+    found = [dict[str, float | bool]() for _ in rows]
+    variants = dict.fromkeys(row["variant"] for row in rows)
+    groups = [("level_with_best", list(range(len(rows))))]
+    for variant in variants:
+        at = [i for i, row in enumerate(rows) if row["variant"] == variant]
+        groups.append(("level_with_best_model", at))
+    for name, group in groups:
+        at = [i for i in group if rows[i]["role"] != "ceiling"]
+        marks = level_with_best([drawn[i] for i in at], [scores[i] for i in at]) if at else []
+        level = {i for i, mark in zip(at, marks, strict=True) if mark}
+        for i in group:
+            found[i][name] = i in level
+    raw = {row["model"]: i for i, row in enumerate(rows) if row["variant"] == RAW}
+    for i, row in enumerate(rows):
+        if row["variant"] != RAW and row["model"] in raw:
+            base = raw[row["model"]]
+            low, high = interval(drawn[i] - drawn[base])
+            gain = (scores[i] - scores[base], float(low), float(high))
             names = ("gain", "gain_ci_low", "gain_ci_high")
             found[i] |= {name: round(v, DIGITS) for name, v in zip(names, gain, strict=True)}
     return found

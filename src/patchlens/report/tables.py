@@ -50,8 +50,8 @@ def caption(rows: pd.DataFrame) -> str:
         "the standard deviation over the support seeds. Bold: the best of the table, and every "
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit = {of('query_unit')}, conditional on these supports) "
-        f"includes 0. Floors: untrained ViTs, pixels (mean RGB, row, column), {FLOOR} "
-        "(the commonest support class). " + grid.speed_and_libraries(rows)
+        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column), "
+        f"{FLOOR} (the commonest support class). " + grid.speed_and_libraries(rows)
     )
 
 

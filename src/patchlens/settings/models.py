@@ -12,6 +12,7 @@ Interpolation = Literal["bicubic", "bilinear"]
 Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
 Spread = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Role = Literal["rival", "floor", "ceiling"]
 Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
@@ -75,7 +76,8 @@ class FileModel(_Vit):
 
     `mapping` explains every name in it, as in an entry of the registry. `sha256` pins the file,
     which lies outside DVC: another file under the same name is an error and never an old score
-    under a new one.
+    under a new one. `role`: `floor` for weights that were never trained, `ceiling` for those that
+    have seen the evaluation's classes, which are shown but not compared.
     """
 
     source: Literal["file"]
@@ -83,6 +85,7 @@ class FileModel(_Vit):
     sha256: Sha256 | None = None
     arch: str
     mapping: Mapping = Mapping()
+    role: Role = "rival"
 
 
 class UntrainedModel(_Vit):
@@ -104,3 +107,10 @@ Model = Annotated[
     RegistryModel | TimmModel | FileModel | UntrainedModel | PixelsModel,
     Field(discriminator="source"),
 ]
+
+
+def role(model: Model) -> Role:
+    """What a model is in a comparison: floors are there to be beaten, ceilings are left out."""
+    if isinstance(model, FileModel):
+        return model.role
+    return "floor" if model.source in ("untrained", "pixels") else "rival"

@@ -12,12 +12,11 @@ from patchlens.progress import log
 from patchlens.settings.datasets import Dataset, Minicity
 from patchlens.settings.features import Device
 from patchlens.settings.identification import Identification
-from patchlens.settings.models import Model
+from patchlens.settings.models import Model, role
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.tracking import Tracking
 from patchlens.stages import show_identification, show_retrieval, show_tracking
 
-FLOORS = ("untrained", "pixels")
 CAPTIONS = {
     "identification": "One patch in degraded copies of its image, and what it finds",
     "retrieval": "Objects with the ten nearest in other images",
@@ -35,10 +34,10 @@ def run(
 ) -> None:
     """Write reports/figures/: a figure a task and README.md, which lists them.
 
-    The model is the first of `models` that is no floor, the dataset the first of the task's that
+    The model is the first of `models` that is a rival, the dataset the first of the task's that
     the pipeline makes; a task without one has no figure.
     """
-    model = next((name for name, m in models.items() if m.source not in FLOORS), next(iter(models)))
+    model = next((n for n, m in models.items() if role(m) == "rival"), next(iter(models)))
     lines = []
     with whole_folder(paths.FIGURES) as out:
         if name := _made(identification.datasets, datasets):

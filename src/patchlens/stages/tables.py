@@ -14,13 +14,14 @@ from patchlens.progress import log
 from patchlens.report import tables, variance_table
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import compared, counts_from_records, resamples
+from patchlens.settings.models import Role
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables_tasks
 from patchlens.stages.tables_rows import REMEDY, Row, publish, records_of, table_of
 
 
 def run(
-    models: list[str],
+    models: Mapping[str, Role],
     cells: Mapping[str, list[str]],
     variants: Sequence[str],
     uncertainty: Uncertainty,
@@ -31,7 +32,7 @@ def run(
     Cells of models, tasks or datasets that are no longer configured are named and left out.
 
     Args:
-        models: the configured models.
+        models: the configured models, each with its role.
         cells: every stage that writes cells with its datasets.
         variants: of every task.
         uncertainty: settings of the bootstrap.
@@ -46,7 +47,7 @@ def run(
     _variance([(d, model) for d in cells["variance"] for model in models], m)
     for task in OF_TASK:
         tables_tasks.write(task, models, cells[task], variants, uncertainty)
-    orphans = _orphans(models, cells)
+    orphans = _orphans(list(models), cells)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
@@ -110,9 +111,6 @@ def _compare(uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
         samples.append(resamples(counts, uncertainty.resamples, uncertainty.seed))
     for head in dict.fromkeys(row["head"] for row in rows):
         where = [i for i, row in enumerate(rows) if row["head"] == head]
-        scores, models, variants = (
-            [rows[i][key] for i in where] for key in ("pixel_miou", "model", "variant")
-        )
-        found = compared([samples[i] for i in where], scores, models, variants)
+        found = compared([rows[i] for i in where], [samples[i] for i in where], "pixel_miou")
         for i, marks in zip(where, found, strict=True):
             rows[i] |= {f"pixel_miou_{name}": mark for name, mark in marks.items()}

@@ -1,12 +1,13 @@
 """Rows of tables from cells, for the stage tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing, read_json, write_csv, write_text
+from patchlens.settings.models import Role
 
 REMEDY = (
     "`dvc repro` makes this configured cell, or `git checkout metrics` brings the committed one "
@@ -19,7 +20,7 @@ Compare = Callable[[str, list[Row]], None]
 
 def table_of(
     task: str,
-    models: Sequence[str],
+    models: Mapping[str, Role],
     datasets: Sequence[str],
     variants: Sequence[str],
     compare: Compare,
@@ -29,7 +30,7 @@ def table_of(
 
     Args:
         task: the stage of the cells.
-        models: the configured models.
+        models: the configured models, each with its role.
         datasets: those of the task.
         variants: in the order of the table.
         compare: (dataset, its rows) marks the rows that cannot be told from the best.
@@ -40,7 +41,11 @@ def table_of(
     """
     rows: list[Row] = []
     for dataset in datasets:
-        of_dataset = [row for model in models for row in _rows(task, dataset, model, order)]
+        of_dataset = [
+            row | {"role": role}
+            for model, role in models.items()
+            for row in _rows(task, dataset, model, order)
+        ]
         of_dataset.sort(key=lambda row: variants.index(row["variant"]))
         compare(dataset, of_dataset)
         rows += of_dataset

@@ -1,6 +1,6 @@
 """The tables of T2, T3 and T4, part of the stage tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -9,13 +9,14 @@ from patchlens.report import task_tables
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import compared
 from patchlens.report.task_captions import in_order
+from patchlens.settings.models import Role
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages.tables_rows import Row, publish, records_of, table_of
 
 
 def write(
     task: str,
-    models: Sequence[str],
+    models: Mapping[str, Role],
     datasets: Sequence[str],
     variants: Sequence[str],
     uncertainty: Uncertainty,
@@ -45,10 +46,7 @@ def _compare(task: str, uncertainty: Uncertainty, dataset: str, rows: list[Row])
             there = [i for i, row in enumerate(of_head) if shown.key in row]
             drawn_of = np.stack([samples[i][shown.key] for i in there])
             defined = np.isfinite(drawn_of).all(axis=0)  # a resample may have nothing to score
-            scores, models, named = (
-                [of_head[i][key] for i in there] for key in (shown.key, "model", "variant")
-            )
-            sense = 1 if shown.higher else -1
-            found = compared(list(drawn_of[:, defined]), scores, models, named, sense)
+            of_metric, sense = [of_head[i] for i in there], 1 if shown.higher else -1
+            found = compared(of_metric, list(drawn_of[:, defined]), shown.key, sense)
             for i, marks in zip(there, found, strict=True):
                 of_head[i] |= {f"{shown.key}_{name}": mark for name, mark in marks.items()}
