@@ -61,6 +61,7 @@ readme: env  ## Put the tables into README and docs (before a commit of new resu
 	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
 	for task in identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md; done
+	python scripts/reference_page.py
 
 flip: env  ## Run the README's example of a verdict that an edit flips (HEAD must be reproduced)
 	scripts/flip_example.sh

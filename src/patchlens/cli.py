@@ -13,6 +13,7 @@ import typer
 from patchlens import paths, progress
 from patchlens.errors import PatchlensError
 from patchlens.settings.load import Settings, load
+from patchlens.settings.models import role
 
 app = typer.Typer(
     help="How good are the frozen patch features of Vision Transformers?",
@@ -222,7 +223,13 @@ def tables() -> None:
     s = settings()
     from patchlens.stages import tables
 
-    tables.run(list(s.models), s.cells(), s.segmentation.variants, s.uncertainty, s.prune.m)
+    tables.run(
+        {n: role(m) for n, m in s.models.items()},
+        s.cells(),
+        s.segmentation.variants,
+        s.uncertainty,
+        s.prune.m,
+    )
 
 
 @stage
@@ -232,6 +239,53 @@ def figures() -> None:
     from patchlens.stages import figures
 
     figures.run(s.models, s.datasets, s.identification, s.retrieval, s.tracking, s.device)
+
+
+@stage
+def explorer() -> None:
+    """Precompute what the report's pages look into, on datasets that the pipeline makes."""
+    s = settings()
+    from patchlens.stages import explorer
+
+    explorer.run(
+        list(s.models),
+        s.datasets,
+        s.prune,
+        s.segmentation,
+        s.identification,
+        s.retrieval,
+        s.tracking,
+        s.device,
+    )
+
+
+@stage
+def report(
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="REV", help="Only show what changed since REV, or between REV..REV."),
+    ] = None,
+) -> None:
+    """Write the report site; with --compare, the page of what changed since a Git revision."""
+    if compare is not None:
+        from patchlens.stages import report_compare
+
+        return report_compare.run(compare)
+    s = settings()
+    from patchlens.stages import report
+
+    report.run(s)
+
+
+@stage
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    folder: Annotated[Path, typer.Option(help="The site.")] = paths.SITE,
+) -> None:
+    """Show the report site on this machine's loopback, until Ctrl-C."""
+    from patchlens.site import serve
+
+    serve.run(folder, port, typer.echo)
 
 
 @stage
@@ -265,18 +319,18 @@ def why(
     model: ModelName,
     dataset: DatasetName,
     floor: Annotated[
-        str | None,
-        typer.Option(help="The untrained model beside it; by default `random`."),
+        str | None, typer.Option(help="The untrained model beside it; by default the first.")
     ] = None,
 ) -> None:
     """Tell on one page what the variance of a model's features does to its scores."""
     s = settings()
-    chosen, floor = s.cell(model, dataset), floor or ("random" if "random" in s.models else None)
+    chosen = s.cell(model, dataset)
     if floor is not None:
         s.model(floor)
+    drawn = (n for n, m in s.models.items() if role(m) == "floor" and m.source != "pixels")
     from patchlens.stages import why
 
-    typer.echo(why.write(dataset, model, chosen, floor))
+    typer.echo(why.write(dataset, model, chosen, floor or next(drawn, None)))
 
 
 @stage

@@ -13,6 +13,9 @@ VERDICTS = Path("metrics/claims.json")
 REPORTS = Path("reports")
 FIGURES = Path("reports/figures")
 RESULTS = Path("reports/results")
+SITE = Path("reports/site")
+COMPARISON = Path("reports/compare")
+EXPLORER = Path("data/explorer")
 
 
 def code(stage: str) -> Path:

@@ -25,8 +25,10 @@ STAGES = (
     "tracking",
     "tables",
     "figures",
+    "explorer",
     "claims",
     "results",
+    "report",
 )
 # Beside the stages: parts of them, and what is made on request.
 SHARED = {
@@ -82,7 +84,7 @@ def test_results_are_in_git_and_data_is_in_the_cache(graph: dict[str, Any]) -> N
             for out in stage.get(kind, []):
                 path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
                 cached = options.get("cache", True)
-                wanted = path.startswith("data/") or path.endswith(".parquet")
+                wanted = path.startswith(("data/", "reports/site")) or path.endswith(".parquet")
                 # What others publish is never pushed to a remote: see docs/sharing.md.
                 assert cached == (wanted and name != "fetch"), path
 
@@ -105,11 +107,22 @@ def test_task_stages_import_neither_timm_nor_a_backbone(task: str) -> None:
         ("features", {"features", "backbones", "datasets", "settings"}),
         ("tasks", {"tasks", "features", "datasets", "settings"}),
         ("report", {"report", "tasks", "features", "datasets", "settings"}),
+        ("site", {"site", "report", "tasks", "features", "backbones", "datasets", "settings"}),
         ("plan", {"plan", "features", "backbones", "datasets", "settings"}),
     ],
 )
 def test_a_room_knows_only_the_rooms_below_it(root: Path, room: str, may_use: set[str]) -> None:
-    rooms = {"settings", "datasets", "backbones", "features", "tasks", "report", "stages", "plan"}
+    rooms = {
+        "settings",
+        "datasets",
+        "backbones",
+        "features",
+        "tasks",
+        "report",
+        "site",
+        "stages",
+        "plan",
+    }
     for path in (root / "src/patchlens" / room).rglob("*.py"):
         module = ".".join(path.relative_to(root / "src").with_suffix("").parts)
         used = {Path(file).parts[1] for file in closure(module)} & rooms

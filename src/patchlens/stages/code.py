@@ -16,7 +16,11 @@ from patchlens.files import file_hash, write_text
 
 SRC = Path(patchlens.__file__).parents[1]  # of the code that runs
 # Modules that read the files beside them, which decide results as code does.
-DATA = {"patchlens/backbones/registry/read.py": "*.yaml"}
+DATA = {
+    "patchlens/backbones/registry/read.py": ["*.yaml"],
+    "patchlens/report/reference.py": ["reference.yaml"],
+    "patchlens/site/build.py": ["static/*", "templates/*"],
+}
 
 
 def run(graph: Path = Path("dvc.yaml")) -> None:
@@ -35,9 +39,9 @@ def closure(module: str) -> set[str]:
         path = todo.pop()
         done.add(path)
         todo |= imports(path) - done
-    for reader, pattern in DATA.items():
+    for reader, patterns in DATA.items():
         if SRC / reader in done:
-            done |= set((SRC / reader).parent.glob(pattern))
+            done |= {path for some in patterns for path in (SRC / reader).parent.glob(some)}
     return {path.relative_to(SRC).as_posix() for path in done if not _only_docstring(path)}
 
 

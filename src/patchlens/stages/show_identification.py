@@ -1,7 +1,9 @@
 """`patchlens show identification`: one patch of a query image in all its degraded copies."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +12,12 @@ from patchlens import paths
 from patchlens.datasets.degrade import Copy, copies
 from patchlens.datasets.index import Index
 from patchlens.features.device import resolve
-from patchlens.features.store import FeatureFile
+from patchlens.features.store import FeatureFile, Header
+from patchlens.features.variants import Transform
 from patchlens.files import whole_file
 from patchlens.report.framed import Box, Place
 from patchlens.report.show_identification import Answer, sheet
+from patchlens.settings.base import Distance
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device
 from patchlens.settings.identification import Identification
@@ -23,6 +27,21 @@ from patchlens.tasks.knn import search
 
 Ints = NDArray[np.int64]
 NOWHERE = -1  # the patch is not whole in the copy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One patch in all degraded copies of its image; the same for every model of a grid.
+
+    Attributes:
+        copies: of the first degraded image, mildest first.
+        patch: the patch in the clean image, in reading order.
+        places: the patch of each copy that looks for it, or `NOWHERE`.
+    """
+
+    copies: list[Copy]
+    patch: int
+    places: list[int]
 
 
 def run(
@@ -35,29 +54,58 @@ def run(
     index = Index(paths.index(name), paths.images(name, dataset))
     clean = FeatureFile(paths.features(name, model) / "query.safetensors")
     degraded = open_degraded(name, model, clean)
-    ids, grid, layer = clean.header.image_ids, clean.header.grid, clean.header.layers[0]
-    listed = copies(ids, settings)
-    first = listed[0].image_id
-    listed = [copy for copy in listed if copy.image_id == first]
-    image = index.image(first)
-    size = (image.height, image.width)
-    targets = np.stack([block_targets(copy.to_clean(size), size, grid, 1) for copy in listed])
-    patch = _patch(targets, listed[0].generator("shown", settings.seed))
-    bank = clean.images(ids, layer).reshape(-1, clean.header.width)
-    true = ids.index(first) * grid[0] * grid[1] + patch
-    places = [int(np.append(np.flatnonzero(target == patch), NOWHERE)[0]) for target in targets]
-    maps = degraded.images([copy.copy_id for copy in listed], layer)
-    queries = maps.reshape(len(listed), -1, maps.shape[-1])[np.arange(len(listed)), places]
-    _, found = search(bank, queries, 1, distance=settings.distance, device=resolve(device))
+    asked = ask(index, clean.header, settings)
+    found = nearest(asked, clean, degraded, lambda x: x, settings.distance, device)
+    ids, grid, first = clean.header.image_ids, clean.header.grid, asked.copies[0].image_id
     answers = [
         Answer(copy.degradation, copy.severity)
         if place == NOWHERE
-        else _answer(index, ids, grid, copy, settings.seed, place, int(row), true)
-        for copy, place, row in zip(listed, places, found[:, 0], strict=True)
+        else _answer(index, ids, grid, copy, settings.seed, place, one)
+        for copy, place, one in zip(asked.copies, asked.places, found, strict=True)
     ]
-    title = f"{model} on {name}, raw features: patch {patch} of {first}"
+    image = index.image(first)
+    title = f"{model} on {name}, raw features: patch {asked.patch} of {first}"
+    true = Place(image, patch_box(asked.patch, (image.height, image.width), grid))
     with whole_file(path) as partial:
-        sheet(title, Place(image, _box(patch, size, grid)), answers, partial)
+        sheet(title, true, answers, partial)
+
+
+def ask(index: Index, header: Header, settings: Identification) -> Asked:
+    """The patch: the first, in a seeded order, that is a query of the most conditions."""
+    listed = copies(header.image_ids, settings)
+    listed = [copy for copy in listed if copy.image_id == listed[0].image_id]
+    sides: Any = index.images.loc[listed[0].image_id, ["height", "width"]]
+    size = (int(sides.iloc[0]), int(sides.iloc[1]))
+    targets = np.stack(
+        [block_targets(copy.to_clean(size), size, header.grid, 1) for copy in listed]
+    )
+    patch = _patch(targets, listed[0].generator("shown", settings.seed))
+    places = [int(np.append(np.flatnonzero(target == patch), NOWHERE)[0]) for target in targets]
+    return Asked(listed, patch, places)
+
+
+def nearest(
+    asked: Asked,
+    clean: FeatureFile,
+    degraded: FeatureFile,
+    transform: Transform,
+    distance: Distance,
+    device: Device,
+) -> list[tuple[int, int, bool]]:
+    """What each copy's patch finds: image, as a row of `clean`, patch in it, and whether right.
+
+    What is said of a copy whose place is `NOWHERE` means nothing.
+    """
+    header, ids = clean.header, clean.header.image_ids
+    bank = transform(clean.images(ids, header.layers[0]).reshape(-1, header.width))
+    maps = degraded.images([copy.copy_id for copy in asked.copies], header.layers[0])
+    rows = np.arange(len(asked.copies))
+    queries = transform(maps.reshape(len(rows), -1, maps.shape[-1])[rows, asked.places])
+    _, found = search(bank, queries, 1, distance=distance, device=resolve(device))
+    patches = header.grid[0] * header.grid[1]
+    true = (ids.index(asked.copies[0].image_id), asked.patch)
+    places = [divmod(int(row), patches) for row in found[:, 0]]
+    return [(*place, place == true) for place in places]
 
 
 def _patch(targets: Ints, generator: np.random.Generator) -> int:
@@ -74,19 +122,19 @@ def _answer(
     copy: Copy,
     seed: int,
     place: int,
-    found: int,
-    true: int,
+    found: tuple[int, int, bool],
 ) -> Answer:
     pixels = copy.of(index.image(copy.image_id), seed)
     size = (pixels.height, pixels.width)
-    row, patch = divmod(found, grid[0] * grid[1])
+    row, patch, right = found
     other = index.image(ids[row])
-    there = Place(other, _box(patch, (other.height, other.width), grid))
-    query = Place(pixels, _box(place, size, grid))
-    return Answer(copy.degradation, copy.severity, query, there, found == true)
+    there = Place(other, patch_box(patch, (other.height, other.width), grid))
+    query = Place(pixels, patch_box(place, size, grid))
+    return Answer(copy.degradation, copy.severity, query, there, right)
 
 
-def _box(patch: int, size: tuple[int, int], grid: tuple[int, int]) -> Box:
+def patch_box(patch: int, size: tuple[int, int], grid: tuple[int, int]) -> Box:
+    """The box of a patch, by its place in reading order, in an image of height and width `size`."""
     row, column = divmod(patch, grid[1])
     height, width = size[0] / grid[0], size[1] / grid[1]
     return column * width, row * height, (column + 1) * width, (row + 1) * height

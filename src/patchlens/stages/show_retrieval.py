@@ -1,6 +1,7 @@
 """`patchlens show retrieval`: queries with their ten nearest, right and wrong."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
-from patchlens.features.store import FeatureFile
+from patchlens.features.store import FeatureFile, Header
+from patchlens.features.variants import Transform
 from patchlens.files import whole_file
 from patchlens.report.framed import Place
 from patchlens.report.show_retrieval import Ranked, sheet
+from patchlens.settings.base import Distance
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.retrieval import Relevant, Retrieval
 from patchlens.stages.objects import listed
@@ -30,52 +33,101 @@ SEED = 0
 LARGE = 4  # patches: what is smaller is hard to make out
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A few queries among the objects of images; they are the same for every model.
+
+    Attributes:
+        objects: all of them.
+        head: what is looked for.
+        queries: objects that ask [Q].
+        gallery: objects that may be found [G].
+        on_list, right: whether each of the gallery is on the list of a query, and relevant [Q, G].
+    """
+
+    objects: Objects
+    head: str
+    queries: Ints
+    gallery: Ints
+    on_list: Bools
+    right: Bools
+
+
 def run(name: str, model: str, dataset: Dataset, settings: Retrieval, path: Path) -> None:
     """Draw the sheet of a few queries, with raw features, to the PNG `path`.
-
-    Queries are drawn by a seed, one an instance, among those of at least 4 patches, or among all
-    where there are too few; they look for what comes first in `settings.relevant` and can be found.
 
     Raises:
         SettingsError: no query has a relevant object.
     """
     index = Index(paths.index(name), paths.images(name, dataset))
     file = FeatureFile(paths.features(name, model) / "query.safetensors")
-    ids, layer = file.header.image_ids, file.header.layers[0]
+    ids, asked = file.header.image_ids, ask(index, file.header, settings)
+    lists = answers(asked, file, [lambda x: x], settings.distance)
+    ranked = [
+        Ranked(
+            _place(index, ids, asked.objects, query),
+            [(_place(index, ids, asked.objects, o), right) for o, _, right in found],
+        )
+        for query, found in zip(asked.queries, lists, strict=True)
+    ]
+    title = f"{model} on {name}, raw features: {len(ranked)} queries, looking for {asked.head}"
+    with whole_file(path) as partial:
+        sheet(title, ranked, partial)
+
+
+def ask(index: Index, header: Header, settings: Retrieval) -> Asked:
+    """The queries: drawn by a seed, one an instance.
+
+    Those of at least 4 patches come first; they look for what comes first in `settings.relevant`
+    and can be found. A dataset that grades pairs of images has its own.
+
+    Raises:
+        SettingsError: no query has a relevant object.
+    """
     if index.has_relevance:
-        objects, asked = graded(index, file.header, name)
+        objects, asked = graded(index, header, header.dataset)
         head = "medium" if "medium" in asked.heads else asked.heads[0]
         right, junk = right_and_junk(asked.grade, head)
         rows = np.random.default_rng(SEED).permutation(np.flatnonzero(right.any(axis=1)))[:QUERIES]
-        queries, gallery, right, on_list = (
-            asked.query[rows],
-            asked.gallery,
-            right[rows],
-            ~junk[rows],
-        )
+        found = Asked(objects, head, asked.query[rows], asked.gallery, ~junk[rows], right[rows])
     else:
-        objects, _ = listed(index, file.header, "retrieval.datasets")
-        gallery = np.arange(len(objects))
+        objects, _ = listed(index, header, "retrieval.datasets")
         relevant, queries = askers(objects, settings)
-        head = relevant
         on_list, right = pairs(objects, queries, relevant, settings.frame_distance)
-    if not len(queries):
-        raise SettingsError(f"params.yaml: retrieval: no query of '{name}' has a relevant object")
+        found = Asked(objects, relevant, queries, np.arange(len(objects)), on_list, right)
+    if not len(found.queries):
+        raise SettingsError(
+            f"params.yaml: retrieval: no query of '{header.dataset}' has a relevant object"
+        )
+    return found
+
+
+def answers(
+    asked: Asked, file: FeatureFile, transforms: Sequence[Transform], distance: Distance
+) -> list[list[tuple[int, float, bool]]]:
+    """For each query the nearest objects with their similarity and whether they are relevant.
+
+    Args:
+        asked: the queries.
+        file: features of the images that the objects are in.
+        transforms: the variant, of which the first draw counts.
+        distance: of the search.
+    """
+    header = file.header
     features = object_features(
-        objects,
-        len(ids),
-        lambda rows: file.images(ids[rows.start : rows.stop], layer),
-        {"raw": [lambda x: x]},
+        asked.objects,
+        len(header.image_ids),
+        lambda rows: file.images(header.image_ids[rows.start : rows.stop], header.layers[0]),
+        {"raw": transforms[:1]},
     )["raw"][0]
-    [(_, similarity)] = similarities(features[queries], features[gallery], settings.distance)
-    ranked = []
-    for q, query in enumerate(queries):
-        found = nearest(similarity[q], on_list[q])
-        answers = [(_place(index, ids, objects, gallery[g]), bool(right[q, g])) for g in found]
-        ranked.append(Ranked(_place(index, ids, objects, query), answers))
-    title = f"{model} on {name}, raw features: {len(queries)} queries, looking for {head}"
-    with whole_file(path) as partial:
-        sheet(title, ranked, partial)
+    [(_, similarity)] = similarities(features[asked.queries], features[asked.gallery], distance)
+    return [
+        [
+            (int(asked.gallery[g]), float(similarity[q, g]), bool(asked.right[q, g]))
+            for g in nearest(similarity[q], asked.on_list[q])
+        ]
+        for q in range(len(asked.queries))
+    ]
 
 
 def nearest(similarity: Array, on_list: Bools) -> Ints:

@@ -1,0 +1,176 @@
+"""Published numbers beside ours: what is comparable, how far apart, and why the rest is not."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from numbers import Real
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from patchlens.settings.base import Strict
+from patchlens.settings.validated import validated
+
+Status = Literal["within", "outside", "not comparable", "not run"]
+STATUSES: dict[Status, str] = {
+    "within": "within the band",
+    "outside": "outside the band",
+    "not comparable": "not comparable",
+    "not run": "not run",
+}
+DIGITS = 2  # of per cent
+NO_WEIGHTS = "the registry has no weights of it"
+KEYS = ["dataset", "origin", "head", "variant"]
+
+
+class AtLeast(Strict):
+    """A number that must not be smaller."""
+
+    at_least: float
+
+
+class PublishedModel(Strict):
+    """A model as a source calls it; see reference.yaml."""
+
+    weights: list[str]
+    values: Annotated[dict[str, dict[str, float]], Field(min_length=1)]
+
+
+class Published(Strict):
+    """Numbers of one source under one protocol; see reference.yaml."""
+
+    title: str
+    source: str
+    second_hand: bool
+    protocol: str
+    task: str | None = None
+    why_not: str | None = None
+    needs: dict[str, str | float | list[str] | AtLeast] = Field(default={})
+    band: Annotated[float, Field(gt=0)] | None = None
+    band_reason: str | None = None
+    models: Annotated[dict[str, PublishedModel], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Published":
+        if (self.band is None) != (self.band_reason is None):
+            raise ValueError("'band' and 'band_reason' go together")
+        scored = self.task is not None and self.why_not is None
+        if scored and self.band is None:
+            raise ValueError("'band' is missing: ours will be compared with it")
+        names = [score for model in self.models.values() for score in model.values]
+        if scored and (wrong := [name for name in names if name.count(".") != 2]):
+            raise ValueError(f"'{wrong[0]}' is no score of a table: head.variant.metric")
+        return self
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A published number and ours, both in per cent.
+
+    `ours` is None where we have none; `why` says why they are not compared.
+    """
+
+    published: Published
+    model: str
+    dataset: str
+    score: str
+    value: float
+    status: Status
+    ours: float | None = None
+    slot: str = ""
+    why: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus theirs, in points, where that means something."""
+        if self.ours is None or self.status == "not comparable":
+            return None
+        return round(self.ours - self.value, DIGITS)
+
+
+def published() -> dict[str, Published]:
+    """The numbers of reference.yaml."""
+    with as_file(files("patchlens.report") / "reference.yaml") as path:
+        found: dict[str, Published] = validated(
+            path, dict[str, Published], missing="it is part of the package: install it again"
+        )
+    return found
+
+
+def compare(
+    numbers: Mapping[str, Published],
+    tables: Mapping[str, pd.DataFrame],
+    kinds: Mapping[str, str],
+) -> list[Compared]:
+    """Every published number with ours, one row a number, dataset and model slot.
+
+    Args:
+        numbers: what was published.
+        tables: task -> its table, a row a (dataset, model, head, variant) with its protocol.
+        kinds: dataset in params.yaml -> its kind.
+    """
+    return [
+        row
+        for one in numbers.values()
+        for model, about in one.models.items()
+        for score, values in about.values.items()
+        for dataset, value in values.items()
+        for row in _rows(one, model, about, dataset, score, value, tables, kinds)
+    ]
+
+
+def _rows(
+    one: Published,
+    model: str,
+    about: PublishedModel,
+    dataset: str,
+    score: str,
+    value: float,
+    tables: Mapping[str, pd.DataFrame],
+    kinds: Mapping[str, str],
+) -> Iterator[Compared]:
+    if one.why_not is not None:
+        yield Compared(one, model, dataset, score, value, "not comparable", why=one.why_not)
+        return
+    if not about.weights or one.task is None:
+        yield Compared(one, model, dataset, score, value, "not run", why=NO_WEIGHTS)
+        return
+    head, variant, metric = score.split(".")
+    found = tables.get(one.task, pd.DataFrame(columns=KEYS))
+    if found.empty:  # a task without datasets has a table without the columns of its cells
+        found = pd.DataFrame(columns=KEYS)
+    here = found["dataset"].map(kinds) == dataset
+    named = [any(text in str(origin) for text in about.weights) for origin in found["origin"]]
+    theirs = pd.Series(named, index=found.index, dtype=bool)
+    rows = found[here & theirs & (found["head"] == head) & (found["variant"] == variant)]
+    if metric in rows:
+        rows = rows[rows[metric].notna()]
+    if metric not in rows or rows.empty:
+        why = _missing(dataset, one.task, bool(here.any()), any(named))
+        yield Compared(one, model, dataset, score, value, "not run", why=why)
+        return
+    for _, row in rows.iterrows():
+        ours = round(100 * float(row[metric]), DIGITS)
+        unmet = "; ".join(_unmet(one, row))
+        assert one.band is not None
+        near = abs(ours - value) <= one.band
+        status: Status = "not comparable" if unmet else "within" if near else "outside"
+        slot = f"{row['model']} on {row['dataset']}"
+        yield Compared(one, model, dataset, score, value, status, ours, slot, unmet)
+
+
+def _missing(dataset: str, task: str, has_dataset: bool, has_model: bool) -> str:
+    absent = [] if has_dataset else [f"no {dataset} in {task}"]
+    absent += [] if has_model else ["its weights fill no slot"]
+    return ", ".join(absent) or "this head, variant or metric is not in the run"
+
+
+def _unmet(one: Published, row: "pd.Series[Any]") -> Iterator[str]:
+    for column, wanted in one.needs.items():
+        value = row.get(column)
+        if isinstance(wanted, AtLeast):
+            if not isinstance(value, Real) or not float(value) >= wanted.at_least:
+                yield f"{column} is {value}, theirs at least {wanted.at_least:g}"
+        elif value not in (allowed := wanted if isinstance(wanted, list) else [wanted]):
+            yield f"{column} is {value}, theirs {' or '.join(map(str, allowed))}"

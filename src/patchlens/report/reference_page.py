@@ -1,0 +1,62 @@
+"""docs/reference-comparison.md: published numbers beside ours."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from patchlens.report.reference import STATUSES, Compared, Published
+
+INTRODUCTION = """\
+<!-- Made by `make readme` from src/patchlens/report/reference.yaml and metrics/tables. -->
+# Published numbers and ours
+
+Numbers that others published on protocols near ours, in per cent, beside those of this run. A
+comparison is made where dataset, weights and metric are the same and the protocol holds what theirs
+needs; all else says why not. Bands are ours: none of these figures is expected to come out equal.
+
+No number of the paper itself is here: our collection of references has none. Its findings are
+judged as [claims](claims.md).
+
+{counts}
+"""
+HEAD = ["model", "dataset", "score", "published", "ours", "difference", "result"]
+
+
+def counts(rows: Sequence[Compared]) -> dict[str, int]:
+    """How many numbers have each result, in words."""
+    return {words: sum(row.status == status for row in rows) for status, words in STATUSES.items()}
+
+
+def page(rows: Sequence[Compared]) -> str:
+    """The document."""
+    told = ", ".join(f"{n} {words}" for words, n in counts(rows).items())
+    parts = [INTRODUCTION.format(counts=f"{len(rows)} numbers: {told}.")]
+    for one, members in groupby(rows, key=lambda row: row.published):
+        lines = [f"## {one.title}: {one.source}", "", *heading(one), ""]
+        lines += [_line(HEAD), _line(["---"] * len(HEAD))]
+        lines += [_line(_cells(row)) for row in members]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def heading(one: Published) -> list[str]:
+    """Source, protocol and band, a sentence or two each."""
+    second = " (second-hand: read from a transcript)" if one.second_hand else ""
+    told = [f"Source: {one.source}{second}.", f"Protocol: {one.protocol}."]
+    if one.band is not None:
+        told.append(f"Band: ±{one.band:g} points. {one.band_reason}")
+    return told
+
+
+def result(row: Compared) -> str:
+    """The result in words, with its reason."""
+    return STATUSES[row.status] + (f": {row.why}" if row.why else "")
+
+
+def _cells(row: Compared) -> list[str]:
+    ours = "" if row.ours is None else f"{row.ours:g} ({row.slot})"
+    difference = "" if row.difference is None else f"{row.difference:+g}"
+    return [row.model, row.dataset, row.score, f"{row.value:g}", ours, difference, result(row)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

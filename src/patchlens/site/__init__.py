@@ -1,0 +1,1 @@
+"""The report site: what was measured, as pages that open from disk."""

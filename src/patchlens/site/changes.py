@@ -1,0 +1,120 @@
+"""What differs between two sets of metrics: scores with their intervals, settings, verdicts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from patchlens.report.compare import TIMING
+from patchlens.site.revision import Metrics
+
+ENDS = ("_ci_low", "_ci_high")
+NO_SCORES = (*ENDS, "_std")
+CLAIMS = "claims.json"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A score that moved.
+
+    Attributes:
+        cell: `dataset/model/task`.
+        name: head, variant and metric, parted by dots.
+        before, after: its values.
+        low, high: the 95 % interval that it had before, or None.
+    """
+
+    cell: str
+    name: str
+    before: float
+    after: float
+    low: float | None
+    high: float | None
+
+    @property
+    def difference(self) -> float:
+        """By how much it moved."""
+        return self.after - self.before
+
+    @property
+    def beyond(self) -> str:
+        """Whether the new value lies outside the interval that the old one had."""
+        if self.low is None or self.high is None:
+            return "no interval"
+        return "within" if self.low <= self.after <= self.high else "beyond"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """All that differs.
+
+    Attributes:
+        scores: that moved, the largest move first.
+        words: (place, before, after) of settings, hashes and other words.
+        verdicts: (claim, before, after).
+        only_before, only_after: cells of one side.
+        equal: how many scores are the same.
+    """
+
+    scores: list[Change]
+    words: list[tuple[str, str, str]]
+    verdicts: list[tuple[str, str, str]]
+    only_before: list[str]
+    only_after: list[str]
+    equal: int
+
+
+def between(before: Metrics, after: Metrics) -> Differences:
+    """Compare the cells and verdicts of two sets of metrics; timings are left out."""
+    scores, words, equal = [], [], 0
+    cells = [{path for path in side if path.startswith("cells/")} for side in (before, after)]
+    for path in sorted(cells[0] & cells[1]):
+        cell = path.removeprefix("cells/").removesuffix(".json")
+        old, new = dict(_flat(before[path])), dict(_flat(after[path]))
+        for name in sorted(old.keys() | new.keys()):
+            a, b = old.get(name), new.get(name)
+            if name.split(".")[-1] in TIMING or name.endswith(NO_SCORES):
+                continue
+            if isinstance(a, float) and isinstance(b, float) and "protocol." not in name:
+                low, high = (old.get(name + end) for end in ENDS)
+                equal += a == b
+                scores += [Change(cell, name, a, b, low, high)] if a != b else []
+            elif a != b:
+                words.append((f"{cell}: {name}", _word(a), _word(b)))
+    scores.sort(key=lambda change: (-abs(change.difference), change.cell, change.name))
+    return Differences(
+        scores,
+        words,
+        list(_verdicts(before, after)),
+        sorted(_cell(path) for path in cells[0] - cells[1]),
+        sorted(_cell(path) for path in cells[1] - cells[0]),
+        equal,
+    )
+
+
+def _cell(path: str) -> str:
+    return path.removeprefix("cells/").removesuffix(".json")
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _verdicts(before: Metrics, after: Metrics) -> Iterator[tuple[str, str, str]]:
+    old, new = before.get(CLAIMS, {}), after.get(CLAIMS, {})
+    for claim in sorted(old.keys() | new.keys()):
+        words = [side[claim]["verdict"] if claim in side else "–" for side in (old, new)]
+        if words[0] != words[1]:
+            yield claim, words[0], words[1]
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its place; numbers as floats."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield prefix, float(value)
+    else:
+        yield prefix, value

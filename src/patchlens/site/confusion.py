@@ -1,0 +1,98 @@
+"""What is taken for what: confusion matrices from the records of a task that predicts classes."""
+
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+import pyarrow.parquet as pq
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.files import existing
+from patchlens.site.figure import Figure, base, choices, spec
+
+COUNTS = {"head", "variant", "true", "predicted", "count"}
+VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # of the records; the site stays small
+MOST = 30  # classes; the rarest of more are left out
+SIDE = 30  # pixels a class
+REMEDY = "`dvc pull` or `dvc repro` brings the records; Git does not hold them"
+
+
+def figure(task: str, dataset: str, models: list[str]) -> Figure | None:
+    """Shares of each true class by predicted class; None where records hold no such counts.
+
+    Args:
+        task: whose records.
+        dataset: of the cells.
+        models: the configured models.
+
+    Raises:
+        DataError: records are missing.
+    """
+    files = {model: paths.cell(dataset, model) / f"{task}.records.parquet" for model in models}
+    if not any(path.is_file() for path in files.values()):  # a task may keep none
+        return None
+    parts = []
+    for model, path in files.items():
+        if not set(pq.read_schema(existing(path, REMEDY)).names) >= COUNTS:
+            return None
+        parts.append(_counts(path).assign(model=model))
+    counts = pd.concat(parts, ignore_index=True)
+    classes = Index(paths.index(dataset), Path()).classes
+    common = counts.groupby("true")["count"].sum().sort_values(ascending=False, kind="stable").index
+    kept = sorted(common[:MOST])
+    keys = ["model", "head", "variant", "true"]
+    counts["share"] = (counts["count"] / counts.groupby(keys)["count"].transform("sum")).round(4)
+    shown = counts[counts["true"].isin(kept) & counts["predicted"].isin(kept)].copy()
+    for side in ("true", "predicted"):
+        shown[side] = shown[side].map(lambda number: classes[number])
+    shown = shown[["model", "head", "variant", "true", "predicted", "count", "share"]]
+    order = [classes[number] for number in kept]
+    return Figure(
+        f"confusion-{task}-{dataset}",
+        f"What is taken for what, {dataset}",
+        f"Confusion matrix over {len(order)} classes: {', '.join(order)}; counts in the CSV file.",
+        _spec(shown, order),
+        shown,
+        choices(shown, ["model", "head", "variant"]),
+        note=_note(len(common)),
+        wide=True,
+    )
+
+
+def _counts(path: Path) -> pd.DataFrame:
+    """Summed over images, seeds and draws; of the pixels where there are several levels."""
+    table = pd.read_parquet(path, filters=[("variant", "in", VARIANTS)])
+    if "level" in table:
+        table = table[table["level"] == "pixel"]
+    keys = ["head", "variant", "true", "predicted"]
+    table = table.astype({"head": str, "variant": str})
+    return table.groupby(keys, sort=False)["count"].sum().reset_index()
+
+
+def _note(classes: int) -> str:
+    text = (
+        "Rows are true classes; a cell is the share of their pixels that got the predicted class."
+    )
+    return text + (f" The {MOST} commonest of {classes} classes." if classes > MOST else "")
+
+
+def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
+    controls = choices(shown, ["model", "head", "variant"])
+    x = alt.X(
+        "predicted:N", sort=order, title="predicted", axis=alt.Axis(labelAngle=-45, grid=False)
+    )
+    y = alt.Y("true:N", sort=order, title="true", axis=alt.Axis(grid=False))
+    chart = base(controls)
+    tips = [alt.Tooltip(f"{name}:N") for name in ("true", "predicted", "count", "share")]
+    scale = alt.Scale(scheme="blues", domain=[0, 1])
+    cells = chart.mark_rect().encode(
+        x=x, y=y, color=alt.Color("share:Q", scale=scale, legend=None), tooltip=tips
+    )
+    ink = alt.condition("datum.share > 0.5", alt.value("#ffffff"), alt.value("#14171c"))
+    numbers = (
+        chart.transform_filter("datum.share >= 0.005")
+        .mark_text(fontSize=11)
+        .encode(x=x, y=y, text=alt.Text("share:Q", format=".0%"), color=ink)
+    )
+    return spec([cells, numbers], shown, SIDE * len(order))

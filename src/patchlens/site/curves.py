@@ -1,0 +1,192 @@
+"""Figures of what a stage plots: lines with bands, or bars where one axis names things.
+
+Made from the `plots:` entries of dvc.yaml alone, so that a stage that comes later has its figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from patchlens.site import prose
+from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
+from patchlens.site.palette import Look
+from patchlens.site.plots import Plot
+
+WIDE_RANGE = 30  # an axis that spans more is logarithmic
+BAR = 9  # pixels
+
+
+def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
+    """The figure of one plot.
+
+    Args:
+        plot: its axes, and the columns that tell its rows apart.
+        data: its rows of all configured cells, with columns dataset and model.
+        looks: of the models, in their order.
+    """
+    bars = plot.bars(data)
+    names = ["dataset", "model", *(n for n in plot.names(data) if n not in ("dataset", "model"))]
+    value, over = (plot.x, plot.y) if bars else (plot.y, plot.x)
+    tidy, mean_of = _averaged(data, [*names, over], value)
+    models = [model for model in looks if model in set(tidy["model"])]
+    controls = choices(tidy, [name for name in names if name != "model"])
+    title = f"{prose.column(value)} {'of each' if bars else 'over'} {prose.column(over)}"
+    band = _band(tidy, value)
+    notes = [f"Mean of {mean_of} rows each."] if mean_of > 1 else []
+    notes += {"ci": ["Bands: 95 % intervals."], "std": ["Bands: ± one standard deviation."]}.get(
+        band, []
+    )
+    layers = (_bars if bars else _lines)(tidy, value, over, band, models, looks, controls)
+    rows = len(tidy[over].unique()) * (len(models) * BAR + 8) if bars else HEIGHT
+    return Figure(
+        key=plot.key,
+        title=title[0].upper() + title[1:],
+        alt=f"{title}, for {', '.join(models)}. {_extent(tidy, value)}",
+        spec=spec(layers, tidy, rows),
+        data=tidy,
+        controls=controls,
+        models=models,
+        note=" ".join(notes),
+    )
+
+
+def colour(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Color:
+    """The colour of a model; the legend is the page's."""
+    scale = alt.Scale(domain=list(models), range=[looks[m].colour for m in models])
+    return alt.Color("model:N", scale=scale, legend=None)
+
+
+def shape(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Shape:
+    """The shape of a model."""
+    scale = alt.Scale(domain=list(models), range=[looks[m].shape for m in models])
+    return alt.Shape("model:N", scale=scale, legend=None)
+
+
+def axis(name: str, step: Any = alt.Undefined) -> alt.Axis:
+    """An axis with its column in words, in per cent where it is a share.
+
+    Args:
+        name: the column.
+        step: the least distance of two ticks.
+    """
+    share = name in prose.SHARES
+    words = prose.column(name)
+    return alt.Axis(
+        title=f"{words} (%)" if share else words,
+        format="%" if share else "~g",
+        labelOverlap=True,
+        tickMinStep=step,
+    )
+
+
+def _averaged(data: pd.DataFrame, keys: list[str], value: str) -> tuple[pd.DataFrame, int]:
+    """A row a combination of `keys` with its scores, and how many rows most became one."""
+    scores = [
+        c
+        for c in data.columns
+        if c == value or (c.startswith(f"{value}_") and is_numeric_dtype(data[c]))
+    ]
+    scores = [
+        c for c in scores if c == value or c.removeprefix(value) in ("_std", "_ci_low", "_ci_high")
+    ]
+    known = data[data[value].notna()]
+    grouped = known.groupby(keys, sort=False, observed=True, dropna=False)
+    return grouped[scores].mean().round(6).reset_index(), int(grouped.size().max())
+
+
+def _band(data: pd.DataFrame, value: str) -> str:
+    if {f"{value}_ci_low", f"{value}_ci_high"} <= set(data.columns):
+        return "ci"
+    return "std" if f"{value}_std" in data.columns else ""
+
+
+def _extent(data: pd.DataFrame, value: str) -> str:
+    return (
+        f"Values from {data[value].min():.3g} to {data[value].max():.3g}; all are in the CSV file."
+    )
+
+
+def _lines(
+    data: pd.DataFrame,
+    value: str,
+    over: str,
+    band: str,
+    models: Sequence[str],
+    looks: Mapping[str, Look],
+    controls: Sequence[Control],
+) -> list[alt.Chart]:
+    x: alt.X
+    if is_numeric_dtype(data[over]):
+        chosen = [control.field for control in controls]
+        ends = (
+            data.groupby(chosen)[over].agg(["min", "max"])
+            if chosen
+            else data[over].agg(["min", "max"]).to_frame().T
+        )
+        wide = bool((ends["min"] > 0).all() and (ends["max"] / ends["min"] >= WIDE_RANGE).all())
+        scale = (
+            alt.Scale(type="log", nice=False)
+            if wide
+            else alt.Scale(zero=False, nice=False, padding=8)
+        )
+        whole = alt.Undefined if wide or (data[over] % 1).any() else 1
+        x = alt.X(f"{over}:Q", axis=axis(over, whole), scale=scale)
+    else:
+        order = list(dict.fromkeys(data[over].astype(str)))
+        x = alt.X(f"{over}:O", axis=alt.Axis(title=prose.column(over), labelAngle=0), sort=order)
+    chart = base(controls)
+    lines = chart.mark_line(strokeWidth=2).encode(
+        x=x,
+        y=alt.Y(f"{value}:Q", axis=axis(value), scale=alt.Scale(zero=False)),
+        color=colour(models, looks),
+    )
+    tooltip = [alt.Tooltip(f"{c}:N") for c in data.columns]
+    layers = [lines]
+    if data.groupby(["model"])[over].nunique().max() <= 40:
+        points = lines.mark_point(filled=True, size=70, opacity=1)
+        layers.append(points.encode(shape=shape(models, looks), tooltip=tooltip))
+    if band:
+        band_ends = _ends(value, band)
+        area = (
+            chart.transform_calculate(**band_ends)
+            .mark_area(opacity=0.15)
+            .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour(models, looks))
+        )
+        layers.insert(0, area)
+    return layers
+
+
+def _bars(
+    data: pd.DataFrame,
+    value: str,
+    over: str,
+    band: str,
+    models: Sequence[str],
+    looks: Mapping[str, Look],
+    controls: Sequence[Control],
+) -> list[alt.Chart]:
+    order = list(dict.fromkeys(data[over].astype(str)))
+    bars = (
+        base(controls)
+        .mark_bar()
+        .encode(
+            x=alt.X(f"{value}:Q", axis=axis(value)),
+            y=alt.Y(f"{over}:N", sort=order, axis=alt.Axis(title=None)),
+            yOffset=alt.YOffset("model:N", sort=list(models)),
+            color=colour(models, looks),
+            tooltip=[alt.Tooltip(f"{c}:N") for c in data.columns],
+        )
+    )
+    return [bars]
+
+
+def _ends(value: str, band: str) -> dict[str, str]:
+    if band == "ci":
+        return {"band_low": f"datum.{value}_ci_low", "band_high": f"datum.{value}_ci_high"}
+    return {
+        "band_low": f"datum.{value} - datum.{value}_std",
+        "band_high": f"datum.{value} + datum.{value}_std",
+    }

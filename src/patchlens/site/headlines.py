@@ -1,0 +1,84 @@
+"""Which metrics of a task's table are its headlines, and what is said of each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from patchlens.report import task_tables
+from patchlens.report.task_tables import LEVEL, Shown
+from patchlens.site import prose
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A metric of a head on a dataset, with its rows: one a model × variant.
+
+    Attributes:
+        task, dataset, head: where it was measured.
+        shown: the metric.
+        rows: those of the table.
+        level: the column that marks rows level with the best one.
+    """
+
+    task: str
+    dataset: str
+    head: str
+    shown: Shown
+    rows: pd.DataFrame
+    level: str
+
+    @property
+    def key(self) -> str:
+        """A name for files and places in a page."""
+        return f"{self.task}-{self.dataset}-{self.head}-{self.shown.key}"
+
+    @property
+    def title(self) -> str:
+        """The head and the metric in words."""
+        return f"{prose.value(self.head)}: {self.shown.name}"
+
+
+def of(task: str, table: pd.DataFrame) -> Iterator[Headline]:
+    """The headlines of a task, in the order of its table.
+
+    Args:
+        task: its name.
+        table: its rows; what is no score of a head was left out.
+    """
+    for (dataset, head), rows in table.groupby(["dataset", "head"], sort=False):
+        there = [str(key) for key in rows.columns[rows.notna().any()]]
+        for shown, level in _metrics(task, str(head), there, rows):
+            yield Headline(task, str(dataset), str(head), shown, rows, level)
+
+
+def first(found: list[Headline]) -> list[Headline]:
+    """Those that the first page shows."""
+    if not found:
+        return []
+    wanted = prose.of(found[0].task).heads
+    chosen = [h for h in found if (h.head, h.shown.key) in wanted]
+    if chosen:
+        return chosen
+    heads = {(h.dataset, h.head): h for h in reversed(found)}  # the first metric of each
+    return list(reversed(heads.values()))[: prose.HEADS_SHOWN]
+
+
+def _metrics(
+    task: str, head: str, there: list[str], rows: pd.DataFrame
+) -> Iterator[tuple[Shown, str]]:
+    if task == "segmentation":
+        yield Shown("pixel_miou", "pixel mIoU (%)"), "pixel_miou" + LEVEL
+        return
+    known = task_tables.headline(task, head, there) if task in task_tables.TITLES else []
+    for shown in known or _marked(there, rows):
+        yield shown, shown.key + LEVEL
+
+
+def _marked(there: list[str], rows: pd.DataFrame) -> Iterator[Shown]:
+    """The metrics of a task that came later: those that its table compares with the best."""
+    for key in (name.removesuffix(LEVEL) for name in there if name.endswith(LEVEL)):
+        if key in there:
+            share = bool(rows[key].between(0, 1).all())
+            name = prose.column(key) + (" (%)" if share else "")
+            yield Shown(key, name, share=share)

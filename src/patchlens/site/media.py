@@ -1,0 +1,184 @@
+"""Movies and sheets: linked tracks as a player, and what objects and patches find as pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from patchlens.site import precomputed
+from patchlens.site.page import Page
+from patchlens.site.reading import Run
+
+AROUND = 0.3  # of an object's longer side, shown around it
+CONTEXT = 2.0  # patches shown around a patch, to each side
+GROUP = "Look"
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture with a box in it, as an SVG shows it.
+
+    Attributes:
+        image: file below the site, width and height in pixels.
+        view: what is shown: left, top, width, height in pixels of the picture.
+        box: what is framed, likewise.
+        alt: what it is, in words.
+        sign: what stands below it.
+        kind: `asked`, `right` or `wrong`.
+    """
+
+    image: Mapping[str, Any]
+    view: Sequence[float]
+    box: Sequence[float]
+    alt: str
+    sign: str
+    kind: str
+
+
+def pages(run: Run) -> list[Page]:
+    """Pages of videos and of sheets, one a dataset that has some."""
+    found = [
+        _videos(run, name, *precomputed.named(name, "videos", "Videos", names))
+        for names in [precomputed.datasets("tracks")]
+        for name in names
+    ]
+    for part, make, title in (
+        ("retrieval", _retrieval, "Retrieval sheets"),
+        ("identification", _identification, "Identification examples"),
+    ):
+        names = precomputed.datasets(part)
+        slug = title.lower().replace(" ", "-")
+        found += [make(run, name, *precomputed.named(name, slug, title, names)) for name in names]
+    return found
+
+
+def _videos(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "tracks")
+    names = [sequence["script"] for sequence in found["sequences"]]
+    names += [frame["file"] for sequence in found["sequences"] for frame in sequence["frames"]]
+    left, right = precomputed.first_columns(run, found["columns"])
+    context = {
+        "dataset": dataset,
+        "found": found,
+        "data": {
+            "base": precomputed.at(dataset, ""),
+            "columns": found["columns"],
+            "sequences": [sequence["script"] for sequence in found["sequences"]],
+            "left": left,
+            "right": right,
+        },
+        **_choices(found["columns"]),
+    }
+    return Page(slug, title, "videos.html", context, precomputed.files(dataset, names), GROUP)
+
+
+def _retrieval(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "retrieval")
+    files: list[str] = []
+    sheets = []
+    for column in found["columns"]:
+        lists = []
+        for query in column["queries"]:
+            files += [place["image"]["file"] for place in [query, *query["found"]]]
+            asked = _object(dataset, query, "query", "asked", f"Query in {query['image']['id']}")
+            answers = [_ranked(dataset, rank, one) for rank, one in enumerate(query["found"], 1)]
+            lists.append((asked, answers))
+        right = [sum(a.kind == "right" for a in answers) for _, answers in lists]
+        sheets.append({"column": column, "lists": lists, "right": sum(right)})
+    context = {
+        "dataset": dataset,
+        "head": found["head"].replace("_", " "),
+        "sheets": sheets,
+        "first": precomputed.first_columns(run, found["columns"])[0],
+        "columns": _named(found["columns"]),
+        **_choices(found["columns"]),
+    }
+    return Page(
+        slug, title, "retrieval_sheets.html", context, precomputed.files(dataset, files), GROUP
+    )
+
+
+def _ranked(dataset: str, rank: int, one: Mapping[str, Any]) -> Crop:
+    sign, word, kind = ("✓", "right", "right") if one["right"] else ("✗", "wrong", "wrong")
+    alt = f"{rank}: {word}, similarity {one['similarity']:.3f}, in {one['image']['id']}"
+    return _object(dataset, one, f"{rank} {sign} {one['similarity']:.2f}", kind, alt)
+
+
+def _object(dataset: str, place: Mapping[str, Any], sign: str, kind: str, alt: str) -> Crop:
+    x0, y0, x1, y1 = place["box"]
+    side = (1 + 2 * AROUND) * max(x1 - x0, y1 - y0)
+    view = ((x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side, side)
+    return Crop(_image(dataset, place), _rounded(view), _size(place["box"]), alt, sign, kind)
+
+
+def _identification(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "identification")
+    files: list[str] = []
+    sheets = []
+    for column in found["columns"]:
+        files.append(column["query"]["image"]["file"])
+        rows: dict[str, list[tuple[str, tuple[Crop, Crop] | None]]] = {}
+        for one in column["answers"]:
+            pair = None
+            if "query" in one:
+                files += [one[part]["image"]["file"] for part in ("query", "found")]
+                pair = _pair(dataset, one)
+            rows.setdefault(one["degradation"], []).append((f"{one['severity']:g}", pair))
+        asked = [one for one in column["answers"] if "query" in one]
+        true = _patch(dataset, column["query"], "", "asked", "The patch in its clean image")
+        right = sum(one["found"]["right"] for one in asked)
+        sheets.append(
+            {"column": column, "rows": rows, "true": true, "right": right, "asked": len(asked)}
+        )
+    context = {
+        "dataset": dataset,
+        "sheets": sheets,
+        "severities": max(len(row) for sheet in sheets for row in sheet["rows"].values()),
+        "first": precomputed.first_columns(run, found["columns"])[0],
+        "columns": _named(found["columns"]),
+        **_choices(found["columns"]),
+    }
+    return Page(
+        slug, title, "identification_sheets.html", context, precomputed.files(dataset, files), GROUP
+    )
+
+
+def _pair(dataset: str, one: Mapping[str, Any]) -> tuple[Crop, Crop]:
+    condition = f"{one['degradation']} {one['severity']:g}"
+    sign, word, kind = ("✓", "right", "right") if one["found"]["right"] else ("✗", "wrong", "wrong")
+    place = f"found with {condition}, {word}, in {one['found']['image']['id']}"
+    return (
+        _patch(dataset, one["query"], "query", "asked", f"Query: the patch with {condition}"),
+        _patch(dataset, one["found"], f"{sign} {word}", kind, place.capitalize()),
+    )
+
+
+def _patch(dataset: str, place: Mapping[str, Any], sign: str, kind: str, alt: str) -> Crop:
+    x, y, width, height = _size(place["box"])
+    view = (
+        x - CONTEXT * width,
+        y - CONTEXT * height,
+        (1 + 2 * CONTEXT) * width,
+        (1 + 2 * CONTEXT) * height,
+    )
+    return Crop(_image(dataset, place), _rounded(view), (x, y, width, height), alt, sign, kind)
+
+
+def _image(dataset: str, place: Mapping[str, Any]) -> dict[str, Any]:
+    return {**place["image"], "file": precomputed.at(dataset, place["image"]["file"])}
+
+
+def _size(box: Sequence[float]) -> tuple[float, ...]:
+    x0, y0, x1, y1 = box
+    return _rounded((x0, y0, x1 - x0, y1 - y0))
+
+
+def _rounded(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(value, 2) for value in values)
+
+
+def _choices(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    return {f"{key}s": list(dict.fromkeys(c[key] for c in columns)) for key in ("model", "variant")}
+
+
+def _named(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{key: column[key] for key in ("model", "variant")} for column in columns]

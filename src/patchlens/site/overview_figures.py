@@ -1,0 +1,156 @@
+"""Figures of the first page: verdicts, rankings, scores against cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import altair as alt
+import pandas as pd
+
+from patchlens.report.grid import COST
+from patchlens.site import prose
+from patchlens.site.curves import colour, shape
+from patchlens.site.figure import HEIGHT, ROW, Figure, base, choices, spec
+from patchlens.site.headlines import Headline
+from patchlens.site.palette import Look
+
+VERDICTS = {
+    "supported": ("#009e73", "circle"),
+    "contradicted": ("#d55e00", "cross"),
+    "undecided": ("#7d7d7d", "diamond"),
+}
+SIGN = {"supported": "●", "contradicted": "✚", "undecided": "◆", "not run": "○"}
+
+
+def forest(claims: pd.DataFrame) -> Figure | None:
+    """Effects of the claims that were run, with their intervals; None if none was.
+
+    Args:
+        claims: a row a claim.
+    """
+    columns = ["id", "effect", "ci_low", "ci_high", "delta", "verdict", "text"]
+    ran = claims.loc[claims["effect"].notna(), columns].reset_index(drop=True)
+    if ran.empty:
+        return None
+    order, names = list(ran["id"]), list(VERDICTS)
+    y = alt.Y("id:N", sort=order, title=None, axis=alt.Axis(labelLimit=150))
+    legend = alt.Legend(title=None, orient="bottom", direction="horizontal")
+    colours = alt.Color(
+        "verdict:N",
+        scale=alt.Scale(domain=names, range=[VERDICTS[n][0] for n in names]),
+        legend=legend,
+    )
+    shapes = alt.Shape(
+        "verdict:N",
+        scale=alt.Scale(domain=names, range=[VERDICTS[n][1] for n in names]),
+        legend=legend,
+    )
+    chart = base()
+    x = alt.X("ci_low:Q", title="effect (a minus b), with its interval")
+    zero = chart.mark_rule(strokeDash=[3, 3])
+    tips = [alt.Tooltip(f"{name}:N") for name in columns]
+    layers = [
+        zero.encode(x=alt.datum(0)),
+        chart.mark_rule(strokeWidth=2.5).encode(x=x, x2="ci_high:Q", y=y, color=colours),
+        chart.mark_tick(thickness=2, size=14, opacity=0.7).encode(
+            x="delta:Q", y=y, tooltip=[alt.Tooltip("delta:Q")]
+        ),
+        chart.mark_point(filled=True, size=110, opacity=1).encode(
+            x="effect:Q", y=y, color=colours, shape=shapes, tooltip=tips
+        ),
+    ]
+    words = "; ".join(
+        f"{r.id}: {r.verdict}, {r.effect:+.3f} [{r.ci_low:+.3f}, {r.ci_high:+.3f}]"
+        for r in ran.itertuples()
+    )
+    return Figure(
+        "claims-forest",
+        "Effects of the findings that were run",
+        f"Forest plot. {words}.",
+        spec(layers, ran, ROW * len(ran) + 10),
+        ran,
+        note="A point and its interval; the short upright line is δ, the smallest effect that "
+        "counts (of an equivalence: the largest that does not).",
+        wide=True,
+    )
+
+
+def ranking(headline: Headline, looks: Mapping[str, Look]) -> Figure:
+    """Models by score with their intervals, one variant at a time."""
+    shown = headline.shown
+    names = {shown.key: "score", f"{shown.key}_ci_low": "low", f"{shown.key}_ci_high": "high"}
+    there = [name for name in names if name in headline.rows]
+    data = headline.rows[["model", "variant", *there]].rename(columns=names)
+    data = data[data["score"].notna()].reset_index(drop=True)
+    factor = 100 if shown.share else 1
+    for name in ("score", "low", "high"):
+        data[name] = (data[name] * factor).round(4) if name in data else data["score"]
+    models = [model for model in looks if model in set(data["model"])]
+    controls = choices(data, ["variant"])
+    sense: Literal["ascending", "descending"] = "descending" if shown.higher else "ascending"
+    y = alt.Y(
+        "model:N",
+        sort=alt.EncodingSortField(field="score", op="mean", order=sense),
+        title=None,
+        axis=alt.Axis(labelLimit=120),
+    )
+    chart = base(controls)
+    tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
+    whisker = chart.mark_rule(strokeWidth=2.5).encode(
+        x=alt.X("low:Q", title=shown.name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
+        x2="high:Q",
+        y=y,
+        color=colour(models, looks),
+    )
+    point = chart.mark_point(filled=True, size=120, opacity=1).encode(
+        x="score:Q", y=y, color=colour(models, looks), shape=shape(models, looks), tooltip=tips
+    )
+    raw = data[data["variant"] == data["variant"].iat[0]].sort_values(
+        "score", ascending=not shown.higher
+    )
+    words = ", ".join(
+        f"{r.model} {r.score:.1f} [{r.low:.1f}, {r.high:.1f}]" for r in raw.itertuples()
+    )
+    return Figure(
+        f"ranking-{headline.key}",
+        f"{headline.title}, {headline.dataset}",
+        f"Ranking of models, {data['variant'].iat[0]}: {words}.",
+        spec([whisker, point], data, ROW * len(models) + 12),
+        data,
+        controls,
+    )
+
+
+def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
+    """Scores of `raw` features against what a model costs: one selector for each."""
+    parts = []
+    for headline in headlines:
+        rows = headline.rows[headline.rows["variant"] == "raw"]
+        for name in COST:
+            part = rows[["model"]].assign(
+                metric=f"{headline.title}, {headline.dataset}",
+                cost=prose.column(name),
+                value=rows[name],
+                score=(rows[headline.shown.key] * (100 if headline.shown.share else 1)).round(4),
+            )
+            parts.append(part)
+    data = pd.concat(parts, ignore_index=True).dropna()
+    models = [model for model in looks if model in set(data["model"])]
+    controls = choices(data, ["metric", "cost"])
+    tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
+    x = alt.X("value:Q", title="cost", axis=alt.Axis(tickCount=6))
+    y = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=10))
+    chart = base(controls)
+    points = chart.mark_point(filled=True, size=150, opacity=1).encode(
+        x=x, y=y, color=colour(models, looks), shape=shape(models, looks), tooltip=tips
+    )
+    return Figure(
+        "cost",
+        "Score against cost",
+        "Scores of models against parameters, GFLOPs an image or images a second, as the selectors "
+        f"say: {', '.join(models)}. All numbers are in the CSV file.",
+        spec([points], data, HEIGHT),
+        data,
+        controls,
+        models,
+        note="Raw features. Images a second are measured on the machine of this run.",
+    )

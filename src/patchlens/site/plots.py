@@ -1,0 +1,123 @@
+"""The `plots:` entries of dvc.yaml, and the rows of their CSV files in all configured cells."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pandas.api.types import is_numeric_dtype
+
+from patchlens import paths
+from patchlens.errors import DataError
+from patchlens.files import existing
+
+PIPELINE = Path("dvc.yaml")
+TEMPLATES = Path(".dvc/plots")
+CELL = "metrics/cells/${item.dataset}/${item.model}/"
+REMEDY = "`dvc repro` makes it, or `git checkout metrics` brings the committed one back"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What a stage plots of each of its cells.
+
+    Attributes:
+        stage: whose it is.
+        file: name of the CSV file in the folder of a cell.
+        x, y: its columns.
+        told_apart: the column that the template of the plot tells lines apart by, or None.
+        datasets: those that the stage runs on.
+    """
+
+    stage: str
+    file: str
+    x: str
+    y: str
+    told_apart: str | None
+    datasets: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of its figure."""
+        return f"{self.stage}-{Path(self.file).stem}"
+
+    def names(self, data: pd.DataFrame) -> list[str]:
+        """The columns that tell rows apart: words, and what the template says."""
+        return [
+            str(name)
+            for name in data.columns
+            if name not in (self.x, self.y)
+            and (name == self.told_apart or not is_numeric_dtype(data[name]))
+        ]
+
+    def bars(self, data: pd.DataFrame) -> bool:
+        """Whether y names things, so that x is the score."""
+        return not is_numeric_dtype(data[self.y])
+
+    def rows(self, models: Mapping[str, Any]) -> pd.DataFrame:
+        """Its rows in all configured cells, with columns dataset and model before the others.
+
+        Raises:
+            DataError: a configured cell has no such file, or it lacks a column.
+        """
+        parts = []
+        for dataset in self.datasets:
+            for model in models:
+                path = paths.cell(dataset, model) / self.file
+                table = pd.read_csv(existing(path, REMEDY))
+                for name in (self.x, self.y):
+                    if name not in table:
+                        raise DataError(f"{path}: no column {name}, which dvc.yaml plots")
+                parts.append(table.assign(dataset=dataset, model=model))
+        whole = pd.concat(parts, ignore_index=True)
+        return whole[["dataset", "model", *whole.columns.drop(["dataset", "model"])]]
+
+
+def read(params: Mapping[str, Any]) -> list[Plot]:
+    """The plots of all stages that run once a dataset and model, in the order of dvc.yaml.
+
+    Args:
+        params: the content of params.yaml.
+    """
+    text = existing(PIPELINE, "run this in the folder that holds it").read_text(encoding="utf-8")
+    return [
+        plot
+        for name, stage in yaml.safe_load(text)["stages"].items()
+        for plot in _of_stage(name, stage, params)
+    ]
+
+
+def _of_stage(name: str, stage: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Plot]:
+    for entry in stage.get("plots", []):
+        (path, options) = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
+        if not path.startswith(CELL) or not {"x", "y"} <= options.keys():
+            continue
+        datasets = tuple(_listed(stage["matrix"]["dataset"], params))
+        if datasets:
+            apart = _told_apart(options.get("template"))
+            file = path.removeprefix(CELL)
+            yield Plot(name, file, options["x"], options["y"], apart, datasets)
+
+
+def _listed(value: Any, params: Mapping[str, Any]) -> list[str]:
+    """What a `matrix` runs over: a list, or `${a.b}`, a place in params.yaml."""
+    if not isinstance(value, str):
+        return list(value)
+    found: Any = params
+    for key in re.fullmatch(r"\$\{(.+)\}", value)[1].split("."):  # type: ignore[index]
+        found = found[key]
+    return list(found)
+
+
+def _told_apart(template: str | None) -> str | None:
+    """The column that a template of this repository colours lines by."""
+    path = TEMPLATES / f"{template}.json"
+    if template is None or not path.is_file():
+        return None
+    color = json.loads(path.read_text(encoding="utf-8")).get("encoding", {}).get("color", {})
+    field = color.get("field")
+    return None if field == "rev" else field

@@ -1,0 +1,63 @@
+"""What the stage explorer left in data/explorer, and the files of it that a page takes along.
+
+`dimensions` is for the variance page: model -> `images` (id, file, width, height) and `dimensions`,
+each with its number, its `share` of all variance, `low` and `high` (the values of the darkest and
+the brightest colour) and `maps`: a PNG of a pixel a patch for each image.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from patchlens import paths
+from patchlens.files import existing, read_json
+from patchlens.site.reading import Run
+
+REMEDY = "run `dvc repro explorer`"
+
+
+def datasets(part: str) -> list[str]:
+    """The datasets that have a part (`patches`, `dimensions`, `retrieval`, ...), in their order."""
+    listed: Mapping[str, Sequence[str]] = read_json(paths.EXPLORER / "datasets.json", REMEDY)
+    return [name for name, parts in listed.items() if part in parts]
+
+
+def read(dataset: str, part: str) -> Any:
+    """The content of a part."""
+    return read_json(paths.EXPLORER / dataset / f"{part}.json", REMEDY)
+
+
+def at(dataset: str, file: str) -> str:
+    """Where a file of a dataset lies below the site."""
+    return f"explorer/{dataset}/{file}"
+
+
+def files(dataset: str, names: Iterable[str]) -> dict[str, bytes]:
+    """The files `names` of a dataset, by their place below the site.
+
+    Raises:
+        DataError: one is missing.
+    """
+    folder = paths.EXPLORER / dataset
+    return {
+        at(dataset, name): existing(folder / name, REMEDY).read_bytes()
+        for name in dict.fromkeys(names)
+    }
+
+
+def named(dataset: str, slug: str, title: str, shown: Sequence[str]) -> tuple[str, str]:
+    """Slug and title of a page on a dataset: its name is in them where there are several."""
+    return (slug, title) if len(shown) == 1 else (f"{slug}-{dataset}", f"{title}: {dataset}")
+
+
+def first_columns(run: Run, columns: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """What two panels show at first: the first trained model, raw beside pruned if it has both.
+
+    Args:
+        run: which models are floors.
+        columns: `model` and `variant` of each; at least one.
+    """
+    order = sorted(range(len(columns)), key=lambda c: run.is_floor(columns[c]["model"]))
+    first = order[0]
+    others = [c for c in order if columns[c]["model"] == columns[first]["model"]][1:]
+    pruned = [c for c in others if columns[c]["variant"] == "prune"]
+    return first, next(iter(pruned or others or order[1:]), first)

@@ -1,0 +1,96 @@
+"""The words of the site: what is said of a task, and names of metrics. All of it has a default."""
+
+from dataclasses import dataclass, field
+
+from patchlens.report import tables, task_captions
+
+HEADS_SHOWN = 2  # of a task that says nothing else
+
+
+@dataclass(frozen=True)
+class Prose:
+    """What is said of a task.
+
+    Attributes:
+        title: of its page.
+        question: what it asks of features, in one sentence.
+        need: who wants it, for the first page.
+        heads: (head, metric) pairs that the first page shows, in order; empty: the first metric
+            of its first heads.
+    """
+
+    title: str
+    question: str = ""
+    need: str = ""
+    heads: tuple[tuple[str, str], ...] = field(default=())
+
+
+TASKS = {
+    "segmentation": Prose(
+        "T1 segmentation",
+        "Can a few labelled images name every patch of new ones?",
+        "Label every patch from a few labelled images",
+        (("knn", "pixel_miou"), ("linear", "pixel_miou")),
+    ),
+    "identification": Prose(
+        "T2 identification",
+        "Does a patch, or an object, of a degraded image find itself among all clean ones?",
+        "Find the same place again in a degraded image",
+        (("patch", "robustness"), ("object", "robustness")),
+    ),
+    "retrieval": Prose(
+        "T3 retrieval",
+        "Does an object find itself, or its fine class, in other images?",
+        "Find the same object in other images",
+        (("instance", "map"), ("fine_class", "map")),
+    ),
+    "tracking": Prose(
+        "T4 tracking",
+        "Is an object followed through a video by its looks alone?",
+        "Follow objects through a video",
+        (("association", "d1"), ("link", "assa")),
+    ),
+}
+# Columns of CSV files in words; a column that is not here is shown as it is called.
+COLUMNS = {
+    "of": "variance of",
+    "k": "neighbours k",
+    "shots": "support images",
+    "layer": "layer",
+    "severity": "severity",
+    "delta": "frames between (Δ)",
+    "m": "m dimensions of highest variance",
+    "rank": "rank of the dimension",
+    "size": "object size in patches",
+    "iou": "IoU",
+    "pixel_miou": "pixel mIoU",
+    "patch_miou": "patch mIoU",
+    "map": "mAP",
+    "top1": "top-1",
+    "nearest": "nearest is the same object",
+    "cumulative": "cumulative share of variance",
+    "top_1pct": "variance in the top 1 % of dimensions",
+    "gflops_per_image": "GFLOPs an image",
+    "parameters_m": "parameters (millions)",
+    "images_per_second": "images a second (measured here)",
+}
+# Shares of one, which are shown in per cent.
+SHARES = {
+    *("iou", "pixel_miou", "patch_miou", "map", "top1", "nearest", "cumulative", "top_1pct"),
+    *("overlap", "score", "share", "optimal", "robustness"),
+}
+
+
+def of(task: str) -> Prose:
+    """The words of a task; one that came later is called by its name."""
+    return TASKS.get(task, Prose(task.replace("_", " ").capitalize()))
+
+
+def value(text: str) -> str:
+    """A value of a selector in words: heads by their names in the tables."""
+    return tables.HEADS.get(text) or task_captions.title(text)
+
+
+def column(name: str) -> str:
+    """A column of a CSV file in words."""
+    return COLUMNS.get(name, name.replace("_", " "))

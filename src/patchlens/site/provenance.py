@@ -1,0 +1,133 @@
+"""What was run, with counts, seeds, hashes and licences; and what was not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from patchlens.backbones.registry.read import find
+from patchlens.backbones.registry.show import licence as licence_of
+from patchlens.datasets.kinds import CARDS
+from patchlens.report import grid
+from patchlens.settings.datasets import Minicity
+from patchlens.settings.models import Model
+from patchlens.site.figure import Cell, Grid
+from patchlens.site.reading import Run
+
+PER_ROW = {"dataset", "model", "head", "variant", "unit"}
+# What differs from row to row says nothing of a protocol.
+FIXED = (
+    *("protocol_version", "view", "grid", "grid_rule", "layer", "norm", "dtype", "distance", "k"),
+    *("vote", "label", "shots", "shots_per", "seeds", "split_support", "split_query"),
+    *("query_images", "query_patches", "objects", "videos", "boxes", "fit", "fit_on", "prune_m"),
+    *("prune_select", "random_draws", "torch", "timm", "numpy"),
+)
+
+
+def grids(run: Run) -> list[Grid]:
+    """The tables of what was run."""
+    return [_models(run), _datasets(run), *_protocols(run)]
+
+
+def not_run(run: Run) -> list[str]:
+    """A line for each task that was not run."""
+    return [
+        f"{task}: not run, since {task}.datasets of params.yaml lists no dataset."
+        for task, table in run.tables.items()
+        if table.empty
+    ]
+
+
+def licence(model: Model) -> str:
+    """Under which terms the weights of a model are, as far as is known."""
+    if model.source == "registry":
+        return licence_of(find(model.model, "patchlens models"))
+    return {
+        "timm": "see the model's page on the hub",
+        "file": "your own file, or trained in this repository",
+        "untrained": "no weights: drawn from a seed",
+        "pixels": "no weights",
+    }[model.source]
+
+
+def _models(run: Run) -> Grid:
+    rows = []
+    for name, model in run.settings.models.items():
+        record = run.weights[name]
+        costs = [
+            t[t["model"] == name].iloc[0] for t in run.tables.values() if (t["model"] == name).any()
+        ]
+        cost: Mapping[Any, Any] = dict(costs[0]) if costs else {}
+        numbers = [cost.get(key) for key in grid.COST]
+        rows.append(
+            [
+                Cell(name),
+                Cell(str(cost.get("origin", "not run"))),
+                Cell((record["sha256"] or record["tensors"])[:12]),
+                Cell(licence(model)),
+                Cell(str(cost.get("architecture", ""))),
+                *(Cell("" if n is None else grid.number(n), n) for n in numbers),
+                Cell(str(record["source"])),
+            ]
+        )
+    header = ["model", "weights", "hash", "licence", "architecture", *grid.COST.values(), "source"]
+    note = (
+        "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where there "
+        "is no file; the whole is in metrics/weights/. Licences are as their publishers state them."
+    )
+    return Grid("models", "Models", header, rows, note)
+
+
+def _datasets(run: Run) -> Grid:
+    rows = []
+    for name, dataset in run.settings.datasets.items():
+        made = isinstance(dataset, Minicity)
+        terms = (
+            "made by this pipeline, as free as its code" if made else CARDS[dataset.kind].licence
+        )
+        tasks = [task for task, names in run.settings.tasks().items() if name in names]
+        support, query = dataset.support, dataset.query
+        rows.append(
+            [
+                Cell(name),
+                Cell(dataset.kind),
+                Cell(
+                    "none"
+                    if support is None
+                    else f"{support.images} of {support.split} ({support.per})"
+                ),
+                Cell("" if support is None else str(len(support.seeds))),
+                Cell(
+                    "none"
+                    if query is None
+                    else f"{query.images} of {query.split}, unit {query.unit}"
+                ),
+                Cell(", ".join(tasks) or "not run"),
+                Cell(terms),
+            ]
+        )
+    header = ["dataset", "kind", "support images", "seeds", "query images", "tasks", "licence"]
+    return Grid("datasets", "Datasets", header, rows)
+
+
+def _protocols(run: Run) -> list[Grid]:
+    """One table: a row a setting, a column a task × dataset."""
+    columns = {
+        f"{task} on {dataset}": rows
+        for task, table in run.tables.items()
+        for dataset, rows in table.groupby("dataset", sort=False)
+    }
+    keys: Sequence[str] = [key for key in FIXED if any(key in rows for rows in columns.values())]
+    body = [
+        [Cell(key.replace("_", " ")), *(Cell(_value(rows, key)) for rows in columns.values())]
+        for key in keys
+    ]
+    return [Grid("protocol", "Protocol", ["setting", *columns], body)] if columns else []
+
+
+def _value(rows: pd.DataFrame, key: str) -> str:
+    return (
+        "–"
+        if key not in rows or rows[key].isna().all()
+        else grid.values(rows.dropna(subset=[key]), key)
+    )

@@ -1,0 +1,75 @@
+// Draws a figure when it comes near the screen, and again when the colours change.
+"use strict";
+(() => {
+  const drawn = new Map(); // plot element -> its Vega view
+
+  const colours = () => {
+    const style = getComputedStyle(document.documentElement);
+    const of = (name) => style.getPropertyValue(name).trim();
+    const text = { labelColor: of("--muted"), titleColor: of("--ink") };
+    const font = getComputedStyle(document.body).fontFamily;
+    return {
+      background: null,
+      font,
+      view: { stroke: null },
+      axis: {
+        ...text,
+        gridColor: of("--line"),
+        domainColor: of("--line"),
+        tickColor: of("--line"),
+        labelFontSize: 12,
+        titleFontSize: 12,
+        titleFontWeight: "normal",
+        titlePadding: 8,
+      },
+      axisY: { grid: true },
+      legend: { ...text, labelFontSize: 12 },
+      rule: { color: of("--muted") },
+      tick: { color: of("--ink") },
+      text: { color: of("--ink") },
+    };
+  };
+
+  // The data come as rows under one header; Vega wants an object a row.
+  const read = (plot) => {
+    const spec = JSON.parse(document.getElementById(plot.dataset.spec).textContent);
+    const named = ({ header, rows }) =>
+      rows.map((row) => Object.fromEntries(header.map((name, i) => [name, row[i]])));
+    for (const [name, table] of Object.entries(spec.datasets)) spec.datasets[name] = named(table);
+    // Vega would put its own words on the box.
+    return { ...spec, config: colours(), description: plot.getAttribute("aria-label") };
+  };
+
+  const draw = async (plot) => {
+    const result = await vegaEmbed(plot, read(plot), { actions: false, renderer: "svg" });
+    drawn.get(plot)?.finalize();
+    drawn.set(plot, result.view);
+    plot.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the words
+    plot.dataset.drawn = "true";
+    for (const select of selects(plot)) await choose(plot, select);
+  };
+
+  const selects = (plot) => plot.closest("figure").querySelectorAll("select[data-signal]");
+
+  const choose = async (plot, select) => {
+    const view = drawn.get(plot);
+    if (view) await view.signal(select.dataset.signal, select.value).runAsync();
+  };
+
+  const plots = [...document.querySelectorAll(".plot[data-spec]")];
+  const near = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries.filter((one) => one.isIntersecting)) {
+        near.unobserve(entry.target);
+        draw(entry.target);
+      }
+    },
+    { rootMargin: "300px" },
+  );
+  for (const plot of plots) {
+    near.observe(plot);
+    for (const select of selects(plot)) select.addEventListener("change", () => choose(plot, select));
+  }
+  document.addEventListener("themechange", () => [...drawn.keys()].forEach(draw));
+  addEventListener("beforeprint", () => plots.filter((plot) => !drawn.has(plot)).forEach(draw));
+})();

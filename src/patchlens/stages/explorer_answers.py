@@ -1,0 +1,113 @@
+"""Examples of T2 and T3 as data: what a patch or an object finds, with every model and variant."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from patchlens.datasets.index import Index
+from patchlens.files import write_json
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.features import Device, Prune, VariantName
+from patchlens.settings.identification import Identification
+from patchlens.settings.retrieval import Retrieval
+from patchlens.stages.explorer_files import Pictures
+from patchlens.stages.fitted import open_fitted
+from patchlens.stages.identification import open_degraded
+from patchlens.stages.show_identification import NOWHERE, nearest, patch_box
+from patchlens.stages.show_identification import ask as ask_copies
+from patchlens.stages.show_retrieval import Asked, answers, ask
+
+DIGITS = 4
+
+
+def write_retrieval(
+    name: str,
+    models: Sequence[str],
+    dataset: Dataset,
+    variants: Sequence[VariantName],
+    prune: Prune,
+    settings: Retrieval,
+    pictures: Pictures,
+    out: Path,
+) -> None:
+    """Write `retrieval.json`: the lists of a few queries, the same for every model."""
+    content: dict[str, Any] = {"columns": []}
+    asked_on: dict[tuple[int, int], Asked] = {}
+    for model in models:
+        fitted = open_fitted(name, model, dataset, variants, prune)
+        header = fitted.query.header
+        if header.grid not in asked_on:  # what is asked depends on the model's grid alone
+            asked_on[header.grid] = ask(fitted.index, header, settings)
+        asked = asked_on[header.grid]
+        objects, ids = asked.objects, header.image_ids
+
+        def place(o: int, objects: Any = objects, ids: list[str] = ids) -> dict[str, Any]:
+            image = pictures.of(ids[objects.row[o]])
+            return {"image": image, "box": [round(float(v), 2) for v in objects.box[o]]}
+
+        content |= {"head": asked.head, "distance": settings.distance}
+        for variant, transforms in fitted.transforms.items():
+            lists = answers(asked, fitted.query, transforms, settings.distance)
+            queries = [
+                place(int(query))
+                | {
+                    "found": [
+                        place(o) | {"similarity": round(similarity, DIGITS), "right": right}
+                        for o, similarity, right in found
+                    ]
+                }
+                for query, found in zip(asked.queries, lists, strict=True)
+            ]
+            content["columns"].append({"model": model, "variant": variant, "queries": queries})
+    write_json(content, out / "retrieval.json")
+
+
+def write_identification(
+    index: Index,
+    name: str,
+    models: Sequence[str],
+    dataset: Dataset,
+    variants: Sequence[VariantName],
+    prune: Prune,
+    settings: Identification,
+    device: Device,
+    pictures: Pictures,
+    out: Path,
+) -> None:
+    """Write `identification.json`: one patch in all copies of its image, and what it finds."""
+    columns = []
+    copies: dict[str, dict[str, Any]] = {}
+    for model in models:
+        fitted = open_fitted(name, model, dataset, variants, prune)
+        header, clean = fitted.query.header, fitted.query
+        degraded = open_degraded(name, model, clean)
+        asked = ask_copies(index, header, settings)
+        true = pictures.of(asked.copies[0].image_id)
+        size = (true["height"], true["width"])
+        for n, copy in enumerate(asked.copies):
+            if copy.copy_id not in copies:
+                copies[copy.copy_id] = true | {"file": f"copies/{n:03d}.jpg"}
+                pixels = copy.of(index.image(copy.image_id), settings.seed)
+                pictures.write(pixels, copies[copy.copy_id]["file"])
+        for variant, transforms in fitted.transforms.items():
+            found = nearest(asked, clean, degraded, transforms[0], settings.distance, device)
+            answered = []
+            for copy, place, (row, patch, right) in zip(
+                asked.copies, asked.places, found, strict=True
+            ):
+                one: dict[str, Any] = {"degradation": copy.degradation, "severity": copy.severity}
+                if place != NOWHERE:
+                    there = pictures.of(header.image_ids[row])
+                    box = patch_box(patch, (there["height"], there["width"]), header.grid)
+                    query_box = patch_box(place, size, header.grid)
+                    one |= {
+                        "query": {"image": copies[copy.copy_id], "box": query_box},
+                        "found": {"image": there, "box": box, "right": right},
+                    }
+                answered.append(one)
+            query = {"image": true, "box": patch_box(asked.patch, size, header.grid)}
+            columns.append(
+                {"model": model, "variant": variant, "query": query, "answers": answered}
+            )
+    content = {"columns": columns, "distance": settings.distance}
+    write_json(content, out / "identification.json")

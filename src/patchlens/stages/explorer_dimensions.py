@@ -1,0 +1,61 @@
+"""Maps of the dimensions of highest variance over a few query images, for the variance page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from patchlens import paths
+from patchlens.features.store import FeatureFile
+from patchlens.files import existing, whole_file, write_json
+from patchlens.stages.explorer_files import Pictures, spread
+
+IMAGES = 3
+DIMENSIONS = 4
+COLOURS = "cividis"  # reads the same with every kind of colour vision
+REMEDY = "run `dvc repro variance`"
+
+
+def write(name: str, models: Sequence[str], pictures: Pictures, out: Path) -> None:
+    """Write `dimensions.json`, and below `dimensions/` a PNG of a pixel a patch for each map.
+
+    A dimension has one scale over its images: the darkest is `low`, the brightest `high`.
+    """
+    content: dict[str, Any] = {}
+    for model in models:
+        table = paths.cell(name, model) / "variance_dimensions.csv"
+        top = pd.read_csv(existing(table, REMEDY)).head(DIMENSIONS)
+        file = FeatureFile(paths.features(name, model) / "query.safetensors")
+        ids = spread(file.header.image_ids, IMAGES)
+        maps = file.images(ids, file.header.layers[0])[..., top["dimension"]]
+        content[model] = {
+            "images": [pictures.of(image_id) for image_id in ids],
+            "dimensions": [
+                {"dimension": int(dimension), "share": round(float(share), 6)}
+                | _draw(maps[..., rank], f"dimensions/{model}-{rank}", out)
+                for rank, (dimension, share) in enumerate(
+                    zip(top["dimension"], top["share"], strict=True)
+                )
+            ],
+        }
+    write_json(content, out / "dimensions.json")
+
+
+def _draw(maps: NDArray[np.float32], stem: str, out: Path) -> dict[str, Any]:
+    """Write the maps [n, h, w] of one dimension; their files and the scale they share."""
+    low, high = float(maps.min()), float(maps.max())
+    levels = np.rint(255 * (maps - low) / ((high - low) or 1)).astype(np.uint8)
+    palette = (255 * mpl.colormaps[COLOURS](np.arange(256))[:, :3]).round().astype(np.uint8)
+    files = []
+    for row, values in enumerate(levels):
+        files.append(f"{stem}-{row}.png")
+        image = Image.fromarray(values, mode="P")
+        image.putpalette(palette.ravel().tolist())
+        with whole_file(out / files[-1]) as partial:
+            image.save(partial, format="PNG", optimize=True)
+    return {"low": round(low, 4), "high": round(high, 4), "maps": files}

@@ -1,0 +1,114 @@
+"""The patch explorer's data: what T1's k-NN finds for every patch of a few query images.
+
+`patches.json` says what there is; `patches/<n>.js` holds the neighbours of all patches of an image.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patchlens.datasets.index import Index
+from patchlens.datasets.layout import IGNORE
+from patchlens.datasets.sheet import palette
+from patchlens.files import write_json
+from patchlens.progress import track
+from patchlens.protocol import DIGITS
+from patchlens.settings.features import Device, Prune, VariantName
+from patchlens.settings.segmentation import Segmentation
+from patchlens.stages.explorer_files import Pictures, label_png, packed, spread, write_script
+from patchlens.stages.explorer_neighbours import NEAREST, Found, first_support, neighbours
+from patchlens.stages.few_shot import Inputs, open_inputs
+from patchlens.tasks.upsample import upsampled_argmax
+
+Array = NDArray[np.float32]
+Ints = NDArray[np.int64]
+IMAGES = 8  # query images of a dataset
+VARIANTS: tuple[VariantName, ...] = ("raw", "zscore", "prune")  # those that are configured
+COSINE_STEP = 1e-4  # what a step of a stored cosine is worth
+STEPS = 32767
+
+
+def write(
+    index: Index,
+    name: str,
+    models: Sequence[str],
+    prune: Prune,
+    segmentation: Segmentation,
+    device: Device,
+    pictures: Pictures,
+    out: Path,
+) -> None:
+    """Write the explorer of the dataset `name` below `out`: the first support seed, every model."""
+    wanted = [variant for variant in VARIANTS if variant in segmentation.variants]
+    columns: list[dict[str, Any]] = []
+    left_out: list[dict[str, str]] = []
+    scripts: list[dict[str, Any]] = []
+    bank_labels: dict[str, str] = {}
+    ids: list[str] = []
+    for model in track(models, total=len(models), what=f"explorer {name}", unit="model"):
+        inputs = open_inputs(index, name, model, segmentation)
+        if not ids:
+            ids = spread(inputs.query.header.image_ids, IMAGES)
+            scripts = [_truth(index, inputs, row, image_id) for row, image_id in enumerate(ids)]
+        grid = "×".join(map(str, inputs.query.header.grid))
+        support = first_support(inputs, prune, segmentation, device)
+        bank_labels[grid] = packed(support.labels(segmentation.shots))
+        for script, image_id in zip(scripts, ids, strict=True):
+            script["patch_labels"][grid] = packed(inputs.labels[image_id])
+        for variant in wanted:
+            found = neighbours(inputs, support, variant, ids, prune, segmentation, device)
+            if found is None:
+                left_out.append({"model": model, "variant": variant})
+                continue
+            columns.append({"model": model, "variant": variant, "grid": grid})
+            for row, script in enumerate(scripts):
+                script["found"].append(_packed(found, row, inputs, ids[row], segmentation))
+    for script in scripts:
+        write_script("patchlensExplorer", script, out / f"patches/{script['image']}.js")
+    seed = index.seeds[0]
+    content = {
+        "classes": index.classes,
+        "palette": palette(index),
+        "ignore": IGNORE,
+        "columns": columns,
+        "left_out": left_out,
+        "images": [pictures.of(i) | {"script": f"patches/{n}.js"} for n, i in enumerate(ids)],
+        "bank": [pictures.of(i) for i in index.support_ids(seed, segmentation.shots)],
+        "bank_labels": bank_labels,
+        "nearest": NEAREST,
+        "seed": seed,
+        "k": segmentation.k,
+        "vote": segmentation.knn.vote,
+        "distance": segmentation.knn.distance,
+    }
+    write_json(content, out / "patches.json")
+
+
+def _truth(index: Index, inputs: Inputs, row: int, image_id: str) -> dict[str, Any]:
+    mask = label_png(inputs.masks[image_id], palette(index))
+    return {"image": row, "mask": mask, "patch_labels": {}, "found": []}
+
+
+def _packed(
+    found: Found, row: int, inputs: Inputs, image_id: str, segmentation: Segmentation
+) -> dict[str, Any]:
+    """One image of `found`: whole numbers of few bytes, the segmentation as an indexed PNG."""
+    similarity, places = found.similarity[row], found.places[row]
+    step = COSINE_STEP
+    if segmentation.knn.distance != "cosine":
+        step = float(np.abs(similarity).max()) / STEPS or 1.0
+    mask = inputs.masks[image_id]
+    predicted = upsampled_argmax(found.shares[row], mask.shape)
+    small = np.uint16 if places.max(initial=0) < 1 << 16 else np.uint32
+    return {
+        "places": packed(places.astype(small)),
+        "bytes": small().itemsize,
+        "similarity": packed(np.rint(similarity / step).astype(np.int16)),
+        "step": step,
+        "winners": packed(found.winners[row].astype(np.uint8)),
+        "accuracy": round(float((predicted == mask)[mask != IGNORE].mean()), DIGITS),
+        "predicted": label_png(predicted, palette(inputs.index)),
+    }

@@ -1,0 +1,97 @@
+"""Linked videos as frames and boxes, for a player: `tracks.json` and a script a sequence."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.datasets.tracks import Line, read_tracks
+from patchlens.errors import DataError
+from patchlens.files import write_json
+from patchlens.report.track_files import TrackFiles
+from patchlens.settings.features import VariantName
+from patchlens.stages.explorer_files import Pictures, write_script
+
+FRAMES = 40  # of a sequence, from its start
+SEQUENCES = 4
+DECIMALS = 2  # of a box in the files of the tracks
+
+
+def write(
+    index: Index,
+    name: str,
+    kind: str,
+    models: Sequence[str],
+    variants: Sequence[VariantName],
+    pictures: Pictures,
+    out: Path,
+) -> None:
+    """Write the videos of the query that T4 linked, with the ids of every model and variant.
+
+    A box of a thing that last had another id is marked: there the identity switched.
+
+    Raises:
+        DataError: a model's tracks are missing.
+    """
+    images = index.images.loc[index.query["image_id"]].sort_values(["sequence", "frame"])
+    sequences = []
+    for n, (sequence, rows) in enumerate(list(images.groupby("sequence"))[:SEQUENCES]):
+        ids = [str(image_id) for image_id in rows.index]
+        files = TrackFiles(index, kind, {str(sequence): ids})
+        numbers = [int(number) + files.shift for number in rows["frame"]][:FRAMES]
+        things = {i: _things(index, i) for i in ids[:FRAMES]}
+        columns = []
+        for model in models:
+            for variant in variants:
+                folder = paths.tracks(name, model) / variant / "mot"
+                path = folder / f"{files.stem(str(sequence))}.txt"
+                if not path.is_file():
+                    raise DataError(f"{path}: no tracks here; run `dvc repro tracking`")
+                lines = read_tracks(path)
+                shown = [
+                    (things[i], lines.get(f, [])) for i, f in zip(things, numbers, strict=True)
+                ]
+                boxes, switches = _marked(shown)
+                column = {"model": model, "variant": variant}
+                columns.append(column | {"boxes": boxes, "switches": switches})
+        frames = [pictures.of(image_id) for image_id in things]
+        script = f"tracks/{n}.js"
+        content = {"sequence": n, "frames": frames, "columns": columns}
+        write_script("patchlensTracks", content, out / script)
+        sequences.append({"name": str(sequence), "script": script, "frames": frames})
+    listed = [{"model": model, "variant": variant} for model in models for variant in variants]
+    write_json({"columns": listed, "sequences": sequences}, out / "tracks.json")
+
+
+Box = tuple[float, ...]
+
+
+def _things(index: Index, image_id: str) -> Mapping[Box, int]:
+    """Box, as files of tracks have it -> the thing that it truly holds."""
+    objects = index.objects[index.objects["image_id"] == image_id]
+    boxes = objects[["x0", "y0", "x1", "y1"]].itertuples(index=False, name=None)
+    return {_rounded(box): int(i) for box, i in zip(boxes, objects["instance"], strict=True)}
+
+
+def _rounded(box: Sequence[float]) -> Box:
+    return tuple(round(float(value), DECIMALS) for value in box)
+
+
+def _marked(
+    shown: Sequence[tuple[Mapping[Box, int], Sequence[Line]]],
+) -> tuple[list[list[list[Any]]], int]:
+    """Of every frame [id, x0, y0, x1, y1, 1 where the identity switched]; and the switches."""
+    last: dict[int, int] = {}
+    frames, switches = [], 0
+    for things, lines in shown:
+        marked = []
+        for line in lines:
+            box = _rounded(line.box)
+            thing = things[box]
+            switched = last.get(thing, line.track) != line.track
+            last[thing] = line.track
+            switches += switched
+            marked.append([line.track, *box, int(switched)])
+        frames.append(marked)
+    return frames, switches

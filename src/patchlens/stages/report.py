@@ -1,0 +1,37 @@
+"""Stage report: the site, made of what the other stages left."""
+
+from patchlens import paths
+from patchlens.progress import log
+from patchlens.settings.load import Settings
+from patchlens.site import (
+    build,
+    explorer,
+    leads,
+    media,
+    overview,
+    reading,
+    reference,
+    tasks,
+    variance,
+)
+from patchlens.site.palette import looks
+
+
+def run(settings: Settings) -> None:
+    """Write the site.
+
+    Raises:
+        DataError: tables, records or what the stage explorer makes are missing.
+    """
+    found, palette = reading.read(settings), looks(list(settings.models))
+    leading = leads.leads(found)
+    pages = [
+        overview.page(found, leading, palette),
+        *tasks.pages(found, leading, palette),
+        variance.page(found, palette),
+        *explorer.pages(found),
+        *media.pages(found),
+        *reference.pages(found),
+    ]
+    size = build.write(pages, {"palette": palette}, paths.SITE)
+    log.info("report: %d pages, %.1f MB in %s", len(pages), size / 1e6, paths.SITE)

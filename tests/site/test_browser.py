@@ -1,0 +1,195 @@
+"""The report site in Debian's Chromium, from disk."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from patchlens import paths
+from ran import CLASSES, TAG
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
+PAGES = ("index", "segmentation", "tracking", "counting", "variance", "reference")
+QUICK = {"preload": False}  # axe would fetch the style sheets, which a page from disk must not
+ALL_DRAWN = "[...document.querySelectorAll('.plot[data-spec]')].every((plot) => plot.dataset.drawn)"
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser, built: Path) -> Iterator[Open]:
+    """Opens a page of the site and draws all of its figures; any complaint fails the test."""
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def open_page(name: str, folder: Path = built, **options: object) -> Page:
+        context = browser.new_context(**({"viewport": WIDE} | options))  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: complaints.append(f"{name}: {m.type} {m.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith((folder.as_uri(), "data:"))
+                else complaints.append(f"{name} asks for {r.url}")
+            ),
+        )
+        page.goto((folder / f"{name}.html").as_uri())
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.wait_for_function(ALL_DRAWN)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def column(page: Page, table: str, number: int) -> list[str]:
+    """The texts of a column of the rows that are shown."""
+    return [
+        row.locator("th, td").nth(number).inner_text().strip()
+        for row in page.locator(f"#{table} tbody tr:visible").all()
+    ]
+
+
+def test_these_are_all_pages(built: Path) -> None:
+    assert {path.stem for path in built.glob("*.html")} == set(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_page_opens_quietly_and_does_not_overflow(opened: Open, name: str, look: str) -> None:
+    dark = "dark" if look == "dark" else "light"
+    page = opened(name, viewport=PHONE if look == "phone" else WIDE, color_scheme=dark)
+
+    assert page.locator("h1").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("document.documentElement.dataset.theme") == dark
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (dark == "light")
+
+
+@pytest.mark.parametrize(
+    ("name", "colours"),
+    [*((name, "light") for name in PAGES), ("index", "dark"), ("variance", "dark")],
+)
+def test_axe_finds_no_serious_violation(opened: Open, name: str, colours: str) -> None:
+    found = Axe().run(opened(name, color_scheme=colours), options=QUICK).response["violations"]
+
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], [node["html"][:120] for node in v["nodes"]]) for v in serious] == []
+
+
+def test_button_changes_colours_and_the_next_page_keeps_them(opened: Open) -> None:
+    page = opened("index", color_scheme="light")
+    page.get_by_role("button", name="Dark colours").press("Enter")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('.plot svg text')).fill === 'rgb(165, 173, 184)'"
+    )
+
+    page.locator("nav a", has_text="Variance").click()
+    page.wait_for_url("**/variance.html")
+
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_table_sorts_by_keyboard_and_says_how(opened: Open) -> None:
+    page = opened("segmentation")
+    table = "segmentation-minicity-knn"
+    button = page.locator(f"#{table} thead th").nth(2).get_by_role("button")
+
+    button.press("Enter")
+    rising = [float(text.split()[0]) for text in column(page, table, 2)]
+    said = page.locator(f"#{table} thead th").nth(2).get_attribute("aria-sort")
+    button.press(" ")
+    falling = [float(text.split()[0]) for text in column(page, table, 2)]
+
+    assert rising == [30.0, 31.0, 35.0, 36.0, 60.0, 65.0]
+    assert said == "ascending"
+    assert falling == rising[::-1]
+    assert page.locator(f"#{table} thead th").nth(2).get_attribute("aria-sort") == "descending"
+
+
+def test_table_filters_and_says_how_many_rows_are_left(opened: Open) -> None:
+    page = opened("segmentation")
+    box = page.locator("[data-filter]").first
+
+    box.get_by_role("searchbox").fill("DINO prune")
+
+    assert column(page, "segmentation-minicity-knn", 2) == ["65.0 [63.0, 67.0]"]
+    assert box.get_by_role("status").inner_text() == "1 of 6 rows"
+
+
+def test_selector_changes_what_a_figure_shows(opened: Open) -> None:
+    page = opened("segmentation")
+    figure = page.locator("#segmentation-segmentation_k")
+    line = "path[aria-roledescription='line mark'], .mark-line path"
+    before = figure.locator(line).first.get_attribute("d")
+
+    figure.get_by_role("combobox", name="Variant").select_option("prune")
+
+    page.wait_for_function(
+        "([line, old]) => line.getAttribute('d') !== old",
+        arg=[figure.locator(line).first.element_handle(), before],
+    )
+
+
+def test_class_that_is_called_like_a_tag_is_text(opened: Open) -> None:
+    page = opened("segmentation")
+
+    assert page.title() == "T1 segmentation · patchlens"
+    labels = page.locator("#segmentation-segmentation_classes svg text").all_text_contents()
+    assert [name for name in CLASSES if any(name[:8] == label[:8] for label in labels)] == CLASSES
+    assert TAG in page.locator("#confusion-segmentation-minicity .plot").get_attribute("aria-label")
+
+
+def test_figure_data_is_one_click_away(opened: Open, built: Path) -> None:
+    page = opened("segmentation")
+
+    with page.expect_download() as download:
+        page.locator("#segmentation-segmentation_k").get_by_role("link", name="CSV").click()
+
+    data = built / "data/segmentation-segmentation_k.csv"
+    assert download.value.path().read_bytes() == data.read_bytes()
+
+
+def test_first_page_is_interactive_at_once(opened: Open) -> None:
+    page = opened("index")
+
+    ready = page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive")
+
+    assert ready < 1500
+
+
+def test_pages_are_reached_on_a_phone_by_keyboard(opened: Open) -> None:
+    page = opened("index", viewport=PHONE)
+    link = page.locator("nav a", has_text="Variance")
+    assert not link.is_visible()
+
+    page.get_by_role("button", name="Pages").press("Enter")
+    link.press("Enter")
+
+    assert page.title() == "Variance · patchlens"
+
+
+def test_compare_page_shows_a_planted_difference(
+    opened: Open, here: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from compared import planted
+    from patchlens.stages import report_compare
+
+    planted(here, root)
+    report_compare.run("HEAD")
+
+    page = opened("index", folder=here / paths.COMPARISON)
+
+    summary = "scores that changed: 2, beyond their interval: 1; the same: 1."
+    assert summary in page.locator(".lead").inner_text()
+    assert column(page, "scores", 0) == ["minicity/mae/segmentation", "minicity/dino/segmentation"]
+    assert column(page, "scores", 5) == ["beyond", "within"]
+    assert column(page, "verdicts", 2) == ["contradicted"]

@@ -1,0 +1,188 @@
+"""The report site as files: what its pages say of a run."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from patchlens import paths
+from patchlens.errors import DataError
+from patchlens.settings.load import load
+from patchlens.stages import report
+from ran import TAG, lay
+
+
+@pytest.fixture
+def ran(here: Path, root: Path) -> Path:
+    """A folder with what a run left, as the working folder."""
+    lay(here, root)
+    return here
+
+
+def rebuilt(folder: Path) -> Path:
+    report.run(load(paths.PARAMS))
+    return folder / paths.SITE
+
+
+def text_of(page: Path) -> str:
+    """What a page says, without its tags, in single spaces."""
+    parts: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_data(self, data: str) -> None:
+            if self.lasttag != "script":
+                parts.append(data)
+
+    Reader().feed(page.read_text(encoding="utf-8"))
+    return " ".join(" ".join(parts).split())
+
+
+def test_first_page_says_who_leads_and_from_whom_it_cannot_be_told(built: Path) -> None:
+    text = text_of(built / "index.html")
+
+    assert re.search(
+        r"dino leads with 60\.0 %, by 29\.0 points \[\d+\.\d, \d+\.\d\] over mae\.", text
+    )
+    assert "Best of all variants: dino with prune, 65.0 %." in text
+
+
+def test_what_is_level_with_a_floor_is_called_so(ran: Path) -> None:
+    table = paths.TABLES / "segmentation.csv"
+    scores = pd.read_csv(table)
+    scores[scores["model"] != "dino"].to_csv(table, index=False)
+    # mae is one point above random on the same images: leave it so, but let its images vary.
+    records = paths.cell("minicity", "mae") / "segmentation.records.parquet"
+    rows = pd.read_parquet(records)
+    right = rows["true"] == rows["predicted"]
+    odd = rows["image_id"].str[-1].astype(int) % 2 == 1
+    moved = 30 * odd - 15
+    rows["count"] += moved.where(right, -moved)
+    rows.to_parquet(records)
+
+    text = text_of(rebuilt(ran) / "index.html")
+
+    assert "mae is best with 31.0 %, not separable from random" in text
+    assert "Not shown to beat the floor random." in text
+
+
+def test_claims_that_were_not_run_are_listed_with_their_reason_and_not_plotted(built: Path) -> None:
+
+    assert "not run c1 Patch features of DINO win." in text_of(built / "index.html")
+    assert "not in datasets: cityscapes" in text_of(built / "index.html")
+    assert list(pd.read_csv(built / "data/claims-forest.csv")["id"]) == ["m1", "m2"]
+
+
+def test_task_without_datasets_says_not_run_and_why(built: Path) -> None:
+    text = text_of(built / "tracking.html")
+
+    assert "not run : tracking.datasets of params.yaml lists no dataset" in text
+
+
+def test_task_that_came_later_has_its_page_table_and_curve(built: Path) -> None:
+
+    assert "Its records have no paired bootstrap: no lead is claimed." in text_of(
+        built / "counting.html"
+    )
+    assert "60.0 [58.0, 62.0]" in text_of(built / "counting.html")
+    curve = pd.read_csv(built / "data/counting-counting.csv")
+    assert list(curve["hits"]) == [0.6, 0.3, 0.31, 0.155, 0.3, 0.15]
+
+
+def test_names_from_data_are_text_everywhere(built: Path) -> None:
+    for page in built.glob("*.html"):
+        content = page.read_text(encoding="utf-8")
+        assert TAG not in content, page.name
+        if page.name == "segmentation.html":
+            assert "\\u003cscript\\u003e" in content
+
+
+def test_figures_data(built: Path) -> None:
+    snapshot = Path(__file__).parent / "figures_data.json"
+    found = {
+        path.name: path.read_text(encoding="utf-8").splitlines()
+        for path in sorted((built / "data").glob("*.csv"))
+        if path.name != "reference.csv"  # of report/reference.yaml, not of this run
+    }
+
+    assert found == json.loads(snapshot.read_text(encoding="utf-8"))
+
+
+def test_figure_holds_the_rows_of_its_csv_file(built: Path) -> None:
+    page = (built / "segmentation.html").read_text(encoding="utf-8")
+    spec = re.search(r'id="spec-segmentation-segmentation_k">(.*?)</script>', page)
+    assert spec is not None
+    rows = json.loads(spec[1])["datasets"]["rows"]
+
+    drawn = pd.DataFrame(rows["rows"], columns=rows["header"])
+
+    pd.testing.assert_frame_equal(
+        drawn, pd.read_csv(built / "data/segmentation-segmentation_k.csv")
+    )
+
+
+def test_tables_are_there_in_three_forms(built: Path) -> None:
+    for end in ("csv", "md", "tex"):
+        name = f"tables/segmentation.{end}"
+        assert (built / name).read_bytes() == (built.parents[1] / "metrics" / name).read_bytes()
+
+
+def test_same_run_gives_the_same_bytes(ran: Path) -> None:
+    def contents() -> dict[str, bytes]:
+        site = rebuilt(ran)
+        files = (path for path in site.rglob("*") if path.is_file())
+        return {path.relative_to(site).as_posix(): path.read_bytes() for path in files}
+
+    assert contents() == contents()
+
+
+def test_site_names_no_address_that_it_would_load(built: Path) -> None:
+    for page in built.glob("*.html"):
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.read_text(encoding="utf-8"))
+        assert not [name for name in loaded if "//" in name], page.name
+
+
+def test_missing_records_are_one_message_and_leave_the_old_site(ran: Path) -> None:
+    site = rebuilt(ran)
+    before = (site / "index.html").read_bytes()
+    (paths.cell("minicity", "mae") / "segmentation.records.parquet").unlink()
+
+    with pytest.raises(DataError, match=r"mae/segmentation\.records\.parquet: missing; `dvc pull`"):
+        report.run(load(paths.PARAMS))
+
+    assert (site / "index.html").read_bytes() == before
+
+
+def test_table_of_other_models_is_refused(ran: Path) -> None:
+    table = paths.TABLES / "segmentation.csv"
+    pd.read_csv(table).replace("mae", "simmim").to_csv(table, index=False)
+
+    with pytest.raises(DataError, match=r"segmentation\.csv: models that params\.yaml .* simmim"):
+        report.run(load(paths.PARAMS))
+
+
+def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
+    curve = paths.cell("minicity", "dino") / "segmentation_k.csv"
+    pd.read_csv(curve).drop(columns="k").to_csv(curve, index=False)
+
+    with pytest.raises(DataError, match=r"segmentation_k\.csv: no column k, which dvc\.yaml plots"):
+        report.run(load(paths.PARAMS))
+
+
+def test_run_without_any_task_says_so_on_every_page(ran: Path) -> None:
+    params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    params["segmentation"]["datasets"] = params["sweep"]["datasets"] = []
+    paths.PARAMS.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    for task in ("segmentation", "counting"):
+        (paths.TABLES / f"{task}.csv").write_text("dataset,model,head,variant\n")
+    (paths.TABLES / "variance.csv").write_text("dataset\n")
+
+    site = rebuilt(ran)
+
+    assert "No task was run: not run" in text_of(site / "index.html")
+    assert "segmentation.datasets of params.yaml lists no dataset" in text_of(site / "index.html")
+    for task in ("segmentation", "variance", "counting"):
+        assert "not run" in text_of(site / f"{task}.html")
