@@ -16,7 +16,7 @@ from patchlens.report.measures import METRICS
 
 CELL = "metrics/cells/minicity/random/segmentation.json"
 
-OF_ALL = {"tables", "claims", "figures", "explorer", "report"}  # what every score is in
+OF_ALL = {"tables", "claims", "figures", "explorer", "results", "report"}  # what every score is in
 OF_PRUNING = {  # what runs anew when `prune.m` changes
     "minicity": ("segmentation", "variance", "identification", "retrieval"),
     "minicity_video": ("tracking",),
