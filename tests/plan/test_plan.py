@@ -364,7 +364,9 @@ def test_it_refuses_where_twice_the_features_are_more_than_is_free(
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     result = CliRunner().invoke(app, ["plan"])
     assert result.exit_code == code
-    assert result.stdout.startswith("Plan of params.yaml:\nstages: code 1, fetch 1, index 1, weights 1")
+    assert result.stdout.startswith(
+        "Plan of params.yaml:\nstages: code 1, fetch 1, index 1, weights 1"
+    )
     assert ("NOT ENOUGH" in result.stdout) == bool(code)
     refused = "Error: params.yaml: the features take 0.0 GB and a run starts with twice that free; "
     assert result.stderr.startswith(refused if code else "")
