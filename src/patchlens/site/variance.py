@@ -35,6 +35,11 @@ COLUMNS = {
     "kurtosis_top": "kurtosis of the top",
     "width": "dimensions D",
 }
+TITLES = {"share": "Share of the variance by rank", "cumulative": "Cumulative share"}
+EQUAL = {
+    "share": "Equal dimensions would lie on a flat line.",
+    "cumulative": "The sooner a line rises, the fewer dimensions hold the variance.",
+}
 
 
 def page(run: Run, looks: Mapping[str, Look]) -> Page:
@@ -79,8 +84,7 @@ def spectra(data: pd.DataFrame, looks: Mapping[str, Look]) -> list[Figure]:
         part = last[["dataset", "model", "layer", "rank", *columns]].rename(columns=columns)
         parts.append(part.assign(of=name))
     long = pd.concat(parts, ignore_index=True)
-    titles = {"share": "Share of the variance by rank", "cumulative": "Cumulative share"}
-    return [_spectrum(long, value, title, looks) for value, title in titles.items()]
+    return [_spectrum(long, value, title, looks) for value, title in TITLES.items()]
 
 
 def _spectrum(data: pd.DataFrame, value: str, title: str, looks: Mapping[str, Look]) -> Figure:
@@ -111,7 +115,7 @@ def _spectrum(data: pd.DataFrame, value: str, title: str, looks: Mapping[str, Lo
         shown,
         controls,
         models,
-        note="At the headline layer of each model. Equal dimensions would lie on a flat line.",
+        note=f"At the headline layer of each model. {EQUAL[value]}",
     )
 
 
