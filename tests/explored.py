@@ -11,6 +11,7 @@ import numpy as np
 from playwright.sync_api import Page
 
 from patchlens import paths
+from patchlens.report.palette import looks
 from patchlens.settings.datasets import Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
 from patchlens.settings.identification import Degradations, Identification
@@ -19,7 +20,6 @@ from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Knn, Linear, Segmentation, Uncertainty
 from patchlens.settings.tracking import Propagation, Tracking
 from patchlens.site import build, explorer, media, precomputed
-from patchlens.site.palette import looks
 from patchlens.stages import (
     degrade,
     extract,

@@ -112,7 +112,10 @@ def test_models_are_compared_within_a_variant_and_variants_with_raw_of_their_mod
     assert found[2]["gain"] == 0.2
     assert found[2]["gain_ci_low"] == found[2]["gain_ci_high"] == 0.2  # paired: no noise is left
     assert found[3]["gain"] == 0.01
-    assert not {"gain", "gain_ci_low"} & found[0].keys()
+    assert not {"gain", "gain_ci_low", "behind"} & found[0].keys()
+    assert (found[1]["behind"], found[1]["behind_ci_low"]) == (0.1, 0.1)
+    assert found[3]["behind"] == 0.29  # within its variant
+    assert found[4]["behind_ci_low"] < 0 < found[4]["behind"]
 
 
 def test_a_ceiling_is_shown_with_its_gains_and_is_never_the_best():
@@ -122,6 +125,8 @@ def test_a_ceiling_is_shown_with_its_gains_and_is_never_the_best():
     assert [row["level_with_best"] for row in found] == [False, False, True, False]
     assert [row["level_with_best_model"] for row in found] == [False, False, True, False]
     assert found[1]["gain"] == 0.05
+    assert "behind" not in found[0] | found[1] | found[2]
+    assert found[3]["behind"] == 0.1
 
 
 def test_where_less_is_better_a_gain_is_a_fall():

@@ -7,7 +7,7 @@ import pytest
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.report import results, results_figures, why_figures
+from patchlens.report import headlines, results, results_figures, why_figures
 from patchlens.stages import results as stage
 
 
@@ -20,7 +20,7 @@ def row(model: str, variant: str, head: str = "knn", **more: object) -> dict[str
 
 
 @pytest.fixture
-def lines() -> list[results.Line]:
+def lines() -> list[headlines.Headline]:
     better = {"pixel_miou": 0.7, "pixel_miou_level_with_best_model": True}
     gains = {
         "pixel_miou_gain": 0.02,
@@ -44,7 +44,8 @@ def lines() -> list[results.Line]:
         | {"idsw_level_with_best_model": model == "a", "assa_level_with_best_model": True}
         for model in ("a", "b")
     ]
-    return list(results.lines({"segmentation": pd.DataFrame(t1), "tracking": pd.DataFrame(t4)}))
+    of_task = {"segmentation": t1, "tracking": t4}
+    return [h for task, rows in of_task.items() for h in headlines.of(task, pd.DataFrame(rows))]
 
 
 def test_every_headline_metric_of_every_head_is_a_line_and_the_floor_is_none(lines):

@@ -1,21 +1,26 @@
 """What the site is made of, piece by piece: colours, headlines, sentences, plots, the server."""
 
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from patchlens.cli import app
+from patchlens.report import headlines, palette
+from patchlens.report.headlines import Headline
 from patchlens.report.task_tables import Shown
 from patchlens.settings.load import load
-from patchlens.site import headlines, palette, plots
+from patchlens.site import plots
 from patchlens.site.answers import answer
-from patchlens.site.headlines import Headline
-from patchlens.site.leads import Lead, Rival
+from patchlens.site.leads import lead
 from patchlens.site.serve import server
+
+ENDS = ("", "_ci_low", "_ci_high")
 
 
 def luminance(colour: str) -> float:
@@ -49,40 +54,49 @@ def test_look_of_a_model_depends_on_its_place_alone_and_never_repeats() -> None:
 
 
 def headline(**columns: list[object]) -> Headline:
+    count = len(next(iter(columns.values())))
     rows = pd.DataFrame(
-        {"model": ["a", "b", "c"], "variant": "raw", "role": "rival", "level": False} | columns
+        {"model": list("abc")[:count], "variant": "raw", "role": "rival", "level": False} | columns
     )
     return Headline("later", "city", "head", Shown("score", "score (%)"), rows, "level")
 
 
-def sentence(lead: Lead, floors: str = "") -> tuple[str, str]:
-    said = answer(lead.headline, lead, lambda model: model in floors)
-    return said.sentence, said.caveat
+def sentence(*behind: tuple[float, float, float], units: int = 20, floor: str = "") -> list[str]:
+    """What is said where a has 50 % and b, c are behind by so much, with these intervals."""
+    found = {"score": [0.5, *(0.5 - d for d, _, _ in behind)]}
+    ends = zip(*((np.nan,) * 3, *behind), strict=True)
+    found |= {f"score_behind{end}": list(v) for end, v in zip(ENDS, ends, strict=True)}
+    of = headline(**found, score_units=[units] * (1 + len(behind)))
+    said = answer(of, lambda model: model == floor)
+    return [said.sentence, said.caveat]
 
 
 def test_sentences_claim_no_more_than_the_intervals() -> None:
-    of = headline(score=[0.5, 0.4, 0.3])
-    b, c = Rival("b", 0.1, 0.05, 0.15), Rival("c", 0.2, 0.1, 0.3)
-    near = Rival("b", 0.1, -0.01, 0.2)
+    b, c, near = (0.1, 0.05, 0.15), (0.2, 0.1, 0.3), (0.1, -0.01, 0.2)
 
-    assert sentence(Lead(of, "a", 0.5, (b, c), 20)) == (
-        "a leads with 50.0 %, by 10.0 points [5.0, 15.0] over b.",
-        "",
-    )
-    assert sentence(Lead(of, "a", 0.5, (near, c), 20)) == (
+    assert sentence(b, c) == ["a leads with 50.0 %, by 10.0 points [5.0, 15.0] over b.", ""]
+    assert sentence(near, c) == [
         "a is best with 50.0 %, not separable from b (10.0 points [-1.0, 20.0]); "
         "ahead of c by 20.0 points [10.0, 30.0].",
         "",
-    )
-    assert sentence(Lead(of, "a", 0.5, (near,), 20), floors="b")[1] == (
-        "Not shown to beat the floor b."
-    )
-    assert sentence(Lead(of, "a", 0.5, (b,), 20), floors="a")[1] == (
-        "a is a floor: here no trained model is shown to beat it."
-    )
-    assert sentence(Lead(of, "a", 0.5, (b,), 9))[1] == (
-        "Undecided: 9 units are too few for a verdict."
-    )
+    ]
+    assert sentence() == ["a alone was run: 50.0 %.", ""]
+    assert sentence(near, floor="b")[1] == "Not shown to beat the floor b."
+    assert sentence(b, floor="a")[1] == "a is a floor: here no trained model is shown to beat it."
+    assert sentence(b, units=9)[1] == "Undecided: 9 units are too few for a verdict."
+
+
+def test_where_the_table_compares_nothing_no_lead_is_claimed() -> None:
+    assert lead(headline(score=[0.5, 0.4])) is None
+
+
+def test_a_ceiling_does_not_lead() -> None:
+    ends = {f"score_behind{end}": [np.nan, np.nan, 0.1] for end in ENDS}
+    of = headline(score=[0.9, 0.5, 0.4], role=["ceiling", "rival", "rival"], **ends)
+    found = lead(replace(of, rows=of.rows.assign(score_units=20)))
+
+    assert found is not None
+    assert (found.leader, found.score, [r.model for r in found.rivals]) == ("b", 0.5, ["c"])
 
 
 def test_best_of_fewer_is_better_metrics_is_the_smallest() -> None:
@@ -94,7 +108,7 @@ def test_best_of_fewer_is_better_metrics_is_the_smallest() -> None:
         "tracking", "city", "link", Shown("idsw", "switches", False, False), rows, "level"
     )
 
-    assert answer(of, None, lambda model: False).variant == "Best of all variants: b with raw, 4."
+    assert answer(of, lambda model: False).variant == "Best of all variants: b with raw, 4."
 
 
 def test_headlines_of_a_later_task_are_what_its_table_compares() -> None:
@@ -115,7 +129,6 @@ def test_headlines_of_a_later_task_are_what_its_table_compares() -> None:
     assert [(h.shown.key, h.shown.name, h.level) for h in found] == [
         ("hits", "hits (%)", "hits_level_with_best")
     ]
-    assert headlines.first(found) == found
 
 
 def test_every_plot_of_the_pipeline_that_has_axes_is_found(root: Path, monkeypatch) -> None:

@@ -68,12 +68,20 @@ def compared(
 
     Returns:
         For each row `level_with_best`; `level_with_best_model`, the same among the rows of its
-        variant; and, but for `raw` itself, `gain` over `raw` of its model, positive where it is
-        better, with its 95 % interval `gain_ci_low`, `gain_ci_high`. A ceiling is never level: it
-        is no part of the comparison.
+        variant; but for the best one of these, `behind`, by how much that is better; and, but for
+        `raw` itself, `gain` over `raw` of its model, positive where it is better. Both with their
+        95 % intervals, such as `gain_ci_low`, `gain_ci_high`. A ceiling is never level and never
+        behind: it is no part of the comparison.
     """
     drawn, scores = [sense * sample for sample in samples], [sense * row[key] for row in rows]
     found = [dict[str, float | bool]() for _ in rows]
+
+    def difference(name: str, better: int, other: int) -> dict[str, float]:
+        low, high = interval(drawn[better] - drawn[other])
+        values = (scores[better] - scores[other], float(low), float(high))
+        names = (name, f"{name}_ci_low", f"{name}_ci_high")
+        return {key: round(value, DIGITS) for key, value in zip(names, values, strict=True)}
+
     variants = dict.fromkeys(row["variant"] for row in rows)
     groups = [("level_with_best", list(range(len(rows))))]
     for variant in variants:
@@ -85,12 +93,13 @@ def compared(
         level = {i for i, mark in zip(at, marks, strict=True) if mark}
         for i in group:
             found[i][name] = i in level
+        if name == "level_with_best_model" and at:
+            best = max(at, key=lambda i: scores[i])  # the first of equal ones, as above
+            for i in at:
+                if i != best:
+                    found[i] |= difference("behind", best, i)
     raw = {row["model"]: i for i, row in enumerate(rows) if row["variant"] == RAW}
     for i, row in enumerate(rows):
         if row["variant"] != RAW and row["model"] in raw:
-            base = raw[row["model"]]
-            low, high = interval(drawn[i] - drawn[base])
-            gain = (scores[i] - scores[base], float(low), float(high))
-            names = ("gain", "gain_ci_low", "gain_ci_high")
-            found[i] |= {name: round(v, DIGITS) for name, v in zip(names, gain, strict=True)}
+            found[i] |= difference("gain", i, raw[row["model"]])
     return found

@@ -3,18 +3,15 @@
 It reads the tables only, so that a task that has a table is on the page.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from patchlens.report import grid, tables, task_tables
+from patchlens.report import grid, task_tables
+from patchlens.report.headlines import T1, Headline
 from patchlens.report.paired import RAW
-from patchlens.report.task_captions import title
 
-T1 = "segmentation"
 LEVEL = "_level_with_best_model"
 MODELS = (
     "Features as they are (`raw`), best model in bold, and every model whose paired 95 % interval "
@@ -27,54 +24,18 @@ GAINS = (
 )
 
 
-@dataclass(frozen=True)
-class Line:
-    """One headline metric of one head on one dataset, with its rows of the table."""
-
-    dataset: str
-    task: str
-    head: str
-    shown: task_tables.Shown
-    rows: pd.DataFrame
-
-    @property
-    def name(self) -> str:
-        """What is measured, for people."""
-        return f"{self.task}, {_head(self.task, self.head)}: {self.shown.name}"
-
-
-def lines(of_task: Mapping[str, pd.DataFrame]) -> Iterator[Line]:
-    """Every headline metric of every task with a table.
-
-    Args:
-        of_task: task -> its table, as in metrics/tables/<task>.csv.
-    """
-    for task, table in of_task.items():
-        for (dataset, head), rows in table.groupby(["dataset", "head"], sort=False):
-            if task == T1 and head not in tables.HEADS:
-                continue
-            there = [str(key) for key in rows.columns[rows.notna().any()]]
-            shown = (
-                [task_tables.Shown("pixel_miou", "pixel mIoU (%)")]
-                if task == T1
-                else task_tables.headline(task, str(head), there)
-            )
-            for metric in shown:
-                yield Line(str(dataset), task, str(head), metric, rows)
-
-
-def models(found: list[Line]) -> str:
+def models(found: list[Headline]) -> str:
     """The table of all tasks × models for `raw`."""
     names = list(dict.fromkeys(model for line in found for model in line.rows["model"]))
     body = []
     for line in found:
         raw = line.rows[line.rows["variant"] == RAW].set_index("model")
         cells = [task_tables.entry(raw.loc[name], line.shown, LEVEL) for name in names]
-        body.append([line.dataset, line.name, *cells])
+        body.append([line.dataset, name_of(line), *cells])
     return f"{MODELS}\n\n{grid.markdown(['dataset', 'task', *names], body)}"
 
 
-def gains(line: Line) -> str:
+def gains(line: Headline) -> str:
     """The table of models × variants of what a variant gains over `raw`."""
     variants = [name for name in dict.fromkeys(line.rows["variant"]) if name != RAW]
     by_cell = line.rows.set_index(["model", "variant"])
@@ -82,10 +43,10 @@ def gains(line: Line) -> str:
     for model in dict.fromkeys(line.rows["model"]):
         cells = [_gain(by_cell.loc[(model, variant)], line.shown) for variant in variants]
         body.append([str(model), *cells])
-    return f"**{line.name}**\n\n{grid.markdown(['model', *variants], body)}"
+    return f"**{name_of(line)}**\n\n{grid.markdown(['model', *variants], body)}"
 
 
-def first_of_each_task(found: list[Line]) -> list[Line]:
+def first_of_each_task(found: list[Headline]) -> list[Headline]:
     """Both heads of T1 and the first metric of every other task, of each dataset."""
     seen, out = set(), []
     for line in found:
@@ -96,8 +57,9 @@ def first_of_each_task(found: list[Line]) -> list[Line]:
     return out
 
 
-def _head(task: str, head: str) -> str:
-    return tables.HEADS[head] if task == T1 else title(head)
+def name_of(line: Headline) -> str:
+    """What is measured, for people."""
+    return f"{line.task}, {line.title}"
 
 
 def _gain(row: "pd.Series[Any]", shown: task_tables.Shown) -> str:

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from patchlens.report.palette import looks
 from patchlens.report.why_figures import COLOURS, HEADS, STYLE, save
 
-# Okabe and Ito's palette; lines differ too, for more than seven models and for print.
-OF_MODEL = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 SWEPT = ("prune", "prune_random", "keep_top")
 
@@ -26,12 +25,13 @@ def spectra(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         by_dimension, by_component = figure.subplots(1, 2)
+        palette = looks(list(tables))
         for i, (model, table) in enumerate(tables.items()):
-            colour = OF_MODEL[i % len(OF_MODEL)]
-            look = {"color": colour, "linestyle": DASHES[i % len(DASHES)], "linewidth": 2}
+            colour, dashes = palette[model].colour, DASHES[i % len(DASHES)]
             share = 100 * np.arange(1, len(table) + 1) / len(table)
             for axes, column in ((by_dimension, "cumulative"), (by_component, "eigen_cumulative")):
-                axes.plot(share, 100 * table[column], label=model, **look)
+                y = 100 * table[column]
+                axes.plot(share, y, label=model, color=colour, linestyle=dashes, linewidth=2)
         for axes, what in ((by_dimension, "dimensions"), (by_component, "principal components")):
             axes.plot([0, 100], [0, 100], color="#999999", linewidth=1)
             axes.set_xlabel(f"{what}, highest variance first (% of the width)")

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from patchlens.report.headlines import Headline
 from patchlens.report.task_tables import Shown
 from patchlens.site import prose
-from patchlens.site.headlines import Headline
-from patchlens.site.leads import Lead, Rival
+from patchlens.site.leads import Lead, Rival, lead
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,17 @@ class Answer:
     link: str
 
 
-def answer(headline: Headline, lead: Lead | None, is_floor: Callable[[str], bool]) -> Answer:
+def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:
     """The sentence on a headline metric.
 
     Args:
         headline: the metric.
-        lead: who leads, or None where the records tell no paired interval.
         is_floor: whether a model is there to be beaten.
     """
     of_task = prose.of(headline.task)
-    leader, sentence, caveat = "", "Its records have no paired bootstrap: no lead is claimed.", ""
-    if lead is not None:
-        leader, sentence = lead.leader, _sentence(lead)
-        caveat = _caveat(lead, is_floor)
+    leader, sentence, caveat = "", "Its table has no paired bootstrap: no lead is claimed.", ""
+    if (found := lead(headline)) is not None:
+        leader, sentence, caveat = found.leader, _sentence(found), _caveat(found, is_floor)
     return Answer(
         of_task.need or of_task.title,
         f"{headline.title} on {headline.dataset}",
@@ -61,16 +59,16 @@ def amount(shown: Shown, value: float) -> str:
     return f"{100 * value:.1f} %" if shown.share else f"{value:g}"
 
 
-def _sentence(lead: Lead) -> str:
-    shown = lead.headline.shown
-    score = amount(shown, lead.score)
-    if not lead.rivals:
-        return f"{lead.leader} alone was run: {score}."
-    near = [rival for rival in lead.rivals if not rival.separable]
-    behind = next((rival for rival in lead.rivals if rival.separable), None)
-    if behind is lead.rivals[0]:
-        return f"{lead.leader} leads with {score}, by {_by(shown, behind)} over {behind.model}."
-    text = f"{lead.leader} is best with {score}, not separable from {_named(shown, near)}"
+def _sentence(found: Lead) -> str:
+    shown = found.headline.shown
+    score = amount(shown, found.score)
+    if not found.rivals:
+        return f"{found.leader} alone was run: {score}."
+    near = [rival for rival in found.rivals if not rival.separable]
+    behind = next((rival for rival in found.rivals if rival.separable), None)
+    if behind is found.rivals[0]:
+        return f"{found.leader} leads with {score}, by {_by(shown, behind)} over {behind.model}."
+    text = f"{found.leader} is best with {score}, not separable from {_named(shown, near)}"
     return text + (f"; ahead of {behind.model} by {_by(shown, behind)}." if behind else ".")
 
 
@@ -87,18 +85,18 @@ def _by(shown: Shown, rival: Rival) -> str:
     return "{:.4g} [{:.4g}, {:.4g}]".format(*values)
 
 
-def _caveat(lead: Lead, is_floor: Callable[[str], bool]) -> str:
+def _caveat(found: Lead, is_floor: Callable[[str], bool]) -> str:
     parts = []
-    names = [lead.leader, *(rival.model for rival in lead.rivals)]
+    names = [found.leader, *(rival.model for rival in found.rivals)]
     trained = [name for name in names if not is_floor(name)]
-    if trained and is_floor(lead.leader):
-        parts.append(f"{lead.leader} is a floor: here no trained model is shown to beat it.")
+    if trained and is_floor(found.leader):
+        parts.append(f"{found.leader} is a floor: here no trained model is shown to beat it.")
     elif trained:
-        level = [r.model for r in lead.rivals if not r.separable and is_floor(r.model)]
+        level = [r.model for r in found.rivals if not r.separable and is_floor(r.model)]
         if level:
             parts.append(f"Not shown to beat the floor {', '.join(level)}.")
-    if lead.few:
-        parts.append(f"Undecided: {lead.units} units are too few for a verdict.")
+    if found.few:
+        parts.append(f"Undecided: {found.units} units are too few for a verdict.")
     return " ".join(parts)
 
 

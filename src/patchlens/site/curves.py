@@ -10,9 +10,9 @@ import altair as alt
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from patchlens.report.palette import Look
 from patchlens.site import prose
 from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
-from patchlens.site.palette import Look
 from patchlens.site.plots import Plot
 
 WIDE_RANGE = 30  # an axis that spans more is logarithmic
@@ -39,7 +39,10 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     notes += {"ci": ["Bands: 95 % intervals."], "std": ["Bands: ± one standard deviation."]}.get(
         band, []
     )
-    layers = (_bars if bars else _lines)(tidy, value, over, band, models, looks, controls)
+    if bars:
+        layers = _bars(tidy, value, over, models, looks, controls)
+    else:
+        layers = _lines(tidy, value, over, band, models, looks, controls)
     rows = len(tidy[over].unique()) * (len(models) * BAR + 8) if bars else HEIGHT
     return Figure(
         key=plot.key,
@@ -121,12 +124,12 @@ def _lines(
     x: alt.X
     if is_numeric_dtype(data[over]):
         chosen = [control.field for control in controls]
-        ends = (
+        spans = (
             data.groupby(chosen)[over].agg(["min", "max"])
             if chosen
             else data[over].agg(["min", "max"]).to_frame().T
         )
-        wide = bool((ends["min"] > 0).all() and (ends["max"] / ends["min"] >= WIDE_RANGE).all())
+        wide = bool((spans["min"] > 0).all() and (spans["max"] / spans["min"] >= WIDE_RANGE).all())
         scale = (
             alt.Scale(type="log", nice=False)
             if wide
@@ -149,9 +152,8 @@ def _lines(
         points = lines.mark_point(filled=True, size=70, opacity=1)
         layers.append(points.encode(shape=shape(models, looks), tooltip=tooltip))
     if band:
-        band_ends = _ends(value, band)
         area = (
-            chart.transform_calculate(**band_ends)
+            chart.transform_calculate(**ends(value, band))
             .mark_area(opacity=0.15)
             .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour(models, looks))
         )
@@ -163,7 +165,6 @@ def _bars(
     data: pd.DataFrame,
     value: str,
     over: str,
-    band: str,
     models: Sequence[str],
     looks: Mapping[str, Look],
     controls: Sequence[Control],
@@ -183,7 +184,8 @@ def _bars(
     return [bars]
 
 
-def _ends(value: str, band: str) -> dict[str, str]:
+def ends(value: str, band: str) -> dict[str, str]:
+    """Expressions for `band_low` and `band_high` of a score, from its `ci` or `std` columns."""
     if band == "ci":
         return {"band_low": f"datum.{value}_ci_low", "band_high": f"datum.{value}_ci_high"}
     return {

@@ -1,31 +1,14 @@
-"""Who leads a headline metric, by how much, and from whom it cannot be told: paired intervals.
+"""Who leads a headline metric, by how much, and from whom it cannot be told.
 
-As in the tables, resamples draw query units, the same for all models, conditional on the support
-sets; here of the features as they come (`raw`), so that no model gains by a variant.
+As the tables say it of the features as they come (`raw`), so that no model gains by a variant:
+resamples draw query units, the same for all models, conditional on the support sets.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from patchlens import paths
-from patchlens.datasets.index import Index
-from patchlens.files import existing
-from patchlens.report.of_task import OF_TASK
-from patchlens.report.paired import counts_from_records, resamples
+from patchlens.report.headlines import Headline
+from patchlens.report.paired import RAW
 from patchlens.report.verdict import MIN_UNITS
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.site import headlines
-from patchlens.site.headlines import Headline
-from patchlens.site.reading import Run
-from patchlens.tasks.bootstrap import interval
-
-Floats = NDArray[np.float64]
-VARIANT = "raw"
 
 
 @dataclass(frozen=True)
@@ -73,72 +56,19 @@ class Lead:
         return self.units < MIN_UNITS
 
 
-def leads(run: Run) -> dict[str, Lead | None]:
-    """Key of every headline -> its lead; see `lead`."""
-    found = (h for task in run.tables for h in headlines.of(task, run.scores(task)))
-    rivals = [model for model in run.models if run.role(model) != "ceiling"]
-    return {headline.key: lead(headline, rivals, run.settings.uncertainty) for headline in found}
-
-
-def lead(headline: Headline, models: list[str], uncertainty: Uncertainty) -> Lead | None:
-    """The lead on a metric; None for a task whose records have no paired bootstrap.
-
-    Args:
-        headline: of a task.
-        models: those that are compared.
-        uncertainty: settings of the bootstrap, as of the tables.
-
-    Raises:
-        DataError: records are missing.
-    """
-    rows = headline.rows[headline.rows["model"].isin(models)]
-    rows = rows[rows["variant"] == VARIANT]
-    rows = rows[rows[headline.shown.key].notna()]
-    drawn = _segmentation if headline.task == "segmentation" else _weighted
-    if rows.empty or (drawn is _weighted and headline.task not in OF_TASK):
+def lead(headline: Headline) -> Lead | None:
+    """The lead on a metric; None where its table compares no models."""
+    key, rows = headline.shown.key, headline.rows
+    columns = [f"{key}_behind", f"{key}_behind_ci_low", f"{key}_behind_ci_high"]
+    if not {*columns, f"{key}_units"} <= set(rows.columns):
         return None
-    samples, units = drawn(headline, list(rows["model"]), uncertainty)
-    sense = 1.0 if headline.shown.higher else -1.0
-    scores = {m: sense * s for m, s in zip(rows["model"], rows[headline.shown.key], strict=True)}
-    order = sorted(
-        scores, key=lambda model: -scores[model]
-    )  # stable: equal scores keep their order
-    best = order[0]
-    rivals = []
-    for model in order[1:]:
-        differences = sense * (samples[best] - samples[model])
-        low, high = interval(differences[np.isfinite(differences)])
-        rivals.append(Rival(model, scores[best] - scores[model], float(low), float(high)))
-    return Lead(headline, best, sense * scores[best], tuple(rivals), units)
-
-
-def _records(headline: Headline, model: str) -> pd.DataFrame:
-    path = paths.cell(headline.dataset, model) / f"{headline.task}.records.parquet"
-    wanted = [("head", "==", headline.head), ("variant", "==", VARIANT)]
-    existing(path, "`dvc pull` or `dvc repro` brings the records; Git does not hold them")
-    return pd.read_parquet(path, filters=wanted)
-
-
-def _segmentation(
-    headline: Headline, models: list[str], uncertainty: Uncertainty
-) -> tuple[Mapping[str, Floats], int]:
-    index = Index(paths.index(headline.dataset), Path())
-    units = dict(zip(index.query["image_id"], index.query["unit"], strict=True))
-    samples = {}
-    for model in models:
-        records = _records(headline, model)
-        pixel = records[records["level"] == "pixel"]
-        counts = counts_from_records(pixel, units, len(index.classes))
-        samples[model] = resamples(counts, uncertainty.resamples, uncertainty.seed)
-    return samples, len(set(units.values()))
-
-
-def _weighted(
-    headline: Headline, models: list[str], uncertainty: Uncertainty
-) -> tuple[Mapping[str, Floats], int]:
-    samples, units = {}, 0
-    for model in models:
-        weighted = OF_TASK[headline.task](_records(headline, model))
-        drawn = weighted.resampled(uncertainty.resamples, uncertainty.seed)
-        samples[model], units = drawn[headline.shown.key], len(weighted.units)
-    return samples, units
+    rows = rows[(rows["variant"] == RAW) & (rows["role"] != "ceiling") & rows[key].notna()]
+    if rows.empty:
+        return None
+    behind = rows[rows[columns[0]].notna()].sort_values(columns[0], kind="stable")
+    (best,) = rows[rows[columns[0]].isna()].to_dict("records")
+    rivals = tuple(
+        Rival(row["model"], *(float(row[column]) for column in columns))
+        for row in behind.to_dict("records")
+    )
+    return Lead(headline, best["model"], float(best[key]), rivals, int(best[f"{key}_units"]))

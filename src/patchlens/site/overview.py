@@ -2,30 +2,30 @@
 
 from collections.abc import Mapping
 
+from patchlens.report import headlines
 from patchlens.report.claims_table import GROUPS
-from patchlens.site import headlines, overview_figures, provenance, tasks
+from patchlens.report.headlines import Headline
+from patchlens.report.palette import Look
+from patchlens.site import overview_figures, prose, provenance, tasks
 from patchlens.site.answers import answer
 from patchlens.site.figure import Figure
-from patchlens.site.leads import Lead
 from patchlens.site.page import Page
-from patchlens.site.palette import Look
 from patchlens.site.reading import Run
 
 
-def page(run: Run, leads: Mapping[str, Lead | None], looks: Mapping[str, Look]) -> Page:
+def page(run: Run, looks: Mapping[str, Look]) -> Page:
     """The first page.
 
     Args:
         run: what was measured.
-        leads: key of every headline -> who leads.
         looks: of the models.
     """
     chosen = []
     for task in run.tables:
-        found = list(headlines.of(task, run.scores(task)))
+        found = list(headlines.of(task, run.tables[task]))
         for dataset in dict.fromkeys(headline.dataset for headline in found):
-            chosen += headlines.first([h for h in found if h.dataset == dataset])
-    answers = [answer(h, leads[h.key], run.is_floor) for h in chosen]
+            chosen += _first([h for h in found if h.dataset == dataset])
+    answers = [answer(h, run.is_floor) for h in chosen]
     needs = {
         need: [a for a in answers if a.need == need]
         for need in dict.fromkeys(a.need for a in answers)
@@ -55,3 +55,15 @@ def page(run: Run, leads: Mapping[str, Lead | None], looks: Mapping[str, Look]) 
     data = {path: content for figure in figures for path, content in figure.files().items()}
     data |= tasks.copies("claims")
     return Page("index", "Overview", "overview.html", context, data, "Results")
+
+
+def _first(found: list[Headline]) -> list[Headline]:
+    """Those that the first page shows."""
+    if not found:
+        return []
+    wanted = prose.of(found[0].task).heads
+    chosen = [h for h in found if (h.head, h.shown.key) in wanted]
+    if chosen:
+        return chosen
+    heads = {(h.dataset, h.head): h for h in reversed(found)}  # the first metric of each
+    return list(reversed(heads.values()))[: prose.HEADS_SHOWN]

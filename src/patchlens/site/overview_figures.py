@@ -7,11 +7,11 @@ import altair as alt
 import pandas as pd
 
 from patchlens.report.grid import COST
+from patchlens.report.headlines import Headline
+from patchlens.report.palette import Look
 from patchlens.site import prose
 from patchlens.site.curves import colour, shape
 from patchlens.site.figure import HEIGHT, ROW, Figure, base, choices, spec
-from patchlens.site.headlines import Headline
-from patchlens.site.palette import Look
 
 VERDICTS = {
     "supported": ("#009e73", "circle"),

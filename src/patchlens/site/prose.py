@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from patchlens.report import tables, task_captions
+from patchlens.report.headlines import head_title
 
 HEADS_SHOWN = 2  # of a task that says nothing else
 
@@ -88,7 +88,7 @@ def of(task: str) -> Prose:
 
 def value(text: str) -> str:
     """A value of a selector in words: heads by their names in the tables."""
-    return tables.HEADS.get(text) or task_captions.title(text)
+    return head_title(text)
 
 
 def column(name: str) -> str:

@@ -10,7 +10,6 @@ import yaml
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import existing, read_json
-from patchlens.report.tables import FLOOR
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
 from patchlens.site.plots import REMEDY, Plot
@@ -49,11 +48,6 @@ class Run:
     def is_floor(self, model: str) -> bool:
         """Whether a model is there to be beaten."""
         return self.role(model) == "floor"
-
-    def scores(self, task: str) -> pd.DataFrame:
-        """The rows of a task without its floor that looks at no feature."""
-        table = self.tables[task]
-        return table[table["head"] != FLOOR]
 
 
 def read(settings: Settings) -> Run:

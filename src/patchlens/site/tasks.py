@@ -7,15 +7,14 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing
-from patchlens.report import grid
+from patchlens.report import grid, headlines
+from patchlens.report.headlines import Headline
+from patchlens.report.palette import Look
 from patchlens.report.task_tables import Shown
-from patchlens.site import confusion, curves, headlines, overview_figures, prose
+from patchlens.site import confusion, curves, overview_figures, prose
 from patchlens.site.answers import answer
 from patchlens.site.figure import Cell, Figure, Grid
-from patchlens.site.headlines import Headline
-from patchlens.site.leads import Lead
 from patchlens.site.page import Page
-from patchlens.site.palette import Look
 from patchlens.site.plots import REMEDY
 from patchlens.site.reading import Run
 
@@ -23,12 +22,11 @@ ELSEWHERE = ("variance", "sweep")  # stages that have a page of their own
 FORMS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
 
 
-def pages(run: Run, leads: Mapping[str, Lead | None], looks: Mapping[str, Look]) -> list[Page]:
+def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
     """A page for every task, and for every other stage that plots something.
 
     Args:
         run: what was measured.
-        leads: key of every headline -> who leads.
         looks: of the models.
 
     Raises:
@@ -36,7 +34,7 @@ def pages(run: Run, leads: Mapping[str, Lead | None], looks: Mapping[str, Look])
     """
     others = [plot.stage for plot in run.plots if plot.stage not in run.tables]
     stages = dict.fromkeys([*run.tables, *(s for s in others if s not in ELSEWHERE)])
-    return [_page(run, stage, leads, looks) for stage in stages]
+    return [_page(run, stage, looks) for stage in stages]
 
 
 def links(name: str) -> dict[str, str]:
@@ -50,8 +48,8 @@ def copies(name: str) -> dict[str, bytes]:
     return {there: existing(path, REMEDY).read_bytes() for there, path in files.items()}
 
 
-def _page(run: Run, task: str, leads: Mapping[str, Lead | None], looks: Mapping[str, Look]) -> Page:
-    found = list(headlines.of(task, run.scores(task))) if task in run.tables else []
+def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
+    found = list(headlines.of(task, run.tables[task])) if task in run.tables else []
     plots = [plot for plot in run.plots if plot.stage == task]
     rankings = [overview_figures.ranking(h, looks) for h in found]
     drawn = [curves.curve(plot, plot.rows(looks), looks) for plot in plots]
@@ -63,7 +61,7 @@ def _page(run: Run, task: str, leads: Mapping[str, Lead | None], looks: Mapping[
     words = prose.of(task)
     context = {
         "words": words,
-        "answers": [answer(h, leads[h.key], run.is_floor) for h in found],
+        "answers": [answer(h, run.is_floor) for h in found],
         "rankings": rankings,
         "curves": drawn,
         "confusions": confusions,

@@ -8,10 +8,10 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing
+from patchlens.report.palette import Look
 from patchlens.site import curves, precomputed, prose, tasks
 from patchlens.site.figure import Cell, Figure, Grid, base, choices, spec
 from patchlens.site.page import Page
-from patchlens.site.palette import Look
 from patchlens.site.plots import REMEDY, Plot
 from patchlens.site.reading import Run
 
@@ -141,15 +141,11 @@ def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
     x = alt.X(f"{plot.x}:Q", title="share of dimensions removed", axis=alt.Axis(tickCount=6))
     y = alt.Y(f"{plot.y}:Q", axis=curves.axis(plot.y), scale=alt.Scale(zero=False))
     chart = base(controls)
-    ends = {
-        "low": f"datum.{plot.y} - datum.{plot.y}_std",
-        "high": f"datum.{plot.y} + datum.{plot.y}_std",
-    }
     band = chart.transform_filter("datum.variant === 'prune' || datum.variant === 'prune_random'")
     area = (
-        band.transform_calculate(**ends)
+        band.transform_calculate(**curves.ends(plot.y, "std"))
         .mark_area(opacity=0.13, color=look.colour)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", detail="variant:N")
+        .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", detail="variant:N")
     )
     tips = [alt.Tooltip(f"{name}:N") for name in ("variant", plot.x, plot.y)]
     lines = chart.mark_line(color=look.colour, strokeWidth=2).encode(

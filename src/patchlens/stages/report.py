@@ -2,11 +2,11 @@
 
 from patchlens import paths
 from patchlens.progress import log
+from patchlens.report.palette import looks
 from patchlens.settings.load import Settings
 from patchlens.site import (
     build,
     explorer,
-    leads,
     media,
     overview,
     reading,
@@ -14,7 +14,6 @@ from patchlens.site import (
     tasks,
     variance,
 )
-from patchlens.site.palette import looks
 
 
 def run(settings: Settings) -> None:
@@ -24,10 +23,9 @@ def run(settings: Settings) -> None:
         DataError: tables, records or what the stage explorer makes are missing.
     """
     found, palette = reading.read(settings), looks(list(settings.models))
-    leading = leads.leads(found)
     pages = [
-        overview.page(found, leading, palette),
-        *tasks.pages(found, leading, palette),
+        overview.page(found, palette),
+        *tasks.pages(found, palette),
         variance.page(found, palette),
         *explorer.pages(found),
         *media.pages(found),

@@ -114,3 +114,4 @@ def _compare(uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
         found = compared([rows[i] for i in where], [samples[i] for i in where], "pixel_miou")
         for i, marks in zip(where, found, strict=True):
             rows[i] |= {f"pixel_miou_{name}": mark for name, mark in marks.items()}
+            rows[i]["pixel_miou_units"] = len(set(units.values()))

@@ -41,6 +41,7 @@ def _compare(task: str, uncertainty: Uncertainty, dataset: str, rows: list[Row])
             table = records[row["model"]]
             chosen = table[(table["head"] == head) & (table["variant"] == row["variant"])]
             weighted = OF_TASK[task](chosen)
+            units = len(weighted.units)  # the same of all rows, since they are compared
             samples.append(weighted.resampled(uncertainty.resamples, uncertainty.seed))
         for shown in task_tables.headline(task, head, sorted({k for row in of_head for k in row})):
             there = [i for i, row in enumerate(of_head) if shown.key in row]
@@ -50,3 +51,4 @@ def _compare(task: str, uncertainty: Uncertainty, dataset: str, rows: list[Row])
             found = compared(of_metric, list(drawn_of[:, defined]), shown.key, sense)
             for i, marks in zip(there, found, strict=True):
                 of_head[i] |= {f"{shown.key}_{name}": mark for name, mark in marks.items()}
+                of_head[i][f"{shown.key}_units"] = units

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from patchlens.report import task_tables
+from patchlens.report import tables, task_captions, task_tables
 from patchlens.report.task_tables import LEVEL, Shown
-from patchlens.site import prose
+
+T1 = "segmentation"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,12 @@ class Headline:
     @property
     def title(self) -> str:
         """The head and the metric in words."""
-        return f"{prose.value(self.head)}: {self.shown.name}"
+        return f"{head_title(self.head)}: {self.shown.name}"
+
+
+def head_title(head: str) -> str:
+    """A head by its name in the tables."""
+    return tables.HEADS.get(head) or task_captions.title(head)
 
 
 def of(task: str, table: pd.DataFrame) -> Iterator[Headline]:
@@ -44,30 +50,19 @@ def of(task: str, table: pd.DataFrame) -> Iterator[Headline]:
 
     Args:
         task: its name.
-        table: its rows; what is no score of a head was left out.
+        table: its rows; the floor that looks at no feature is left out.
     """
-    for (dataset, head), rows in table.groupby(["dataset", "head"], sort=False):
+    scores = table[table["head"] != tables.FLOOR]
+    for (dataset, head), rows in scores.groupby(["dataset", "head"], sort=False):
         there = [str(key) for key in rows.columns[rows.notna().any()]]
         for shown, level in _metrics(task, str(head), there, rows):
             yield Headline(task, str(dataset), str(head), shown, rows, level)
 
 
-def first(found: list[Headline]) -> list[Headline]:
-    """Those that the first page shows."""
-    if not found:
-        return []
-    wanted = prose.of(found[0].task).heads
-    chosen = [h for h in found if (h.head, h.shown.key) in wanted]
-    if chosen:
-        return chosen
-    heads = {(h.dataset, h.head): h for h in reversed(found)}  # the first metric of each
-    return list(reversed(heads.values()))[: prose.HEADS_SHOWN]
-
-
 def _metrics(
     task: str, head: str, there: list[str], rows: pd.DataFrame
 ) -> Iterator[tuple[Shown, str]]:
-    if task == "segmentation":
+    if task == T1:
         yield Shown("pixel_miou", "pixel mIoU (%)"), "pixel_miou" + LEVEL
         return
     known = task_tables.headline(task, head, there) if task in task_tables.TITLES else []
@@ -80,5 +75,5 @@ def _marked(there: list[str], rows: pd.DataFrame) -> Iterator[Shown]:
     for key in (name.removesuffix(LEVEL) for name in there if name.endswith(LEVEL)):
         if key in there:
             share = bool(rows[key].between(0, 1).all())
-            name = prose.column(key) + (" (%)" if share else "")
+            name = key.replace("_", " ") + (" (%)" if share else "")
             yield Shown(key, name, share=share)

@@ -1,4 +1,4 @@
-"""One colour and one shape a model, the same on every page.
+"""One colour and one shape a model, the same in every figure.
 
 After Okabe and Ito's colour-blind-safe set, each moved in lightness until it has a contrast of 3:1
 or more on both the light and the dark ground. The shape says the same without colour.
