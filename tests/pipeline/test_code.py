@@ -32,7 +32,7 @@ def lists() -> dict[str, str]:
         ("stages/retrieval.py", {"retrieval", "figures", "explorer"}),
         ("tasks/retrieval.py", {"retrieval", "sweep", *OF_ALL}),
         ("tasks/probe.py", {"segmentation", "sweep"}),
-        ("cli.py", set()),
+        ("cli/stages.py", set()),
         ("settings/load.py", {"report"}),
         ("pretrain/train.py", set()),
         ("backbones/registry/dino.yaml", {"weights", "report"}),

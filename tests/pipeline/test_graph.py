@@ -58,7 +58,7 @@ def test_what_is_no_stage_is_used_by_one_or_by_the_command_line(root: Path) -> N
     for name in SHARED:
         path = f"patchlens/stages/{name}.py"
         users = [stage for stage in STAGES if path in closure(f"patchlens.stages.{stage}")]
-        commands = (root / "src/patchlens/cli.py").read_text(encoding="utf-8")
+        commands = (root / "src/patchlens/cli/asked.py").read_text(encoding="utf-8")
         assert users or f"from patchlens.stages import {name}" in commands, name
 
 

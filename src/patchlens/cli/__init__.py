@@ -1,0 +1,9 @@
+"""The command line: a command for each DVC stage, and those that are asked for by hand."""
+
+from patchlens.cli import stages  # first, as in the help
+
+# isort: split
+from patchlens.cli import asked, catalogues, pretraining
+from patchlens.cli.app import app
+
+__all__ = ["app", "asked", "catalogues", "pretraining", "stages"]

@@ -1,0 +1,79 @@
+"""What datasets and models there are."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from patchlens import paths
+from patchlens.cli.app import (
+    AsJson,
+    DatasetName,
+    catalogue,
+    guarded,
+    registry,
+    settings,
+)
+
+
+@catalogue.callback(invoke_without_command=True)
+@guarded
+def datasets(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the kinds of datasets, how they are had, and which params.yaml uses."""
+    if context.invoked_subcommand is not None:
+        return
+    from patchlens.datasets import check
+    from patchlens.datasets.kinds import CARDS
+
+    configured: dict[str, list[str]] = {}
+    if paths.PARAMS.is_file():
+        for name, dataset in settings().datasets.items():
+            configured.setdefault(dataset.kind, []).append(name)
+    entries = check.listing(CARDS.values(), configured)
+    typer.echo(json.dumps(entries, indent=1) if as_json else check.show_listing(entries))
+
+
+@catalogue.command("check")
+@guarded
+def check_dataset(dataset: DatasetName, as_json: AsJson = False) -> None:
+    """Count what an indexed dataset holds, compare with the published numbers, draw a sheet."""
+    chosen = settings().dataset(dataset)
+    from patchlens.datasets import check
+
+    content = check.run(dataset, chosen)
+    typer.echo(json.dumps(content, indent=1) if as_json else check.show_report(content))
+
+
+@registry.callback(invoke_without_command=True)
+@guarded
+def models(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the models of the registry, and which params.yaml uses."""
+    if context.invoked_subcommand is not None:
+        return
+    from patchlens.backbones.registry import show
+    from patchlens.backbones.registry.read import entries
+
+    configured: dict[str, list[str]] = {}
+    if paths.PARAMS.is_file():
+        for slot, model in settings().models.items():
+            if model.source == "registry":
+                configured.setdefault(model.model, []).append(slot)
+    if as_json:
+        typer.echo(json.dumps(show.listing(entries(), configured), indent=1))
+    else:
+        typer.echo(show.show_listing(entries(), configured))
+
+
+@registry.command("show")
+@guarded
+def show_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name in the registry.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print one model: what it is, its licence, what will be downloaded."""
+    from patchlens.backbones.registry import show
+    from patchlens.backbones.registry.read import find
+
+    entry = find(name, "patchlens models show")
+    shown = json.dumps({"name": name, **entry.model_dump()}, indent=1)
+    typer.echo(shown if as_json else show.show(name, entry))

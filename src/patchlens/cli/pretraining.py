@@ -1,0 +1,52 @@
+"""The commands of the pre-training."""
+
+from typing import Annotated
+
+import typer
+
+from patchlens.cli.app import (
+    command,
+)
+
+
+@command
+def pretrain(
+    objective: Annotated[
+        str, typer.Argument(help="dino, mae, ibot, simmim or supervised: a recipe of pretrain/.")
+    ],
+    size: Annotated[str | None, typer.Option(help="cpu or gpu; a result of its own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed; a result of its own.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Only time so many seconds, and keep nothing.")
+    ] = None,
+) -> None:
+    """Pre-train a mini model with an objective, on frames that no evaluation uses."""
+    from patchlens.pretrain.errors import check_extra
+    from patchlens.pretrain.settings import load as load_recipes
+
+    recipe = load_recipes().recipe(objective, size, seed)
+    check_extra()
+    from patchlens.pretrain import run
+
+    if seconds is not None:
+        typer.echo(run.timing(recipe, seconds))
+    else:
+        run.run(recipe, run.result(objective, size, seed))
+
+
+@command
+def promote(
+    objective: Annotated[
+        str, typer.Argument(help="A finished run of `patchlens pretrain`, or random.")
+    ],
+    seed: Annotated[int | None, typer.Option(help="Of a run with another seed.")] = None,
+) -> None:
+    """Copy a pre-trained model and its card to weights/, for Git."""
+    from patchlens.pretrain.errors import check_extra
+    from patchlens.pretrain.settings import load as load_recipes
+
+    recipes = load_recipes()
+    check_extra()
+    from patchlens.pretrain import promote
+
+    typer.echo(promote.run(objective, recipes, seed))
