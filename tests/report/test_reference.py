@@ -1,5 +1,6 @@
 """Published numbers beside ours: what is compared, what is not, and why."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_the_document_has_every_number_and_marks_second_hand_ones() -> None:
     assert "Source: s (second-hand: read from a transcript)." in text
     assert "Band: ±2 points. because" in text
     line = "| DINO B/16 | cityscapes | knn.raw.pixel_miou | 25.5 | 27 (slot on streets) | +1.5 |"
-    assert f"{line} within the band |" in text
+    assert f"{line} within the band |" in re.sub(" +", " ", text)  # columns are padded
 
 
 @pytest.mark.parametrize(

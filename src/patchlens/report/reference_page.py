@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from patchlens.report import grid
 from patchlens.report.reference import STATUSES, Compared, Published
 
 INTRODUCTION = """\
@@ -31,10 +32,8 @@ def page(rows: Sequence[Compared]) -> str:
     told = ", ".join(f"{n} {words}" for words, n in counts(rows).items())
     parts = [INTRODUCTION.format(counts=f"{len(rows)} numbers: {told}.")]
     for one, members in groupby(rows, key=lambda row: row.published):
-        lines = [f"## {one.title}: {one.source}", "", *heading(one), ""]
-        lines += [_line(HEAD), _line(["---"] * len(HEAD))]
-        lines += [_line(_cells(row)) for row in members]
-        parts.append("\n".join(lines) + "\n")
+        table = grid.markdown(HEAD, [_cells(row) for row in members])
+        parts.append("\n".join([f"## {one.title}: {one.source}", "", *heading(one), "", table, ""]))
     return "\n".join(parts)
 
 
@@ -56,7 +55,3 @@ def _cells(row: Compared) -> list[str]:
     ours = "" if row.ours is None else f"{row.ours:g} ({row.slot})"
     difference = "" if row.difference is None else f"{row.difference:+g}"
     return [row.model, row.dataset, row.score, f"{row.value:g}", ours, difference, result(row)]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -45,32 +45,21 @@ def run(
         for name, dataset in datasets.items():
             if not isinstance(dataset, Minicity):
                 continue
-            index, folder = Index(paths.index(name), paths.images(name, dataset)), out / name
-            pictures = Pictures(index, folder)
+            folder = out / name
+            pictures = Pictures(Index(paths.index(name), paths.images(name, dataset)), folder)
             if name in segmentation.datasets:
-                explorer_patches.write(
-                    index, name, models, prune, segmentation, device, pictures, folder
-                )
-                explorer_dimensions.write(name, models, pictures, folder)
+                explorer_patches.write(name, models, prune, segmentation, device, pictures)
+                explorer_dimensions.write(name, models, pictures)
             if name in retrieval.datasets:
                 explorer_answers.write_retrieval(
-                    name, models, dataset, variants, prune, retrieval, pictures, folder
+                    name, models, dataset, variants, prune, retrieval, pictures
                 )
             if name in identification.datasets:
                 explorer_answers.write_identification(
-                    index,
-                    name,
-                    models,
-                    dataset,
-                    variants,
-                    prune,
-                    identification,
-                    device,
-                    pictures,
-                    folder,
+                    name, models, dataset, variants, prune, identification, device, pictures
                 )
             if name in tracking.datasets:
-                explorer_videos.write(index, name, dataset.kind, models, variants, pictures, folder)
+                explorer_videos.write(name, dataset.kind, models, variants, pictures)
             parts[name] = sorted(path.stem for path in folder.glob("*.json"))
         write_json(parts, out / "datasets.json")
     log.info("explorer: %d datasets", len(parts))

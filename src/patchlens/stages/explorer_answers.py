@@ -1,10 +1,8 @@
 """Examples of T2 and T3 as data: what a patch or an object finds, with every model and variant."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from patchlens.datasets.index import Index
 from patchlens.files import write_json
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune, VariantName
@@ -28,7 +26,6 @@ def write_retrieval(
     prune: Prune,
     settings: Retrieval,
     pictures: Pictures,
-    out: Path,
 ) -> None:
     """Write `retrieval.json`: the lists of a few queries, the same for every model."""
     content: dict[str, Any] = {"columns": []}
@@ -59,11 +56,10 @@ def write_retrieval(
                 for query, found in zip(asked.queries, lists, strict=True)
             ]
             content["columns"].append({"model": model, "variant": variant, "queries": queries})
-    write_json(content, out / "retrieval.json")
+    write_json(content, pictures.folder / "retrieval.json")
 
 
 def write_identification(
-    index: Index,
     name: str,
     models: Sequence[str],
     dataset: Dataset,
@@ -72,7 +68,6 @@ def write_identification(
     settings: Identification,
     device: Device,
     pictures: Pictures,
-    out: Path,
 ) -> None:
     """Write `identification.json`: one patch in all copies of its image, and what it finds."""
     columns = []
@@ -81,13 +76,13 @@ def write_identification(
         fitted = open_fitted(name, model, dataset, variants, prune)
         header, clean = fitted.query.header, fitted.query
         degraded = open_degraded(name, model, clean)
-        asked = ask_copies(index, header, settings)
+        asked = ask_copies(pictures.index, header, settings)
         true = pictures.of(asked.copies[0].image_id)
         size = (true["height"], true["width"])
         for n, copy in enumerate(asked.copies):
             if copy.copy_id not in copies:
                 copies[copy.copy_id] = true | {"file": f"copies/{n:03d}.jpg"}
-                pixels = copy.of(index.image(copy.image_id), settings.seed)
+                pixels = copy.of(pictures.index.image(copy.image_id), settings.seed)
                 pictures.write(pixels, copies[copy.copy_id]["file"])
         for variant, transforms in fitted.transforms.items():
             found = nearest(asked, clean, degraded, transforms[0], settings.distance, device)
@@ -110,4 +105,4 @@ def write_identification(
                 {"model": model, "variant": variant, "query": query, "answers": answered}
             )
     content = {"columns": columns, "distance": settings.distance}
-    write_json(content, out / "identification.json")
+    write_json(content, pictures.folder / "identification.json")

@@ -21,12 +21,12 @@ COLOURS = "cividis"  # reads the same with every kind of colour vision
 REMEDY = "run `dvc repro variance`"
 
 
-def write(name: str, models: Sequence[str], pictures: Pictures, out: Path) -> None:
+def write(name: str, models: Sequence[str], pictures: Pictures) -> None:
     """Write `dimensions.json`, and below `dimensions/` a PNG of a pixel a patch for each map.
 
     A dimension has one scale over its images: the darkest is `low`, the brightest `high`.
     """
-    content: dict[str, Any] = {}
+    content, out = dict[str, Any](), pictures.folder
     for model in models:
         table = paths.cell(name, model) / "variance_dimensions.csv"
         top = pd.read_csv(existing(table, REMEDY)).head(DIMENSIONS)

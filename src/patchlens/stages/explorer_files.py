@@ -20,24 +20,29 @@ Colour = tuple[int, int, int]
 
 
 class Pictures:
-    """Images of a dataset as JPEG files in `folder`/images, each written when first asked for."""
+    """Images of a dataset as JPEG files in `folder`/images, each written when first asked for.
+
+    Attributes:
+        index: of the dataset.
+        folder: where all that the explorer has of the dataset is written.
+    """
 
     def __init__(self, index: Index, folder: Path) -> None:
-        self._index, self._folder = index, folder
+        self.index, self.folder = index, folder
         self._row = {str(image_id): row for row, image_id in enumerate(index.images.index)}
 
     def of(self, image_id: str) -> dict[str, Any]:
         """Id, file below `folder`, width and height in pixels of an image."""
         file = f"images/{self._row[image_id]:05d}.jpg"
-        sides: Any = self._index.images.loc[image_id, ["height", "width"]]
+        sides: Any = self.index.images.loc[image_id, ["height", "width"]]
         height, width = (int(side) for side in sides)
-        if not (self._folder / file).is_file():
-            self.write(self._index.image(image_id), file)
+        if not (self.folder / file).is_file():
+            self.write(self.index.image(image_id), file)
         return {"id": image_id, "file": file, "width": width, "height": height}
 
     def write(self, image: Image.Image, file: str) -> None:
         """Write pixels as JPEG to `file` below the folder."""
-        with whole_file(self._folder / file) as partial:
+        with whole_file(self.folder / file) as partial:
             image.save(partial, format="JPEG", quality=QUALITY, subsampling=0)
 
 

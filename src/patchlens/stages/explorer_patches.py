@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,16 +31,15 @@ STEPS = 32767
 
 
 def write(
-    index: Index,
     name: str,
     models: Sequence[str],
     prune: Prune,
     segmentation: Segmentation,
     device: Device,
     pictures: Pictures,
-    out: Path,
 ) -> None:
-    """Write the explorer of the dataset `name` below `out`: the first support seed, every model."""
+    """Write the explorer of the dataset `name`: the first support seed, every model."""
+    index, out = pictures.index, pictures.folder
     wanted = [variant for variant in VARIANTS if variant in segmentation.variants]
     columns: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []

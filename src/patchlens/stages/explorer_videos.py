@@ -1,14 +1,12 @@
 """Linked videos as frames and boxes, for a player: `tracks.json` and a script a sequence."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.tracks import Line, read_tracks
-from patchlens.errors import DataError
-from patchlens.files import write_json
+from patchlens.files import existing, write_json
 from patchlens.report.track_files import TrackFiles
 from patchlens.settings.features import VariantName
 from patchlens.stages.explorer_files import Pictures, write_script
@@ -19,13 +17,11 @@ DECIMALS = 2  # of a box in the files of the tracks
 
 
 def write(
-    index: Index,
     name: str,
     kind: str,
     models: Sequence[str],
     variants: Sequence[VariantName],
     pictures: Pictures,
-    out: Path,
 ) -> None:
     """Write the videos of the query that T4 linked, with the ids of every model and variant.
 
@@ -34,6 +30,7 @@ def write(
     Raises:
         DataError: a model's tracks are missing.
     """
+    index, out = pictures.index, pictures.folder
     images = index.images.loc[index.query["image_id"]].sort_values(["sequence", "frame"])
     sequences = []
     for n, (sequence, rows) in enumerate(list(images.groupby("sequence"))[:SEQUENCES]):
@@ -46,9 +43,7 @@ def write(
             for variant in variants:
                 folder = paths.tracks(name, model) / variant / "mot"
                 path = folder / f"{files.stem(str(sequence))}.txt"
-                if not path.is_file():
-                    raise DataError(f"{path}: no tracks here; run `dvc repro tracking`")
-                lines = read_tracks(path)
+                lines = read_tracks(existing(path, "run `dvc repro tracking`"))
                 shown = [
                     (things[i], lines.get(f, [])) for i, f in zip(things, numbers, strict=True)
                 ]
