@@ -62,7 +62,8 @@ def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[st
 def _values(folder: Path) -> Iterator[tuple[str, Any]]:
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).as_posix()
-        yield from _flat(name, json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        yield from ((f"{name}/{place}", value) for place, value in flat(content, "/"))
     for path in sorted(folder.rglob("*.csv")):
         name = path.relative_to(folder).as_posix()
         with path.open(encoding="utf-8", newline="") as stream:
@@ -78,9 +79,10 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{prefix}/{key}", inner)
-    else:
-        yield prefix, value
+def flat(content: dict[str, Any], sign: str) -> Iterator[tuple[str, Any]]:
+    """Every value of a nested dict with its place, keys parted by `sign`."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}{sign}{place}", inner) for place, inner in flat(value, sign))
+        else:
+            yield key, value

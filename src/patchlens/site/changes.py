@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from patchlens.report.compare import TIMING
+from patchlens.report.compare import TIMING, flat
 from patchlens.site.revision import Metrics
 
 ENDS = ("_ci_low", "_ci_high")
@@ -69,7 +69,7 @@ def between(before: Metrics, after: Metrics) -> Differences:
     cells = [{path for path in side if path.startswith("cells/")} for side in (before, after)]
     for path in sorted(cells[0] & cells[1]):
         cell = path.removeprefix("cells/").removesuffix(".json")
-        old, new = dict(_flat(before[path])), dict(_flat(after[path]))
+        old, new = _values(before[path]), _values(after[path])
         for name in sorted(old.keys() | new.keys()):
             a, b = old.get(name), new.get(name)
             if name.split(".")[-1] in TIMING or name.endswith(NO_SCORES):
@@ -109,12 +109,9 @@ def _verdicts(before: Metrics, after: Metrics) -> Iterator[tuple[str, str, str]]
             yield claim, words[0], words[1]
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its place; numbers as floats."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield prefix, float(value)
-    else:
-        yield prefix, value
+def _values(cell: dict[str, Any]) -> dict[str, Any]:
+    """Place -> value; numbers as floats."""
+    return {
+        place: float(value) if isinstance(value, int | float) else value
+        for place, value in flat(cell, ".")
+    }
