@@ -3,16 +3,15 @@
 `python scripts/dataset_pages.py` writes them, `--check` only says which are out of date.
 """
 
-import argparse
 import re
 import sys
-from pathlib import Path
 
+from made_pages import ROOT, bring_up_to_date
 from patchlens.datasets.card import Card
 from patchlens.datasets.kinds import CARDS
 from patchlens.datasets.source import Archive
 
-FOLDER = Path(__file__).parent.parent / "docs/datasets"
+FOLDER = ROOT / "docs/datasets"
 MADE = "<!-- Made by `make dataset-pages` from the card in {}; edit that. -->"
 ACCESS = {
     "open": "fetched by the pipeline",
@@ -25,24 +24,9 @@ WHATS = ("images", "masks", "objects", "instances", "groups")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
-    arguments = parser.parse_args()
     texts = {FOLDER / "README.md": index(list(CARDS.values()))}
     texts |= {FOLDER / f"{kind}.md": page(card) for kind, card in CARDS.items()}
-    there = set(FOLDER.glob("*.md"))
-    stale = [p for p, text in texts.items() if p not in there or p.read_text("utf-8") != text]
-    surplus = sorted(there - set(texts))
-    for path in sorted([*stale, *surplus]):
-        print(f"{path.relative_to(FOLDER.parent.parent)}: out of date")
-    if arguments.check:
-        return 1 if stale or surplus else 0
-    FOLDER.mkdir(exist_ok=True)
-    for path in stale:
-        path.write_text(texts[path], encoding="utf-8")
-    for path in surplus:
-        path.unlink()
-    return 0
+    return bring_up_to_date(__doc__.splitlines()[0], texts, FOLDER.glob("*.md"))
 
 
 def index(cards: list[Card]) -> str:

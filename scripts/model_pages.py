@@ -3,16 +3,15 @@
 `python scripts/model_pages.py` writes it, `--check` only says whether it is out of date.
 """
 
-import argparse
 import sys
 from itertools import groupby
-from pathlib import Path
 
+from made_pages import ROOT, bring_up_to_date
 from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import entries
 from patchlens.backbones.registry.show import NO_HASH, hash_of, licence, size_of, unpinned
 
-PAGE = Path(__file__).parent.parent / "docs/models.md"
+PAGE = ROOT / "docs/models.md"
 INTRODUCTION = """\
 <!-- Made by `make model-pages` from src/patchlens/backbones/registry; edit that. -->
 # Models
@@ -31,17 +30,7 @@ HEAD = "| name | model | data | images seen | params | patch | licence | file | 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
-    arguments = parser.parse_args()
-    text = page(entries())
-    if PAGE.is_file() and PAGE.read_text("utf-8") == text:
-        return 0
-    print(f"docs/{PAGE.name}: out of date")
-    if arguments.check:
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+    return bring_up_to_date(__doc__.splitlines()[0], {PAGE: page(entries())})
 
 
 def page(found: dict[str, Entry]) -> str:
