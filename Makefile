@@ -2,12 +2,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 # A pip index with CPU builds of torch makes the environment much smaller: see the README.
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages model-pages
-.PHONY: flip bench clean-metrics dag camvid
+.PHONY: flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,8 +49,8 @@ typecheck: env  ## Check types only
 test: env  ## Run the whole test suite, a file at a time on each of two cores
 	python -m pytest -n 2 --dist loadfile tests/pipeline tests  # the longest file first
 
-repro: env  ## Reproduce all results of params.yaml
-	dvc repro
+repro: env  ## Reproduce all results of params.yaml, the models JOBS at a time
+	python scripts/repro.py $(JOBS)
 
 check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
 	scripts/check_repro.sh
@@ -77,6 +78,9 @@ bench: env  ## Measure speed and memory; write the table to docs/bench.md and th
 
 camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)
 	scripts/results_camvid.sh
+
+seeds: env  ## Show how far two training seeds of the mini models lie apart (HEAD must be reproduced)
+	scripts/results_seeds.sh
 
 clean-metrics: env  ## Remove metrics of models and datasets that params.yaml no longer lists
 	patchlens clean-metrics

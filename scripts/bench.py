@@ -12,6 +12,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -324,7 +325,10 @@ def bench_repro() -> list[Row]:
         run("git", "clone", "-q", str(ROOT), str(clone), cwd=ROOT)
         env = os.environ | {"PYTHONPATH": str(clone / "src")}
         run("dvc", "cache", "dir", "--local", f"{work}/cache", cwd=clone)
-        whole = seconds(lambda: run("dvc", "repro", "--force", cwd=clone, env=env))
+        (clone / "dvc.lock").unlink()  # with it DVC would take metrics out of Git for done
+        shutil.rmtree(clone / "metrics")
+        by_twos = [sys.executable, "scripts/repro.py", str(THREADS)]
+        whole = seconds(lambda: run(*by_twos, cwd=clone, env=env))
         nothing = seconds(lambda: run("dvc", "repro", cwd=clone, env=env))
         tasks = {
             stage: seconds(
@@ -338,9 +342,9 @@ def bench_repro() -> list[Row]:
     stages = [line.split("'")[1] for line in printed.splitlines() if "Running stage" in line]
     return [
         (
-            "`dvc repro`, embedded default from nothing",
+            f"`make repro`, embedded default from nothing, {THREADS} models at a time",
             f"{whole / 60:.1f} min",
-            "< 6 min with T1 alone",
+            "< 15 min",
         ),
         (
             f"{', '.join(tasks)} of `random`",

@@ -13,7 +13,7 @@ from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_captions import caption, in_order
 from patchlens.report.task_tables import headline, latex, markdown
 from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import tables, tables_tasks
+from patchlens.stages import tables
 from patchlens.tasks import tracking_summary
 from patchlens.tasks.association import COUNTS
 from patchlens.tasks.weighted import scored
@@ -76,7 +76,7 @@ def retrieval_cell(model: str, **aps: np.ndarray) -> None:
 
 def write(task: str, models: list[str], datasets=("d",), variants=("raw", "prune")) -> pd.DataFrame:
     roles = dict.fromkeys(models, "rival")
-    tables_tasks.write(task, roles, list(datasets), list(variants), UNCERTAINTY)
+    tables.write_task(task, roles, list(datasets), list(variants), UNCERTAINTY)
     return pd.read_csv(paths.TABLES / f"{task}.csv")
 
 

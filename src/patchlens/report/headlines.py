@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from patchlens.report import tables, task_captions, task_tables
-from patchlens.report.task_tables import LEVEL, Shown
-
-T1 = "segmentation"
+from patchlens.report.task_tables import LEVEL, T1, Shown
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,8 @@ def of(task: str, table: pd.DataFrame) -> Iterator[Headline]:
 def _metrics(
     task: str, head: str, there: list[str], rows: pd.DataFrame
 ) -> Iterator[tuple[Shown, str]]:
-    if task == T1:
-        yield Shown("pixel_miou", "pixel mIoU (%)"), "pixel_miou" + LEVEL
-        return
-    known = task_tables.headline(task, head, there) if task in task_tables.TITLES else []
+    is_known = task == T1 or task in task_tables.TITLES
+    known = task_tables.headline(task, head, there) if is_known else []
     for shown in known or _marked(there, rows):
         yield shown, shown.key + LEVEL
 

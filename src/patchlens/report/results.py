@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from patchlens.report import grid, task_tables
-from patchlens.report.headlines import T1, Headline
+from patchlens.report.headlines import Headline
 from patchlens.report.paired import RAW
+from patchlens.report.task_tables import T1
 
 LEVEL = "_level_with_best_model"
 MODELS = (
@@ -62,10 +63,15 @@ def name_of(line: Headline) -> str:
     return f"{line.task}, {line.title}"
 
 
-def _gain(row: "pd.Series[Any]", shown: task_tables.Shown) -> str:
-    gain, low, high = (float(row[f"{shown.key}_gain{end}"]) for end in ("", "_ci_low", "_ci_high"))
-    if np.isnan(gain):
+def points(value: float, low: float, high: float, shown: task_tables.Shown) -> str:
+    """A difference with its interval, in points where of shares; bold where 0 lies outside."""
+    if np.isnan(value):
         return ""
     factor = 100 if shown.share else 1
-    text = f"{factor * gain:+.1f} [{factor * low:+.1f}, {factor * high:+.1f}]"
+    text = f"{factor * value:+.1f} [{factor * low:+.1f}, {factor * high:+.1f}]"
     return f"**{text}**" if low > 0 or high < 0 else text
+
+
+def _gain(row: "pd.Series[Any]", shown: task_tables.Shown) -> str:
+    gain, low, high = (float(row[f"{shown.key}_gain{end}"]) for end in ("", "_ci_low", "_ci_high"))
+    return points(gain, low, high, shown)

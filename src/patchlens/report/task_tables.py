@@ -1,4 +1,4 @@
-"""The tables of T2, T3 and T4: models × variants for the headline metrics of each head."""
+"""Headline metrics of each task, and the tables of T2, T3 and T4: models × variants for each."""
 
 import re
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import pandas as pd
 from patchlens.report import grid
 from patchlens.report.task_captions import caption, title
 
+T1 = "segmentation"
 TITLES = {
     "identification": "instance identification under degradations",
     "retrieval": "object retrieval",
@@ -33,11 +34,13 @@ def headline(task: str, head: str, keys: list[str]) -> list[Shown]:
     """The metrics of a head that have a table each.
 
     Args:
-        task: identification, retrieval, tracking.
+        task: segmentation, identification, retrieval, tracking.
         head: of its cells.
         keys: the metrics that are there.
     """
-    if task == "identification":
+    if task == T1:
+        found = [Shown("pixel_miou", "pixel mIoU (%)")]
+    elif task == "identification":
         found = [Shown("robustness", "robustness (%)")]
     elif task == "retrieval":
         found = [Shown("map", "mAP (%)")]

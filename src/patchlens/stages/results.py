@@ -8,6 +8,7 @@ from patchlens import paths
 from patchlens.files import existing, whole_folder, write_text
 from patchlens.report import headlines, results, results_figures
 from patchlens.report.of_task import OF_TASK
+from patchlens.report.task_tables import T1
 
 REMEDY = "run `dvc repro`"
 
@@ -23,7 +24,7 @@ def run(models: Sequence[str], of_variance: Sequence[str], of_sweep: Sequence[st
     Raises:
         DataError: a table or a cell is missing.
     """
-    found = [h for task in (headlines.T1, *OF_TASK) for h in headlines.of(task, _table(task))]
+    found = [h for task in (T1, *OF_TASK) for h in headlines.of(task, _table(task))]
     with whole_folder(paths.RESULTS) as out:
         parts = ["## Which model for which task", results.models(found)]
         parts += ["## What a variant changes", results.GAINS]

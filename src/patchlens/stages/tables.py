@@ -8,16 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from patchlens import paths
-from patchlens.datasets.index import Index
 from patchlens.files import existing, read_json, write_csv
 from patchlens.progress import log
-from patchlens.report import tables, variance_table
+from patchlens.report import tables, task_captions, task_tables, variance_table
 from patchlens.report.of_task import OF_TASK
-from patchlens.report.paired import compared, counts_from_records, resamples
+from patchlens.report.task_tables import T1
 from patchlens.settings.models import Role
 from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import tables_tasks
-from patchlens.stages.tables_rows import REMEDY, Row, publish, records_of, table_of
+from patchlens.stages import tables_samples
+from patchlens.stages.tables_rows import REMEDY, publish, table_of
 
 
 def run(
@@ -41,17 +40,34 @@ def run(
     Raises:
         DataError: a configured cell is missing.
     """
-    compare = partial(_compare, uncertainty)
-    table = table_of("segmentation", models, cells["segmentation"], variants, compare)
-    publish("segmentation", table, tables.markdown(table), tables.latex(table))
+    compare = partial(tables_samples.compare, T1, uncertainty)
+    table = table_of(T1, models, cells[T1], variants, compare)
+    publish(T1, table, tables.markdown(table), tables.latex(table))
     _variance([(d, model) for d in cells["variance"] for model in models], m)
     for task in OF_TASK:
-        tables_tasks.write(task, models, cells[task], variants, uncertainty)
+        write_task(task, models, cells[task], variants, uncertainty)
     orphans = _orphans(list(models), cells)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
     log.info("tables: %d rows", len(table))
+
+
+def write_task(
+    task: str,
+    models: Mapping[str, Role],
+    datasets: Sequence[str],
+    variants: Sequence[str],
+    uncertainty: Uncertainty,
+) -> None:
+    """Write metrics/tables/<task>.{csv,md,tex} of T2, T3 or T4.
+
+    Raises:
+        DataError: a configured cell is missing.
+    """
+    compare = partial(tables_samples.compare, task, uncertainty)
+    table = table_of(task, models, datasets, variants, compare, task_captions.in_order)
+    publish(task, table, task_tables.markdown(table, task), task_tables.latex(table, task))
 
 
 def _variance(cells: list[tuple[str, str]], m: float) -> None:
@@ -92,26 +108,3 @@ def _orphans(models: list[str], cells: Mapping[str, list[str]]) -> list[Path]:
     files = paths.CELLS.glob("*/*/*")
     # A file begins with its stage: segmentation.json, segmentation_k.csv.
     return sorted(p for p in files if (p.parent, re.split("[._]", p.name)[0]) not in wanted)
-
-
-def _compare(uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
-    """Mark the rows of each head of T1 that cannot be told from the best one."""
-    index = Index(paths.index(dataset), Path())
-    units = dict(zip(index.query["image_id"], index.query["unit"], strict=True))
-    records = records_of("segmentation", dataset, rows)
-    samples = []
-    for row in rows:
-        of_model = records[row["model"]]
-        chosen = of_model[
-            (of_model["head"] == row["head"])
-            & (of_model["variant"] == row["variant"])
-            & (of_model["level"] == "pixel")
-        ]
-        counts = counts_from_records(chosen, units, len(index.classes))
-        samples.append(resamples(counts, uncertainty.resamples, uncertainty.seed))
-    for head in dict.fromkeys(row["head"] for row in rows):
-        where = [i for i, row in enumerate(rows) if row["head"] == head]
-        found = compared([rows[i] for i in where], [samples[i] for i in where], "pixel_miou")
-        for i, marks in zip(where, found, strict=True):
-            rows[i] |= {f"pixel_miou_{name}": mark for name, mark in marks.items()}
-            rows[i]["pixel_miou_units"] = len(set(units.values()))

@@ -1,0 +1,68 @@
+"""`make repro` on a DVC that only notes how it is called; the real one makes `miniature`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import run
+
+STAGES = ["code", "render@one", "index@one"]
+STAGES += [f"weights@{model}" for model in "abc"]
+STAGES += [f"{name}@{model}-one" for name in ("extract", "prune", "sweep") for model in "abc"]
+STAGES += ["tables", "report"]
+DVC = """#!/usr/bin/env python
+import json, os, sys
+args = sys.argv[1:]
+if args[:2] == ["stage", "list"]:
+    print("{stages}")
+else:
+    names = [name for name in args if not name.startswith("-") and name != "repro"]
+    with open("calls", "a") as file:
+        print(json.dumps([names, os.environ.get("OMP_NUM_THREADS")]), file=file)
+    sys.exit("{broken}" in names)
+"""
+
+
+def repro(folder: Path, root: Path, jobs: int, broken: str = "none") -> tuple[int, str, list]:
+    fake = folder / "dvc"
+    fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken))
+    fake.chmod(0o755)
+    script = str(root / "scripts/repro.py")
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    done = run("env", f"PATH={path}", "python", script, str(jobs), cwd=folder, check=False)
+    calls = [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
+    return done.returncode, done.stderr, calls
+
+
+def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -> None:
+    code, _, calls = repro(here, root, 2)
+    assert code == 0
+    first, last = calls[0][0], calls[-1][0]
+    dealt = sorted(names for names, _ in calls[1:-1])
+    assert first == STAGES[:9]  # what all share, and the features
+    assert dealt == [["prune@a-one", "prune@c-one", "sweep@a-one", "sweep@c-one"],
+                     ["prune@b-one", "sweep@b-one"]]  # fmt: skip
+    assert last == []  # a whole `dvc repro`: tables, report, and whatever was left out
+
+
+def test_the_cores_are_split(here: Path, root: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    calls = repro(here, root, 2)[2]
+    assert [threads for _, threads in calls[1:-1]] == [str(max(1, cores // 2))] * 2
+    assert calls[0][1] == calls[-1][1] == os.environ.get("OMP_NUM_THREADS")
+
+
+def test_no_more_processes_than_models(here: Path, root: Path) -> None:
+    assert len(repro(here, root, 8)[2]) == 1 + 3 + 1
+
+
+@pytest.mark.parametrize("broken", ["extract@a-one", "sweep@b-one"])
+def test_a_failed_stage_stops_it_and_the_others_come_to_their_end(
+    here: Path, root: Path, broken: str
+) -> None:
+    code, _, calls = repro(here, root, 2, broken)
+    assert code == 1
+    assert len(calls) == (1 if broken.startswith("extract") else 3)
+    assert calls[-1][0]  # the last `dvc repro` did not run
