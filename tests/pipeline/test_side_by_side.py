@@ -8,9 +8,9 @@ import pytest
 
 from conftest import run
 
-STAGES = ["code", "render@one", "index@one"]
+STAGES = ["code", "render@one", "render@two", "index@one", "index@two"]
 STAGES += [f"weights@{model}" for model in "abc"]
-STAGES += [f"{name}@{model}-one" for name in ("extract", "prune", "sweep") for model in "abc"]
+STAGES += [f"{name}@{model}-one" for name in ("extract", "sweep") for model in "abc"]
 STAGES += ["tables", "report"]
 DVC = """#!/usr/bin/env python
 import json, os, sys
@@ -39,30 +39,31 @@ def repro(folder: Path, root: Path, jobs: int, broken: str = "none") -> tuple[in
 def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -> None:
     code, _, calls = repro(here, root, 2)
     assert code == 0
-    first, last = calls[0][0], calls[-1][0]
-    dealt = sorted(names for names, _ in calls[1:-1])
-    assert first == STAGES[:9]  # what all share, and the features
-    assert dealt == [["prune@a-one", "prune@c-one", "sweep@a-one", "sweep@c-one"],
-                     ["prune@b-one", "sweep@b-one"]]  # fmt: skip
-    assert last == []  # a whole `dvc repro`: tables, report, and whatever was left out
+    called = [names for names, _ in calls]
+    assert called[0] == ["code"]
+    assert sorted(called[1:3]) == [["render@one", "index@one"], ["render@two", "index@two"]]
+    of_ac = [f"{stage}@{m}-one" for stage in ("extract", "sweep") for m in "ac"]
+    assert sorted(called[3:5]) == [["weights@a", "weights@c", *of_ac],
+                                   ["weights@b", "extract@b-one", "sweep@b-one"]]  # fmt: skip
+    assert called[5:] == [[]]  # a whole `dvc repro`: tables, report, and whatever was left out
 
 
 def test_the_cores_are_split(here: Path, root: Path) -> None:
     cores = len(os.sched_getaffinity(0))
     calls = repro(here, root, 2)[2]
-    assert [threads for _, threads in calls[1:-1]] == [str(max(1, cores // 2))] * 2
+    assert [threads for _, threads in calls[1:-1]] == [str(max(1, cores // 2))] * 4
     assert calls[0][1] == calls[-1][1] == os.environ.get("OMP_NUM_THREADS")
 
 
-def test_no_more_processes_than_models(here: Path, root: Path) -> None:
-    assert len(repro(here, root, 8)[2]) == 1 + 3 + 1
+def test_no_more_processes_than_there_is_to_deal(here: Path, root: Path) -> None:
+    assert len(repro(here, root, 8)[2]) == 1 + 2 + 3 + 1
 
 
-@pytest.mark.parametrize("broken", ["extract@a-one", "sweep@b-one"])
+@pytest.mark.parametrize("broken", ["render@one", "sweep@b-one"])
 def test_a_failed_stage_stops_it_and_the_others_come_to_their_end(
     here: Path, root: Path, broken: str
 ) -> None:
     code, _, calls = repro(here, root, 2, broken)
     assert code == 1
-    assert len(calls) == (1 if broken.startswith("extract") else 3)
+    assert len(calls) == (3 if broken.startswith("render") else 5)
     assert calls[-1][0]  # the last `dvc repro` did not run

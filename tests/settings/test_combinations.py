@@ -231,6 +231,17 @@ def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
             ["sweep.rivals[0]: 'prune' is unknown; allowed: center, l2, pca_drop_top, pca_whiten"],
         ),
         (
+            {"sweep.heads": ["linear"], "sweep.rivals": ["zscore"]},
+            [
+                "sweep.heads: 'linear' needs 'zscore' in segmentation.variants, where its C is "
+                "chosen; add it there"
+            ],
+        ),
+        (
+            {"sweep.heads": ["linear"], "sweep.rivals": [], "segmentation.heads": ["knn"]},
+            ["sweep.heads: 'linear' needs 'linear' in segmentation.heads, which chooses its C"],
+        ),
+        (
             {"sweep.datasets": ["own"], "extract.datasets": ["minicity", "streets", "own"]},
             [
                 "sweep.datasets[0]: 'own' is not in segmentation.datasets, whose supports and "

@@ -68,6 +68,6 @@ def swept(
         found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, CPU)
     if "linear" in heads:
         found["linear"] = sweep.linear_scores(
-            bank, data, query, 0, plan, TASK.linear.model_copy(update={"c": [c]})
+            bank, data, query, 0, plan, TASK.linear, dict.fromkeys(("raw", *RIVALS), c)
         )
     return found

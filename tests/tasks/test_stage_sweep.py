@@ -7,7 +7,7 @@ import pytest
 
 from patchlens import paths
 from patchlens.datasets import tables
-from patchlens.errors import SettingsError
+from patchlens.errors import DataError, SettingsError
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.settings.sweep import Sweep
@@ -16,7 +16,7 @@ from tasks.test_stages_fit_on import QUERY, SUPPORT, write_features, write_index
 from tasks.world import PRUNE, noisy, random_labels, settings
 
 TASK = settings(
-    variants=["raw", "zscore", "prune", "keep_top", "prune_random"],
+    variants=["raw", "zscore", "prune", "keep_top", "prune_random", "pca_whiten"],
     heads=["knn", "linear"],
     k=3,
 )
@@ -44,14 +44,15 @@ def dataset(tmp_path, monkeypatch) -> Collected:
 
 def run(dataset, chosen=CHOICES, swept=SWEEP) -> tuple[pd.DataFrame, dict]:
     prune.run("d", "m", "support", 2)
+    headline(dataset, chosen)
     sweep.run("d", "m", dataset, chosen, TASK, swept, "cpu")
     cell = paths.cell("d", "m")
     return pd.read_csv(cell / "sweep.csv"), json.loads((cell / "sweep.json").read_text())
 
 
-def headline(dataset, chosen=CHOICES) -> dict:
+def headline(dataset, chosen=CHOICES, task=TASK) -> dict:
     uncertainty = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
-    segmentation.run("d", "m", dataset, chosen, TASK, uncertainty, "cpu")
+    segmentation.run("d", "m", dataset, chosen, task, uncertainty, "cpu")
     return json.loads((paths.cell("d", "m") / "segmentation.json").read_text())
 
 
@@ -67,6 +68,26 @@ def test_the_headline_m_has_the_headline_scores(dataset):
     assert cell["knn"]["raw"]["score"] == expected["knn"]["raw"]["patch_miou"]
     for line in ("raw", "zscore"):  # each with the C that its own folds choose
         assert cell["linear"][line]["score"] == expected["linear"][line]["patch_miou"]
+
+
+def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
+    table, _ = run(dataset)
+    path = paths.cell("d", "m") / "segmentation_c.csv"
+    chosen = pd.read_csv(path)
+    assert len(chosen) == len(TASK.variants) * 2  # of every variant, seed and draw
+    assert set(chosen["c"]) <= set(TASK.linear.c)
+    chosen.assign(c=1e-6).to_csv(path, index=False)  # so strong that no feature counts
+    sweep.run("d", "m", dataset, CHOICES, TASK, SWEEP, "cpu")
+    other = pd.read_csv(paths.cell("d", "m") / "sweep.csv")
+    for head, differs in (("linear", True), ("knn", False)):
+        scores = [of.loc[of["head"] == head, "score"].tolist() for of in (table, other)]
+        assert (scores[0] != scores[1]) == differs
+
+
+def test_without_the_headline_the_sweep_says_what_makes_it(dataset):
+    prune.run("d", "m", "support", 2)
+    with pytest.raises(DataError, match=r"segmentation_c\.csv: missing; run `dvc repro segm"):
+        sweep.run("d", "m", dataset, CHOICES, TASK, SWEEP, "cpu")
 
 
 def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
@@ -129,6 +150,7 @@ def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
 def test_one_support_image_sweeps_without_a_choice_of_m(dataset):
     one = TASK.model_copy(update={"shots": 1})
     prune.run("d", "m", "support", 1)
+    headline(dataset, task=one)
     sweep.run("d", "m", dataset, CHOICES, one, SWEEP, "cpu")
     cell = json.loads((paths.cell("d", "m") / "sweep.json").read_text())
     assert "auto" not in cell["knn"]

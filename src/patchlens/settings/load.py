@@ -146,6 +146,8 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
                 f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose supports "
                 "and masks it needs; add it there"
             )
+    if "linear" in settings.sweep.heads:
+        yield from _probed(settings)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:
             yield f"extract.datasets[{i}]: datasets.{name}.query is null: nothing would be scored"
@@ -153,6 +155,18 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
         yield from _in_the_right_list(settings.fetch, name, dataset)
         if name in settings.segmentation.datasets:
             yield from _serves_segmentation(settings.segmentation, name, dataset)
+
+
+def _probed(settings: Settings) -> Iterable[str]:
+    """The linear probe of the sweep takes the C that the segmentation chose."""
+    if "linear" not in settings.segmentation.heads:
+        yield "sweep.heads: 'linear' needs 'linear' in segmentation.heads, which chooses its C"
+    for name in ("raw", *settings.sweep.rivals):
+        if name not in settings.segmentation.variants:
+            yield (
+                f"sweep.heads: 'linear' needs '{name}' in segmentation.variants, where its C is "
+                "chosen; add it there"
+            )
 
 
 def _in_the_right_list(fetch: Fetch, name: str, dataset: Dataset) -> Iterable[str]:

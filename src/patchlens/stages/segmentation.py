@@ -89,5 +89,6 @@ def _write(
         summary.class_scores(headline, inputs.index.classes), out / "segmentation_classes.csv"
     )
     flat = [one for members in headline.values() for one in members]
+    write_csv(summary.chosen_c(flat), out / "segmentation_c.csv")
     write_parquet(summary.records(flat, ids), out / "segmentation.records.parquet")
     write_json(cell, out / "segmentation.json")

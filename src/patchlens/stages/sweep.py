@@ -10,7 +10,7 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
-from patchlens.files import write_csv, write_json
+from patchlens.files import existing, write_csv, write_json
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune
@@ -56,6 +56,8 @@ def run(
     objects = None
     if "retrieval" in settings.heads:
         objects, _ = listed(index, inputs.query.header, "sweep.heads")
+    out = paths.cell(name, model)
+    chosen_c = pd.read_csv(existing(out / "segmentation_c.csv", "run `dvc repro segmentation`"))
     found: dict[Head, list[Scores]] = {head: [] for head in settings.heads}
     chosen: list[int] = []
     rows = range(len(index.seeds))
@@ -68,7 +70,9 @@ def run(
             if "knn" in settings.heads:
                 found["knn"].append(sweep.knn_scores(*fitted, segmentation, where))
             if "linear" in settings.heads:
-                found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear))
+                own = chosen_c[(chosen_c["seed"] == support.seed) & (chosen_c["draw"] == 0)]
+                c = dict(zip(own["variant"].astype(str), own["c"].astype(float), strict=True))
+                found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c))
             if known.groups[0] != known.groups[-1]:  # folds need two images
                 chosen.append(selected_m(inputs, known, prune, segmentation, where))
     except FitError as error:
@@ -97,7 +101,6 @@ def run(
         cell[head] = best(table)
         if head != "retrieval" and len(chosen) == len(rows):
             cell[head]["auto"] = gain_of_choice(found[head], chosen, width)
-    out = paths.cell(name, model)
     write_csv(pd.concat(tables.values(), ignore_index=True), out / "sweep.csv")
     write_json(cell, out / "sweep.json")
     log.info("%s × %s: %d values of m swept", model, name, len(counts))

@@ -121,6 +121,12 @@ def class_scores(groups: dict[tuple[str, str], list[Run]], classes: Sequence[str
     return pd.DataFrame(rows).round(DIGITS)
 
 
+def chosen_c(runs: Sequence[Run]) -> pd.DataFrame:
+    """The C that the folds chose for each linear probe: columns variant, seed, draw, c, at_edge."""
+    rows = [[r.variant, r.seed, r.draw, r.c, r.at_edge] for r in runs if r.head == "linear"]
+    return pd.DataFrame(rows, columns=["variant", "seed", "draw", "c", "at_edge"])
+
+
 def records(runs: Sequence[Run], image_ids: Sequence[str]) -> pd.DataFrame:
     """Every confusion count above 0 of the headline runs: what intervals and claims are made of."""
     frames = []

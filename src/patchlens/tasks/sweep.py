@@ -4,10 +4,9 @@
 which have no m. k-NN shares the work of nested sets (`nested.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -128,21 +127,22 @@ def _nested_points(data: FitData, plan: Plan) -> Iterator[tuple[Transform, Ints,
 
 
 def linear_scores(
-    known: Labelled, data: FitData, query: Query, layer: int, plan: Plan, settings: Linear
+    known: Labelled,
+    data: FitData,
+    query: Query,
+    layer: int,
+    plan: Plan,
+    settings: Linear,
+    chosen: Mapping[str, float],
 ) -> dict[Point, float]:
     """Patch mIoU by linear probe of every point.
 
-    For `raw` and the rivals the folds choose C, as in the headline. Points with an m have the C of
-    `raw` at their own scale: C times the ratio of the total variances (scaling features by s is
-    scaling C by s²), so that regularisation is equally strong and they differ in their dimensions
-    alone.
+    `raw` and the rivals have the C that the folds chose for them in the headline, `chosen`. Points
+    with an m have the C of `raw` at their own scale: C times the ratio of the total variances
+    (scaling features by s is scaling C by s²), so that regularisation is equally strong and they
+    differ in their dimensions alone.
     """
-    fit_own = partial(fit_probe, y=known.y, groups=known.groups, classes=query.classes)
     nothing = prior(known.y, query.classes, one_hot=False)
-    if linear_says_nothing(known.x.shape[1], known.y):
-        of_raw = settings.default_c
-    else:
-        of_raw = fit_own(known.x, settings=settings).c
     base = known.x.var(axis=0, dtype=np.float64).sum()
 
     def predictor(point: Point) -> Callable[[Array], Ints]:
@@ -151,8 +151,9 @@ def linear_scores(
         own = x.var(axis=0, dtype=np.float64).sum()
         if linear_says_nothing(x.shape[1], known.y) or own == 0:
             return lambda rows: nothing(len(rows))[1]
-        alike = settings.model_copy(update={"c": [float(of_raw * base / own)]})
-        probe = fit_own(x, settings=alike if point.m or point == RAW else settings)
+        c = chosen["raw"] * float(base / own) if point.m else chosen[point.variant]
+        alone = settings.model_copy(update={"c": [c]})
+        probe = fit_probe(x, known.y, known.groups, query.classes, alone)
         return lambda rows: probe.scores(transform(rows)).argmax(axis=1)
 
     points = list(plan.points())
