@@ -38,7 +38,6 @@ def opened(browser: Browser, built: Path) -> Iterator[Open]:
             ),
         )
         page.goto((folder / f"{name}.html").as_uri())
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
         page.wait_for_function(ALL_DRAWN)
         return page
 
@@ -137,6 +136,34 @@ def test_selector_changes_what_a_figure_shows(opened: Open) -> None:
         "([line, old]) => line.getAttribute('d') !== old",
         arg=[figure.locator(line).first.element_handle(), before],
     )
+
+
+def test_axes_of_the_cost_figure_are_titled_as_its_selectors_say(opened: Open) -> None:
+    page = opened("index")
+    drawn = page.locator("#cost .plot svg")
+    assert "parameters (millions)" in drawn.text_content()
+
+    page.locator("#cost").get_by_role("combobox", name="Cost").select_option("GFLOPs an image")
+
+    page.wait_for_function(
+        "document.querySelector('#cost .plot svg').textContent.includes('GFLOPs an image')"
+    )
+    assert "parameters (millions)" not in drawn.text_content()
+
+
+def test_print_shows_all_figures_as_wide_as_paper_and_what_is_folded(opened: Open) -> None:
+    page = opened("index")
+    claim = page.locator("details p", has_text="Patch features of DINO win.")
+    width = "document.querySelector('#claims-forest svg').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    assert not claim.is_visible()
+
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+    assert page.evaluate(width) < 720 < before
+    assert claim.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"{width} === {before}")
 
 
 def test_class_that_is_called_like_a_tag_is_text(opened: Open) -> None:

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from patchlens.site.changes import Change, Differences
-from patchlens.site.figure import ROW, Cell, Figure, Grid, base, spec
+from patchlens.site.figure import ROW, Cell, Figure, Grid, base, files, spec
 from patchlens.site.page import Page
 
 DRAWN = 25  # changes in the figure; the table has all
@@ -23,18 +23,21 @@ def page(found: Differences, before: str, after: str) -> Page:
     """
     beyond = sum(change.beyond == "beyond" for change in found.scores)
     figure = _figure(found.scores, before, after) if found.scores else None
+    scores = _grid(found.scores, before, after)
+    verdicts = _words("verdicts", "Verdicts that changed", "finding", found.verdicts)
+    words = _words("settings", "Settings and other words that changed", "place", found.words)
     context = {
         "before": before,
         "after": after,
         "found": found,
         "beyond": beyond,
         "figure_of_changes": figure,
-        "grid": _grid(found.scores, before, after),
-        "verdicts": _words("verdicts", "Verdicts that changed", "finding", found.verdicts),
-        "words": _words("settings", "Settings and other words that changed", "place", found.words),
+        "grid": scores,
+        "verdicts": verdicts,
+        "words": words,
     }
-    files = figure.files() if figure else {}
-    return Page("index", "What changed", "compare.html", context, files)
+    shown = files([*([figure] if figure else []), scores, verdicts, words])
+    return Page("index", "What changed", "compare.html", context, shown)
 
 
 def _names(changes: list[Change]) -> list[str]:

@@ -82,8 +82,9 @@ def _retrieval(run: Run, dataset: str, slug: str, title: str) -> Page:
             asked = _object(dataset, query, "query", "asked", f"Query in {query['image']['id']}")
             answers = [_ranked(dataset, rank, one) for rank, one in enumerate(query["found"], 1)]
             lists.append((asked, answers))
-        right = [sum(a.kind == "right" for a in answers) for _, answers in lists]
-        sheets.append({"column": column, "lists": lists, "right": sum(right)})
+        kinds = [answer.kind for _, answers in lists for answer in answers]
+        right = kinds.count("right")
+        sheets.append({"column": column, "lists": lists, "right": right, "asked": len(kinds)})
     context = {
         "dataset": dataset,
         "head": found["head"].replace("_", " "),
