@@ -132,12 +132,18 @@ def reasons(found: Lead, is_floor: Callable[[str], bool]) -> str:
     if (pruned := gain(found, "prune")) is not None:
         told = "hurt" if pruned[1] > 0 else "help" if pruned[2] < 0 else "are not shown to matter"
         control = gain(found, "prune_random")
-        beside = f" (as many at random: {difference(shown, control, '+')})" if control else ""
+        beside = f" (as many at random: {_change(shown, control)})" if control else ""
         parts.append(
             f"Its dimensions of highest variance {told}: without them "
-            f"{difference(shown, pruned, '+')}{beside}."
+            f"{_change(shown, pruned)}{beside}."
         )
     return " ".join(parts)
+
+
+def _change(shown: Shown, better: Sequence[float]) -> str:
+    """By how much a score changes that gets better by so much."""
+    value, low, high = better
+    return difference(shown, better if shown.higher else (-value, -high, -low), "+")
 
 
 def _caveat(found: Lead, is_floor: Callable[[str], bool]) -> str:

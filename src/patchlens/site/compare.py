@@ -53,7 +53,7 @@ def _names(changes: list[Change]) -> list[str]:
 def _figure(changes: list[Change], before: str, after: str) -> Figure:
     """The largest changes of scores that are shares: the old interval, and where the score went."""
     shares = [c for c in changes if abs(c.before) <= 1 and abs(c.after) <= 1] or changes
-    shown = shares[:DRAWN]
+    shown = ([c for c in shares if c.low is not None] or shares)[:DRAWN]
     data = pd.DataFrame(
         [
             {
@@ -92,11 +92,12 @@ def _figure(changes: list[Change], before: str, after: str) -> Figure:
     words = "; ".join(f"{r.score} {r.before:g} to {r.after:g}" for r in data.head(5).itertuples())
     return Figure(
         "changes",
-        "The largest changes",
+        "The largest changes against their intervals",
         f"Scores of {before} and {after}. The largest changes: {words}.",
         spec(layers, data, ROW * len(data) + 10),
         data,
-        note=f"Upright line: {before}, in its 95 % interval; point: {after}.",
+        note=f"Upright line: {before}, in its 95 % interval; point: {after}, ◆ beyond the "
+        "interval, ● within it, ■ where there is none.",
         wide=True,
     )
 

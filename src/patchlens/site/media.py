@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from patchlens.site import precomputed
+from patchlens.site import precomputed, prose
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
@@ -133,6 +133,7 @@ def _identification(run: Run, dataset: str, slug: str, title: str) -> Page:
     context = {
         "dataset": dataset,
         "sheets": sheets,
+        "names": {name: prose.value(name) for sheet in sheets for name in sheet["rows"]},
         "severities": max(len(row) for sheet in sheets for row in sheet["rows"].values()),
         "first": precomputed.first_columns(run, found["columns"])[0],
         "columns": _named(found["columns"]),

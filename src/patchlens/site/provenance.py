@@ -16,7 +16,7 @@ from patchlens.site.figure import Cell, Grid
 from patchlens.site.reading import Run
 
 OURS = "weights"  # the folder of what this repository trained
-ROLES = {"rival": "compared", "ceiling": "a ceiling, not compared", "floor": "a floor"}
+ROLES = {"rival": "compared", "ceiling": "ceiling", "floor": "floor"}
 # What differs from row to row says nothing of a protocol.
 FIXED = (
     *("protocol_version", "view", "grid", "grid_rule", "layer", "norm", "dtype", "distance", "k"),
@@ -51,7 +51,7 @@ def licence(model: Model) -> str:
     if model.source == "registry":
         return licence_of(find(model.model, "patchlens models"))
     if model.source == "file" and Path(model.file).parts[0] == OURS:
-        return "trained here: as free as this code"
+        return "this repository's"
     return {
         "timm": "see the model's page on the hub",
         "file": "your own file: as you have it",
@@ -74,7 +74,7 @@ def _models(run: Run) -> Grid:
             [
                 Cell(name),
                 Cell(ROLES[run.role(name)] if costs else "not run"),
-                Cell(str(record["source"]).split(", sha256")[0]),
+                Cell(str(record["source"]).split(", sha256")[0].removeprefix("file ")),
                 Cell("–" if model.source == "pixels" else digest[:12]),
                 Cell(licence(model)),
                 Cell(str(cost.get("architecture", ""))),
