@@ -220,3 +220,7 @@ def test_compare_page_shows_a_planted_difference(
     assert column(page, "scores", 0) == ["minicity/mae/segmentation", "minicity/dino/segmentation"]
     assert column(page, "scores", 5) == ["beyond", "within"]
     assert column(page, "verdicts", 2) == ["contradicted"]
+    found = Axe().run(page, options=QUICK).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
