@@ -17,10 +17,10 @@ def row(dataset: str, why: str, ours: float | None = None) -> Compared:
 def test_what_all_rows_share_is_said_once() -> None:
     rows = [row("ade20k", "no ade20k in it, no weights"), row("voc2012", "no weights")]
 
-    assert _folded([rows[1], rows[1]]) == ("not run: no weights", ["", ""])
-    assert _folded([row("a", "no a, no weights"), row("b", "no b, no weights")]) == (
-        "no weights",
-        ["not run: no a", "not run: no b"],
+    assert _folded([rows[1], rows[1]]) == (["All rows: not run: no weights."], ["", ""])
+    assert _folded([rows[0], rows[1], rows[1]]) == (
+        ["(a) not run: no weights."],
+        ["not run: no ade20k in it, no weights", "not run (a)", "not run (a)"],
     )
 
 

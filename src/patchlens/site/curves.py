@@ -177,7 +177,7 @@ def _lines(
     if band:
         area = (
             chart.transform_calculate(**ends(value, band))
-            .mark_area(opacity=0.12)
+            .mark_area(opacity=0.1)
             .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour(models, looks))
         )
         layers.insert(0, area)

@@ -1,12 +1,14 @@
 """Published numbers and ours, as a page: the same rows as docs/reference-comparison.md."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from string import ascii_lowercase
 
 import pandas as pd
 
-from patchlens.report.reference import Compared, compare, published
+from patchlens.report.reference import STATUSES, Compared, compare, published
 from patchlens.report.reference_page import counts, heading, result
 from patchlens.site.figure import Cell, Grid, csv, files
 from patchlens.site.page import Page
@@ -62,8 +64,8 @@ def _section(key: str, members: Sequence[Compared]) -> Section:
     one = members[0].published
     told = counts(members)
     summary = ", ".join(f"{number} {words}" for words, number in told.items() if number)
-    shared, own = _folded(members)
-    # What is the same in all rows is said once, above; what none of them has is no column.
+    # What rows share is said once, above; what none of them has is no column.
+    reasons, own = _folded(members)
     columns = {name: [cell(row) for row in members] for name, cell in CELLS.items()}
     columns["result"] = [Cell(text) for text in own]
     kept = {
@@ -72,17 +74,26 @@ def _section(key: str, members: Sequence[Compared]) -> Section:
         if name in ALWAYS or any(cell.text for cell in cells)
     }
     cells = [list(row) for row in zip(*kept.values(), strict=True)]
-    lines = [*heading(one), *([f"All rows: {shared}."] if shared else [])]
     grid = Grid(key, f"{one.title}: {one.source} (%)", list(kept), cells)
-    return Section(grid, lines, summary, any(row.ours is not None for row in members))
+    return Section(
+        grid, [*heading(one), *reasons], summary, any(row.ours is not None for row in members)
+    )
 
 
-def _folded(members: Sequence[Compared]) -> tuple[str, list[str]]:
-    """What the results of all rows share, and what each has of its own."""
-    parts = [result(row).split(", ") for row in members]
-    shared = [part for part in parts[0] if all(part in other for other in parts)]
-    own = [", ".join(part for part in line if part not in shared) for line in parts]
-    return ", ".join(shared), own
+def _folded(members: Sequence[Compared]) -> tuple[list[str], list[str]]:
+    """Reasons that several rows share, a line each, and what each row says: its letter or all."""
+    said = Counter(result(row) for row in members)
+    if len(said) == 1:
+        (text,) = said
+        return [f"All rows: {text}."], [""] * len(members)
+    often = [text for text, number in said.items() if number > 1 and ": " in text]
+    letters = dict(zip(often, ascii_lowercase, strict=False))
+    lines = [f"({letter}) {text}." for text, letter in letters.items()]
+    own = [
+        f"{STATUSES[row.status]} ({letters[text]})" if (text := result(row)) in letters else text
+        for row in members
+    ]
+    return lines, own
 
 
 def _csv(found: Sequence[Compared]) -> bytes:
