@@ -138,6 +138,25 @@ def test_selector_changes_what_a_figure_shows(opened: Open) -> None:
     )
 
 
+def test_names_in_a_legend_hide_and_show_their_models(opened: Open) -> None:
+    page = opened("segmentation")
+    figure = page.locator("#segmentation-segmentation_k")
+    points = figure.locator(".mark-symbol path")
+    name = figure.get_by_role("button", name="mae")
+    assert points.count() == 9
+
+    name.press("Enter")
+    page.wait_for_timeout(300)
+    assert (points.count(), name.get_attribute("aria-pressed")) == (6, "false")
+
+    page.get_by_role("button", name="Dark colours").click()
+    page.wait_for_timeout(500)
+    assert points.count() == 6  # drawn again, and still hidden
+    name.press(" ")
+    page.wait_for_timeout(300)
+    assert points.count() == 9
+
+
 def test_axes_of_the_cost_figure_are_titled_as_its_selectors_say(opened: Open) -> None:
     page = opened("index")
     drawn = page.locator("#cost .plot svg")

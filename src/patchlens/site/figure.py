@@ -12,6 +12,7 @@ from patchlens.report import grid
 from patchlens.site import prose
 
 ROWS = "rows"  # name of the data in a specification
+HIDDEN = "hidden"  # the signal that holds the models that the legend hides
 HEIGHT = 300  # pixels
 ROW = 26  # pixels a row of bars or points
 FORMS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}  # of a table, by the ends of its files
@@ -132,8 +133,9 @@ def csv(table: pd.DataFrame) -> bytes:
 
 
 def base(controls: Sequence[Control] = ()) -> alt.Chart:
-    """A chart of the rows of its figure that the selectors choose."""
-    chart = alt.Chart(alt.NamedData(name=ROWS))
+    """A chart of the rows that the selectors choose, of models that are not hidden."""
+    chart = alt.Chart(alt.NamedData(name=ROWS)).add_params(alt.param(name=HIDDEN, value=[]))
+    chart = chart.transform_filter(f"!isValid(datum.model) || indexof({HIDDEN}, datum.model) < 0")
     for control in controls:
         chosen = alt.param(name=control.signal, value=control.value)
         chart = chart.add_params(chosen).transform_filter(

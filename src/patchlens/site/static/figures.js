@@ -60,6 +60,30 @@
     plot.querySelector("svg").setAttribute("aria-hidden", "true"); // the box has the words
     plot.dataset.drawn = "true";
     for (const select of selects(plot)) await choose(plot, select);
+    await hide(plot);
+  };
+
+  // The names of a legend hide and show their models.
+  const names = (plot) => [...plot.closest("figure").querySelectorAll(".legend button")];
+
+  const hide = async (plot) => {
+    const hidden = names(plot).filter((name) => name.ariaPressed === "false");
+    const view = drawn.get(plot);
+    if (view) await view.signal("hidden", hidden.map((name) => name.textContent.trim())).runAsync();
+  };
+
+  const legend = (plot) => {
+    for (const item of plot.closest("figure").querySelectorAll(".legend li")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.ariaPressed = "true";
+      button.append(...item.childNodes);
+      button.addEventListener("click", () => {
+        button.ariaPressed = String(button.ariaPressed === "false");
+        hide(plot);
+      });
+      item.append(button);
+    }
   };
 
   const selects = (plot) => plot.closest("figure").querySelectorAll("select[data-signal]");
@@ -81,6 +105,7 @@
   );
   for (const plot of plots) {
     near.observe(plot);
+    legend(plot);
     for (const select of selects(plot)) select.addEventListener("change", () => choose(plot, select));
   }
   document.addEventListener("themechange", () => [...drawn.keys()].forEach(draw));
