@@ -119,16 +119,22 @@ def test_tally_counts_leaders_and_their_equals_and_leaves_out_few_units() -> Non
     assert [(one.model, one.best, one.alone) for one in found] == [("a", 3, 1), ("b", 2, 0)]
 
 
-def test_why_says_what_is_over_the_floor_and_what_the_top_dimensions_do() -> None:
+def test_why_says_what_is_over_the_floor_and_what_is_left_without_top_dimensions() -> None:
     pruned = (
-        "Its dimensions of highest variance hurt: without them +1.0 points [0.5, 1.5] "
-        "(as many at random: +0.0 points [-0.1, 0.1])."
+        "Without its dimensions of highest variance +1.0 points [0.5, 1.5], without as many at "
+        "random +0.0 points [-0.1, 0.1]."
     )
     over = "10.0 points [5.0, 15.0] above the nearest floor, b. "
 
     assert answer(compared((0.1, 0.05, 0.15)), lambda model: model == "b").why == over + pruned
     assert answer(compared((0.1, -0.01, 0.2)), lambda model: model == "b").why == pruned
     assert answer(compared((0.1, 0.05, 0.15)), lambda model: False).why == pruned
+
+
+def test_why_says_by_how_much_a_score_changes_also_where_fewer_is_better() -> None:
+    of = replace(compared((0.1, -0.01, 0.2)), shown=Shown("score", "switches", False, False))
+
+    assert "highest variance -0.01 [-0.015, -0.005]," in answer(of, lambda model: False).why
 
 
 def test_no_end_of_an_interval_is_rounded_to_zero() -> None:

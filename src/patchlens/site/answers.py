@@ -21,7 +21,7 @@ class Answer:
         leader: the best model, or "" where nothing can be said.
         sentence: about it.
         caveat: what keeps it from being a verdict, or "".
-        why: what the leader has over a floor, and what its dimensions of high variance do, or "".
+        why: what the leader has over a floor, and without its dimensions of high variance, or "".
         variant: the best of all variants, in words.
         link: the page of the task.
     """
@@ -125,18 +125,15 @@ def difference(shown: Shown, values: Sequence[float], sign: str = "") -> str:
 
 
 def reasons(found: Lead, is_floor: Callable[[str], bool]) -> str:
-    """What the leader has over the nearest floor; what its dimensions of high variance do."""
+    """What the leader has over the nearest floor, and without its dimensions of high variance."""
     shown, parts = found.headline.shown, []
     if (floor := over_floor(found, is_floor)) is not None and floor[1][1] > 0:
         parts.append(f"{difference(shown, floor[1])} above the nearest floor, {floor[0]}.")
     if (pruned := gain(found, "prune")) is not None:
-        told = "hurt" if pruned[1] > 0 else "help" if pruned[2] < 0 else "are not shown to matter"
         control = gain(found, "prune_random")
-        beside = f" (as many at random: {_change(shown, control)})" if control else ""
-        parts.append(
-            f"Its dimensions of highest variance {told}: without them "
-            f"{_change(shown, pruned)}{beside}."
-        )
+        beside = f", without as many at random {_change(shown, control)}" if control else ""
+        without = "Without its dimensions of highest variance"
+        parts.append(f"{without} {_change(shown, pruned)}{beside}.")
     return " ".join(parts)
 
 
