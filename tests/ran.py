@@ -85,6 +85,7 @@ def _settings(folder: Path, root: Path) -> None:
         }
         for stage, plots in PIPELINE.items()
     }
+    stages["segmentation"]["outs"] = [CELL + "segmentation.records.parquet"]
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     shutil.copy(root / "claims.yaml", folder)
 

@@ -38,7 +38,6 @@ def opened(browser: Browser, built: Path) -> Iterator[Open]:
             ),
         )
         page.goto((folder / f"{name}.html").as_uri())
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
         page.wait_for_function(ALL_DRAWN)
         return page
 
@@ -139,6 +138,53 @@ def test_selector_changes_what_a_figure_shows(opened: Open) -> None:
     )
 
 
+def test_names_in_a_legend_hide_and_show_their_models(opened: Open) -> None:
+    page = opened("segmentation")
+    figure = page.locator("#segmentation-segmentation_k")
+    points = figure.locator(".mark-symbol path")
+    name = figure.get_by_role("button", name="mae")
+    assert points.count() == 9
+
+    name.press("Enter")
+    page.wait_for_timeout(300)
+    assert (points.count(), name.get_attribute("aria-pressed")) == (6, "false")
+
+    page.get_by_role("button", name="Dark colours").click()
+    page.wait_for_timeout(500)
+    assert points.count() == 6  # drawn again, and still hidden
+    name.press(" ")
+    page.wait_for_timeout(300)
+    assert points.count() == 9
+
+
+def test_axes_of_the_cost_figure_are_titled_as_its_selectors_say(opened: Open) -> None:
+    page = opened("index")
+    drawn = page.locator("#cost .plot svg")
+    assert "parameters (millions)" in drawn.text_content()
+
+    page.locator("#cost").get_by_role("combobox", name="Cost").select_option("GFLOPs an image")
+
+    page.wait_for_function(
+        "document.querySelector('#cost .plot svg').textContent.includes('GFLOPs an image')"
+    )
+    assert "parameters (millions)" not in drawn.text_content()
+
+
+def test_print_shows_all_figures_as_wide_as_paper_and_what_is_folded(opened: Open) -> None:
+    page = opened("index")
+    claim = page.locator("details p", has_text="Patch features of DINO win.")
+    width = "document.querySelector('#claims-forest svg').getBoundingClientRect().width"
+    before = page.evaluate(width)
+    assert not claim.is_visible()
+
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+
+    assert page.evaluate(width) < 720 < before
+    assert claim.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_function(f"{width} === {before}")
+
+
 def test_class_that_is_called_like_a_tag_is_text(opened: Open) -> None:
     page = opened("segmentation")
 
@@ -193,3 +239,7 @@ def test_compare_page_shows_a_planted_difference(
     assert column(page, "scores", 0) == ["minicity/mae/segmentation", "minicity/dino/segmentation"]
     assert column(page, "scores", 5) == ["beyond", "within"]
     assert column(page, "verdicts", 2) == ["contradicted"]
+    found = Axe().run(page, options=QUICK).response["violations"]
+    assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,13 +1,16 @@
 """What changed between two sets of metrics."""
 
+import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from compared import planted
 from conftest import commit, run
 from patchlens.errors import DataError
 from patchlens.site.changes import between
+from patchlens.site.compare import page
 from patchlens.site.revision import of_revision, of_workspace
 from patchlens.stages import report_compare
 
@@ -28,6 +31,29 @@ def test_scores_are_told_beyond_or_within_the_interval_they_had(changed: Path) -
     assert found.words == [("minicity/random/segmentation: protocol.k", "10", "1")]
     assert found.verdicts == [("m1", "supported", "contradicted")]
     assert found.equal == 1
+
+
+def cell(**scores: tuple[float, float] | float) -> dict[str, object]:
+    """A cell of scores with the half-width of their intervals, or without one."""
+    found: dict[str, float] = {}
+    for name, score in scores.items():
+        value, half = score if isinstance(score, tuple) else (score, None)
+        found[name] = value
+        if half is not None:
+            found |= {f"{name}_ci_low": value - half, f"{name}_ci_high": value + half}
+    return {"cells/city/mae/later.json": {"head": {"raw": found}}}
+
+
+def test_what_moved_farthest_against_its_interval_comes_first_and_is_drawn() -> None:
+    before = cell(switches=(100.0, 60.0), small=(0.5, 0.01), large=(0.5, 0.2), chosen=0.1)
+    after = cell(switches=(130.0, 60.0), small=(0.55, 0.01), large=(0.62, 0.2), chosen=0.9)
+
+    found = between(before, after)
+
+    names = [change.name.split(".")[-1] for change in found.scores]
+    assert names == ["small", "large", "switches", "chosen"]
+    drawn = pd.read_csv(io.BytesIO(page(found, "a", "b").files["data/changes.csv"]))
+    assert list(drawn["score"]) == ["mae: head.raw.small", "mae: head.raw.large"]
 
 
 def test_cells_of_one_side_are_listed(changed: Path) -> None:

@@ -103,6 +103,39 @@ def test_the_keyboard_moves_the_patch_and_escape_lets_it_go(page: Page) -> None:
     assert said.inner_text().startswith("Row 1, column 1:")
 
 
+def test_the_address_holds_the_view(page: Page) -> None:
+    explored.visit(page, "explorer")
+    page.select_option("[data-panel=right] [data-choose=model]", "pixels")
+    page.locator("[name=image][value='1']").check(force=True)
+    page.select_option("#layer", "mask")
+    page.locator("#opacity").fill("80")
+    page.locator("#opacity").dispatch_event("change")
+    click_patch(page, "left", 6, 3)
+    panels = ("left", "right")
+    before = [(page.inner_text(f"[data-panel={p}] .said"), shown(page, p)) for p in panels]
+    address = page.url
+
+    page.goto("about:blank")
+    page.goto(address)
+    page.locator("[data-panel=right] .crops li").first.wait_for()
+
+    assert [(page.inner_text(f"[data-panel={p}] .said"), shown(page, p)) for p in panels] == before
+    assert page.input_value("[data-panel=right] [data-choose=model]") == "pixels"
+    assert page.locator("[name=image][value='1']").is_checked()
+    assert (page.input_value("#layer"), page.input_value("#opacity")) == ("mask", "80")
+
+
+def test_an_address_of_what_is_not_there_shows_the_first_view(page: Page) -> None:
+    page.goto(
+        Path("site/explorer.html").resolve().as_uri() + "#image=no&left=gone/raw&at=9,x&over=?"
+    )
+    page.locator("[data-panel=left] .crops li").first.wait_for()
+
+    assert page.inner_text("[data-panel=left] .said").startswith("Row 5, column 9:")
+    assert page.input_value("[data-panel=left] [data-choose=model]") == "vit"
+    assert page.input_value("#layer") == "predicted"
+
+
 def test_other_models_images_and_opacities_can_be_chosen(page: Page) -> None:
     explored.visit(page, "explorer")
     click_patch(page, "left", 6, 3)

@@ -1,5 +1,6 @@
 """The report site as files: what its pages say of a run."""
 
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -103,23 +104,63 @@ def test_figures_data(built: Path) -> None:
     assert found == json.loads(snapshot.read_text(encoding="utf-8"))
 
 
-def test_figure_holds_the_rows_of_its_csv_file(built: Path) -> None:
-    page = (built / "segmentation.html").read_text(encoding="utf-8")
-    spec = re.search(r'id="spec-segmentation-segmentation_k">(.*?)</script>', page)
-    assert spec is not None
-    rows = json.loads(spec[1])["datasets"]["rows"]
+def figures(site: Path) -> dict[str, tuple[str, str]]:
+    """Name of a figure -> what is said of it in words, and its specification."""
+    found = {}
+    for page in site.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        words = re.findall(r'role="img" aria-label="([^"]*)" data-spec="spec-([^"]*)"', text)
+        said = {name: label for label, name in words}
+        specs = dict(re.findall(r'id="spec-([^"]+)">(.*?)</script>', text, re.DOTALL))
+        assert said.keys() == specs.keys(), page.name
+        found |= {name: (html.unescape(said[name]), spec) for name, spec in specs.items()}
+    return found
 
-    drawn = pd.DataFrame(rows["rows"], columns=rows["header"])
 
-    pd.testing.assert_frame_equal(
-        drawn, pd.read_csv(built / "data/segmentation-segmentation_k.csv")
-    )
+def test_every_figure_holds_the_rows_of_its_csv_file(built: Path) -> None:
+    drawn = figures(built)
+    assert {f"{name}.csv" for name in drawn} | {"reference.csv"} == {
+        path.name for path in (built / "data").iterdir()
+    }
+    for name, (_, spec) in drawn.items():
+        rows = json.loads(spec)["datasets"]["rows"]
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(rows["rows"], columns=rows["header"]),
+            pd.read_csv(built / f"data/{name}.csv"),
+            check_dtype=False,
+        )
+
+
+def test_every_figure_says_in_words_what_it_shows(built: Path) -> None:
+    drawn = figures(built)
+    assert len({words for words, _ in drawn.values()}) == len(drawn)
+    for name, (words, spec) in drawn.items():
+        rows = json.loads(spec)["datasets"]["rows"]
+        assert len(words.split()) >= 5, name
+        if "model" in rows["header"] and not name.startswith("confusion"):
+            shown = {row[rows["header"].index("model")] for row in rows["rows"]}
+            assert not [model for model in shown if model not in words], name
 
 
 def test_tables_are_there_in_three_forms(built: Path) -> None:
     for end in ("csv", "md", "tex"):
         name = f"tables/segmentation.{end}"
         assert (built / name).read_bytes() == (built.parents[1] / "metrics" / name).read_bytes()
+
+
+def test_every_shown_table_is_one_click_away_in_three_forms(built: Path) -> None:
+    for page in built.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for key, body in re.findall(r'<table id="([^"]+)">(.*?)</table>', text, re.DOTALL):
+            files = [f"tables/shown/{key}.{end}" for end in ("csv", "md", "tex")]
+            assert not [file for file in files if f'href="{file}"' not in text], key
+            csv, markdown, latex = (built / file for file in files)
+            rows = pd.read_csv(csv, keep_default_na=False)
+            assert len(rows) == body.count("<tr>") - 1
+            assert len(markdown.read_text(encoding="utf-8").splitlines()) == len(rows) + 2
+            assert latex.read_text(encoding="utf-8").count("\\\\") == len(rows) + 1
+    table = pd.read_csv(built / "tables/shown/segmentation-minicity-knn.csv")
+    assert table.iloc[0].tolist() == ["dino", "prune", "65.0 [63.0, 67.0]"]  # the best on top
 
 
 def test_same_run_gives_the_same_bytes(ran: Path) -> None:
@@ -137,12 +178,16 @@ def test_site_names_no_address_that_it_would_load(built: Path) -> None:
         assert not [name for name in loaded if "//" in name], page.name
 
 
-def test_missing_records_are_one_message_and_leave_the_old_site(ran: Path) -> None:
+@pytest.mark.parametrize("without", [["mae"], ["dino", "mae", "random"]])
+def test_missing_records_are_one_message_and_leave_the_old_site(
+    ran: Path, without: list[str]
+) -> None:
     site = rebuilt(ran)
     before = (site / "index.html").read_bytes()
-    (paths.cell("minicity", "mae") / "segmentation.records.parquet").unlink()
+    for model in without:
+        (paths.cell("minicity", model) / "segmentation.records.parquet").unlink()
 
-    with pytest.raises(DataError, match=r"mae/segmentation\.records\.parquet: missing; `dvc pull`"):
+    with pytest.raises(DataError, match=r"/segmentation\.records\.parquet: missing; `dvc pull`"):
         report.run(load(paths.PARAMS))
 
     assert (site / "index.html").read_bytes() == before

@@ -1,5 +1,6 @@
 """What the site is made of, piece by piece: colours, headlines, sentences, plots, the server."""
 
+import re
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from patchlens.report.headlines import Headline
 from patchlens.report.task_tables import Shown
 from patchlens.settings.load import load
 from patchlens.site import plots
-from patchlens.site.answers import answer
+from patchlens.site.answers import answer, difference, tally
 from patchlens.site.leads import lead
 from patchlens.site.serve import server
 
@@ -84,6 +85,62 @@ def test_sentences_claim_no_more_than_the_intervals() -> None:
     assert sentence(near, floor="b")[1] == "Not shown to beat the floor b."
     assert sentence(b, floor="a")[1] == "a is a floor: here no trained model is shown to beat it."
     assert sentence(b, units=9)[1] == "Undecided: 9 units are too few for a verdict."
+
+
+def test_first_page_counts_how_often_a_model_is_best_or_level(built: Path) -> None:
+    text = " ".join((built / "index.html").read_text(encoding="utf-8").split())
+    [told] = re.findall(r'<p class="answer tally">(.*?)</p>', text)
+
+    words = " ".join(re.sub(r"<[^>]+>", "", told).split())
+    assert words == "Best, or not separable from the best: dino in 1 of 1 measure, alone in 1."
+
+
+def compared(behind: tuple[float, float, float], units: int = 20) -> Headline:
+    """Model b is behind a by so much; a was pruned too, at random and for real."""
+    found: dict[str, list[object]] = {
+        "model": ["a", "b", "a", "a"],
+        "variant": ["raw", "raw", "prune", "prune_random"],
+        "score": [0.5, 0.4, 0.51, 0.5],
+        "score_units": [units] * 4,
+    }
+    gains = ((np.nan,) * 3, (np.nan,) * 3, (0.01, 0.005, 0.015), (0.0, -0.001, 0.001))
+    for i, end in enumerate(ENDS):
+        found[f"score_behind{end}"] = [np.nan, behind[i], np.nan, np.nan]
+        found[f"score_gain{end}"] = [gain[i] for gain in gains]
+    return headline(**found)
+
+
+def test_tally_counts_leaders_and_their_equals_and_leaves_out_few_units() -> None:
+    clear, near = compared((0.1, 0.05, 0.15)), compared((0.1, -0.01, 0.2))
+
+    found, told = tally([clear, near, near, compared((0.1, 0.05, 0.15), units=9)])
+
+    assert told == 3
+    assert [(one.model, one.best, one.alone) for one in found] == [("a", 3, 1), ("b", 2, 0)]
+
+
+def test_why_says_what_is_over_the_floor_and_what_is_left_without_top_dimensions() -> None:
+    pruned = (
+        "Without its dimensions of highest variance +1.0 points [0.5, 1.5], without as many at "
+        "random +0.0 points [-0.1, 0.1]."
+    )
+    over = "10.0 points [5.0, 15.0] above the nearest floor, b. "
+
+    assert answer(compared((0.1, 0.05, 0.15)), lambda model: model == "b").why == over + pruned
+    assert answer(compared((0.1, -0.01, 0.2)), lambda model: model == "b").why == pruned
+    assert answer(compared((0.1, 0.05, 0.15)), lambda model: False).why == pruned
+
+
+def test_why_says_by_how_much_a_score_changes_also_where_fewer_is_better() -> None:
+    of = replace(compared((0.1, -0.01, 0.2)), shown=Shown("score", "switches", False, False))
+
+    assert "highest variance -0.01 [-0.015, -0.005]," in answer(of, lambda model: False).why
+
+
+def test_no_end_of_an_interval_is_rounded_to_zero() -> None:
+    assert difference(Shown("map", "mAP (%)"), (0.003, -0.0004, 0.007)) == (
+        "0.30 points [-0.04, 0.70]"
+    )
 
 
 def test_where_the_table_compares_nothing_no_lead_is_claimed() -> None:

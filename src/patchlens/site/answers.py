@@ -1,12 +1,14 @@
 """One sentence a headline metric: which model leads, by how much, and what cannot be told."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from patchlens.report.headlines import Headline
 from patchlens.report.task_tables import Shown
 from patchlens.site import prose
 from patchlens.site.leads import Lead, Rival, lead
+from patchlens.site.reasons import gain, over_floor
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Answer:
         leader: the best model, or "" where nothing can be said.
         sentence: about it.
         caveat: what keeps it from being a verdict, or "".
+        why: what the leader has over a floor, and without its dimensions of high variance, or "".
         variant: the best of all variants, in words.
         link: the page of the task.
     """
@@ -28,8 +31,34 @@ class Answer:
     leader: str
     sentence: str
     caveat: str
+    why: str
     variant: str
     link: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often a model is the best of those that are compared, and how often it alone is."""
+
+    model: str
+    best: int
+    alone: int
+
+
+def tally(found: Iterable[Headline]) -> tuple[list[Tally], int]:
+    """How often each model is not separable from the best, the most often first.
+
+    Returns:
+        The models that ever are, and the number of metrics with enough units to tell.
+    """
+    leads = [one for headline in found if (one := lead(headline)) and not one.few]
+    best, alone = Counter[str](), Counter[str]()
+    for one in leads:
+        near = [rival.model for rival in one.rivals if not rival.separable]
+        best.update([one.leader, *near])
+        alone.update([] if near else [one.leader])
+    order = sorted(best, key=lambda model: (-best[model], -alone[model]))
+    return [Tally(model, best[model], alone[model]) for model in order], len(leads)
 
 
 def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:
@@ -40,15 +69,18 @@ def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:
         is_floor: whether a model is there to be beaten.
     """
     of_task = prose.of(headline.task)
-    leader, sentence, caveat = "", "Its table has no paired bootstrap: no lead is claimed.", ""
+    leader, sentence = "", "Its table has no paired bootstrap: no lead is claimed."
+    caveat, why = "", ""
     if (found := lead(headline)) is not None:
         leader, sentence, caveat = found.leader, _sentence(found), _caveat(found, is_floor)
+        why = reasons(found, is_floor)
     return Answer(
         of_task.need or of_task.title,
         f"{headline.title} on {headline.dataset}",
         leader,
         sentence,
         caveat,
+        why,
         _best(headline),
         f"{headline.task}.html",
     )
@@ -67,7 +99,8 @@ def _sentence(found: Lead) -> str:
     near = [rival for rival in found.rivals if not rival.separable]
     behind = next((rival for rival in found.rivals if rival.separable), None)
     if behind is found.rivals[0]:
-        return f"{found.leader} leads with {score}, by {_by(shown, behind)} over {behind.model}."
+        leads = "is ahead" if found.few else "leads"
+        return f"{found.leader} {leads} with {score}, by {_by(shown, behind)} over {behind.model}."
     text = f"{found.leader} is best with {score}, not separable from {_named(shown, near)}"
     return text + (f"; ahead of {behind.model} by {_by(shown, behind)}." if behind else ".")
 
@@ -79,10 +112,35 @@ def _named(shown: Shown, rivals: Sequence[Rival]) -> str:
 
 
 def _by(shown: Shown, rival: Rival) -> str:
-    values = (rival.difference, rival.low, rival.high)
-    if shown.share:
-        return "{:.1f} points [{:.1f}, {:.1f}]".format(*(100 * v for v in values))
-    return "{:.4g} [{:.4g}, {:.4g}]".format(*values)
+    return difference(shown, (rival.difference, rival.low, rival.high))
+
+
+def difference(shown: Shown, values: Sequence[float], sign: str = "") -> str:
+    """A difference and its interval in the unit of the tables; no end is rounded to 0."""
+    if not shown.share:
+        return f"{{:{sign}.4g}} [{{:.4g}}, {{:.4g}}]".format(*values)
+    points = [100 * value for value in values]
+    digits = 2 if any(0 < abs(value) < 0.05 for value in points) else 1
+    return f"{{:{sign}.{digits}f}} points [{{:.{digits}f}}, {{:.{digits}f}}]".format(*points)
+
+
+def reasons(found: Lead, is_floor: Callable[[str], bool]) -> str:
+    """What the leader has over the nearest floor, and without its dimensions of high variance."""
+    shown, parts = found.headline.shown, []
+    if (floor := over_floor(found, is_floor)) is not None and floor[1][1] > 0:
+        parts.append(f"{difference(shown, floor[1])} above the nearest floor, {floor[0]}.")
+    if (pruned := gain(found, "prune")) is not None:
+        control = gain(found, "prune_random")
+        beside = f", without as many at random {_change(shown, control)}" if control else ""
+        without = "Without its dimensions of highest variance"
+        parts.append(f"{without} {_change(shown, pruned)}{beside}.")
+    return " ".join(parts)
+
+
+def _change(shown: Shown, better: Sequence[float]) -> str:
+    """By how much a score changes that gets better by so much."""
+    value, low, high = better
+    return difference(shown, better if shown.higher else (-value, -high, -low), "+")
 
 
 def _caveat(found: Lead, is_floor: Callable[[str], bool]) -> str:

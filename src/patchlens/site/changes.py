@@ -36,6 +36,14 @@ class Change:
         return self.after - self.before
 
     @property
+    def excess(self) -> float:
+        """How many half-widths of its interval it moved; 0 where it had none."""
+        if self.low is None or self.high is None:
+            return 0
+        half = (self.high - self.low) / 2
+        return abs(self.difference) / half if half else float("inf")
+
+    @property
     def beyond(self) -> str:
         """Whether the new value lies outside the interval that the old one had."""
         if self.low is None or self.high is None:
@@ -48,7 +56,7 @@ class Differences:
     """All that differs.
 
     Attributes:
-        scores: that moved, the largest move first.
+        scores: that moved, the farthest against its interval first, those without one last.
         words: (place, before, after) of settings, hashes and other words.
         verdicts: (claim, before, after).
         only_before, only_after: cells of one side.
@@ -80,7 +88,7 @@ def between(before: Metrics, after: Metrics) -> Differences:
                 scores += [Change(cell, name, a, b, low, high)] if a != b else []
             elif a != b:
                 words.append((f"{cell}: {name}", _word(a), _word(b)))
-    scores.sort(key=lambda change: (-abs(change.difference), change.cell, change.name))
+    scores.sort(key=lambda c: (c.low is None, -c.excess, -abs(c.difference), c.cell, c.name))
     return Differences(
         scores,
         words,

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from patchlens.site.changes import Change, Differences
-from patchlens.site.figure import ROW, Cell, Figure, Grid, base, spec
+from patchlens.site.figure import ROW, Cell, Figure, Grid, base, files, spec
 from patchlens.site.page import Page
 
 DRAWN = 25  # changes in the figure; the table has all
@@ -23,18 +23,21 @@ def page(found: Differences, before: str, after: str) -> Page:
     """
     beyond = sum(change.beyond == "beyond" for change in found.scores)
     figure = _figure(found.scores, before, after) if found.scores else None
+    scores = _grid(found.scores, before, after)
+    verdicts = _words("verdicts", "Verdicts that changed", "finding", found.verdicts)
+    words = _words("settings", "Settings and other words that changed", "place", found.words)
     context = {
         "before": before,
         "after": after,
         "found": found,
         "beyond": beyond,
         "figure_of_changes": figure,
-        "grid": _grid(found.scores, before, after),
-        "verdicts": _words("verdicts", "Verdicts that changed", "finding", found.verdicts),
-        "words": _words("settings", "Settings and other words that changed", "place", found.words),
+        "grid": scores,
+        "verdicts": verdicts,
+        "words": words,
     }
-    files = figure.files() if figure else {}
-    return Page("index", "What changed", "compare.html", context, files)
+    shown = files([*([figure] if figure else []), scores, verdicts, words])
+    return Page("index", "What changed", "compare.html", context, shown)
 
 
 def _names(changes: list[Change]) -> list[str]:
@@ -50,7 +53,7 @@ def _names(changes: list[Change]) -> list[str]:
 def _figure(changes: list[Change], before: str, after: str) -> Figure:
     """The largest changes of scores that are shares: the old interval, and where the score went."""
     shares = [c for c in changes if abs(c.before) <= 1 and abs(c.after) <= 1] or changes
-    shown = shares[:DRAWN]
+    shown = ([c for c in shares if c.low is not None] or shares)[:DRAWN]
     data = pd.DataFrame(
         [
             {
@@ -89,11 +92,12 @@ def _figure(changes: list[Change], before: str, after: str) -> Figure:
     words = "; ".join(f"{r.score} {r.before:g} to {r.after:g}" for r in data.head(5).itertuples())
     return Figure(
         "changes",
-        "The largest changes",
+        "The largest changes against their intervals",
         f"Scores of {before} and {after}. The largest changes: {words}.",
         spec(layers, data, ROW * len(data) + 10),
         data,
-        note=f"Upright line: {before}, in its 95 % interval; point: {after}.",
+        note=f"Upright line: {before}, in its 95 % interval; point: {after}, ◆ beyond the "
+        "interval, ● within it, ■ where there is none.",
         wide=True,
     )
 

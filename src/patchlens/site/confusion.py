@@ -10,19 +10,19 @@ from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.files import existing
 from patchlens.site.figure import Figure, base, choices, spec
+from patchlens.site.intervals import REMEDY
 
 COUNTS = {"head", "variant", "true", "predicted", "count"}
 VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # of the records; the site stays small
 MOST = 30  # classes; the rarest of more are left out
 SIDE = 30  # pixels a class
-REMEDY = "`dvc pull` or `dvc repro` brings the records; Git does not hold them"
 
 
 def figure(task: str, dataset: str, models: list[str]) -> Figure | None:
     """Shares of each true class by predicted class; None where records hold no such counts.
 
     Args:
-        task: whose records.
+        task: whose records; it keeps some.
         dataset: of the cells.
         models: the configured models.
 
@@ -30,8 +30,6 @@ def figure(task: str, dataset: str, models: list[str]) -> Figure | None:
         DataError: records are missing.
     """
     files = {model: paths.cell(dataset, model) / f"{task}.records.parquet" for model in models}
-    if not any(path.is_file() for path in files.values()):  # a task may keep none
-        return None
     parts = []
     for model, path in files.items():
         if not set(pq.read_schema(existing(path, REMEDY)).names) >= COUNTS:
@@ -85,7 +83,7 @@ def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
     y = alt.Y("true:N", sort=order, title="true", axis=alt.Axis(grid=False))
     chart = base(controls)
     tips = [alt.Tooltip(f"{name}:N") for name in ("true", "predicted", "count", "share")]
-    scale = alt.Scale(scheme="blues", domain=[0, 1])
+    scale = alt.Scale(range=["#eef4fb", "#0b5fa5"], domain=[0, 1])
     cells = chart.mark_rect().encode(
         x=x, y=y, color=alt.Color("share:Q", scale=scale, legend=None), tooltip=tips
     )

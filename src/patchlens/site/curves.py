@@ -4,9 +4,9 @@ Made from the `plots:` entries of dvc.yaml alone, so that a stage that comes lat
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -16,6 +16,7 @@ from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
 from patchlens.site.plots import Plot
 
 WIDE_RANGE = 30  # an axis that spans more is logarithmic
+FEW = 8  # values on an axis, each of which has its tick
 BAR = 9  # pixels
 
 
@@ -35,7 +36,7 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     controls = choices(tidy, [name for name in names if name != "model"])
     title = f"{prose.column(value)} {'of each' if bars else 'over'} {prose.column(over)}"
     band = _band(tidy, value)
-    notes = [f"Mean of {mean_of} rows each."] if mean_of > 1 else []
+    notes = [f"Each point is the mean of {mean_of} values."] if mean_of > 1 else []
     notes += {"ci": ["Bands: 95 % intervals."], "std": ["Bands: ± one standard deviation."]}.get(
         band, []
     )
@@ -46,7 +47,7 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     rows = len(tidy[over].unique()) * (len(models) * BAR + 8) if bars else HEIGHT
     return Figure(
         key=plot.key,
-        title=title[0].upper() + title[1:],
+        title=prose.sentence(title),
         alt=f"{title}, for {', '.join(models)}. {_extent(tidy, value)}",
         spec=spec(layers, tidy, rows),
         data=tidy,
@@ -68,21 +69,45 @@ def shape(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Shape:
     return alt.Shape("model:N", scale=scale, legend=None)
 
 
-def axis(name: str, step: Any = alt.Undefined) -> alt.Axis:
+def axis(name: str, values: Sequence[float] = ()) -> alt.Axis:
     """An axis with its column in words, in per cent where it is a share.
 
     Args:
         name: the column.
-        step: the least distance of two ticks.
+        values: where its ticks are, if not where they are round.
     """
     share = name in prose.SHARES
     words = prose.column(name)
     return alt.Axis(
         title=f"{words} (%)" if share else words,
-        format="%" if share else "~g",
+        format="~%" if share else "~g",
+        labelExpr="replace(datum.label, '%', '')" if share else alt.Undefined,
         labelOverlap=True,
-        tickMinStep=step,
+        tickCount=6,
+        values=list(values) or alt.Undefined,
     )
+
+
+def ticks(data: pd.Series, log: bool = False) -> list[float]:
+    """Where an axis has its ticks: at a few values each, by 1, 2, 5 if logarithmic; or anywhere."""
+    distinct = sorted(float(value) for value in data.unique())
+    if len(distinct) <= FEW:
+        return distinct
+    if not log:
+        return []
+    low, high = int(np.floor(np.log10(distinct[0]))), int(np.ceil(np.log10(distinct[-1])))
+    steps = (round(d * 10.0**e, 9) for e in range(low, high + 1) for d in (1, 2, 5))
+    return [step for step in steps if distinct[0] <= step <= distinct[-1]]
+
+
+def tips(columns: Sequence[str]) -> list[alt.Tooltip]:
+    """What is said of a point: each column by its name in words, shares in per cent."""
+    return [
+        alt.Tooltip(f"{name}:Q", title=prose.column(name), format=".1%")
+        if name in prose.SHARES
+        else alt.Tooltip(f"{name}:N", title=prose.column(name))
+        for name in columns
+    ]
 
 
 def _averaged(data: pd.DataFrame, keys: list[str], value: str) -> tuple[pd.DataFrame, int]:
@@ -135,8 +160,7 @@ def _lines(
             if wide
             else alt.Scale(zero=False, nice=False, padding=8)
         )
-        whole = alt.Undefined if wide or (data[over] % 1).any() else 1
-        x = alt.X(f"{over}:Q", axis=axis(over, whole), scale=scale)
+        x = alt.X(f"{over}:Q", axis=axis(over, ticks(data[over], wide)), scale=scale)
     else:
         order = list(dict.fromkeys(data[over].astype(str)))
         x = alt.X(f"{over}:O", axis=alt.Axis(title=prose.column(over), labelAngle=0), sort=order)
@@ -146,15 +170,14 @@ def _lines(
         y=alt.Y(f"{value}:Q", axis=axis(value), scale=alt.Scale(zero=False)),
         color=colour(models, looks),
     )
-    tooltip = [alt.Tooltip(f"{c}:N") for c in data.columns]
     layers = [lines]
     if data.groupby(["model"])[over].nunique().max() <= 40:
         points = lines.mark_point(filled=True, size=70, opacity=1)
-        layers.append(points.encode(shape=shape(models, looks), tooltip=tooltip))
+        layers.append(points.encode(shape=shape(models, looks), tooltip=tips(list(data.columns))))
     if band:
         area = (
             chart.transform_calculate(**ends(value, band))
-            .mark_area(opacity=0.15)
+            .mark_area(opacity=0.1)
             .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour(models, looks))
         )
         layers.insert(0, area)
@@ -178,7 +201,7 @@ def _bars(
             y=alt.Y(f"{over}:N", sort=order, axis=alt.Axis(title=None)),
             yOffset=alt.YOffset("model:N", sort=list(models)),
             color=colour(models, looks),
-            tooltip=[alt.Tooltip(f"{c}:N") for c in data.columns],
+            tooltip=tips(list(data.columns)),
         )
     )
     return [bars]

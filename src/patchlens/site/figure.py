@@ -1,18 +1,21 @@
 """What a figure of the site is: a Vega-Lite specification with its selectors and its data."""
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from patchlens.report import grid
 from patchlens.site import prose
 
 ROWS = "rows"  # name of the data in a specification
+HIDDEN = "hidden"  # the signal that holds the models that the legend hides
 HEIGHT = 300  # pixels
 ROW = 26  # pixels a row of bars or points
+FORMS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}  # of a table, by the ends of its files
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,11 @@ class Grid:
     """A table of the site.
 
     Attributes:
-        key: unique in the page.
+        key: unique in the site; also the name of its files.
         caption: above it.
         header: a name a column.
         rows: cells, as many a row as the header has names.
         note: below it.
-        links: (name, path below the site) of the same table as files.
     """
 
     key: str
@@ -100,7 +102,27 @@ class Grid:
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
-    links: Sequence[tuple[str, str]] = field(default=())
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Name of a form -> where the same table lies below the site."""
+        return {words: f"tables/shown/{self.key}.{end}" for end, words in FORMS.items()}
+
+    def files(self) -> dict[str, bytes]:
+        """The same table as files of the page."""
+        plain = [[cell.text for cell in row] for row in self.rows]
+        marked = [[f"**{c.text}**" if c.best and c.text else c.text for c in r] for r in self.rows]
+        texts = (
+            csv(pd.DataFrame(plain, columns=list(self.header))),
+            (grid.markdown(self.header, marked) + "\n").encode(),
+            (grid.latex(self.header, marked, self.caption) + "\n").encode(),
+        )
+        return dict(zip(self.links.values(), texts, strict=True))
+
+
+def files(parts: Iterable[Figure | Grid]) -> dict[str, bytes]:
+    """The data of figures and tables, as files of their page."""
+    return {path: content for part in parts for path, content in part.files().items()}
 
 
 def csv(table: pd.DataFrame) -> bytes:
@@ -111,8 +133,9 @@ def csv(table: pd.DataFrame) -> bytes:
 
 
 def base(controls: Sequence[Control] = ()) -> alt.Chart:
-    """A chart of the rows of its figure that the selectors choose."""
-    chart = alt.Chart(alt.NamedData(name=ROWS))
+    """A chart of the rows that the selectors choose, of models that are not hidden."""
+    chart = alt.Chart(alt.NamedData(name=ROWS)).add_params(alt.param(name=HIDDEN, value=[]))
+    chart = chart.transform_filter(f"!isValid(datum.model) || indexof({HIDDEN}, datum.model) < 0")
     for control in controls:
         chosen = alt.param(name=control.signal, value=control.value)
         chart = chart.add_params(chosen).transform_filter(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from patchlens.site import precomputed
+from patchlens.site import precomputed, prose
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
@@ -82,8 +82,9 @@ def _retrieval(run: Run, dataset: str, slug: str, title: str) -> Page:
             asked = _object(dataset, query, "query", "asked", f"Query in {query['image']['id']}")
             answers = [_ranked(dataset, rank, one) for rank, one in enumerate(query["found"], 1)]
             lists.append((asked, answers))
-        right = [sum(a.kind == "right" for a in answers) for _, answers in lists]
-        sheets.append({"column": column, "lists": lists, "right": sum(right)})
+        kinds = [answer.kind for _, answers in lists for answer in answers]
+        right = kinds.count("right")
+        sheets.append({"column": column, "lists": lists, "right": right, "asked": len(kinds)})
     context = {
         "dataset": dataset,
         "head": found["head"].replace("_", " "),
@@ -132,6 +133,7 @@ def _identification(run: Run, dataset: str, slug: str, title: str) -> Page:
     context = {
         "dataset": dataset,
         "sheets": sheets,
+        "names": {name: prose.value(name) for sheet in sheets for name in sheet["rows"]},
         "severities": max(len(row) for sheet in sheets for row in sheet["rows"].values()),
         "first": precomputed.first_columns(run, found["columns"])[0],
         "columns": _named(found["columns"]),

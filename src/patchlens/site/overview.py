@@ -1,14 +1,16 @@
 """The first page: which backbone for which local task, and why; what was run and what was not."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from patchlens.report import headlines
 from patchlens.report.claims_table import GROUPS
 from patchlens.report.headlines import Headline
 from patchlens.report.palette import Look
+from patchlens.report.task_tables import Shown
 from patchlens.site import overview_figures, prose, provenance, tasks
-from patchlens.site.answers import answer
-from patchlens.site.figure import Figure
+from patchlens.site.answers import answer, difference, tally
+from patchlens.site.figure import files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
@@ -31,30 +33,56 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         for need in dict.fromkeys(a.need for a in answers)
     }
     forest = overview_figures.forest(run.claims)
-    rankings = [overview_figures.ranking(h, looks) for h in chosen]
-    cost = overview_figures.cost(chosen, looks) if chosen else None
-    figures: list[Figure] = [f for f in (forest, *rankings, cost) if f is not None]
-    claims = run.claims.astype(object).where(run.claims.notna(), None).to_dict("records")
-    groups = [
-        (title, remark, [claim for claim in claims if claim["group"] == group])
-        for group, (title, remark) in GROUPS.items()
+    rankings = [overview_figures.ranking(h, looks, run.role) for h in chosen]
+    cost = overview_figures.cost(chosen, looks, provenance.devices(run)) if chosen else None
+    ran = provenance.grids(run)
+    figures = [part for part in (forest, *rankings, cost, *ran) if part is not None]
+    known = run.claims.astype(object).where(run.claims.notna(), None)
+    claims = [
+        {str(key): value for key, value in claim.items()} | {"comparison": _comparison(claim)}
+        for claim in known.to_dict("records")
     ]
+    groups = [
+        (title, remark, [c for c in of if c["comparison"]], [c for c in of if not c["comparison"]])
+        for group, (title, remark) in GROUPS.items()
+        if (of := [claim for claim in claims if claim["group"] == group])
+    ]
+    groups.sort(key=lambda group: not group[2])  # what was judged comes first
+    best, told = tally(chosen)
     context = {
         "needs": needs,
         "forest": forest,
         "rankings": rankings,
         "cost": cost,
-        "groups": [group for group in groups if group[2]],
+        "groups": groups,
+        "best": best,
+        "told": told,
+        "untold": len(chosen) - told,
         "signs": overview_figures.SIGN,
-        "provenance": provenance.grids(run),
+        "verdicts": list(overview_figures.VERDICTS),
+        "claim_links": tasks.links("claims"),
+        "provenance": ran,
         "not_run": provenance.not_run(run),
         "trained": [m for m in run.models if run.role(m) == "rival"],
         "ceilings": [m for m in run.models if run.role(m) == "ceiling"],
         "floors": [m for m in run.models if run.is_floor(m)],
     }
-    data = {path: content for figure in figures for path, content in figure.files().items()}
-    data |= tasks.copies("claims")
+    data = files(figures) | tasks.copies("claims")
     return Page("index", "Overview", "overview.html", context, data, "Results")
+
+
+def _comparison(claim: Mapping[Any, Any]) -> str:
+    """What was compared and what came out, in words; nothing for a claim that was not run."""
+    if claim["effect"] is None:
+        return ""
+    task, *head, metric = str(claim["metric"]).split(".")
+    where = ", ".join([prose.of(task).title, *map(prose.value, head)])
+    shown = Shown(metric, prose.column(metric), metric in prose.SHARES)
+    effect = difference(shown, [claim[name] for name in ("effect", "ci_low", "ci_high")], "+")
+    return (
+        f"{claim['a']} against {claim['b']} on {claim['datasets']} ({where}: {shown.name}): "
+        f"{effect}; p = {claim['p_holm']:.3g}, {claim['n_units']:.0f} units."
+    )
 
 
 def _first(found: list[Headline]) -> list[Headline]:

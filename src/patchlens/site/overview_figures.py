@@ -1,6 +1,7 @@
 """Figures of the first page: verdicts, rankings, scores against cost."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import altair as alt
@@ -18,6 +19,8 @@ VERDICTS = {
     "contradicted": ("#d55e00", "cross"),
     "undecided": ("#7d7d7d", "diamond"),
 }
+POINTS = "format(100 * datum.value, '~r')"
+WIDE = "windowSize()[0] >= 800"  # a screen with room for the words of a claim
 SIGN = {"supported": "●", "contradicted": "✚", "undecided": "◆", "not run": "○"}
 
 
@@ -28,24 +31,31 @@ def forest(claims: pd.DataFrame) -> Figure | None:
         claims: a row a claim.
     """
     columns = ["id", "effect", "ci_low", "ci_high", "delta", "verdict", "text"]
-    ran = claims.loc[claims["effect"].notna(), columns].reset_index(drop=True)
+    claims = claims[claims["effect"].notna()].reset_index(drop=True)
+    ran = claims[columns]
     if ran.empty:
         return None
     order, names = list(ran["id"]), list(VERDICTS)
-    y = alt.Y("id:N", sort=order, title=None, axis=alt.Axis(labelLimit=150))
-    legend = alt.Legend(title=None, orient="bottom", direction="horizontal")
+    texts = json.dumps({str(r.id): r.text for r in ran.itertuples()})
+    named = alt.Axis(labelLimit=450, labelExpr=f"{WIDE} ? {texts}[datum.value] : datum.value")
+    y = alt.Y("id:N", sort=order, title=None, axis=named)
     colours = alt.Color(
         "verdict:N",
         scale=alt.Scale(domain=names, range=[VERDICTS[n][0] for n in names]),
-        legend=legend,
+        legend=None,
     )
     shapes = alt.Shape(
         "verdict:N",
         scale=alt.Scale(domain=names, range=[VERDICTS[n][1] for n in names]),
-        legend=legend,
+        legend=None,
     )
     chart = base()
-    x = alt.X("ci_low:Q", title="effect (a minus b), with its interval")
+    points = all(str(name).split(".")[-1] in prose.SHARES for name in claims["metric"])
+    x = alt.X(
+        "ci_low:Q",
+        title="effect and its interval" + (" (points)" if points else ""),
+        axis=alt.Axis(tickCount=8, labelExpr=POINTS if points else "datum.label"),
+    )
     zero = chart.mark_rule(strokeDash=[3, 3])
     tips = [alt.Tooltip(f"{name}:N") for name in columns]
     layers = [
@@ -68,14 +78,20 @@ def forest(claims: pd.DataFrame) -> Figure | None:
         f"Forest plot. {words}.",
         spec(layers, ran, ROW * len(ran) + 10),
         ran,
-        note="A point and its interval; the short upright line is δ, the smallest effect that "
-        "counts (of an equivalence: the largest that does not).",
+        note="The short upright line is δ, the smallest effect that counts (of an equivalence: the "
+        "largest that does not).",
         wide=True,
     )
 
 
-def ranking(headline: Headline, looks: Mapping[str, Look]) -> Figure:
-    """Models by score with their intervals, one variant at a time."""
+def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str], str]) -> Figure:
+    """Models by score with their intervals, one variant at a time.
+
+    Args:
+        headline: the metric.
+        looks: of the models.
+        role: model -> `rival`, or what else it is: the axis says so.
+    """
     shown = headline.shown
     names = {shown.key: "score", f"{shown.key}_ci_low": "low", f"{shown.key}_ci_high": "high"}
     there = [name for name in names if name in headline.rows]
@@ -85,13 +101,15 @@ def ranking(headline: Headline, looks: Mapping[str, Look]) -> Figure:
     for name in ("score", "low", "high"):
         data[name] = (data[name] * factor).round(4) if name in data else data["score"]
     models = [model for model in looks if model in set(data["model"])]
+    called = {m: f"{m} ({role(m)})" for m in models if role(m) != "rival"}
+    roles = f"{json.dumps(called)}[datum.value] || datum.value"
     controls = choices(data, ["variant"])
     sense: Literal["ascending", "descending"] = "descending" if shown.higher else "ascending"
     y = alt.Y(
         "model:N",
         sort=alt.EncodingSortField(field="score", op="mean", order=sense),
         title=None,
-        axis=alt.Axis(labelLimit=120),
+        axis=alt.Axis(labelLimit=140, labelExpr=roles),
     )
     chart = base(controls)
     tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
@@ -113,19 +131,26 @@ def ranking(headline: Headline, looks: Mapping[str, Look]) -> Figure:
     return Figure(
         f"ranking-{headline.key}",
         f"{headline.title}, {headline.dataset}",
-        f"Ranking of models, {data['variant'].iat[0]}: {words}.",
+        f"{headline.title}, {headline.dataset}, {data['variant'].iat[0]} features: {words}.",
         spec([whisker, point], data, ROW * len(models) + 12),
         data,
         controls,
     )
 
 
-def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
-    """Scores of `raw` features against what a model costs: one selector for each."""
+def cost(headlines: Sequence[Headline], looks: Mapping[str, Look], devices: str) -> Figure:
+    """Scores of `raw` features against what a model costs: one selector for each.
+
+    Args:
+        headlines: the metrics.
+        looks: of the models.
+        devices: on which speed was measured.
+    """
     parts = []
     for headline in headlines:
         rows = headline.rows[headline.rows["variant"] == "raw"]
-        for name in COST:
+        # First what tells most models apart.
+        for name in sorted(COST, key=lambda name: -rows[name].nunique()):
             part = rows[["model"]].assign(
                 metric=f"{headline.title}, {headline.dataset}",
                 cost=prose.column(name),
@@ -137,8 +162,17 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     models = [model for model in looks if model in set(data["model"])]
     controls = choices(data, ["metric", "cost"])
     tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
-    x = alt.X("value:Q", title="cost", axis=alt.Axis(tickCount=6))
-    y = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=10))
+    signals = {control.field: control.signal for control in controls}  # see figures.js
+    x = alt.X(
+        "value:Q",
+        title=signals.get("cost", "cost"),
+        axis=alt.Axis(tickCount=6),
+    )
+    y = alt.Y(
+        "score:Q",
+        title=signals.get("metric", "score"),
+        scale=alt.Scale(zero=False, padding=10),
+    )
     chart = base(controls)
     points = chart.mark_point(filled=True, size=150, opacity=1).encode(
         x=x, y=y, color=colour(models, looks), shape=shape(models, looks), tooltip=tips
@@ -152,5 +186,7 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
         data,
         controls,
         models,
-        note="Raw features. Images a second are measured on the machine of this run.",
+        wide=True,
+        note=f"Raw features. Images a second: extraction of the query images on {devices}, "
+        "decoding and writing included; it varies from run to run.",
     )

@@ -83,12 +83,22 @@ def read(params: Mapping[str, Any]) -> list[Plot]:
     Args:
         params: the content of params.yaml.
     """
+    return [plot for name, stage in _stages().items() for plot in _of_stage(name, stage, params)]
+
+
+def keep_records() -> frozenset[str]:
+    """The stages of dvc.yaml that write `<stage>.records.parquet` into their cells."""
+    return frozenset(
+        name
+        for name, stage in _stages().items()
+        if f"{CELL}{name}.records.parquet" in stage.get("outs", [])
+    )
+
+
+def _stages() -> dict[str, Any]:
     text = existing(PIPELINE, "run this in the folder that holds it").read_text(encoding="utf-8")
-    return [
-        plot
-        for name, stage in yaml.safe_load(text)["stages"].items()
-        for plot in _of_stage(name, stage, params)
-    ]
+    stages: dict[str, Any] = yaml.safe_load(text)["stages"]
+    return stages
 
 
 def _of_stage(name: str, stage: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Plot]:

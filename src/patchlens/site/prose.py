@@ -59,7 +59,7 @@ COLUMNS = {
     "layer": "layer",
     "severity": "severity",
     "delta": "frames between (Δ)",
-    "m": "m dimensions of highest variance",
+    "m": "m",
     "rank": "rank of the dimension",
     "size": "object size in patches",
     "iou": "IoU",
@@ -69,15 +69,30 @@ COLUMNS = {
     "top1": "top-1",
     "nearest": "nearest is the same object",
     "cumulative": "cumulative share of variance",
+    "share": "share of variance",
+    "overlap": "overlap of the top m dimensions",
     "top_1pct": "variance in the top 1 % of dimensions",
     "gflops_per_image": "GFLOPs an image",
     "parameters_m": "parameters (millions)",
-    "images_per_second": "images a second (measured here)",
+    "images_per_second": "images a second",
+}
+# Values of selectors in words; the degradations with the unit of their severity.
+VALUES = {
+    "blur": "blur (σ, pixels)",
+    "noise": "noise (σ, of 255)",
+    "frequency": "1/f noise (σ / 10, of 255)",
+    "jpeg": "JPEG (quality)",
+    "brightness": "brightness (factor)",
+    "contrast": "contrast (factor)",
+    "shift": "shift (pixels)",
+    "rotation": "rotation (degrees)",
+    "scale": "scale (factor)",
+    "seeds": "support seeds",
 }
 # Shares of one, which are shown in per cent.
 SHARES = {
     *("iou", "pixel_miou", "patch_miou", "map", "top1", "nearest", "cumulative", "top_1pct"),
-    *("overlap", "score", "share", "optimal", "robustness"),
+    *("overlap", "score", "share", "optimal", "robustness", "r1", "assa", "idf1", "jf_mean"),
 }
 
 
@@ -88,7 +103,12 @@ def of(task: str) -> Prose:
 
 def value(text: str) -> str:
     """A value of a selector in words: heads by their names in the tables."""
-    return head_title(text)
+    return VALUES.get(text, head_title(text))
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital at its start, unless its first word has one of its own, as mAP."""
+    return text if text.split()[0] != text.split()[0].lower() else text[0].upper() + text[1:]
 
 
 def column(name: str) -> str:

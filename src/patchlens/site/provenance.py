@@ -1,6 +1,7 @@
 """What was run, with counts, seeds, hashes and licences; and what was not."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,8 @@ from patchlens.settings.models import Model
 from patchlens.site.figure import Cell, Grid
 from patchlens.site.reading import Run
 
-PER_ROW = {"dataset", "model", "head", "variant", "unit"}
+OURS = "weights"  # the folder of what this repository trained
+ROLES = {"rival": "compared", "ceiling": "ceiling", "floor": "floor"}
 # What differs from row to row says nothing of a protocol.
 FIXED = (
     *("protocol_version", "view", "grid", "grid_rule", "layer", "norm", "dtype", "distance", "k"),
@@ -38,13 +40,21 @@ def not_run(run: Run) -> list[str]:
     ]
 
 
+def devices(run: Run) -> str:
+    """On which machines the speed of models was measured, in words."""
+    found = (t["device"].dropna().astype(str) for t in run.tables.values() if "device" in t)
+    return " or ".join(dict.fromkeys(d for names in found for d in names)) or "this machine"
+
+
 def licence(model: Model) -> str:
     """Under which terms the weights of a model are, as far as is known."""
     if model.source == "registry":
         return licence_of(find(model.model, "patchlens models"))
+    if model.source == "file" and Path(model.file).parts[0] == OURS:
+        return "this repository's"
     return {
         "timm": "see the model's page on the hub",
-        "file": "your own file, or trained in this repository",
+        "file": "your own file: as you have it",
         "untrained": "no weights: drawn from a seed",
         "pixels": "no weights",
     }[model.source]
@@ -59,21 +69,23 @@ def _models(run: Run) -> Grid:
         ]
         cost: Mapping[Any, Any] = dict(costs[0]) if costs else {}
         numbers = [cost.get(key) for key in grid.COST]
+        digest = record["sha256"] or record["tensors"]
         rows.append(
             [
                 Cell(name),
-                Cell(str(cost.get("origin", "not run"))),
-                Cell((record["sha256"] or record["tensors"])[:12]),
+                Cell(ROLES[run.role(name)] if costs else "not run"),
+                Cell(str(record["source"]).split(", sha256")[0].removeprefix("file ")),
+                Cell("–" if model.source == "pixels" else digest[:12]),
                 Cell(licence(model)),
                 Cell(str(cost.get("architecture", ""))),
                 *(Cell("" if n is None else grid.number(n), n) for n in numbers),
-                Cell(str(record["source"])),
             ]
         )
-    header = ["model", "weights", "hash", "licence", "architecture", *grid.COST.values(), "source"]
+    header = ["model", "is", "weights", "hash", "licence", "architecture", *grid.COST.values()]
     note = (
-        "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where there "
-        "is no file; the whole is in metrics/weights/. Licences are as their publishers state them."
+        "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where it was "
+        "converted; the whole is in metrics/weights/. Licences are as their publishers state them. "
+        f"images/s: extraction on {devices(run)}."
     )
     return Grid("models", "Models", header, rows, note)
 
@@ -96,7 +108,7 @@ def _datasets(run: Run) -> Grid:
                     if support is None
                     else f"{support.images} of {support.split} ({support.per})"
                 ),
-                Cell("" if support is None else str(len(support.seeds))),
+                Cell("" if support is None else " ".join(map(str, support.seeds))),
                 Cell(
                     "none"
                     if query is None

@@ -12,7 +12,7 @@ from patchlens.errors import DataError
 from patchlens.files import existing, read_json
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
-from patchlens.site.plots import REMEDY, Plot
+from patchlens.site.plots import REMEDY, Plot, keep_records
 from patchlens.site.plots import read as read_plots
 
 OF_A_TASK = ["dataset", "model", "head", "variant"]  # how the table of a task begins
@@ -27,6 +27,7 @@ class Run:
         tables: task -> its table, long; empty for a task without datasets.
         claims: a row a claim.
         plots: of all stages.
+        records: the stages that keep records.
         weights: model -> which file it was.
     """
 
@@ -34,6 +35,7 @@ class Run:
     tables: Mapping[str, pd.DataFrame]
     claims: pd.DataFrame
     plots: tuple[Plot, ...]
+    records: frozenset[str]
     weights: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -80,5 +82,6 @@ def read(settings: Settings) -> Run:
         {task: tables[task] for task in order},
         claims,
         tuple(read_plots(params)),
+        keep_records(),
         {model: read_json(paths.weights_record(model), REMEDY) for model in settings.models},
     )

@@ -1,17 +1,44 @@
 """Published numbers and ours, as a page: the same rows as docs/reference-comparison.md."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from string import ascii_lowercase
 
 import pandas as pd
 
-from patchlens.report.reference import Compared, compare, published
-from patchlens.report.reference_page import HEAD, counts, heading, result
-from patchlens.site.figure import Cell, Grid, csv
+from patchlens.report.reference import STATUSES, Compared, compare, published
+from patchlens.report.reference_page import counts, heading, result
+from patchlens.site.figure import Cell, Grid, csv, files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
 DATA = "data/reference.csv"
+ALWAYS = ("model", "dataset", "score", "published")
+CELLS: dict[str, Callable[[Compared], Cell]] = {
+    "model": lambda row: Cell(row.model),
+    "dataset": lambda row: Cell(row.dataset),
+    "score": lambda row: Cell(row.score),
+    "published": lambda row: Cell(f"{row.value:g}", row.value),
+    "ours": lambda row: Cell("" if row.ours is None else f"{row.ours:g} ({row.slot})", row.ours),
+    "difference": lambda row: Cell(
+        "" if row.difference is None else f"{row.difference:+g}", row.difference
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """The numbers of one source: a table, lines above it, how many have which result.
+
+    `compared` says whether any of ours is beside them; a section without is folded.
+    """
+
+    grid: Grid
+    lines: Sequence[str]
+    summary: str
+    compared: bool
 
 
 def rows(run: Run) -> list[Compared]:
@@ -23,30 +50,50 @@ def rows(run: Run) -> list[Compared]:
 def pages(run: Run) -> list[Page]:
     """The page."""
     found = rows(run)
-    grids = [
-        (heading(one), _grid(f"reference-{n}", list(members)))
-        for n, (one, members) in enumerate(groupby(found, key=lambda row: row.published))
+    sections = [
+        _section(f"reference-{n}", list(members))
+        for n, (_, members) in enumerate(groupby(found, key=lambda row: row.published))
     ]
-    context = {"grids": grids, "counts": counts(found), "total": len(found), "data": DATA}
-    files = {DATA: _csv(found)}
-    return [Page("reference", "Paper and ours", "reference.html", context, files, "Others")]
+    sections.sort(key=lambda section: not section.compared)
+    context = {"sections": sections, "counts": counts(found), "total": len(found), "data": DATA}
+    content = {DATA: _csv(found)} | files(section.grid for section in sections)
+    return [Page("reference", "Paper and ours", "reference.html", context, content, "Others")]
 
 
-def _grid(key: str, members: Sequence[Compared]) -> Grid:
+def _section(key: str, members: Sequence[Compared]) -> Section:
     one = members[0].published
-    cells = [
-        [
-            Cell(row.model),
-            Cell(row.dataset),
-            Cell(row.score),
-            Cell(f"{row.value:g}", row.value),
-            Cell("–" if row.ours is None else f"{row.ours:g} ({row.slot})", row.ours),
-            Cell("–" if row.difference is None else f"{row.difference:+g}", row.difference),
-            Cell(result(row)),
-        ]
+    told = counts(members)
+    summary = ", ".join(f"{number} {words}" for words, number in told.items() if number)
+    # What rows share is said once, above; what none of them has is no column.
+    reasons, own = _folded(members)
+    columns = {name: [cell(row) for row in members] for name, cell in CELLS.items()}
+    columns["result"] = [Cell(text) for text in own]
+    kept = {
+        name: cells
+        for name, cells in columns.items()
+        if name in ALWAYS or any(cell.text for cell in cells)
+    }
+    cells = [list(row) for row in zip(*kept.values(), strict=True)]
+    grid = Grid(key, f"{one.title}: {one.source} (%)", list(kept), cells)
+    return Section(
+        grid, [*heading(one), *reasons], summary, any(row.ours is not None for row in members)
+    )
+
+
+def _folded(members: Sequence[Compared]) -> tuple[list[str], list[str]]:
+    """Reasons that several rows share, a line each, and what each row says: its letter or all."""
+    said = Counter(result(row) for row in members)
+    if len(said) == 1:
+        (text,) = said
+        return [f"All rows: {text}."], [""] * len(members)
+    often = [text for text, number in said.items() if number > 1 and ": " in text]
+    letters = dict(zip(often, ascii_lowercase, strict=False))
+    lines = [f"({letter}) {text}." for text, letter in letters.items()]
+    own = [
+        f"{STATUSES[row.status]} ({letters[text]})" if (text := result(row)) in letters else text
         for row in members
     ]
-    return Grid(key, f"{one.title}: {one.source} (%)", HEAD, cells)
+    return lines, own
 
 
 def _csv(found: Sequence[Compared]) -> bytes:

@@ -7,19 +7,18 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing
-from patchlens.report import grid, headlines
+from patchlens.report import headlines
 from patchlens.report.headlines import Headline
 from patchlens.report.palette import Look
 from patchlens.report.task_tables import Shown
-from patchlens.site import confusion, curves, overview_figures, prose
+from patchlens.site import confusion, curves, intervals, overview_figures, prose
 from patchlens.site.answers import answer
-from patchlens.site.figure import Cell, Figure, Grid
+from patchlens.site.figure import FORMS, Cell, Grid, files
 from patchlens.site.page import Page
 from patchlens.site.plots import REMEDY
 from patchlens.site.reading import Run
 
 ELSEWHERE = ("variance", "sweep")  # stages that have a page of their own
-FORMS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
 
 
 def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
@@ -44,20 +43,23 @@ def links(name: str) -> dict[str, str]:
 
 def copies(name: str) -> dict[str, bytes]:
     """The files of a table of metrics/tables/, for the site."""
-    files = {f"tables/{name}.{end}": (paths.TABLES / name).with_suffix(f".{end}") for end in FORMS}
-    return {there: existing(path, REMEDY).read_bytes() for there, path in files.items()}
+    found = {f"tables/{name}.{end}": (paths.TABLES / name).with_suffix(f".{end}") for end in FORMS}
+    return {there: existing(path, REMEDY).read_bytes() for there, path in found.items()}
 
 
 def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
     found = list(headlines.of(task, run.tables[task])) if task in run.tables else []
     plots = [plot for plot in run.plots if plot.stage == task]
-    rankings = [overview_figures.ranking(h, looks) for h in found]
-    drawn = [curves.curve(plot, plot.rows(looks), looks) for plot in plots]
-    confusions = [
-        f for dataset in _datasets(found) if (f := confusion.figure(task, dataset, run.models))
+    rankings = [overview_figures.ranking(h, looks, run.role) for h in found]
+    drawn = [
+        curves.curve(plot, intervals.added(plot, plot.rows(looks), run), looks) for plot in plots
     ]
-    figures: list[Figure] = [*rankings, *drawn, *confusions]
-    files = {path: content for figure in figures for path, content in figure.files().items()}
+    confusions = [
+        figure
+        for dataset in _datasets(found)
+        if task in run.records and (figure := confusion.figure(task, dataset, run.models))
+    ]
+    grids = _grids(found)
     words = prose.of(task)
     context = {
         "words": words,
@@ -65,7 +67,8 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
         "rankings": rankings,
         "curves": drawn,
         "confusions": confusions,
-        "grids": _grids(found),
+        "grids": grids,
+        "ceilings": [model for model in run.models if run.role(model) == "ceiling"],
         "captions": _captions(task) if task in run.tables else {},
         "links": links(task) if task in run.tables else {},
         "why_not": f"{task}.datasets of params.yaml lists no dataset",
@@ -75,7 +78,8 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
         words.title,
         "task.html",
         context,
-        files | (copies(task) if task in run.tables else {}),
+        files([*rankings, *drawn, *confusions, *grids])
+        | (copies(task) if task in run.tables else {}),
         "Results",
     )
 
@@ -92,16 +96,22 @@ def _grids(found: list[Headline]) -> list[Grid]:
 
 def _grid(found: list[Headline]) -> Grid:
     first = found[0]
+    by_score = first.rows.sort_values(
+        first.shown.key, ascending=not first.shown.higher, kind="stable"
+    )
+    ceiling = by_score["role"] == "ceiling"  # the best of what is compared stands on top
+    ordered = pd.concat([by_score[~ceiling], by_score[ceiling]])
     rows = []
-    for _, row in first.rows.iterrows():
+    for _, row in ordered.iterrows():
         cells = [Cell(str(row["model"])), Cell(str(row["variant"]))]
-        cells += [_cell(row, h.shown, h.level) for h in found]
-        cells += [Cell(grid.number(row[key]), float(row[key])) for key in grid.COST]
-        rows.append(cells)
-    header = ["model", "variant", *(h.shown.name for h in found), *grid.COST.values()]
+        rows.append(cells + [_cell(row, h.shown, h.level) for h in found])
+    header = ["model", "variant", *(h.shown.name for h in found)]
     title = first.title.split(":")[0]
     return Grid(
-        f"{first.task}-{first.dataset}-{first.head}", f"{first.dataset}, {title}", header, rows
+        f"{first.task}-{first.dataset}-{first.head}",
+        f"{first.dataset}, {title}",
+        header,
+        rows,
     )
 
 
@@ -109,16 +119,14 @@ def _cell(row: "pd.Series[Any]", shown: Shown, level: str) -> Cell:
     value = row[shown.key]
     if pd.isna(value):
         return Cell("")
-    factor = 100 if shown.share else 1
-    text = f"{factor * value:.1f}"
+    factor, form = (100, "{:.1f}") if shown.share else (1, "{:.4g}")
+    text = form.format(factor * value)
     ends = [row.get(f"{shown.key}_ci_{end}") for end in ("low", "high")]
     if not any(end is None or pd.isna(end) for end in ends):
-        text += " [{:.1f}, {:.1f}]".format(
-            *(factor * float(end) for end in ends if end is not None)
-        )
+        text += f" [{form}, {form}]".format(*(factor * float(e) for e in ends if e is not None))
     std = row.get(f"{shown.key}_std")
     if std is not None and not pd.isna(std):
-        text += f" ± {factor * std:.1f}"
+        text += f" ± {form.format(factor * std)}"
     return Cell(text, float(value), str(row[level]) == "True")
 
 

@@ -1,6 +1,7 @@
 """The page on variance: spectra, what the top dimensions look like, what pruning them does."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -10,7 +11,8 @@ from patchlens import paths
 from patchlens.files import existing
 from patchlens.report.palette import Look
 from patchlens.site import curves, precomputed, prose, tasks
-from patchlens.site.figure import Cell, Figure, Grid, base, choices, spec
+from patchlens.site.figure import Cell, Control, Figure, Grid, base, choices, spec
+from patchlens.site.figure import files as tables_and_data
 from patchlens.site.page import Page
 from patchlens.site.plots import REMEDY, Plot
 from patchlens.site.reading import Run
@@ -18,21 +20,21 @@ from patchlens.site.reading import Run
 SPECTRUM = "variance_spectrum.csv"
 SWEEP = "sweep.csv"
 OWN = (SPECTRUM, SWEEP, "variance_dimensions.csv")
-DASHES = {  # variant -> its dashes; what is not here is in the CSV file
+DASHES: dict[str, list[float]] = {  # variant -> its dashes; what is not here is in the CSV file
     "prune": [1, 0],
-    "prune_random": [6, 4],
-    "zscore": [2, 3],
-    "raw": [10, 3, 2, 3],
-    "keep_top": [1, 5],
+    "prune_random": [5, 3],
+    "zscore": [14, 4],
+    "raw": [12, 3, 2, 3],
+    "keep_top": [1.5, 4],
 }
 COLUMNS = {
-    "top1": "top 1 (%)",
-    "top5": "top 5 (%)",
-    "top_1pct": "top 1 % (%)",
-    "top_10pct": "top 10 % (%)",
-    "participation": "participation",
-    "pca_participation": "participation (PCA)",
-    "kurtosis_top": "kurtosis of the top",
+    "top1": "largest (%)",
+    "top5": "largest 5 (%)",
+    "top_1pct": "largest 1 % (%)",
+    "top_10pct": "largest 10 % (%)",
+    "participation": "participation ratio",
+    "pca_participation": "the same over PCA",
+    "kurtosis_top": "kurtosis of the largest",
     "width": "dimensions D",
 }
 TITLES = {"share": "Share of the variance by rank", "cumulative": "Cumulative share"}
@@ -53,14 +55,15 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     sweeps = sweep(plots[SWEEP], plots[SWEEP].rows(looks), looks) if SWEEP in plots else []
     others = [p for file, p in plots.items() if file not in OWN]
     drawn = [curves.curve(plot, plot.rows(looks), looks) for plot in others]
-    files = {path: data for f in [*figures, *sweeps, *drawn] for path, data in f.files().items()}
+    table = _grid()
     maps, images = _heat_maps(run.models)
-    files |= tasks.copies("variance") | images
+    files = tables_and_data([*figures, *sweeps, *drawn, table]) | tasks.copies("variance") | images
     context = {
         "spectra": figures,
         "sweeps": sweeps,
         "curves": drawn,
-        "grid": _grid(),
+        "grid": table,
+        "links": tasks.links("variance"),
         "maps": maps,
         "dashes": DASHES,
     }
@@ -93,10 +96,11 @@ def _spectrum(data: pd.DataFrame, value: str, title: str, looks: Mapping[str, Lo
     models = [model for model in looks if model in set(shown["model"])]
     controls = choices(shown, ["dataset", "of"])
     scale = alt.Scale(type="log", nice=False)
-    x = alt.X("rank:Q", axis=curves.axis("rank"), scale=scale)
+    x = alt.X("rank:Q", axis=curves.axis("rank", curves.ticks(shown["rank"], True)), scale=scale)
+    marks = curves.ticks(shown[value], True) if value == "share" else []
     y = alt.Y(
         f"{value}:Q",
-        axis=curves.axis(value),
+        axis=curves.axis(value, marks),
         scale=alt.Scale(type="log", nice=False) if value == "share" else alt.Scale(domain=[0, 1]),
     )
     lines = (
@@ -131,14 +135,15 @@ def sweep(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> list[Fig
 
 def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
     shown = data.reset_index(drop=True)
-    controls = choices(shown, ["dataset", "head"])
+    controls = [_scored(control, shown) for control in choices(shown, ["dataset", "head"])]
     variants = [name for name in DASHES if name in set(shown["variant"])]
     dash = alt.StrokeDash(
         "variant:N",
         scale=alt.Scale(domain=variants, range=[DASHES[v] for v in variants]),
         legend=None,
     )
-    x = alt.X(f"{plot.x}:Q", title="share of dimensions removed", axis=alt.Axis(tickCount=6))
+    removed = alt.Axis(format="%", labelExpr="replace(datum.label, '%', '')", tickCount=6)
+    x = alt.X(f"{plot.x}:Q", title="dimensions removed (%)", axis=removed)
     y = alt.Y(f"{plot.y}:Q", axis=curves.axis(plot.y), scale=alt.Scale(zero=False))
     chart = base(controls)
     band = chart.transform_filter("datum.variant === 'prune' || datum.variant === 'prune_random'")
@@ -147,9 +152,8 @@ def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
         .mark_area(opacity=0.13, color=look.colour)
         .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", detail="variant:N")
     )
-    tips = [alt.Tooltip(f"{name}:N") for name in ("variant", plot.x, plot.y)]
     lines = chart.mark_line(color=look.colour, strokeWidth=2).encode(
-        x=x, y=y, strokeDash=dash, tooltip=tips
+        x=x, y=y, strokeDash=dash, tooltip=curves.tips(["variant", plot.x, plot.y])
     )
     return Figure(
         f"sweep-{model}",
@@ -159,6 +163,15 @@ def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
         shown,
         controls,
     )
+
+
+def _scored(control: Control, data: pd.DataFrame) -> Control:
+    """The selector of heads, each with the metric that its scores are."""
+    if control.field != "head" or "metric" not in data:
+        return control
+    metric = data.groupby("head")["metric"].first()
+    words = {h: f"{name}: {prose.column(metric[h])}" for h, name in control.options.items()}
+    return replace(control, label="Score", options=words)
 
 
 def _heat_maps(models: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
@@ -189,12 +202,14 @@ def _grid() -> Grid:
             cells.append(Cell(f"{value:.1f}" if key != "width" else f"{value:.0f}", value))
         rows.append(cells)
     header = ["model", "dataset", *(COLUMNS[key] for key in keys)]
-    note = "Participation: between 1 (one dimension has all the variance) and D."
+    note = (
+        "Share of all variance in the dimensions of highest variance. Participation ratio: between "
+        "1 (one dimension has all the variance) and D."
+    )
     return Grid(
         "variance-table",
         "How the variance spreads",
         header,
         rows,
         note,
-        list(tasks.links("variance").items()),
     )

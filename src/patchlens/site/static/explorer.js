@@ -116,6 +116,44 @@
     return item;
   }
 
+  const called = (column) => `${column.model}/${column.variant}`;
+
+  // The view, as the part of the address behind #, so that a link shows the same.
+  function address() {
+    return new URLSearchParams({
+      image: data.images[state.image].id,
+      at: state.kept ? state.at.map((share) => share.toFixed(4)).join(",") : "",
+      ...Object.fromEntries(panels.map((p) => [p.box.dataset.panel, called(data.columns[p.column])])),
+      over: layer.value,
+      opacity: opacity.value,
+    });
+  }
+
+  function keep() {
+    history.replaceState(null, "", `#${address()}`);
+  }
+
+  // What an address names and there is; all else stays as it was.
+  function restore() {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    const image = data.images.findIndex((one) => one.id === asked.get("image"));
+    if (image >= 0) state.image = image;
+    const at = (asked.get("at") ?? "").split(",").map(Number);
+    if (at.length === 2 && at.every((share) => share >= 0 && share < 1)) {
+      Object.assign(state, { at, kept: true });
+    }
+    for (const panel of panels) {
+      const wanted = asked.get(panel.box.dataset.panel);
+      const column = data.columns.findIndex((c) => called(c) === wanted);
+      if (column >= 0) show(panel, column);
+    }
+    if ([...layer.options].some((one) => one.value === asked.get("over"))) layer.value = asked.get("over");
+    if (asked.get("opacity")) opacity.value = asked.get("opacity");
+    document.querySelector(`[name=image][value="${state.image}"]`).checked = true;
+    ask(state.image);
+    draw();
+  }
+
   function drawPanel(panel) {
     const picture = data.images[state.image];
     const content = arrived.get(state.image);
@@ -156,6 +194,7 @@
     if (found < 0) found = data.columns.findIndex(of);
     show(panel, found);
     draw();
+    keep();
   }
 
   function show(panel, column) {
@@ -183,7 +222,10 @@
   const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
   function press(panel, event) {
-    if (event.key === "Escape") state.kept = false;
+    if (event.key === "Escape") {
+      state.kept = false;
+      keep();
+    }
     const step = STEPS[event.key];
     if (!step) return;
     event.preventDefault();
@@ -193,6 +235,7 @@
       return (Math.min(Math.max(place, 0), size - 1) + 0.5) / size;
     });
     draw();
+    keep();
   }
 
   function set_up(box, column) {
@@ -214,6 +257,7 @@
     stage.addEventListener("click", (event) => {
       state.kept = true;
       point(panel, event);
+      keep();
     });
     stage.addEventListener("keydown", (event) => press(panel, event));
     panel.selects.forEach((select) => select.addEventListener("change", () => choose(panel)));
@@ -224,17 +268,22 @@
   const opacity = document.getElementById("opacity");
   const layer = document.getElementById("layer");
   opacity.addEventListener("input", draw);
-  layer.addEventListener("change", draw);
+  opacity.addEventListener("change", keep);
+  layer.addEventListener("change", () => {
+    draw();
+    keep();
+  });
   for (const radio of document.querySelectorAll("[name=image]")) {
     radio.addEventListener("change", () => {
       state.image = Number(radio.value);
       ask(state.image);
       draw();
+      keep();
     });
     if (radio.checked) state.image = Number(radio.value); // as a browser restores it
   }
   set_up(document.querySelector("[data-panel=left]"), data.left);
   set_up(document.querySelector("[data-panel=right]"), data.right);
-  ask(state.image);
-  draw();
+  addEventListener("hashchange", restore);
+  restore();
 })();

@@ -15,6 +15,9 @@
     document.dispatchEvent(new Event("themechange"));
   });
   show();
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details")) part.open = true;
+  });
   const menu = document.querySelector("button.menu");
   menu.addEventListener("click", () => {
     const open = menu.getAttribute("aria-expanded") !== "true";
