@@ -126,6 +126,9 @@ def test_only_the_random_control_is_drawn_more_than_once():
     count = {name: draws(name, settings) for name in get_args(VariantName)}
     assert count.pop("prune_random") == 4
     assert set(count.values()) == {1}
+    of_seeds = [draws("prune_random", settings, seeds) for seeds in (1, 2, 3, 4, 5)]
+    assert of_seeds == [4, 2, 2, 1, 1]  # four or more in all
+    assert draws("raw", settings, 5) == 1
 
 
 @pytest.mark.parametrize("dropped", [1, 3])

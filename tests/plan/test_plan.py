@@ -202,11 +202,12 @@ def test_features_time_and_bank_by_hand(settings: Make) -> None:
     model = shape("vit", settings({}).model("vit"))
     one = 2 * model.parameters * tokens + 4 * tokens**2 * 24 * 3
     assert cell.extract == images * tiles * one
-    # Headline: raw, prune, 3 draws of prune_random, one other layer, at 2 shots; raw at 1 shot.
-    banks = 2 * (6 * 2 + 1)
+    # Headline: raw, prune, 2 draws of prune_random (2 seeds, 3 draws or more in all), one other
+    # layer, at 2 shots; raw at 1 shot.
+    banks = 2 * (5 * 2 + 1)
     assert cell.knn == 2 * banks * patches * 500 * patches * 24
     # 2 values of C on 2 of 3 folds each, side by side, and the last fit on everything.
-    rows = 2 * (5 * 2 + 1) * patches
+    rows = 2 * (4 * 2 + 1) * patches
     assert cell.probe == rows * (1 + 2 * 2 / 2) * 200 * 4 * 24 * 19
 
 

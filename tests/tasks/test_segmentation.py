@@ -5,7 +5,7 @@ from patchlens.errors import FitError
 from patchlens.tasks import few_shot, segmentation
 from patchlens.tasks.scores import confusion
 from patchlens.tasks.summary import seed_scores
-from tasks.world import masks_of, noisy, one_hot, query, random_labels, support, task
+from tasks.world import PRUNE, masks_of, noisy, one_hot, query, random_labels, support, task
 
 BOTH = {"heads": ["knn", "linear"]}
 
@@ -112,6 +112,7 @@ def test_every_seed_gets_every_point_of_the_protocol():
     }
     known = [support(random_labels(2, seed=s), noisy, seed=s) for s in (7, 8)]
     runs = runs_of(query(random_labels(3), noisy), known, layers=(5, 1), **changes)
+    assert PRUNE.random_draws == 2  # in all: one a seed
     points = [(r.head, r.variant, r.draw, r.layer, r.shots, r.k) for r in runs if r.seed == 7]
     expected = [
         *[("knn", v, d, 5, 2, k) for v, d in VARIANTS for k in (1, 3, 5)],
@@ -125,7 +126,13 @@ def test_every_seed_gets_every_point_of_the_protocol():
     assert len(runs) == 2 * len(expected)
 
 
-VARIANTS = [("raw", 0), ("center", 0), ("prune_random", 0), ("prune_random", 1)]
+VARIANTS = [("raw", 0), ("center", 0), ("prune_random", 0)]
+
+
+def test_one_seed_has_all_draws_of_the_control():
+    known = [support(random_labels(2), noisy)]
+    runs = runs_of(query(random_labels(3), noisy), known, variants=["raw", "prune_random"])
+    assert {r.draw for r in by_head(runs, head="knn") if r.variant == "prune_random"} == {0, 1}
 
 
 def test_every_k_of_a_sweep_is_the_vote_of_its_own_neighbours():

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +44,12 @@ class FitData:
         return principal_components(self.patches(), self.mean)
 
 
-def draws(name: VariantName, settings: Prune) -> int:
-    """How many times a variant is fitted: the random control several times, all others once."""
-    return settings.random_draws if name == "prune_random" else 1
+def draws(name: VariantName, settings: Prune, seeds: int = 1) -> int:
+    """How many times a variant is fitted for each of so many support seeds.
+
+    The random control so often that there are `random_draws` or more in all, the others once.
+    """
+    return ceil(settings.random_draws / seeds) if name == "prune_random" else 1
 
 
 def pruned_count(m: float, width: int) -> int:

@@ -71,8 +71,8 @@ def cell(model: str, dataset: str, size: Shape, images: Images, settings: Settin
     copies = 0
     if dataset in settings.segmentation.datasets:
         seeds = len(settings.dataset(dataset).few_shot()[0].seeds)
-        knn = seeds * _knn(settings, images, patches, width, layers)
-        probe = seeds * _probe(settings, images, patches, width)
+        knn = seeds * _knn(settings, images, patches, width, layers, seeds)
+        probe = seeds * _probe(settings, images, patches, width, seeds)
     if dataset in settings.identification.datasets:
         copies = _copies(settings, images)
         knn += _identification(settings, images, copies, patches, width)
@@ -108,11 +108,13 @@ def _layers(model: str, depth: int, features: Features) -> list[int]:
     return list(dict.fromkeys(wanted or [0]))
 
 
-def _knn(settings: Settings, images: Images, patches: int, width: int, layers: int) -> float:
+def _knn(
+    settings: Settings, images: Images, patches: int, width: int, layers: int, seeds: int
+) -> float:
     """FLOP of a seed's searches: variants and layers at the headline shots, `raw` at the others."""
     if "knn" not in settings.segmentation.heads:
         return 0.0
-    bank = _bank_images(settings, images, more=layers - 1) * patches
+    bank = _bank_images(settings, images, seeds, more=layers - 1) * patches
     return 2.0 * bank * (images.query or 0) * patches * width
 
 
@@ -134,21 +136,21 @@ def _identification(
     return 2.0 * fits * copies * asked * (images.query or 0) * patches * width
 
 
-def _probe(settings: Settings, images: Images, patches: int, width: int) -> float:
+def _probe(settings: Settings, images: Images, patches: int, width: int, seeds: int) -> float:
     """FLOP of a seed's probes on one core: every C on the folds, then one C on the whole."""
     linear = settings.segmentation.linear
     if "linear" not in settings.segmentation.heads:
         return 0.0
-    rows = _bank_images(settings, images, more=0) * patches
+    rows = _bank_images(settings, images, seeds, more=0) * patches
     # Two folds run side by side, one BLAS thread each.
     passes = 1 + (len(linear.c) * (linear.folds - 1) / 2 if len(linear.c) > 1 else 0)
     step = 4.0 * width * (images.classes or 1)  # scores and gradient: two matrix products
     return rows * passes * PROBE_STEPS * step
 
 
-def _bank_images(settings: Settings, images: Images, more: int) -> int:
+def _bank_images(settings: Settings, images: Images, seeds: int, more: int) -> int:
     """Support images of a seed, summed over the fits of one head; `more` fits at the headline."""
     s = settings.segmentation
     fits = dict.fromkeys(s.shots_sweep, 1)
-    fits[s.shots] = sum(draws(name, settings.prune) for name in s.variants) + more
+    fits[s.shots] = sum(draws(name, settings.prune, seeds) for name in s.variants) + more
     return sum(fits[shots] * (images.bank(shots) or 0) for shots in fits)

@@ -44,6 +44,8 @@ class Prune(Strict):
     `choices`.
     `fit_on: support` ranks dimensions on each seed's unlabelled support patches;
     `fit_on: dataset` on all extracted images, as the authors' scripts do (this sees the query).
+    `random_draws` of prune_random are the least number over all support seeds: with five seeds,
+    three mean one draw each, five in all; T2 to T4 have no seeds and take three.
     """
 
     m: Annotated[float, Field(ge=0, lt=1)]

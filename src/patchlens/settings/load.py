@@ -146,7 +146,7 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
                 f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose supports "
                 "and masks it needs; add it there"
             )
-    if "linear" in settings.sweep.heads:
+    if settings.sweep.datasets and "linear" in settings.sweep.heads:
         yield from _probed(settings)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:

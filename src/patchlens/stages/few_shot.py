@@ -14,7 +14,7 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.errors import SettingsError
 from patchlens.features.moments import Ranked
 from patchlens.features.store import FeatureFile
-from patchlens.features.variants import FitData, pruned_count
+from patchlens.features.variants import FitData, draws, pruned_count
 from patchlens.protocol import PROTOCOL_VERSION, versions
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Prune
@@ -177,7 +177,7 @@ def protocol(
         "shots_per": support.per,
         "seeds": len(index.seeds),
         "fit_on": prune.fit_on,
-        "random_draws": prune.random_draws,
+        "random_draws": draws("prune_random", prune, len(index.seeds)) * len(index.seeds),
         "pca_drop": prune.pca_drop,
         "query_images": len(scored),
         "query_units": int(index.query["unit"].nunique()),

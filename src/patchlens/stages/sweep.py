@@ -10,6 +10,7 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
+from patchlens.features.variants import draws
 from patchlens.files import existing, write_csv, write_json
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Dataset
@@ -28,8 +29,6 @@ from patchlens.stages.fitted import fit_data
 from patchlens.stages.objects import listed
 from patchlens.tasks import sweep
 from patchlens.tasks.sweep_summary import Scores, best, curves, gain_of_choice
-
-CONTROL_DRAWS = 1  # of prune_random a support seed: with five seeds, five draws
 
 
 def run(
@@ -61,11 +60,12 @@ def run(
     found: dict[Head, list[Scores]] = {head: [] for head in settings.heads}
     chosen: list[int] = []
     rows = range(len(index.seeds))
+    control = draws("prune_random", prune, len(rows))
     try:
         for row in track(rows, total=len(rows), what=f"sweep {model} × {name}", unit="seed"):
             support = support_set(inputs, row, prune, segmentation.shots)
             known = support.labelled(segmentation.shots, inputs.layer)
-            plan = sweep.Plan(counts, settings.rivals, prune, support.seed, CONTROL_DRAWS)
+            plan = sweep.Plan(counts, settings.rivals, prune, support.seed, control)
             fitted = (known, support.fit_data, query, inputs.layer, plan)
             if "knn" in settings.heads:
                 found["knn"].append(sweep.knn_scores(*fitted, segmentation, where))
@@ -80,7 +80,6 @@ def run(
     about = protocol(inputs, dataset, prune, segmentation) | {
         "query_images": len(query.labels),
         "query_patches": int((query.labels != IGNORE).sum()),
-        "random_draws": CONTROL_DRAWS,
     }
     if objects is not None:
         plan = sweep.Plan(counts, settings.rivals, prune, 0, prune.random_draws)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -72,14 +73,14 @@ class Task:
 
     def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
         """Every run of every seed: headline and k sweep, other layers, other shots, the floor."""
-        plans = [(support, plan) for support in supports for plan in self._plans()]
+        plans = list(product(supports, self._plans(len(supports))))
         for support, plan in track(plans, total=len(plans), what=what, unit="fit"):
             yield from self._fit(support, plan)
 
-    def _plans(self) -> Iterator[_Plan]:
+    def _plans(self, seeds: int) -> Iterator[_Plan]:
         s, headline = self.settings, self.layers[0]
         for name in s.variants:
-            for draw in range(draws(name, self.prune)):
+            for draw in range(draws(name, self.prune, seeds)):
                 for head in s.heads:
                     yield _Plan(head, name, draw, headline, s.shots)
         if "knn" in s.heads:
