@@ -1,9 +1,9 @@
 """`dvc repro` with several stages at once: the models are dealt to DVC processes side by side.
 
 DVC runs one stage at a time, and lets several processes of itself work in one repository; datasets
-do not depend on each other, nor do models. First come the datasets side by side, then the models,
-the cores split between them; then what is made of all. Images a second are thus measured on a share
-of the cores, beside another model.
+do not depend on each other, nor do models, nor most tasks. First come the datasets side by side,
+then the features of the models, then the tasks, the cores split between them; then what is made of
+all. Images a second are thus measured on a share of the cores, beside another model.
 """
 
 import os
@@ -11,6 +11,8 @@ import subprocess
 import sys
 
 OF_DATASET = ("render", "fetch", "manifest", "index")
+OF_FEATURES = ("weights", "extract", "prune", "variance")
+NEEDS = {"sweep": "segmentation", "identification": "degrade"}  # tasks that follow another one
 REPRO = ["dvc", "--wait-for-lock", "repro"]
 
 
@@ -20,21 +22,22 @@ def main(jobs: int) -> None:
     )
     stages = found.stdout.split()  # in the order of dvc.yaml, in which each follows what it needs
     each = [stage for stage in stages if "@" in stage]
-    of_dataset = [stage for stage in each if stage.split("@")[0] in OF_DATASET]
+    known = (*OF_DATASET, *OF_FEATURES)
     subprocess.run([*REPRO, "code"], check=True)
-    side_by_side(of_dataset, jobs)
-    side_by_side([stage for stage in each if stage not in of_dataset], jobs)
+    side_by_side({stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET}, jobs)
+    side_by_side({stage: first_name(stage) for stage in each if kind(stage) in OF_FEATURES}, jobs)
+    side_by_side({stage: task(stage) for stage in each if kind(stage) not in known}, jobs)
     subprocess.run(["dvc", "repro"], check=True)
 
 
-def side_by_side(stages: list[str], jobs: int) -> None:
-    """Deal the stages by their model, or their dataset, to as many processes; wait for all."""
-    names = list(dict.fromkeys(map(first_name, stages)))
-    dealt = [set(names[i::jobs]) for i in range(min(jobs, len(names)))]
+def side_by_side(unit_of: dict[str, str], jobs: int) -> None:
+    """Deal units of stages to as many processes, one by one in turn; wait for all."""
+    units = list(dict.fromkeys(unit_of.values()))
+    dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     running = [
         subprocess.Popen(
-            [*REPRO, "--single-item", *(stage for stage in stages if first_name(stage) in own)],
+            [*REPRO, "--single-item", *(stage for stage, unit in unit_of.items() if unit in own)],
             env=os.environ | {"OMP_NUM_THREADS": str(threads)},
         )
         for own in dealt
@@ -42,6 +45,16 @@ def side_by_side(stages: list[str], jobs: int) -> None:
     codes = [process.wait() for process in running]
     if any(codes):
         sys.exit("a stage failed, see above: mend it, and what is done is not done again")
+
+
+def kind(stage: str) -> str:
+    """`sweep` of `sweep@dino-minicity`."""
+    return stage.partition("@")[0]
+
+
+def task(stage: str) -> str:
+    """A task of a model with what it needs: `segmentation dino` of `sweep@dino-minicity`."""
+    return f"{NEEDS.get(kind(stage), kind(stage))} {first_name(stage)}"
 
 
 def first_name(stage: str) -> str:

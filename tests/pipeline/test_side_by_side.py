@@ -10,8 +10,10 @@ from conftest import run
 
 STAGES = ["code", "render@one", "render@two", "index@one", "index@two"]
 STAGES += [f"weights@{model}" for model in "abc"]
-STAGES += [f"{name}@{model}-one" for name in ("extract", "sweep") for model in "abc"]
-STAGES += ["tables", "report"]
+STAGES += [
+    f"{name}@{model}-one" for name in ("extract", "segmentation", "sweep") for model in "abc"
+]
+STAGES += [f"retrieval@{model}-one" for model in "abc"] + ["tables", "report"]
 DVC = """#!/usr/bin/env python
 import json, os, sys
 args = sys.argv[1:]
@@ -42,21 +44,25 @@ def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -
     called = [names for names, _ in calls]
     assert called[0] == ["code"]
     assert sorted(called[1:3]) == [["render@one", "index@one"], ["render@two", "index@two"]]
-    of_ac = [f"{stage}@{m}-one" for stage in ("extract", "sweep") for m in "ac"]
-    assert sorted(called[3:5]) == [["weights@a", "weights@c", *of_ac],
-                                   ["weights@b", "extract@b-one", "sweep@b-one"]]  # fmt: skip
-    assert called[5:] == [[]]  # a whole `dvc repro`: tables, report, and whatever was left out
+    assert sorted(called[3:5]) == [["weights@a", "weights@c", "extract@a-one", "extract@c-one"],
+                                   ["weights@b", "extract@b-one"]]  # fmt: skip
+    few_shot = [[f"{name}@{m}-one" for name in ("segmentation", "sweep") for m in of]
+                for of in ("ac", "b")]  # fmt: skip
+    few_shot[0].append("retrieval@b-one")  # dealt in turn: the fourth unit of tasks
+    few_shot[1] += ["retrieval@a-one", "retrieval@c-one"]
+    assert sorted(called[5:7]) == few_shot
+    assert called[7:] == [[]]  # a whole `dvc repro`: tables, report, and whatever was left out
 
 
 def test_the_cores_are_split(here: Path, root: Path) -> None:
     cores = len(os.sched_getaffinity(0))
     calls = repro(here, root, 2)[2]
-    assert [threads for _, threads in calls[1:-1]] == [str(max(1, cores // 2))] * 4
+    assert [threads for _, threads in calls[1:-1]] == [str(max(1, cores // 2))] * 6
     assert calls[0][1] == calls[-1][1] == os.environ.get("OMP_NUM_THREADS")
 
 
 def test_no_more_processes_than_there_is_to_deal(here: Path, root: Path) -> None:
-    assert len(repro(here, root, 8)[2]) == 1 + 2 + 3 + 1
+    assert len(repro(here, root, 8)[2]) == 1 + 2 + 3 + 6 + 1
 
 
 @pytest.mark.parametrize("broken", ["render@one", "sweep@b-one"])
@@ -65,5 +71,5 @@ def test_a_failed_stage_stops_it_and_the_others_come_to_their_end(
 ) -> None:
     code, _, calls = repro(here, root, 2, broken)
     assert code == 1
-    assert len(calls) == (3 if broken.startswith("render") else 5)
+    assert len(calls) == (3 if broken.startswith("render") else 7)
     assert calls[-1][0]  # the last `dvc repro` did not run
