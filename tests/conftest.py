@@ -94,6 +94,6 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_of_repository(folder)
     shrink(folder / "params.yaml")
     commit(folder, "miniature")
-    run("python", "scripts/repro.py", "2", cwd=folder)
+    run("dvc", "repro", cwd=folder, OMP_NUM_THREADS="1")
     commit(folder, "results")
     return folder
