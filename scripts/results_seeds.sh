@@ -6,13 +6,13 @@ source "$(dirname "$0")/clone_head.sh"
 dvc cache dir --local "$root/.dvc/cache"
 dvc checkout --quiet
 models=(dino mae)
-for model in "${models[@]}"; do
-  for name in "$model" "$model-seed1"; do sha256sum "weights/$name.safetensors"; done | {
-    read -r old file
-    read -r new other
-    sed -i "s#$file#$other#; s/$old/$new/" params.yaml
-  }
+for model in "${models[@]}"; do # under the same file name: claims know objectives by it
+  old=$(sha256sum "weights/$model.safetensors" | cut -d' ' -f1)
+  mv "weights/$model-seed1.safetensors" "weights/$model.safetensors"
+  new=$(sha256sum "weights/$model.safetensors" | cut -d' ' -f1)
+  sed -i "s/$old/$new/" params.yaml
 done
+git diff --stat params.yaml
 python scripts/repro.py 2
 python scripts/seeds_table.py "$root" "${models[@]}" > seeds.md
 python scripts/embed.py "$root/docs/results-minicity.md" seeds seeds.md

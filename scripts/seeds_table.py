@@ -71,6 +71,8 @@ def main(first: Path, models: list[str]) -> None:
 
 
 def said(verdict: dict[str, float | str]) -> str:
+    if "effect" not in verdict:
+        return str(verdict["verdict"])
     effect, low, high = (verdict[key] for key in ("effect", "ci_low", "ci_high"))
     return f"{verdict['verdict']}, {effect:+.4f} [{low:+.4f}, {high:+.4f}]"
 
