@@ -1,10 +1,12 @@
 """`make repro` on a DVC that only notes how it is called; the real one makes `miniature`."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import run
 
@@ -73,3 +75,31 @@ def test_a_failed_stage_stops_it_and_the_others_come_to_their_end(
     assert code == 1
     assert len(calls) == (3 if broken.startswith("render") else 7)
     assert calls[-1][0]  # the last `dvc repro` did not run
+
+
+def test_no_stage_of_the_real_graph_needs_one_of_another_process(root: Path) -> None:
+    """What is dealt at once depends on earlier phases, or on its own unit, where it comes first."""
+    spec = importlib.util.spec_from_file_location("repro", root / "scripts/repro.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    each = {name: stage for name, stage in stages.items() if "matrix" in stage}
+    made_by = {
+        path: name
+        for name, stage in each.items()
+        for kind in ("outs", "metrics", "plots")
+        for entry in stage.get(kind, [])
+        for path in ([entry] if isinstance(entry, str) else entry)
+    }
+    phases = (script.OF_DATASET, script.OF_FEATURES, sorted(each))  # the last: all others
+    phase = {name: next(i for i, of in enumerate(phases) if name in of) for name in each}
+    checked = 0
+    for name, stage in each.items():
+        for needed in filter(None, map(made_by.get, stage["deps"])):
+            checked += 1
+            assert list(each).index(needed) < list(each).index(name)
+            if phase[needed] == phase[name] == 2:
+                assert script.NEEDS.get(name) == needed
+            else:
+                assert phase[needed] <= phase[name]
+    assert checked > 20

@@ -77,7 +77,7 @@ def test_draws_are_averaged_and_queries_counted_once():
     again = WORKED.assign(draw=1, hits1=0)
     found = cell(pd.concat([WORKED, again]), 50)
     assert found["top1"] == pytest.approx(hits.sum() / 2 / 18, abs=1e-4)
-    curve = curves(pd.concat([WORKED, again]), {"patch": 9}, CONDITIONS)
+    curve = curves(pd.concat([WORKED, again]), {"patch": 9}, CONDITIONS, 20, 0)
     assert curve["queries"].tolist() == [8, 8, 2]
     assert curve["top1"].tolist() == [0.25, 0.0625, 0.25]
 
@@ -117,8 +117,10 @@ def test_curves_have_a_row_for_every_condition_in_the_order_of_the_settings():
     objects = table(
         [("a", "shift", 1.0, 1, 1, 2), ("b", "shift", 1.0, 1, 1, 1), ("a", "blur", 2.0, 0, 1, 1)]
     ).assign(head="object", size=["<1", ">16", "<1"])
-    found = curves(pd.concat([WORKED, objects]), {"patch": 9, "object": 5}, CONDITIONS)
-    of_objects = found[found["head"] == "object"].drop(columns=["head", "variant", "top5"])
+    found = curves(pd.concat([WORKED, objects]), {"patch": 9, "object": 5}, CONDITIONS, 20, 0)
+    of_objects = found[found["head"] == "object"].drop(
+        columns=["head", "variant", "top5", "top1_ci_low", "top1_ci_high"]
+    )
     assert of_objects.astype(object).fillna("none").to_numpy().tolist() == [
         ["blur", 1.0, "all", "none", 0, 5],
         ["blur", 2.0, "all", 0.0, 1, 5],

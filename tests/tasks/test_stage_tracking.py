@@ -139,8 +139,10 @@ def test_records_give_every_score_again(here):
     assert set(table["draw"][table["variant"] == "prune_random"]) == {0, 1}
     assert set(table["unit"]) == {"a", "b"}
     curve = pd.read_csv(paths.cell("d", "m") / "tracking.csv")
-    assert list(curve) == ["variant", "delta", "nearest", "optimal", "chance", "pairs"]
-    assert curve["nearest"][0] == cell["association"]["raw"]["d1"]
+    ends = ["nearest_ci_low", "nearest_ci_high"]
+    assert list(curve) == ["variant", "delta", "nearest", *ends, "optimal", "chance", "pairs"]
+    for column, metric in zip(["nearest", *ends], ["d1", "d1_ci_low", "d1_ci_high"], strict=True):
+        assert curve[column][0] == cell["association"]["raw"][metric]
 
 
 def test_the_same_bytes_twice(here):

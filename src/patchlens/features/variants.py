@@ -17,6 +17,7 @@ from patchlens.settings.features import Prune, VariantName
 
 Array = NDArray[np.float32]
 Transform = Callable[[Array], Array]
+WITH_M: tuple[VariantName, ...] = ("prune", "keep_top", "prune_random")
 EIGENVALUE_FLOOR = 1e-4  # of the largest: whitening must not blow up noise
 
 

@@ -10,8 +10,8 @@ from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.files import existing
 from patchlens.site.figure import Figure, base, choices, spec
-from patchlens.site.intervals import REMEDY
 
+REMEDY = "`dvc pull` or `dvc repro` brings the records; Git does not hold them"
 COUNTS = {"head", "variant", "true", "predicted", "count"}
 VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # of the records; the site stays small
 MOST = 30  # classes; the rarest of more are left out

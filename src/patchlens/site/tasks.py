@@ -11,7 +11,7 @@ from patchlens.report import headlines
 from patchlens.report.headlines import Headline
 from patchlens.report.palette import Look
 from patchlens.report.task_tables import Shown
-from patchlens.site import confusion, curves, intervals, overview_figures, prose
+from patchlens.site import confusion, curves, overview_figures, prose
 from patchlens.site.answers import answer
 from patchlens.site.figure import FORMS, Cell, Grid, files
 from patchlens.site.page import Page
@@ -51,9 +51,7 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
     found = list(headlines.of(task, run.tables[task])) if task in run.tables else []
     plots = [plot for plot in run.plots if plot.stage == task]
     rankings = [overview_figures.ranking(h, looks, run.role) for h in found]
-    drawn = [
-        curves.curve(plot, intervals.added(plot, plot.rows(looks), run), looks) for plot in plots
-    ]
+    drawn = [curves.curve(plot, plot.rows(looks), looks) for plot in plots]
     confusions = [
         figure
         for dataset in _datasets(found)

@@ -168,7 +168,8 @@ def _write(
         content[head][variant] |= {"queries": int(queries), "gallery": gallery[head]}
     content["protocol"] = about
     conditions = list(dict.fromkeys((copy.degradation, copy.severity) for copy in copies))
-    write_csv(summary.curves(table, gallery, conditions), out / "identification.csv")
+    curves = summary.curves(table, gallery, conditions, uncertainty.resamples, uncertainty.seed)
+    write_csv(curves, out / "identification.csv")
     table = table.sort_values(summary.KEYS, kind="stable", ignore_index=True)
     names = ["head", "variant", "unit", "degradation", "size"]
     write_parquet(

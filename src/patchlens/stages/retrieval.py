@@ -81,7 +81,8 @@ def run(
     cell["protocol"] = protocol(fitted, dataset, prune) | about | {"distance": settings.distance}
     out = paths.cell(name, model)
     write_parquet(table, out / "retrieval.records.parquet")
-    write_csv(summary.by_size(table, variants), out / "retrieval_size.csv")
+    sizes = summary.by_size(table, variants, uncertainty.resamples, uncertainty.seed)
+    write_csv(sizes, out / "retrieval_size.csv")
     write_json(cell, out / "retrieval.json")
 
 

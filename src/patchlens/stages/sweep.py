@@ -70,7 +70,7 @@ def run(
             if "knn" in settings.heads:
                 found["knn"].append(sweep.knn_scores(*fitted, segmentation, where))
             if "linear" in settings.heads:
-                own = chosen_c[(chosen_c["seed"] == support.seed) & (chosen_c["draw"] == 0)]
+                own = chosen_c[chosen_c["seed"] == support.seed]
                 c = dict(zip(own["variant"].astype(str), own["c"].astype(float), strict=True))
                 found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c))
             if known.groups[0] != known.groups[-1]:  # folds need two images

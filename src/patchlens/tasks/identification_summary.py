@@ -11,12 +11,13 @@ from patchlens.protocol import DIGITS
 from patchlens.tasks.identification_heads import NO_BIN, Bools, Head
 from patchlens.tasks.objects import SIZES
 from patchlens.tasks.scores import divide
-from patchlens.tasks.weighted import Weighted
+from patchlens.tasks.weighted import Weighted, ratio_interval
 
 Floats = NDArray[np.float64]
 CONDITION = ["degradation", "severity"]
 KEYS = ["head", "variant", "draw", "unit", *CONDITION, "size"]
 COUNTS = ["hits1", "hits5", "queries"]
+ENDS = ["top1_ci_low", "top1_ci_high"]
 ALL = "all"  # sizes together, and the size of patches
 
 
@@ -97,38 +98,49 @@ def scores(conditions: Sequence[tuple[str, float]], summed: Floats) -> dict[str,
 
 
 def curves(
-    table: pd.DataFrame, gallery: dict[str, int], conditions: Sequence[tuple[str, float]]
+    table: pd.DataFrame,
+    gallery: dict[str, int],
+    conditions: Sequence[tuple[str, float]],
+    resamples: int,
+    seed: int,
 ) -> pd.DataFrame:
     """One row a head × variant × condition, for objects also one a size bin.
 
-    A condition without queries has empty scores.
+    `top1` has the 95 % interval over source images. A condition without queries has empty scores.
 
     Args:
         table: all records.
         gallery: rows of the gallery of each head.
         conditions: all (degradation, severity), in the order of the settings.
+        resamples: of the source images.
+        seed: of the resamples.
     """
     keys = ["head", "variant", *CONDITION, "size"]
     draws = table.groupby(["head", "variant"], observed=True)["draw"].nunique().rename("draws")
     whole = table.assign(size=ALL)
     sized = table[table["size"] != ALL]
-    total = pd.concat([whole, sized]).groupby(keys, observed=True)[COUNTS].sum().reset_index()
+    both = pd.concat([whole, sized])
+    of_unit = both.groupby([*keys, "unit"], observed=True)[COUNTS].sum()
+    hits, asked = (of_unit[name].unstack("unit", fill_value=0) for name in ("hits1", "queries"))
+    ends = ratio_interval(hits.to_numpy(), asked.to_numpy(), resamples, seed)
+    intervals = pd.DataFrame(dict(zip(ENDS, ends, strict=True)), index=hits.index)
+    total = both.groupby(keys, observed=True)[COUNTS].sum().reset_index()
     wanted = pd.MultiIndex.from_tuples(
         [(*pair, *condition, ALL) for pair in draws.index for condition in conditions], names=keys
     )
     there = pd.MultiIndex.from_frame(total[keys])
     total = total.set_index(keys).reindex(there.union(wanted, sort=False), fill_value=0)
-    total = total.reset_index().join(draws, on=["head", "variant"])
+    total = total.reset_index().join(draws, on=["head", "variant"]).join(intervals, on=keys)
     total["queries"] //= total["draws"]
-    asked = (total["queries"] * total["draws"]).where(total["queries"] > 0)
-    total["top1"], total["top5"] = total["hits1"] / asked, total["hits5"] / asked
+    of_all = (total["queries"] * total["draws"]).where(total["queries"] > 0)
+    total["top1"], total["top5"] = total["hits1"] / of_all, total["hits5"] / of_all
     total["gallery"] = total["head"].map(gallery)
     order = {name: rank for rank, name in enumerate((ALL, *SIZES))}
     place = {condition: rank for rank, condition in enumerate(conditions)}
     total["place"] = [place[c] for c in zip(*(total[key] for key in CONDITION), strict=True)]
     total["bin"] = total["size"].map(order)
     total = total.sort_values(["head", "variant", "place", "bin"], kind="stable")
-    return total[[*keys, "top1", "top5", "queries", "gallery"]].round(DIGITS)
+    return total[[*keys, "top1", *ENDS, "top5", "queries", "gallery"]].round(DIGITS)
 
 
 def weighted(rows: pd.DataFrame) -> Weighted:

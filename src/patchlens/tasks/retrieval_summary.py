@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from patchlens.protocol import DIGITS
 from patchlens.tasks.objects import SIZES, Objects, size_bins
 from patchlens.tasks.retrieval import RECALLS, Answers
-from patchlens.tasks.weighted import Weighted
+from patchlens.tasks.weighted import Weighted, ratio_interval
 
 Floats = NDArray[np.float64]
 RECORD_DIGITS = 6
@@ -41,12 +41,29 @@ def all_records(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).astype(dict.fromkeys(names, "category"))[RECORDS]
 
 
-def by_size(table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
-    """One row a head, variant and size of the query, with the number of queries."""
+def by_size(
+    table: pd.DataFrame, variants: Sequence[str], resamples: int, seed: int
+) -> pd.DataFrame:
+    """One row a head, variant and size of the query, with the number of queries.
+
+    `map` has the 95 % interval over instances.
+
+    Args:
+        table: all records.
+        variants: in the order of the settings.
+        resamples: of the instances.
+        seed: of the resamples.
+    """
     keys = ["head", "variant", "size"]
     groups = table.groupby(keys, observed=True, sort=False)
     found = groups[list(METRICS)].mean().rename(columns=METRICS)
     found["queries"] = groups["query"].nunique()
+    of_unit = table.groupby([*keys, "unit"], observed=True, sort=False)["ap"]
+    summed, asked = (
+        part.unstack("unit", fill_value=0).sort_index(axis=1).loc[found.index].to_numpy()
+        for part in (of_unit.sum(), of_unit.size())
+    )
+    found["map_ci_low"], found["map_ci_high"] = ratio_interval(summed, asked, resamples, seed)
     found = found.reset_index()
     order = {"head": list(dict.fromkeys(table["head"])), "variant": variants, "size": SIZES}
     for key, values in order.items():

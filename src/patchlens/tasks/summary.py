@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from patchlens.features.variants import WITH_M
 from patchlens.protocol import DIGITS
 from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
 from patchlens.tasks.scores import accuracy, f1, iou, mean_iou
@@ -122,9 +123,13 @@ def class_scores(groups: dict[tuple[str, str], list[Run]], classes: Sequence[str
 
 
 def chosen_c(runs: Sequence[Run]) -> pd.DataFrame:
-    """The C that the folds chose for each linear probe: columns variant, seed, draw, c, at_edge."""
-    rows = [[r.variant, r.seed, r.draw, r.c, r.at_edge] for r in runs if r.head == "linear"]
-    return pd.DataFrame(rows, columns=["variant", "seed", "draw", "c", "at_edge"])
+    """The C that the folds chose for the linear probe on each variant without an m.
+
+    What the sweep starts from; another m changes nothing here. Columns variant, seed, c, at_edge.
+    """
+    linear = (r for r in runs if r.head == "linear" and r.variant not in WITH_M)
+    rows = [[r.variant, r.seed, r.c, r.at_edge] for r in linear]
+    return pd.DataFrame(rows, columns=["variant", "seed", "c", "at_edge"])
 
 
 def records(runs: Sequence[Run], image_ids: Sequence[str]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from patchlens.datasets.layout import IGNORE
-from patchlens.features.variants import FitData, Transform, fit, random_order
+from patchlens.features.variants import WITH_M, FitData, Transform, fit, random_order
 from patchlens.settings.features import Prune, VariantName
 from patchlens.settings.segmentation import Linear, Segmentation
 from patchlens.tasks.few_shot import Labelled, Query
@@ -29,7 +29,6 @@ from patchlens.tasks.scores import confusion, mean_iou
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
-FAMILIES: tuple[VariantName, ...] = ("prune", "keep_top", "prune_random")
 
 
 class Point(NamedTuple):
@@ -61,7 +60,7 @@ class Plan:
         """Every point."""
         yield RAW
         yield from self.rival_points()
-        for name in FAMILIES:
+        for name in WITH_M:
             for draw in range(self.draws if name == "prune_random" else 1):
                 for m in self.counts:
                     yield Point(name, draw, m)

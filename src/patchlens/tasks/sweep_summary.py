@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from patchlens.features.variants import WITH_M
 from patchlens.protocol import DIGITS
-from patchlens.tasks.sweep import FAMILIES, RAW, Point
+from patchlens.tasks.sweep import RAW, Point
 
 METRIC = {"knn": "patch_miou", "linear": "patch_miou", "retrieval": "map"}
 Scores = Mapping[Point, float]
@@ -43,7 +44,7 @@ def curves(head: str, found: Sequence[Scores], counts: Sequence[int], width: int
 
 def _values(found: Sequence[Scores], variant: str, m: int) -> NDArray[np.float64]:
     """A score a support seed; without seeds, a score a draw."""
-    wanted = m if variant in FAMILIES else 0
+    wanted = m if variant in WITH_M else 0
     by_seed = [
         [score for point, score in scores.items() if (point.variant, point.m) == (variant, wanted)]
         for scores in found
@@ -58,7 +59,7 @@ def best(table: pd.DataFrame) -> dict[str, Any]:
     for variant, rows in table.groupby("variant", sort=False):
         top = rows.sort_values("score", ascending=False, kind="stable").iloc[0]
         score = {"score": float(top["score"]), "score_std": float(top["score_std"])}
-        if variant in FAMILIES:
+        if variant in WITH_M:
             score |= {
                 "oracle_m": float(top["m"]),
                 "oracle_gain": round(float(top["score"]) - raw, DIGITS),

@@ -13,7 +13,13 @@ from patchlens.tasks.videos import Floats
 from patchlens.tasks.weighted import Weighted
 
 RECORDS = ["head", "variant", "draw", "unit", "count", "value"]
-CURVE = ["variant", "delta", "nearest", "optimal", "chance", "pairs"]
+CURVE = {  # columns of the curve over Δ -> metrics of association
+    "nearest": "d{}",
+    "nearest_ci_low": "d{}_ci_low",
+    "nearest_ci_high": "d{}_ci_high",
+    "optimal": "optimal_d{}",
+    "chance": "chance_d{}",
+}
 Sums = Mapping[str, Floats]
 Row = tuple[str, str, int, str, str, float]
 
@@ -98,14 +104,14 @@ def curve(
         (
             variant,
             delta,
-            *(scores[variant].get(f"{prefix}d{delta}") for prefix in ("", "optimal_", "chance_")),
+            *(scores[variant].get(name.format(delta)) for name in CURVE.values()),
             int(pairs[variant, f"pairs_d{delta}"]),
         )
         for variant in variants
         if variant in scores
         for delta in deltas
     ]
-    return pd.DataFrame(lines, columns=CURVE)
+    return pd.DataFrame(lines, columns=["variant", "delta", *CURVE, "pairs"])
 
 
 def weighted(table: pd.DataFrame) -> Weighted:

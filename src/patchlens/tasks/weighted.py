@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from patchlens.protocol import DIGITS
 from patchlens.tasks.bootstrap import interval, weight_chunks
+from patchlens.tasks.scores import divide
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +39,32 @@ class Weighted:
         chunks = weight_chunks(len(self.units), resamples, seed)
         parts = [self.metrics(weights) for weights in chunks]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def ratio_interval(top: Floats, bottom: Floats, resamples: int, seed: int) -> tuple[Floats, Floats]:
+    """The 95 % interval of each point of a curve that is one sum over units by another.
+
+    Args:
+        top: what each unit adds to the upper sum of each point [P, U].
+        bottom: what it adds to the lower one [P, U].
+        resamples: of the units; the same draws as of every other score of as many units.
+        seed: of the resamples.
+
+    Returns:
+        Both ends [P], rounded. A resample without anything to score leaves its point's interval; a
+        point that no resample scores has NaN.
+    """
+    chunks = weight_chunks(top.shape[1], resamples, seed)
+    samples = np.hstack([divide(top @ weights.T, bottom @ weights.T) for weights in chunks])
+    ends = np.full((2, len(samples)), np.nan)
+    defined = np.isfinite(samples)
+    whole = defined.all(axis=1)
+    if whole.any():
+        ends[:, whole] = interval(samples[whole])
+    for row in np.flatnonzero(~whole & defined.any(axis=1)):
+        ends[:, row] = interval(samples[row, defined[row]])
+    low, high = ends.round(DIGITS)
+    return low, high
 
 
 Weigh = Callable[[pd.DataFrame], Weighted]
