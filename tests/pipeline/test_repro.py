@@ -18,7 +18,7 @@ CELL = "metrics/cells/minicity/random/segmentation.json"
 
 OF_ALL = {"tables", "claims", "figures", "explorer", "results", "report"}  # what every score is in
 OF_PRUNING = {  # what runs anew when `prune.m` changes
-    "minicity": ("segmentation", "sweep", "variance", "identification", "retrieval"),
+    "minicity": ("segmentation", "variance", "identification", "retrieval"),
     "minicity_video": ("tracking",),
 }
 
