@@ -13,8 +13,8 @@ COLOURS = (
     "#009e73",  # bluish green
     "#b5628f",  # reddish purple
     "#b07a00",  # orange
-    "#2f8fc7",  # sky blue
     "#7d7d7d",  # grey
+    "#2f8fc7",  # sky blue: late, since lines have no shape to tell it from blue
     "#8a8400",  # yellow
 )
 # Names of Vega's symbols with the same shape as an SVG path in a box of -1..1.
