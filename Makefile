@@ -46,8 +46,8 @@ format: env  ## Format the code
 typecheck: env  ## Check types only
 	mypy
 
-test: env  ## Run the whole test suite, a file at a time on each of two cores
-	python -m pytest -n 2 --dist loadfile tests/pipeline tests  # the longest file first
+test: env  ## Run the whole test suite, a file at a time on each of two cores, one thread each
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 repro: env  ## Reproduce all results of params.yaml, the models JOBS at a time
 	python scripts/repro.py $(JOBS)

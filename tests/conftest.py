@@ -16,6 +16,11 @@ ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline's tests first: they take minutes, and beside them runs all the rest."""
+    items.sort(key=lambda item: ROOT / "tests/pipeline" not in item.path.parents)
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository."""
