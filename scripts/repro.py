@@ -13,6 +13,8 @@ import sys
 OF_DATASET = ("render", "fetch", "manifest", "index")
 OF_FEATURES = ("weights", "extract", "prune", "variance")
 NEEDS = {"sweep": "segmentation", "identification": "degrade"}  # tasks that follow another one
+# numpy and torch take the second and the third before the first, where they are set.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 REPRO = ["dvc", "--wait-for-lock", "repro"]
 
 
@@ -38,7 +40,7 @@ def side_by_side(unit_of: dict[str, str], jobs: int) -> None:
     running = [
         subprocess.Popen(
             [*REPRO, "--single-item", *(stage for stage, unit in unit_of.items() if unit in own)],
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            env=os.environ | dict.fromkeys(THREADS, str(threads)),
         )
         for own in dealt
     ]

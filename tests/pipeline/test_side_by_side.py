@@ -16,6 +16,7 @@ STAGES += [
     f"{name}@{model}-one" for name in ("extract", "segmentation", "sweep") for model in "abc"
 ]
 STAGES += [f"retrieval@{model}-one" for model in "abc"] + ["tables", "report"]
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DVC = """#!/usr/bin/env python
 import json, os, sys
 args = sys.argv[1:]
@@ -24,14 +25,14 @@ if args[:2] == ["stage", "list"]:
 else:
     names = [name for name in args if not name.startswith("-") and name != "repro"]
     with open("calls", "a") as file:
-        print(json.dumps([names, os.environ.get("OMP_NUM_THREADS")]), file=file)
+        print(json.dumps([names, [os.environ.get(name) for name in {threads}]]), file=file)
     sys.exit("{broken}" in names)
 """
 
 
 def repro(folder: Path, root: Path, jobs: int, broken: str = "none") -> tuple[int, str, list]:
     fake = folder / "dvc"
-    fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken))
+    fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken, threads=THREADS))
     fake.chmod(0o755)
     script = str(root / "scripts/repro.py")
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
@@ -56,11 +57,14 @@ def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -
     assert called[7:] == [[]]  # a whole `dvc repro`: tables, report, and whatever was left out
 
 
-def test_the_cores_are_split(here: Path, root: Path) -> None:
-    cores = len(os.sched_getaffinity(0))
+def test_the_cores_are_split_whatever_a_shell_says(
+    here: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    share = str(max(1, len(os.sched_getaffinity(0)) // 2))
     calls = repro(here, root, 2)[2]
-    assert [threads for _, threads in calls[1:-1]] == [str(max(1, cores // 2))] * 6
-    assert calls[0][1] == calls[-1][1] == os.environ.get("OMP_NUM_THREADS")
+    assert [threads for _, threads in calls[1:-1]] == [[share] * len(THREADS)] * 6
+    assert calls[0][1] == calls[-1][1] == [os.environ.get(name) for name in THREADS]
 
 
 def test_no_more_processes_than_there_is_to_deal(here: Path, root: Path) -> None:
