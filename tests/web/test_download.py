@@ -466,7 +466,7 @@ def test_one_refused_file_stops_the_others(site: Site, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(SourceError, match="there is no such file"):
         download([*slow, gone], what="test", patience=Patience(tries=9, wait=10))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8  # a server that is asked again is asked after 10
     assert left(tmp_path) == []
 
 
