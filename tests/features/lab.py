@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from memory import peak
 from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.features import extract
 from patchlens.features.extract import Extractor, Source
@@ -75,8 +76,7 @@ def main() -> None:
     source, out = Source(names, read), given.folder / "out.safetensors"
     about = header(names, "float32")
     extractor(view, dtype="float32").run(source, about, given.folder / "work", out)
-    status = Path("/proc/self/status").read_text().splitlines()
-    print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+    print(peak())
 
 
 if __name__ == "__main__":
