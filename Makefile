@@ -7,7 +7,7 @@ JOBS ?= 2
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages model-pages
+.PHONY: help env lock lint format typecheck test repro check-small check-repro readme dataset-pages model-pages
 .PHONY: flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
@@ -51,6 +51,9 @@ test: env  ## Run the whole test suite, a file at a time on each of two cores, o
 
 repro: env  ## Reproduce all results of params.yaml, the models JOBS at a time
 	python scripts/repro.py $(JOBS)
+
+check-small: env  ## Compare every score of a miniature with that of REV (default HEAD), within 2 minutes
+	python scripts/check_small.py $(REV)
 
 check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
 	scripts/check_repro.sh

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from check_small import shrink
 from fileserver import Site, serving
 
 ROOT = Path(__file__).parent.parent
@@ -69,26 +69,6 @@ def copy_of_repository(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
     (target / "dvc.lock").unlink(missing_ok=True)
     run("git", "init", "-q", cwd=target)
-
-
-def shrink(params: Path) -> None:
-    """Make the default so small that every stage takes seconds; nothing else changes."""
-    content = yaml.safe_load(params.read_text(encoding="utf-8"))
-    content["datasets"]["minicity"] |= {"stills": 10}
-    content["datasets"]["minicity_video"] |= {"videos": 1}
-    content["datasets"]["minicity"]["support"] |= {"images": 2, "seeds": [0, 1]}
-    small = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
-    random = {"source": "untrained", "arch": "vit_tiny_patch16_224", "arch_args": small, "seed": 0}
-    content["models"] = {"random": random, "pixels": content["models"]["pixels"]}
-    content["features"]["layer_sweep"] = [-2]
-    content["prune"] |= {"random_draws": 1, "choices": [0.1, 0.26, 0.5]}
-    content["segmentation"] |= {"shots": 2, "shots_sweep": [1, 2]}
-    content["segmentation"]["linear"]["c"] = [0.1, 1.0]
-    content["identification"] |= {"images": 2, "patches": 8, "granularities": [1, 2]}
-    content["identification"]["degradations"] = {"blur": [2], "shift": [4]}
-    content["tracking"] |= {"deltas": [1, 5], "thresholds": [0.0, 0.9]}
-    content["uncertainty"]["resamples"] = 100
-    params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,114 @@
+"""Whether a change keeps every score: all tasks on a miniature, before and after, compared.
+
+`check_small.py [REV]` runs the stages of the working tree and those of REV (HEAD by default), each
+in one process without DVC, and compares their metrics number by number: they must be equal. What a
+revision gave is kept below .work/check-small.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / ".work/check-small"
+INPUTS = ("params.yaml", "dvc.yaml", "claims.yaml")
+
+
+def main(revision: str) -> None:
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run(
+        [*git, "rev-parse", "--verify", f"{revision}^{{commit}}"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout.strip()
+    before = KEPT / commit
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if not before.is_dir():
+            old = work / "old"
+            old.mkdir()
+            archive = subprocess.Popen([*git, "archive", commit], stdout=subprocess.PIPE)
+            subprocess.run(["tar", "-x", "-C", str(old)], stdin=archive.stdout, check=True)
+            if archive.wait():
+                sys.exit(f"git archive {commit}: failed")
+            reproduce(old, work / "before")
+            KEPT.mkdir(parents=True, exist_ok=True)
+            shutil.move(work / "before/metrics", before)
+        reproduce(ROOT, work / "after")
+        after = work / "after/metrics"
+        tolerance = ["--tolerance", "0"]
+        sys.exit(subprocess.run(["patchlens", "compare", before, after, *tolerance]).returncode)
+
+
+def reproduce(code: Path, folder: Path) -> None:
+    """Run all stages of the repository `code` on the miniature, in `folder`."""
+    folder.mkdir()
+    for name in INPUTS:
+        shutil.copy(code / name, folder)
+    shrink(folder / "params.yaml")
+    env = os.environ | {"PYTHONPATH": str(code / "src")}
+    command = [sys.executable, __file__, "--stages", str(code / "src")]
+    subprocess.run(command, cwd=folder, env=env, check=True)
+
+
+def stages(src: str) -> None:
+    """Run every stage of the working folder's dvc.yaml in this process, in its order."""
+    import patchlens
+    from patchlens.cli import app
+
+    if not Path(patchlens.__file__).is_relative_to(src):
+        sys.exit(f"{patchlens.__file__} was imported instead of the package in {src}")
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, stage in graph.items():  # each follows what it needs
+        axes = {axis: _values(source, params) for axis, source in stage.get("matrix", {}).items()}
+        for values in product(*axes.values()):
+            command: str = stage["cmd"]
+            for axis, value in zip(axes, values, strict=True):
+                command = command.replace(f"${{item.{axis}}}", value)
+            if command.split()[0] != "patchlens":
+                sys.exit(f"dvc.yaml: stages.{name}.cmd: '{command}' is no command of patchlens")
+            app(["--quiet", *command.split()[1:]], standalone_mode=False)
+
+
+def _values(source: str, params: dict[str, Any]) -> list[str]:
+    """The names that `${place.in.params}` stands for."""
+    found: Any = params
+    for part in source.removeprefix("${").removesuffix("}").split("."):
+        found = found[part]
+    return list(found)
+
+
+def shrink(params: Path) -> None:
+    """Make the default so small that every stage takes seconds; nothing else changes."""
+    content = yaml.safe_load(params.read_text(encoding="utf-8"))
+    content["datasets"]["minicity"] |= {"stills": 10}
+    content["datasets"]["minicity_video"] |= {"videos": 1}
+    content["datasets"]["minicity"]["support"] |= {"images": 2, "seeds": [0, 1]}
+    small = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    random = {"source": "untrained", "arch": "vit_tiny_patch16_224", "arch_args": small, "seed": 0}
+    content["models"] = {"random": random, "pixels": content["models"]["pixels"]}
+    content["features"]["layer_sweep"] = [-2]
+    content["prune"] |= {"random_draws": 1, "choices": [0.1, 0.26, 0.5]}
+    content["segmentation"] |= {"shots": 2, "shots_sweep": [1, 2]}
+    content["segmentation"]["linear"]["c"] = [0.1, 1.0]
+    content["identification"] |= {"images": 2, "patches": 8, "granularities": [1, 2]}
+    content["identification"]["degradations"] = {"blur": [2], "shift": [4]}
+    content["tracking"] |= {"deltas": [1, 5], "thresholds": [0.0, 0.9]}
+    content["uncertainty"]["resamples"] = 100
+    params.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--stages"]:
+        stages(sys.argv[2])
+    else:
+        main(sys.argv[1] if len(sys.argv) > 1 else "HEAD")
