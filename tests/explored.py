@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page
 
+from configured import configured
 from patchlens import paths
 from patchlens.report.palette import looks
 from patchlens.settings.datasets import Minicity, Query, Support, View
@@ -94,6 +95,17 @@ TRACKING = Tracking(
     davis=Propagation(queue=7, radius=12, top=5, temperature=0.1),
 )
 UNCERTAINTY = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
+SETTINGS = configured(
+    datasets=DATASETS,
+    models=MODELS,
+    features=FEATURES,
+    prune=PRUNE,
+    segmentation=SEGMENTATION,
+    identification=IDENTIFICATION,
+    retrieval=RETRIEVAL,
+    tracking=TRACKING,
+    uncertainty=UNCERTAINTY,
+)
 
 
 def run() -> None:
@@ -104,29 +116,18 @@ def run() -> None:
         render.run(name, dataset)
         index.run(name, dataset)
         for model in MODELS:
-            extract.run(name, model, dataset, FEATURES, "cpu")
-            prune.run(name, model, "support", SEGMENTATION.shots)
+            extract.run(dataset=name, model=model, settings=SETTINGS)
+            prune.run(dataset=name, model=model, settings=SETTINGS)
     for model in MODELS:
-        variance.run("city", model, CITY, PRUNE.m, SEGMENTATION.shots)
-        segmentation.run("city", model, CITY, PRUNE, SEGMENTATION, UNCERTAINTY, "cpu")
-        degrade.run("city", model, CITY, FEATURES, IDENTIFICATION, "cpu")
-        variants = SEGMENTATION.variants
-        tracking.run("video", model, VIDEO, variants, PRUNE, TRACKING, UNCERTAINTY, "cpu")
+        for of_city in (variance, segmentation, degrade):
+            of_city.run(dataset="city", model=model, settings=SETTINGS)
+        tracking.run(dataset="video", model=model, settings=SETTINGS)
     explore()
 
 
 def explore() -> None:
     """Run the stage explorer."""
-    stage.run(
-        list(MODELS),
-        DATASETS,
-        PRUNE,
-        SEGMENTATION,
-        IDENTIFICATION,
-        RETRIEVAL,
-        TRACKING,
-        "cpu",
-    )
+    stage.run(SETTINGS)
 
 
 def pages(out: Path) -> None:

@@ -1,7 +1,11 @@
-"""Helps with misspelt names."""
+"""Names of datasets and models, which no type checker lets swap, and help with misspelt ones."""
 
 import difflib
 from collections.abc import Iterable
+from typing import NewType
+
+DatasetName = NewType("DatasetName", str)  # a key of `datasets` in params.yaml
+ModelName = NewType("ModelName", str)  # a key of `models`
 
 SHOWN = 24  # names that a message lists before it only counts
 

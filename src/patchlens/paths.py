@@ -1,7 +1,11 @@
-"""Where everything lies, relative to the folder that holds params.yaml and dvc.yaml."""
+"""Where everything lies, relative to the folder that holds params.yaml and dvc.yaml.
+
+What belongs to a dataset and a model takes both by keyword, so that no call can swap them.
+"""
 
 from pathlib import Path
 
+from patchlens.names import DatasetName, ModelName
 from patchlens.settings.datasets import Collected, Dataset
 
 PARAMS = Path("params.yaml")
@@ -9,6 +13,7 @@ CLAIMS = Path("claims.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
+WEIGHTS_RECORDS = Path("metrics/weights")
 VERDICTS = Path("metrics/claims.json")
 REPORTS = Path("reports")
 FIGURES = Path("reports/figures")
@@ -23,68 +28,68 @@ def code(stage: str) -> Path:
     return Path("data/code") / f"{stage}.txt"
 
 
-def raw(dataset: str) -> Path:
+def raw(dataset: DatasetName) -> Path:
     """The dataset that render or fetch brought, or the manifest of a placed one."""
     return Path("data/raw") / dataset
 
 
-def images(dataset: str, settings: Dataset) -> Path:
+def images(dataset: DatasetName, settings: Dataset) -> Path:
     """The folder that the paths of the index are relative to: the user's `root`, or `raw`."""
     if isinstance(settings, Collected) and settings.root is not None:
         return Path(settings.root)
     return raw(dataset)
 
 
-def index(dataset: str) -> Path:
+def index(dataset: DatasetName) -> Path:
     """The index folder of a dataset."""
     return Path("data/index") / dataset
 
 
-def why(dataset: str, model: str) -> Path:
+def why(*, dataset: DatasetName, model: ModelName) -> Path:
     """The folder of the page on one model."""
     return REPORTS / "why" / f"{dataset}-{model}"
 
 
-def shown(task: str, dataset: str, model: str) -> Path:
+def shown(task: str, *, dataset: DatasetName, model: ModelName) -> Path:
     """The picture of what a model finds in a task."""
     return REPORTS / task / f"{dataset}-{model}.png"
 
 
-def sheet(dataset: str) -> Path:
+def sheet(dataset: DatasetName) -> Path:
     """The contact sheet of a dataset."""
     return REPORTS / "datasets" / f"{dataset}.png"
 
 
-def weights(model: str) -> Path:
+def weights(model: ModelName) -> Path:
     """Converted weights with their provenance."""
     return Path("data/weights") / f"{model}.safetensors"
 
 
-def weights_record(model: str) -> Path:
+def weights_record(model: ModelName) -> Path:
     """What the weights of a model were when they first came, for Git."""
-    return Path("metrics/weights") / f"{model}.json"
+    return WEIGHTS_RECORDS / f"{model}.json"
 
 
-def features(dataset: str, model: str) -> Path:
+def features(*, dataset: DatasetName, model: ModelName) -> Path:
     """The folder of feature files, one a split."""
     return Path("data/features") / dataset / model
 
 
-def degraded(dataset: str, model: str) -> Path:
+def degraded(*, dataset: DatasetName, model: ModelName) -> Path:
     """Features of degraded copies."""
     return Path("data/degraded") / dataset / f"{model}.safetensors"
 
 
-def moments(dataset: str, model: str) -> Path:
+def moments(*, dataset: DatasetName, model: ModelName) -> Path:
     """Per-image moments and the ranking of dimensions."""
     return Path("data/moments") / dataset / f"{model}.safetensors"
 
 
-def tracks(dataset: str, model: str) -> Path:
+def tracks(*, dataset: DatasetName, model: ModelName) -> Path:
     """Linked videos, or propagated masks, of one model on one dataset."""
     return Path("data/tracks") / dataset / model
 
 
-def cell(dataset: str, model: str) -> Path:
+def cell(*, dataset: DatasetName, model: ModelName) -> Path:
     """The folder of metrics of one model on one dataset."""
     return CELLS / dataset / model

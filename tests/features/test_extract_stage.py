@@ -1,10 +1,12 @@
 """The extract stage: what it tells the backbone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from configured import configured
 from patchlens.settings.datasets import Collected, View
 from patchlens.settings.features import Features
 from patchlens.stages import extract, extraction
@@ -24,9 +26,10 @@ def test_a_backbone_is_told_what_ground_a_view_covers(
         raise Opened(path.name, ground)
 
     monkeypatch.setattr(extraction, "load", load)
-    monkeypatch.setattr(extraction, "Index", lambda *places: None)
+    monkeypatch.setattr(extraction, "Index", SimpleNamespace(of=lambda *places: None))
     view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=gsd)
     dataset = Collected(kind="folder", root="own", view=view, support=None, query=None)
+    asked = configured(datasets={"own": dataset}, features=FEATURES)
     with pytest.raises(Opened) as told:
-        extract.run("own", "scalemae", dataset, FEATURES, "cpu")
+        extract.run(dataset="own", model="scalemae", settings=asked)
     assert told.value.args == ("scalemae.safetensors", metres)

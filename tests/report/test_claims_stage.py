@@ -1,14 +1,30 @@
 import json
 import math
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from configured import configured
 from patchlens.report.claims_table import latex, markdown
+from patchlens.settings.load import Settings
+from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import claims as stage
-from report.court import UNITS, about, claim, configured, write_cell, write_index
+from report.court import UNITS, about, claim, write_cell, write_index
 
 UNTRAINED = {"one": ["seed"], "two": ["seed"]}
+
+
+def of(**kinds: str) -> Settings:
+    """Settings of segmentation on datasets of these kinds, with models one, two and three."""
+    return configured(
+        models=dict.fromkeys(["one", "two", "three"]),
+        datasets={name: SimpleNamespace(kind=kind) for name, kind in kinds.items()},
+        runs={"segmentation": list(kinds)},
+        uncertainty=Uncertainty(resamples=100, claim_resamples=10_000, seed=0).model_copy(
+            update={"claim_resamples": 500}
+        ),
+    )
 
 
 @pytest.fixture
@@ -29,11 +45,7 @@ def written(tmp_path, monkeypatch):
         ),
         "own_1": claim(text="50 % of\nA | B & C_d > 0\\~"),
     }
-    run = configured(
-        tasks={"segmentation": ["town", "minicity"]},
-        kinds={"town": "folder", "minicity": "minicity"},
-    )
-    stage.run(claims, run, 500, 0)
+    stage.run(claims, of(town="folder", minicity="minicity"))
     return tmp_path / "metrics"
 
 
@@ -55,10 +67,10 @@ def test_writing_twice_gives_the_same_bytes(written):
     before = [path.read_bytes() for path in files]
     assert len(files) == 4
     test_claims = {"m1": claim(group="minicity", datasets=["minicity"], slots=UNTRAINED)}
-    run = configured(tasks={"segmentation": ["minicity"]}, kinds={"minicity": "minicity"})
-    stage.run(test_claims, run, 500, 0)
+    run = of(minicity="minicity")
+    stage.run(test_claims, run)
     once = [path.read_bytes() for path in files]
-    stage.run(test_claims, run, 500, 0)
+    stage.run(test_claims, run)
     assert [path.read_bytes() for path in files] == once != before
 
 

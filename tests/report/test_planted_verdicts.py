@@ -50,7 +50,7 @@ def judged(**scales: float) -> dict:
     write_index("town", ids)
     write_cell("town", "one", {("knn", "raw"): np.zeros((1, IMAGES), int)})
     records: pd.DataFrame = summary.records(runs, ids)
-    records.to_parquet(paths.cell("town", "one") / "segmentation.records.parquet")
+    records.to_parquet(paths.cell(dataset="town", model="one") / "segmentation.records.parquet")
     side = {"models": ["one"]}
     pruned = {"a": side | {"variant": "prune"}, "b": side, "delta": 0.02}
     claims = {

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.report import headlines, results, results_figures, why_figures
@@ -127,12 +128,12 @@ def test_a_figure_has_the_same_bytes_every_time(here):
 def test_without_any_dataset_the_page_says_so(here):
     for task in ("segmentation", "identification", "retrieval", "tracking"):
         with pytest.raises(DataError, match=f"{task}.csv: missing; run `dvc repro`"):
-            stage.run(["m"], [], [])
+            stage.run(configured(runs={}))
         paths.TABLES.mkdir(parents=True, exist_ok=True)
         (paths.TABLES / f"{task}.csv").write_text("dataset,model,head,variant\n")
     (paths.TABLES / "variance.md").write_text("No dataset.\n")
     (paths.TABLES / "claims.md").write_text("c1: not run\n")
-    stage.run(["m"], [], [])
+    stage.run(configured(runs={}))
     text = (paths.RESULTS / "README.md").read_text()
     assert [p.name for p in paths.RESULTS.iterdir()] == ["README.md"]
     assert text.index("No dataset.") < text.index("## The verdicts") < text.index("c1: not run")

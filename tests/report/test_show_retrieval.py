@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
+from configured import configured
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
@@ -29,7 +30,8 @@ def write(root, numbers: list[int], values: np.ndarray, **more) -> None:
 
 def draw(root) -> np.ndarray:
     out = root / "sheet.png"
-    show_retrieval.run("d", "m", dataset(root, support=False), SETTINGS, out)
+    asked = configured(datasets={"d": dataset(root, support=False)}, retrieval=SETTINGS)
+    show_retrieval.run(out, dataset="d", model="m", settings=asked)
     return np.asarray(Image.open(out).convert("RGB")).astype(int)
 
 
@@ -129,9 +131,8 @@ def test_graded_images_are_drawn_with_junk_off_the_list(here):
 
 def test_images_of_others_are_not_put_into_git(here):
     write(here, [1, 1], np.eye(2))
-    tasks = {name: Retrieval(**SETTINGS.model_dump()) for name in ("t2", "t3", "t4")}
-    models = {"m": type("Model", (), {"source": "registry"})()}
-    figures.run(models, {"d": dataset(here, support=False)}, *tasks.values(), "cpu")
+    runs = {task: ["d"] for task in ("identification", "retrieval", "tracking")}
+    figures.run(configured(datasets={"d": dataset(here, support=False)}, runs=runs))
     assert [p.name for p in paths.FIGURES.iterdir()] == ["README.md"]
     assert (
         "No task runs on a dataset that the pipeline makes"

@@ -8,6 +8,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from configured import configured
 from patchlens import paths
 from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
@@ -91,11 +92,12 @@ def a_sequence(root: Path, frames: int = 3) -> None:
     nobody = np.zeros(len(frame), dtype=np.int64)
     video = Video("a", np.arange(frames), frame, nobody, nobody, boxes, nobody == 0)
     files = TrackFiles(index, "folder", {"a": [e["image_id"] for e in entries]})
-    files.write(video, np.tile([1, 2], frames), paths.tracks("d", "m") / "raw")
+    files.write(video, np.tile([1, 2], frames), paths.tracks(dataset="d", model="m") / "raw")
 
 
 def draw(root: Path, sequence: str | None = "a", model: str = "m") -> list[np.ndarray]:
-    show_tracking.run("d", model, dataset(root, support=False), sequence, root / "drawn.gif")
+    asked = configured(datasets={"d": dataset(root, support=False)})
+    show_tracking.run(root / "drawn.gif", sequence, dataset="d", model=model, settings=asked)
     return frames_of(root / "drawn.gif")
 
 

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_captions import caption, in_order
 from patchlens.report.task_tables import headline, latex, markdown
+from patchlens.settings.models import TimmModel
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import tables
 from patchlens.tasks import tracking_summary
@@ -50,7 +52,7 @@ COST = {
 
 def retrieval_cell(model: str, **aps: np.ndarray) -> None:
     """A cell of head `instance`: a query an instance, its average precision by variant."""
-    folder = paths.cell("d", model)
+    folder = paths.cell(dataset="d", model=model)
     units = len(next(iter(aps.values())))
     about = {
         "gallery": 40,
@@ -75,8 +77,14 @@ def retrieval_cell(model: str, **aps: np.ndarray) -> None:
 
 
 def write(task: str, models: list[str], datasets=("d",), variants=("raw", "prune")) -> pd.DataFrame:
-    roles = dict.fromkeys(models, "rival")
-    tables.write_task(task, roles, list(datasets), list(variants), UNCERTAINTY)
+    rival = TimmModel(source="timm", tag="any")
+    asked = configured(
+        models=dict.fromkeys(models, rival),
+        runs={task: datasets},
+        variants=variants,
+        uncertainty=UNCERTAINTY,
+    )
+    tables.write_task(task, asked)
     return pd.read_csv(paths.TABLES / f"{task}.csv")
 
 
@@ -180,7 +188,7 @@ def tracking_cell(model: str, nearest: list[int]) -> None:
     cell = scored(tracking_summary.weighted, records, 200, 0)
     about = {"videos": len(nearest), "boxes": 99, "age": 30, "scored_by": "TrackEval 1.3.0"}
     about |= {"threshold_from": "support", "unit": "video"}
-    folder = paths.cell("d", model)
+    folder = paths.cell(dataset="d", model=model)
     write_json(cell | {"protocol": PROTOCOL | about}, folder / "tracking.json")
     write_json(COST, folder / "extract.json")
     write_parquet(records, folder / "tracking.records.parquet")
@@ -199,7 +207,7 @@ def test_tracking_is_compared_over_videos_and_carries_its_note():
 
 def test_resamples_agree_with_the_intervals_of_the_cells():
     tracking_cell("dino", [9, 8, 2, 9, 1, 9, 9, 8, 4, 9])
-    folder = paths.cell("d", "dino")
+    folder = paths.cell(dataset="d", model="dino")
     records = pd.read_parquet(folder / "tracking.records.parquet")
     of_cell = json.loads((folder / "tracking.json").read_text())["association"]["raw"]
     drawn = OF_TASK["tracking"](records).resampled(200, 0)["d1"]
@@ -208,7 +216,7 @@ def test_resamples_agree_with_the_intervals_of_the_cells():
 
 
 def test_identification_shows_its_counts_for_every_head():
-    folder = paths.cell("d", "dino")
+    folder = paths.cell(dataset="d", model="dino")
     scores = {"robustness": 0.5, "robustness_ci_low": 0.4, "robustness_ci_high": 0.6}
     heads = {h: {"raw": scores | {"queries": 7, "gallery": g}} for h, g in
              (("object", 5), ("patch", 512), ("patch_2", 128))}  # fmt: skip
@@ -254,8 +262,9 @@ def test_heads_are_in_order():
 def test_orphans_are_what_no_task_is_configured_to_write(here):
     for dataset in ("d", "e", "old"):
         for name in ("retrieval.json", "retrieval_size.csv", "tracking.json"):
-            write_json({}, paths.cell(dataset, "m") / name)
-    tables.remove_orphans(["m"], {"retrieval": ["d", "e"], "tracking": ["e"]})
+            write_json({}, paths.cell(dataset=dataset, model="m") / name)
+    runs = {"retrieval": ["d", "e"], "tracking": ["e"]}
+    tables.remove_orphans(configured(models={"m": None}, runs=runs))
     left = [(p.parent.parent.name, p.name) for p in sorted(paths.CELLS.glob("*/*/*"))]
     both = ["retrieval.json", "retrieval_size.csv"]
     assert left == [*(("d", n) for n in both), *(("e", n) for n in [*both, "tracking.json"])]

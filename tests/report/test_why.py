@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.settings.datasets import Collected, Query, Support, View
@@ -19,7 +20,7 @@ ENCODED = {"row": 0.9, "column": 0.1, "brightness": 0.2, "edges": 0.3}
 
 
 def write_cell(model: str, top: float, raw: float) -> None:
-    cell = paths.cell("d", model)
+    cell = paths.cell(dataset="d", model=model)
     cell.mkdir(parents=True)
     variance = {
         "top_1pct": top,
@@ -80,8 +81,13 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line[1]: line[2:] for line in lines if len(line) == 4}
 
 
+def write(dataset: Collected, untrained: str) -> Path:
+    asked = configured(datasets={"d": dataset})
+    return why.write(dataset="d", model="m", settings=asked, untrained=untrained)
+
+
 def test_the_page_holds_the_numbers_of_the_cells(dataset):
-    text = why.write("d", "m", dataset, "floor").read_text()
+    text = write(dataset, "floor").read_text()
     assert "`m`: the top 1 of 6 dimensions hold 80.0 % of the variance" in text
     assert "`floor`: the top 1 of 6 dimensions hold 30.0 % of the variance" in text
     assert "they follow row most: mean |r| 0.90, against 0.05 of all other" in text
@@ -95,7 +101,7 @@ def test_the_page_holds_the_numbers_of_the_cells(dataset):
 
 
 def test_every_figure_of_the_page_is_there_and_not_blank(dataset):
-    page = why.write("d", "m", dataset, "floor")
+    page = write(dataset, "floor")
     shown = [part.split(")")[0] for part in page.read_text().split("](")[1:]]
     assert shown == ["spectrum.png", "dimensions.png", "sweep.png"]
     for name in shown:
@@ -104,13 +110,13 @@ def test_every_figure_of_the_page_is_there_and_not_blank(dataset):
 
 
 def test_the_untrained_vit_is_not_set_beside_itself(dataset):
-    text = why.write("d", "m", dataset, "m").read_text()
+    text = write(dataset, "m").read_text()
     assert "floor" not in text
     assert "`m` raw" not in text
 
 
 def test_a_cell_that_was_not_run_stops_it_with_the_remedy_and_leaves_nothing(dataset):
-    (paths.cell("d", "m") / "sweep.csv").unlink()
+    (paths.cell(dataset="d", model="m") / "sweep.csv").unlink()
     with pytest.raises(DataError, match=r"sweep\.csv: missing; .*dvc repro.*sweep\.datasets"):
-        why.write("d", "m", dataset, "floor")
+        write(dataset, "floor")
     assert not list(Path("reports/why").glob("*"))

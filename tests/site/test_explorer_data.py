@@ -33,7 +33,7 @@ def fitted(model: str, variant: str) -> tuple[np.ndarray, np.ndarray]:
     """Features of bank and query patches after the variant, by numpy alone."""
     bank_ids = [image["id"] for image in explored.part("city", "patches")["bank"]]
     ids = [image["id"] for image in explored.part("city", "patches")["images"]]
-    folder = paths.features("city", model)
+    folder = paths.features(dataset="city", model=model)
     bank, query = (
         FeatureFile(folder / f"{split}.safetensors").images(wanted, layer)
         for split, wanted in (("support", bank_ids), ("query", ids))
@@ -83,7 +83,9 @@ def test_the_predicted_segmentation_scores_what_the_records_of_the_evaluation_sa
     index = Index(paths.index("city"), paths.raw("city"))
     images = explored.part("city", "patches")["images"]
     for c, model, variant in columns():
-        records = pd.read_parquet(paths.cell("city", model) / "segmentation.records.parquet")
+        records = pd.read_parquet(
+            paths.cell(dataset="city", model=model) / "segmentation.records.parquet"
+        )
         mine = (records["head"] == "knn") & (records["variant"] == variant)
         mine &= (records["seed"] == 4) & (records["level"] == "pixel")
         for row, image in enumerate(images):
@@ -105,7 +107,9 @@ def test_switches_of_a_video_are_those_that_trackeval_counts() -> None:
     assert len(videos) == 1
     assert len(videos[0]["frames"]) == 40
     for column in explored.script("video", "tracks/0.js")["columns"]:
-        records = pd.read_parquet(paths.cell("video", column["model"]) / "tracking.records.parquet")
+        records = pd.read_parquet(
+            paths.cell(dataset="video", model=column["model"]) / "tracking.records.parquet"
+        )
         mine = (records["head"] == "link") & (records["variant"] == column["variant"])
         counted = records[mine & (records["count"] == "idsw")]["value"].sum()
         assert column["switches"] == counted
@@ -147,7 +151,7 @@ def test_identification_is_right_where_the_patch_itself_is_found() -> None:
 
 def test_maps_of_dimensions_are_the_features_on_one_scale() -> None:
     for model, part in explored.part("city", "dimensions").items():
-        file = FeatureFile(paths.features("city", model) / "query.safetensors")
+        file = FeatureFile(paths.features(dataset="city", model=model) / "query.safetensors")
         values = file.images([i["id"] for i in part["images"]], file.header.layers[0])
         for one in part["dimensions"]:
             true = values[..., one["dimension"]]
@@ -170,7 +174,7 @@ def test_the_same_run_gives_the_same_bytes(run: Path) -> None:
 def test_missing_tracks_leave_nothing_half_written(run: Path) -> None:
     before = (paths.EXPLORER / "datasets.json").read_text(encoding="utf-8")
     assert json.loads(before)["video"] == ["tracks"]
-    [path] = (paths.tracks("video", "vit") / "prune/mot").glob("*.txt")
+    [path] = (paths.tracks(dataset="video", model="vit") / "prune/mot").glob("*.txt")
     content = path.read_bytes()
     path.unlink()
     try:
@@ -183,11 +187,10 @@ def test_missing_tracks_leave_nothing_half_written(run: Path) -> None:
 
 
 def test_a_variant_that_leaves_nothing_to_tell_patches_apart_by_is_left_out(run: Path) -> None:
-    index = Index(paths.index("city"), paths.raw("city"))
-    inputs = open_inputs(index, "city", "pixels", explored.SEGMENTATION)
+    inputs = open_inputs(dataset="city", model="pixels", settings=explored.SETTINGS)
     ids = inputs.query.header.image_ids[:1]
     for m, left in ((0.9, 1), (0.5, 3)):  # of five dimensions; a cosine of one is a sign
-        chosen = explored.PRUNE.model_copy(update={"m": m})
-        support = first_support(inputs, chosen, explored.SEGMENTATION, "cpu")
-        found = neighbours(inputs, support, "prune", ids, chosen, explored.SEGMENTATION, "cpu")
+        prune = explored.PRUNE.model_copy(update={"m": m})
+        chosen = explored.SETTINGS.model_copy(update={"prune": prune})
+        found = neighbours(inputs, first_support(inputs, chosen), "prune", ids, chosen)
         assert (found is None) == (left == 1)

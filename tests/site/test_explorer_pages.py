@@ -37,7 +37,7 @@ def shown(page: Page, panel: str) -> list[tuple[int, int, float, str]]:
 
 def by_numpy(model: str, pruned: bool, row: int, column: int) -> list[tuple[int, int, float]]:
     """The five nearest bank patches of a patch of the first image, by numpy alone."""
-    about, folder = explored.part("city", "patches"), paths.features("city", model)
+    about, folder = explored.part("city", "patches"), paths.features(dataset="city", model=model)
     support, query = (FeatureFile(folder / f"{s}.safetensors") for s in ("support", "query"))
     layer = query.header.layers[0]
     bank = support.images([image["id"] for image in about["bank"]], layer)

@@ -185,7 +185,7 @@ def test_missing_records_are_one_message_and_leave_the_old_site(
     site = rebuilt(ran)
     before = (site / "index.html").read_bytes()
     for model in without:
-        (paths.cell("minicity", model) / "segmentation.records.parquet").unlink()
+        (paths.cell(dataset="minicity", model=model) / "segmentation.records.parquet").unlink()
 
     with pytest.raises(DataError, match=r"/segmentation\.records\.parquet: missing; `dvc pull`"):
         report.run(load(paths.PARAMS))
@@ -202,7 +202,7 @@ def test_table_of_other_models_is_refused(ran: Path) -> None:
 
 
 def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
-    curve = paths.cell("minicity", "dino") / "segmentation_k.csv"
+    curve = paths.cell(dataset="minicity", model="dino") / "segmentation_k.csv"
     pd.read_csv(curve).drop(columns="k").to_csv(curve, index=False)
 
     with pytest.raises(DataError, match=r"segmentation_k\.csv: no column k, which dvc\.yaml plots"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from configured import configured
 from patchlens.files import file_hash
 from patchlens.settings.datasets import Collected, Query, View
 from patchlens.settings.features import Features
@@ -48,8 +49,9 @@ def prepare(found: Collected, model: Model, features: Features = FEATURES) -> No
     """The stages from the folder of samples to ranked features: dataset `d`, model `m`."""
     index.run("d", found)
     weights.run("m", model)
-    extract.run("d", "m", found, features, "cpu")
-    prune.run("d", "m", "support", 1)
+    asked = configured(datasets={"d": found}, features=features, shots=1)
+    extract.run(dataset="d", model="m", settings=asked)
+    prune.run(dataset="d", model="m", settings=asked)
 
 
 def davis(root: Path, *sequences: str, frames: int | None = None) -> Path:

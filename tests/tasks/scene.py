@@ -76,7 +76,7 @@ def write_features(split: str, ids: list[str], values: np.ndarray, model: str = 
     header = Header("d", split, model, "0" * 64, ids, grid, width, [0], True, "float32", "whole", 8)
     part = Path("part")
     part.write_bytes(values.astype(np.float32).tobytes())
-    write(header, {0: [part]}, paths.features("d", model) / f"{split}.safetensors")
+    write(header, {0: [part]}, paths.features(dataset="d", model=model) / f"{split}.safetensors")
 
 
 def objects(instance: Sequence[int], **fields: Any) -> Objects:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+from configured import configured
 from patchlens import paths
 from patchlens.datasets.degrade import Copy, copies
 from patchlens.datasets.index import Index
@@ -20,6 +21,7 @@ from patchlens.features.store import FeatureFile
 from patchlens.settings.datasets import Dataset, Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
 from patchlens.settings.identification import Degradations, Identification
+from patchlens.settings.load import Settings
 from patchlens.settings.models import Model, PixelsModel, UntrainedModel
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import degrade, extract, identification, index, prune, render, weights
@@ -58,6 +60,13 @@ SMALL = UntrainedModel(
 )
 
 
+def asked(dataset: Dataset, task: Identification = TASK, **changes) -> Settings:
+    """Settings of dataset `d`."""
+    sections = {"datasets": {"d": dataset}, "identification": task, "features": FEATURES}
+    sections |= {"prune": PRUNE, "uncertainty": UNCERTAINTY, "shots": 2}
+    return configured(**sections | changes)
+
+
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rendered, indexed, extracted and ranked."""
@@ -72,22 +81,22 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare(dataset: Dataset, model: Model) -> None:
     index.run("d", dataset)
     weights.run("m", model)
-    extract.run("d", "m", dataset, FEATURES, "cpu")
-    prune.run("d", "m", "support", 2)
+    extract.run(dataset="d", model="m", settings=asked(dataset))
+    prune.run(dataset="d", model="m", settings=asked(dataset))
 
 
 def run(dataset: Dataset = CITY, task: Identification = TASK, variants=VARIANTS) -> dict:
-    degrade.run("d", "m", dataset, FEATURES, task, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(dataset, task))
     identify(dataset, task, variants)
-    return json.loads((paths.cell("d", "m") / "identification.json").read_text())
+    return json.loads((paths.cell(dataset="d", model="m") / "identification.json").read_text())
 
 
 def identify(dataset: Dataset = CITY, task: Identification = TASK, variants=VARIANTS) -> None:
-    identification.run("d", "m", dataset, variants, PRUNE, task, UNCERTAINTY, "cpu")
+    identification.run(dataset="d", model="m", settings=asked(dataset, task, variants=variants))
 
 
 def records() -> pd.DataFrame:
-    return pd.read_parquet(paths.cell("d", "m") / "identification.records.parquet")
+    return pd.read_parquet(paths.cell(dataset="d", model="m") / "identification.records.parquet")
 
 
 def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
@@ -97,7 +106,7 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
     assert found["protocol"]["fit"] == "support"
     assert (found["protocol"]["degraded_images"], found["protocol"]["copies"]) == (2, 10)
     table = records()
-    curve = pd.read_csv(paths.cell("d", "m") / "identification.csv")
+    curve = pd.read_csv(paths.cell(dataset="d", model="m") / "identification.csv")
     galleries = {"patch": 3 * 128, "patch_2": 3 * 32, "patch_4": 3 * 8}
     for head in ("patch", "patch_2", "patch_4", "object"):
         assert set(found[head]) == set(VARIANTS)
@@ -130,9 +139,9 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
 
 def test_copies_hold_the_headline_layer_of_the_degraded_images(city, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
-    file = FeatureFile(paths.degraded("d", "m"))
-    clean = FeatureFile(paths.features("d", "m") / "query.safetensors")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    file = FeatureFile(paths.degraded(dataset="d", model="m"))
+    clean = FeatureFile(paths.features(dataset="d", model="m") / "query.safetensors")
     assert file.header.layers == clean.header.layers[:1]
     assert file.header.grid == (8, 16)
     assert len(file.header.image_ids) == 10
@@ -146,16 +155,16 @@ def test_copies_hold_the_headline_layer_of_the_degraded_images(city, monkeypatch
 def test_features_that_do_not_notice_the_degradation_identify_perfectly(city, monkeypatch):
     monkeypatch.chdir(city)
     task = TASK.model_copy(update={"degradations": Degradations(blur=[1.0, 2.0])})
-    degrade.run("d", "m", CITY, FEATURES, task, "cpu")
-    path = paths.degraded("d", "m")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, task))
+    path = paths.degraded(dataset="d", model="m")
     file = FeatureFile(path)
-    clean = FeatureFile(paths.features("d", "m") / "query.safetensors")
+    clean = FeatureFile(paths.features(dataset="d", model="m") / "query.safetensors")
     layer = clean.header.layers[0]
     unmoved = clean.images([i.split("|")[0] for i in file.header.image_ids], layer)
     about = {key: json.dumps(value) for key, value in vars(file.header).items()}
     save_file({f"layer_{layer}": unmoved.astype(np.float16)}, path, metadata=about)
     identify(task=task)
-    found = json.loads((paths.cell("d", "m") / "identification.json").read_text())
+    found = json.loads((paths.cell(dataset="d", model="m") / "identification.json").read_text())
     for head in ("patch", "patch_2", "patch_4", "object"):
         for scores in found[head].values():
             assert scores["robustness"] == scores["top1_ci_low"] == 1.0
@@ -166,7 +175,10 @@ def test_two_runs_write_the_same_bytes(city, monkeypatch):
 
     def written() -> dict[str, bytes]:
         run()
-        files = [*paths.cell("d", "m").glob("identification.*"), paths.degraded("d", "m")]
+        files = [
+            *paths.cell(dataset="d", model="m").glob("identification.*"),
+            paths.degraded(dataset="d", model="m"),
+        ]
         return {path.name: path.read_bytes() for path in files}
 
     first = written()
@@ -226,45 +238,45 @@ def test_areas_are_those_of_the_masks_and_of_the_boxes_inside_the_image(city, mo
 
 def test_missing_or_foreign_copies_are_an_error_that_names_the_stage(city, monkeypatch):
     monkeypatch.chdir(city)
-    path = paths.degraded("d", "m")
+    path = paths.degraded(dataset="d", model="m")
     path.unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"safetensors: missing; run `dvc repro degrade`"):
         identify()
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
     file = FeatureFile(path)
     about = {key: json.dumps(value) for key, value in vars(file.header).items()}
     save_file(load_file(path), path, metadata=about | {"weights": json.dumps("other")})
     with pytest.raises(DataError, match=r"its weights is other, .* run `dvc repro degrade`"):
         identify()
     more = TASK.model_copy(update={"degradations": Degradations(blur=[2.0, 9.0])})
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
     with pytest.raises(DataError, match=r"no features of image '.*\|blur\|9'"):
         identify(task=more)
 
 
 def test_an_interrupted_degrade_goes_on_where_it_stopped(city, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
-    whole = paths.degraded("d", "m").read_bytes()
-    paths.degraded("d", "m").unlink()
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    whole = paths.degraded(dataset="d", model="m").read_bytes()
+    paths.degraded(dataset="d", model="m").unlink()
     monkeypatch.setattr(extraction, "SHARD", 3)
     original, made = Copy.of, []
 
-    def of(self: Copy, image: Image.Image, seed: int) -> Image.Image:
+    def degraded(self: Copy, image: Image.Image, seed: int) -> Image.Image:
         made.append(self.copy_id)
         if len(made) == 9:
             raise KeyboardInterrupt
         return original(self, image, seed)
 
-    monkeypatch.setattr(Copy, "of", of)
+    monkeypatch.setattr(Copy, "of", degraded)
     with pytest.raises(KeyboardInterrupt):
-        degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
-    assert not paths.degraded("d", "m").exists()
+        degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    assert not paths.degraded(dataset="d", model="m").exists()
     before = set(made[1:4])
     made[:] = ["after"] * 9
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
     assert not before & set(made[10:])  # the first of all is read again for its size
-    assert paths.degraded("d", "m").read_bytes() == whole
+    assert paths.degraded(dataset="d", model="m").read_bytes() == whole
 
 
 def test_nothing_of_a_run_with_another_seed_is_used(city, monkeypatch):
@@ -275,23 +287,23 @@ def test_nothing_of_a_run_with_another_seed_is_used(city, monkeypatch):
     tasks = [noisy.model_copy(update={"seed": seed, "images": "all"}) for seed in range(20)]
     orders = [[copy.image_id for copy in copies(ids, task)] for task in tasks]
     other = tasks[orders.index(orders[0], 1)]
-    degrade.run("d", "m", CITY, FEATURES, other, "cpu")
-    whole = paths.degraded("d", "m").read_bytes()
+    degrade.run(dataset="d", model="m", settings=asked(CITY, other))
+    whole = paths.degraded(dataset="d", model="m").read_bytes()
     kept = SimpleNamespace(rmtree=lambda path: None)  # as if killed just before
     monkeypatch.setattr(degrade, "shutil", kept)
-    degrade.run("d", "m", CITY, FEATURES, tasks[0], "cpu")
-    assert paths.degraded("d", "m").read_bytes() != whole
+    degrade.run(dataset="d", model="m", settings=asked(CITY, tasks[0]))
+    assert paths.degraded(dataset="d", model="m").read_bytes() != whole
     monkeypatch.undo()
     monkeypatch.chdir(city)
-    degrade.run("d", "m", CITY, FEATURES, other, "cpu")
-    assert paths.degraded("d", "m").read_bytes() == whole
+    degrade.run(dataset="d", model="m", settings=asked(CITY, other))
+    assert paths.degraded(dataset="d", model="m").read_bytes() == whole
 
 
 def test_a_layer_that_does_not_exist_is_an_error_that_names_the_setting(city, monkeypatch):
     monkeypatch.chdir(city)
     deep = FEATURES.model_copy(update={"layer": -9})
     with pytest.raises(SettingsError, match=r"features\.layer"):
-        degrade.run("d", "m", CITY, deep, TASK, "cpu")
+        degrade.run(dataset="d", model="m", settings=asked(CITY, TASK, features=deep))
 
 
 def test_no_query_at_all_is_an_error_that_names_the_severities(city, monkeypatch):
@@ -303,10 +315,10 @@ def test_no_query_at_all_is_an_error_that_names_the_severities(city, monkeypatch
 
 def test_the_sheet_is_drawn_the_same_twice(city, tmp_path, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
     sheets = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in sheets:
-        show.run("d", "m", CITY, TASK, "cpu", path)
+        show.run(path, dataset="d", model="m", settings=asked(CITY))
     assert sheets[0].read_bytes() == sheets[1].read_bytes()
     with Image.open(sheets[0]) as image:
         assert min(image.size) > 300
@@ -317,13 +329,13 @@ def test_the_sheet_frames_as_right_what_is_the_true_place(city, tmp_path, monkey
     task = TASK.model_copy(
         update={"degradations": Degradations(jpeg=[95.0], noise=[200.0], shift=[16.0, 500.0])}
     )
-    degrade.run("d", "m", CITY, FEATURES, task, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, task))
     drawn = []
     monkeypatch.setattr(
         show, "sheet", lambda title, true, answers, path: drawn.append((true, answers))
     )
     monkeypatch.setattr(show, "whole_file", nullcontext)
-    show.run("d", "m", CITY, task, "cpu", tmp_path / "none.png")
+    show.run(tmp_path / "none.png", dataset="d", model="m", settings=asked(CITY, task))
     [(true, answers)] = drawn
     assert [(one.degradation, one.severity) for one in answers] == task.degradations.items()
     by_name = {one.degradation: one for one in answers[:3]}
@@ -357,7 +369,7 @@ def test_real_images_with_a_real_vit_are_far_above_chance(kind, place, split, he
     assert patch["gallery"] == 4 * 128
     assert patch["robustness"] > 40 / patch["gallery"]
     objects = Index(paths.index("d"), root).objects
-    ids = FeatureFile(paths.features("d", "m") / "query.safetensors").header.image_ids
+    ids = FeatureFile(paths.features(dataset="d", model="m") / "query.safetensors").header.image_ids
     shown = objects[objects["image_id"].isin(ids) & objects["evaluated"]]
     assert thing["gallery"] == len(shown)
     chance = (shown.groupby("instance").size() / len(shown)).max()
@@ -366,7 +378,7 @@ def test_real_images_with_a_real_vit_are_far_above_chance(kind, place, split, he
 
 def test_a_granularity_beyond_the_grid_is_an_error_that_names_the_setting(city, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run("d", "m", CITY, FEATURES, TASK, "cpu")
+    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
     coarse = TASK.model_copy(update={"granularities": [1, 99]})
     with pytest.raises(SettingsError, match=r"granularities: 99 is more than the grid of"):
         identify(task=coarse)

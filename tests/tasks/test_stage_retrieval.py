@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configured import configured
 from patchlens import paths
 from patchlens.errors import SettingsError
-from patchlens.settings.datasets import Query
+from patchlens.settings.datasets import Dataset, Query
+from patchlens.settings.load import Settings
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages import prune, retrieval
@@ -45,11 +47,17 @@ def two_a_scene(root: Path, numbers: np.ndarray, values: np.ndarray, **fields) -
     write_features("query", ids, values)
 
 
+def of(found: Dataset, variants, settings=SETTINGS, chosen=PRUNE) -> Settings:
+    """Settings of dataset `d`."""
+    sections = {"prune": chosen, "retrieval": settings, "uncertainty": UNCERTAINTY}
+    return configured(datasets={"d": found}, variants=variants, shots=1, **sections)
+
+
 def run(root: Path, settings=SETTINGS, variants=("raw",), support=True, chosen=PRUNE) -> dict:
-    prune.run("d", "m", "support", 1)
-    found = dataset(root, support=support)
-    retrieval.run("d", "m", found, variants, chosen, settings, UNCERTAINTY)
-    return json.loads((paths.cell("d", "m") / "retrieval.json").read_text())
+    asked = of(dataset(root, support=support), variants, settings, chosen)
+    prune.run(dataset="d", model="m", settings=asked)
+    retrieval.run(dataset="d", model="m", settings=asked)
+    return json.loads((paths.cell(dataset="d", model="m") / "retrieval.json").read_text())
 
 
 def oracle(numbers: np.ndarray) -> np.ndarray:
@@ -80,7 +88,7 @@ def test_records_hold_every_query_and_the_scores_are_their_means(here):
     values = np.random.default_rng(1).normal(size=(5, *GRID, 6))
     two_a_scene(here, NUMBERS, values)
     cell = run(here, variants=("raw", "prune_random"))
-    table = pd.read_parquet(paths.cell("d", "m") / "retrieval.records.parquet")
+    table = pd.read_parquet(paths.cell(dataset="d", model="m") / "retrieval.records.parquet")
     assert list(table) == [
         "head", "variant", "draw", "unit", "query", "size", "ap", "hit1", "hit5", "hit10"
     ]  # fmt: skip
@@ -90,7 +98,7 @@ def test_records_hold_every_query_and_the_scores_are_their_means(here):
     assert sorted(draws["unit"].unique()) == [10, 11, 20, 21]
     row = cell["instance"]["raw"]
     assert row["map_ci_low"] < row["map"] < row["map_ci_high"]
-    sizes = pd.read_csv(paths.cell("d", "m") / "retrieval_size.csv")
+    sizes = pd.read_csv(paths.cell(dataset="d", model="m") / "retrieval_size.csv")
     assert sizes["queries"].tolist() == [10] * 4
     assert set(sizes["size"]) == {"4–16"}
     assert sizes["map"][0] == row["map"]
@@ -100,7 +108,7 @@ def test_intervals_are_those_of_resampled_instances(here):
     values = np.random.default_rng(1).normal(size=(5, *GRID, 6))
     two_a_scene(here, NUMBERS, values)
     cell = run(here)
-    table = pd.read_parquet(paths.cell("d", "m") / "retrieval.records.parquet")
+    table = pd.read_parquet(paths.cell(dataset="d", model="m") / "retrieval.records.parquet")
     aps = {u: g["ap"].to_numpy() for u, g in table[table["head"] == "instance"].groupby("unit")}
     drawn = [
         np.concatenate([np.tile(ap, int(w)) for ap, w in zip(aps.values(), row, strict=True)])
@@ -114,9 +122,11 @@ def test_intervals_are_those_of_resampled_instances(here):
 def test_two_runs_write_the_same_bytes(here):
     two_a_scene(here, NUMBERS, oracle(NUMBERS))
     run(here)
-    first = {p.name: p.read_bytes() for p in paths.cell("d", "m").glob("retrieval*")}
+    first = {p.name: p.read_bytes() for p in paths.cell(dataset="d", model="m").glob("retrieval*")}
     run(here)
-    assert {p.name: p.read_bytes() for p in paths.cell("d", "m").glob("retrieval*")} == first
+    assert {
+        p.name: p.read_bytes() for p in paths.cell(dataset="d", model="m").glob("retrieval*")
+    } == first
     assert len(first) == 3
 
 
@@ -213,8 +223,8 @@ def real_cell(kind: str, folder: str, split: str, images: int) -> dict:
     query = Query(split=split, images=images, per="total", unit="image")
     found = real.dataset(kind, real.sample(folder), [6, 6], query)
     real.prepare(found, real.vit())
-    retrieval.run("d", "m", found, ("raw", "pca_whiten"), PRUNE, SETTINGS, UNCERTAINTY)
-    return json.loads((paths.cell("d", "m") / "retrieval.json").read_text())
+    retrieval.run(dataset="d", model="m", settings=of(found, ("raw", "pca_whiten")))
+    return json.loads((paths.cell(dataset="d", model="m") / "retrieval.json").read_text())
 
 
 def test_real_coil_views_find_their_object():

@@ -5,10 +5,12 @@ import json
 import pandas as pd
 import pytest
 
+from configured import configured
 from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.errors import DataError, SettingsError
 from patchlens.settings.datasets import Collected, Query, Support, View
+from patchlens.settings.load import Settings
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.settings.sweep import Sweep
 from patchlens.stages import prune, segmentation, sweep
@@ -42,23 +44,30 @@ def dataset(tmp_path, monkeypatch) -> Collected:
     )
 
 
+def of(dataset: Collected, **changes) -> Settings:
+    """Settings of dataset `d`."""
+    uncertainty = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
+    sections = {"prune": CHOICES, "segmentation": TASK, "sweep": SWEEP, "uncertainty": uncertainty}
+    return configured(datasets={"d": dataset}, **sections | changes)
+
+
 def run(dataset, chosen=CHOICES, swept=SWEEP) -> tuple[pd.DataFrame, dict]:
-    prune.run("d", "m", "support", 2)
-    headline(dataset, chosen)
-    sweep.run("d", "m", dataset, chosen, TASK, swept, "cpu")
-    cell = paths.cell("d", "m")
+    asked = of(dataset, prune=chosen, sweep=swept)
+    prune.run(dataset="d", model="m", settings=asked)
+    headline(asked)
+    sweep.run(dataset="d", model="m", settings=asked)
+    cell = paths.cell(dataset="d", model="m")
     return pd.read_csv(cell / "sweep.csv"), json.loads((cell / "sweep.json").read_text())
 
 
-def headline(dataset, chosen=CHOICES, task=TASK) -> dict:
-    uncertainty = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
-    segmentation.run("d", "m", dataset, chosen, task, uncertainty, "cpu")
-    return json.loads((paths.cell("d", "m") / "segmentation.json").read_text())
+def headline(asked: Settings) -> dict:
+    segmentation.run(dataset="d", model="m", settings=asked)
+    return json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
 
 
 def test_the_headline_m_has_the_headline_scores(dataset):
     table, cell = run(dataset)
-    expected = headline(dataset)
+    expected = headline(of(dataset))
     assert expected["protocol"]["prune_m_used"] == 2
     rows = table[table["dimensions"] == 2].set_index(["head", "variant"])
     for variant in ("raw", "zscore", "prune", "keep_top", "prune_random"):
@@ -72,23 +81,23 @@ def test_the_headline_m_has_the_headline_scores(dataset):
 
 def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
     table, _ = run(dataset)
-    path = paths.cell("d", "m") / "segmentation_c.csv"
+    path = paths.cell(dataset="d", model="m") / "segmentation_c.csv"
     chosen = pd.read_csv(path)
     # Of every seed, and of variants without an m alone: another m changes nothing here.
     assert sorted(chosen["variant"]) == sorted(["raw", "zscore", "pca_whiten"] * 2)
     assert set(chosen["c"]) <= set(TASK.linear.c)
     chosen.assign(c=1e-6).to_csv(path, index=False)  # so strong that no feature counts
-    sweep.run("d", "m", dataset, CHOICES, TASK, SWEEP, "cpu")
-    other = pd.read_csv(paths.cell("d", "m") / "sweep.csv")
+    sweep.run(dataset="d", model="m", settings=of(dataset))
+    other = pd.read_csv(paths.cell(dataset="d", model="m") / "sweep.csv")
     for head, differs in (("linear", True), ("knn", False)):
         scores = [of.loc[of["head"] == head, "score"].tolist() for of in (table, other)]
         assert (scores[0] != scores[1]) == differs
 
 
 def test_without_the_headline_the_sweep_says_what_makes_it(dataset):
-    prune.run("d", "m", "support", 2)
+    prune.run(dataset="d", model="m", settings=of(dataset))
     with pytest.raises(DataError, match=r"segmentation_c\.csv: missing; run `dvc repro segm"):
-        sweep.run("d", "m", dataset, CHOICES, TASK, SWEEP, "cpu")
+        sweep.run(dataset="d", model="m", settings=of(dataset))
 
 
 def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
@@ -111,7 +120,7 @@ def test_a_count_of_images_sweeps_the_first_in_hash_order_and_says_how_many(data
 
 def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
     table, cell = run(dataset)
-    auto = headline(dataset, CHOICES.model_copy(update={"select": "auto"}))
+    auto = headline(of(dataset, prune=CHOICES.model_copy(update={"select": "auto"})))
     assert cell["knn"]["auto"]["chosen_m"] == pytest.approx(
         auto["protocol"]["prune_m_used"] / 6, abs=1e-4
     )
@@ -124,9 +133,11 @@ def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
 
 def test_two_runs_write_the_same_bytes(dataset):
     run(dataset)
-    first = {p.name: p.read_bytes() for p in paths.cell("d", "m").glob("sweep.*")}
+    first = {p.name: p.read_bytes() for p in paths.cell(dataset="d", model="m").glob("sweep.*")}
     run(dataset)
-    assert {p.name: p.read_bytes() for p in paths.cell("d", "m").glob("sweep.*")} == first
+    assert {
+        p.name: p.read_bytes() for p in paths.cell(dataset="d", model="m").glob("sweep.*")
+    } == first
 
 
 def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
@@ -150,10 +161,11 @@ def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
 
 def test_one_support_image_sweeps_without_a_choice_of_m(dataset):
     one = TASK.model_copy(update={"shots": 1})
-    prune.run("d", "m", "support", 1)
-    headline(dataset, task=one)
-    sweep.run("d", "m", dataset, CHOICES, one, SWEEP, "cpu")
-    cell = json.loads((paths.cell("d", "m") / "sweep.json").read_text())
+    asked = of(dataset, segmentation=one)
+    prune.run(dataset="d", model="m", settings=asked)
+    headline(asked)
+    sweep.run(dataset="d", model="m", settings=asked)
+    cell = json.loads((paths.cell(dataset="d", model="m") / "sweep.json").read_text())
     assert "auto" not in cell["knn"]
     assert cell["protocol"]["shots"] == 1
 

@@ -129,7 +129,7 @@ def test_records_give_every_score_again(here):
     values = np.random.default_rng(0).normal(size=(8, *GRID, 8))
     prepare(here, query, values)
     cell = run(here, ("raw", "prune_random"))
-    table = pd.read_parquet(paths.cell("d", "m") / "tracking.records.parquet")
+    table = pd.read_parquet(paths.cell(dataset="d", model="m") / "tracking.records.parquet")
     again = scored(tracking_summary.weighted, table, 100, 0)
     again["link"]["raw"]["birth_threshold"] = cell["link"]["raw"]["birth_threshold"]
     again["link"]["prune_random"]["birth_threshold"] = cell["link"]["prune_random"][
@@ -138,7 +138,7 @@ def test_records_give_every_score_again(here):
     assert again == {head: cell[head] for head in ("association", "link", "link_free")}
     assert set(table["draw"][table["variant"] == "prune_random"]) == {0, 1}
     assert set(table["unit"]) == {"a", "b"}
-    curve = pd.read_csv(paths.cell("d", "m") / "tracking.csv")
+    curve = pd.read_csv(paths.cell(dataset="d", model="m") / "tracking.csv")
     ends = ["nearest_ci_low", "nearest_ci_high"]
     assert list(curve) == ["variant", "delta", "nearest", *ends, "optimal", "chance", "pairs"]
     for column, metric in zip(["nearest", *ends], ["d1", "d1_ci_low", "d1_ci_high"], strict=True):
@@ -150,7 +150,11 @@ def test_the_same_bytes_twice(here):
 
     def written() -> dict[str, str]:
         run(here, ("raw", "prune_random"))
-        files = [p for f in (paths.cell("d", "m"), paths.tracks("d", "m")) for p in f.rglob("*.*")]
+        files = [
+            p
+            for f in (paths.cell(dataset="d", model="m"), paths.tracks(dataset="d", model="m"))
+            for p in f.rglob("*.*")
+        ]
         return {p.as_posix(): sha256(p.read_bytes()).hexdigest() for p in files}
 
     first = written()
@@ -161,7 +165,7 @@ def test_the_same_bytes_twice(here):
 def test_tracks_are_written_as_mot_and_bdd_files(here):
     prepare(here, frames("a", "query", [[11, 12, 0], [0, 0, 0], [11, 0, 0]]))
     run(here)
-    folder = paths.tracks("d", "m") / "raw"
+    folder = paths.tracks(dataset="d", model="m") / "raw"
     assert (folder / "mot/a.txt").read_text().splitlines() == [
         "1,1,1.00,1.00,8.00,16.00,1,-1,-1,-1",
         "1,2,25.00,1.00,8.00,16.00,1,-1,-1,-1",

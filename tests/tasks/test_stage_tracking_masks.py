@@ -12,8 +12,7 @@ from patchlens.errors import DataError
 from patchlens.settings.datasets import Collected, Query, View
 from patchlens.stages import index, prune, tracking
 from tasks.scene import GRID, write_features
-from tasks.tracked import SETTINGS, UNCERTAINTY
-from tasks.world import PRUNE
+from tasks.tracked import of
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -41,9 +40,10 @@ def propagated(root: Path, masks: list[np.ndarray], looks: list[np.ndarray]) -> 
     index.run("d", found)
     ids = [f"v/{t:05}" for t in range(len(masks))]
     write_features("query", ids, np.eye(8)[np.stack([look[4::8, 4::8] for look in looks])])
-    prune.run("d", "m", "support", 1)
-    tracking.run("d", "m", found, ("raw", "keep_top"), PRUNE, SETTINGS, UNCERTAINTY, "cpu")
-    return json.loads((paths.cell("d", "m") / "tracking.json").read_text())
+    asked = of(found, ("raw", "keep_top"))
+    prune.run(dataset="d", model="m", settings=asked)
+    tracking.run(dataset="d", model="m", settings=asked)
+    return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())
 
 
 def two_objects(shift: int = 0) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_an_oracle_propagates_the_given_objects(here):
 def test_masks_are_written_with_the_values_of_the_objects(here):
     masks = [np.array([0, 1, 200], np.uint8)[two_objects()]] * 3
     propagated(here, masks, [two_objects()] * 3)
-    folder = paths.tracks("d", "m") / "raw/davis/v"
+    folder = paths.tracks(dataset="d", model="m") / "raw/davis/v"
     with Image.open(folder / "00000.png") as first:
         assert first.mode == "P"
         assert np.array_equal(np.asarray(first), masks[0])

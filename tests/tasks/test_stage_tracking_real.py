@@ -16,8 +16,7 @@ from patchlens.settings.datasets import Query
 from patchlens.stages import tracking
 from patchlens.tasks.track_scores import METRICS
 from tasks import real
-from tasks.tracked import SETTINGS, UNCERTAINTY
-from tasks.world import PRUNE
+from tasks.tracked import of
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -27,8 +26,8 @@ def real_cell(kind: str, root: Path, split: str, patches: list[int], variants: l
     query = Query(split=split, images="all", per="total", unit="sequence")
     found = real.dataset(kind, root, patches, query)
     real.prepare(found, real.vit())
-    tracking.run("d", "m", found, variants, PRUNE, SETTINGS, UNCERTAINTY, "cpu")
-    return json.loads((paths.cell("d", "m") / "tracking.json").read_text())
+    tracking.run(dataset="d", model="m", settings=of(found, variants))
+    return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())
 
 
 def test_real_mot17_is_scored_with_its_preprocessing():
@@ -41,9 +40,9 @@ def test_real_mot17_is_scored_with_its_preprocessing():
     assert 0.8 < link["assa"] <= 1
     assert link["mota"] == pytest.approx(1 - link["idsw"] / cell["protocol"]["boxes"], abs=1e-4)
     assert cell["association"]["raw"]["d1"] > 3 * cell["association"]["raw"]["chance_d1"]
-    stems = sorted(p.name for p in (paths.tracks("d", "m") / "raw/mot").iterdir())
+    stems = sorted(p.name for p in (paths.tracks(dataset="d", model="m") / "raw/mot").iterdir())
     assert stems[0] == "MOT17-02-FRCNN.txt"  # the official name, which scorers look for
-    theirs = official(root / "train", paths.tracks("d", "m") / "raw/mot")
+    theirs = official(root / "train", paths.tracks(dataset="d", model="m") / "raw/mot")
     assert {name: link[name] for name in theirs} == pytest.approx(theirs, abs=1e-4)
 
 
@@ -86,11 +85,11 @@ def test_real_davis_is_propagated(here):
     assert scores["jf_mean"] == pytest.approx((scores["j_mean"] + scores["f_mean"]) / 2, abs=1e-4)
     assert "link" not in cell
     assert cell["protocol"]["objects"] == 1
-    written = sorted((paths.tracks("d", "m") / "raw/davis/car-shadow").iterdir())
+    written = sorted((paths.tracks(dataset="d", model="m") / "raw/davis/car-shadow").iterdir())
     assert [p.name for p in written] == [f"{i:05}.png" for i in range(5)]
     first, given = (
         np.asarray(Image.open(p))
         for p in (written[0], root / "Annotations/480p/car-shadow/00000.png")
     )
     assert np.array_equal(first, given)
-    assert pd.read_csv(paths.cell("d", "m") / "tracking.csv").empty
+    assert pd.read_csv(paths.cell(dataset="d", model="m") / "tracking.csv").empty

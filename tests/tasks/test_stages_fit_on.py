@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from configured import configured
 from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.features.store import Header, write
@@ -48,7 +49,7 @@ def write_features(split: str, names: list[str], values: np.ndarray) -> None:
     header = Header("d", split, "m", "0" * 64, names, (2, 2), 6, [0], True, "float32", "whole", 8)
     part = Path("part")
     part.write_bytes(values.astype(np.float32).tobytes())
-    write(header, {0: [part]}, paths.features("d", "m") / f"{split}.safetensors")
+    write(header, {0: [part]}, paths.features(dataset="d", model="m") / f"{split}.safetensors")
 
 
 def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
@@ -61,18 +62,16 @@ def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
         query=Query(split="val", images="all", per="total", unit="image"),
     )
     task = settings(variants=NAMES, heads=["knn", "linear"], k_sweep=[1, 3], shots_sweep=[1])
-    prune.run("d", "m", fit_on, task.shots)
-    segmentation.run(
-        "d",
-        "m",
-        dataset,
-        chosen,
-        task,
-        Uncertainty(resamples=100, claim_resamples=10_000, seed=0),
-        "cpu",
+    asked = configured(
+        datasets={"d": dataset},
+        prune=chosen,
+        segmentation=task,
+        uncertainty=Uncertainty(resamples=100, claim_resamples=10_000, seed=0),
     )
-    cell = json.loads((paths.cell("d", "m") / "segmentation.json").read_text())
-    return load_file(paths.moments("d", "m")), cell
+    prune.run(dataset="d", model="m", settings=asked)
+    segmentation.run(dataset="d", model="m", settings=asked)
+    cell = json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
+    return load_file(paths.moments(dataset="d", model="m")), cell
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def test_other_query_features_change_nothing_that_is_fitted_on_the_support(
 
 def test_the_scores_of_one_query_image_do_not_depend_on_the_others(labels, tmp_path):
     def of_first() -> pd.DataFrame:
-        table = pd.read_parquet(paths.cell("d", "m") / "segmentation.records.parquet")
+        table = pd.read_parquet(paths.cell(dataset="d", model="m") / "segmentation.records.parquet")
         return table[table["image_id"] == "q0"].astype({"image_id": str}).reset_index(drop=True)
 
     run(tmp_path, "support")
@@ -131,7 +130,7 @@ def test_the_stage_writes_the_cell_the_sweeps_and_the_protocol(labels, tmp_path)
     assert cell["protocol"]["bank_patches"] == 8
     assert cell["protocol"]["query_patches"] == 12
     assert cell["protocol"]["prune_m_used"] == 2
-    out = paths.cell("d", "m")
+    out = paths.cell(dataset="d", model="m")
     k = pd.read_csv(out / "segmentation_k.csv")
     assert sorted(set(zip(k["variant"], k["k"], strict=True))) == [
         (name, value) for name in sorted(NAMES) for value in (1, 3)

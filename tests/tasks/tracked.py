@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from configured import configured
 from patchlens import paths
+from patchlens.settings.datasets import Dataset
+from patchlens.settings.load import Settings
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.settings.tracking import Propagation, Tracking
 from patchlens.stages import prune, tracking
@@ -58,8 +61,15 @@ def prepare(root: Path, query: list[dict], values: np.ndarray | None = None, sup
     write_features("query", [entry["image_id"] for entry in query], values)
 
 
+def of(found: Dataset, variants, settings=SETTINGS, chosen=PRUNE) -> Settings:
+    """Settings of dataset `d`."""
+    sections = {"prune": chosen, "tracking": settings, "uncertainty": UNCERTAINTY}
+    return configured(datasets={"d": found}, variants=variants, shots=3, **sections)
+
+
 def run(root: Path, variants=("raw",), support=True, settings=SETTINGS, chosen=PRUNE) -> dict:
-    prune.run("d", "m", "support", 3)
     found = dataset(root, support=support)
-    tracking.run("d", "m", found, variants, chosen, settings, UNCERTAINTY, "cpu")
-    return json.loads((paths.cell("d", "m") / "tracking.json").read_text())
+    asked = of(found, variants, settings, chosen)
+    prune.run(dataset="d", model="m", settings=asked)
+    tracking.run(dataset="d", model="m", settings=asked)
+    return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())

@@ -10,6 +10,7 @@ import typer
 
 from patchlens import paths, progress
 from patchlens.errors import PatchlensError
+from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import Settings, load
 
 BY_HAND = "By hand"
@@ -29,10 +30,18 @@ DVC_NOTE = (
     "DVC removes the outputs of a stage before it runs: `git checkout metrics` brings the "
     "committed numbers back."
 )
-DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="A name in params.yaml.")]
+DatasetArgument = Annotated[
+    DatasetName,
+    typer.Argument(parser=DatasetName, metavar="DATASET", help="A name in params.yaml."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A name in params.yaml.")]
-OfModel = Annotated[str, typer.Option("--model", metavar="MODEL", help="A name in params.yaml.")]
+ModelArgument = Annotated[
+    ModelName, typer.Argument(parser=ModelName, metavar="MODEL", help="A name in params.yaml.")
+]
+OfModel = Annotated[
+    ModelName,
+    typer.Option("--model", parser=ModelName, metavar="MODEL", help="A name in params.yaml."),
+]
 
 
 @app.callback()
@@ -59,9 +68,12 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def stage(function: Callable[..., None]) -> Callable[..., None]:
-    """Register the command of a stage, under the name of its function."""
-    return app.command(rich_help_panel="Stages: what dvc repro runs")(guarded(function))
+def stage(
+    name: str | None = None, *, help: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register the command of a stage, by default under its function's name and docstring."""
+    register = app.command(name, help=help, rich_help_panel="Stages: what dvc repro runs")
+    return lambda function: register(guarded(function))
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

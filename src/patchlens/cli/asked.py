@@ -9,14 +9,15 @@ import typer
 from patchlens import paths
 from patchlens.cli.app import (
     AsJson,
-    DatasetName,
-    ModelName,
+    DatasetArgument,
+    ModelArgument,
     OfModel,
     command,
     guarded,
     pictures,
     settings,
 )
+from patchlens.names import ModelName
 from patchlens.settings.load import load
 from patchlens.settings.models import role
 
@@ -34,51 +35,59 @@ def serve(
 
 @command
 def why(
-    model: ModelName,
-    dataset: DatasetName,
+    model: ModelArgument,
+    dataset: DatasetArgument,
     floor: Annotated[
-        str | None, typer.Option(help="The untrained model beside it; by default the first.")
+        ModelName | None,
+        typer.Option(
+            parser=ModelName,
+            metavar="MODEL",
+            help="The untrained model beside it; by default the first.",
+        ),
     ] = None,
 ) -> None:
     """Tell on one page what the variance of a model's features does to its scores."""
     s = settings()
-    chosen = s.cell(model, dataset)
+    s.cell(dataset=dataset, model=model)
     if floor is not None:
         s.model(floor)
     drawn = (n for n, m in s.models.items() if role(m) == "floor" and m.source != "pixels")
     from patchlens.stages import why
 
-    typer.echo(why.write(dataset, model, chosen, floor or next(drawn, None)))
+    untrained = floor or next(drawn, None)
+    typer.echo(why.write(dataset=dataset, model=model, settings=s, untrained=untrained))
 
 
 @pictures.command("identification")
 @guarded
-def show_identification(dataset: DatasetName, model: OfModel) -> None:
+def show_identification(dataset: DatasetArgument, model: OfModel) -> None:
     """One patch in all degraded copies of its image, and what it finds."""
     s = settings()
-    chosen, path = s.cell(model, dataset), paths.shown("identification", dataset, model)
+    s.cell(dataset=dataset, model=model)
+    path = paths.shown("identification", dataset=dataset, model=model)
     from patchlens.stages import show_identification
 
-    show_identification.run(dataset, model, chosen, s.identification, s.device, path)
+    show_identification.run(path, dataset=dataset, model=model, settings=s)
     typer.echo(path)
 
 
 @pictures.command("retrieval")
 @guarded
-def show_retrieval(dataset: DatasetName, model: OfModel) -> None:
+def show_retrieval(dataset: DatasetArgument, model: OfModel) -> None:
     """A few objects with their ten nearest, right and wrong ones framed."""
     s = settings()
-    chosen, path = s.cell(model, dataset), paths.shown("retrieval", dataset, model)
+    s.cell(dataset=dataset, model=model)
+    path = paths.shown("retrieval", dataset=dataset, model=model)
     from patchlens.stages import show_retrieval
 
-    show_retrieval.run(dataset, model, chosen, s.retrieval, path)
+    show_retrieval.run(path, dataset=dataset, model=model, settings=s)
     typer.echo(path)
 
 
 @pictures.command("tracking")
 @guarded
 def show_tracking(
-    dataset: DatasetName,
+    dataset: DatasetArgument,
     model: OfModel,
     sequence: Annotated[
         str | None, typer.Option(help="Of the query; the first by default.")
@@ -86,12 +95,13 @@ def show_tracking(
 ) -> None:
     """A sequence with the ids that the model linked, as a GIF."""
     s = settings()
-    s.model(model)
-    file = model if sequence is None else f"{model}-{sequence.replace('/', '_')}"
-    chosen, path = s.dataset(dataset), paths.shown("tracking", dataset, file).with_suffix(".gif")
+    s.cell(dataset=dataset, model=model)
+    path = paths.shown("tracking", dataset=dataset, model=model).with_suffix(".gif")
+    if sequence is not None:
+        path = path.with_stem(f"{path.stem}-{sequence.replace('/', '_')}")
     from patchlens.stages import show_tracking
 
-    show_tracking.run(dataset, model, chosen, sequence, path)
+    show_tracking.run(path, sequence, dataset=dataset, model=model, settings=s)
     typer.echo(path)
 
 
@@ -135,4 +145,4 @@ def clean_metrics() -> None:
     s = settings()
     from patchlens.stages import tables
 
-    tables.remove_orphans(list(s.models), s.cells())
+    tables.remove_orphans(s)

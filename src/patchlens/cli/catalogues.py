@@ -8,7 +8,7 @@ import typer
 from patchlens import paths
 from patchlens.cli.app import (
     AsJson,
-    DatasetName,
+    DatasetArgument,
     catalogue,
     guarded,
     registry,
@@ -35,7 +35,7 @@ def datasets(context: typer.Context, as_json: AsJson = False) -> None:
 
 @catalogue.command("check")
 @guarded
-def check_dataset(dataset: DatasetName, as_json: AsJson = False) -> None:
+def check_dataset(dataset: DatasetArgument, as_json: AsJson = False) -> None:
     """Count what an indexed dataset holds, compare with the published numbers, draw a sheet."""
     chosen = settings().dataset(dataset)
     from patchlens.datasets import check

@@ -1,16 +1,34 @@
-"""A command for each DVC stage: each reads the settings and calls one function."""
+"""A command for each DVC stage: each reads the settings and calls `run` of the stage's module."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from patchlens import paths
-from patchlens.cli.app import DatasetName, ModelName, settings, stage
-from patchlens.settings.models import role
+from patchlens.cli.app import DatasetArgument, ModelArgument, settings, stage
+
+OF_CELL = {  # one model on one dataset
+    "extract": "Extract the patch features of the selected images.",
+    "prune": "Rank the feature dimensions by variance, per support seed.",
+    "variance": "Study how the variance spreads over the dimensions and what the top ones encode.",
+    "segmentation": "Evaluate few-shot semantic segmentation (T1).",
+    "sweep": "Score every m of prune.choices beside the rivals of pruning.",
+    "degrade": "Extract the patch features of degraded copies of query images.",
+    "identification": "Evaluate instance identification under degradations (T2).",
+    "retrieval": "Evaluate object retrieval (T3).",
+    "tracking": "Evaluate association, linking and label propagation (T4).",
+}
+OF_ALL = {  # all that params.yaml lists
+    "tables": "Aggregate all configured cells into tables.",
+    "figures": "Draw an example of T2, T3 and T4 on a dataset that the pipeline makes.",
+    "explorer": "Precompute what the report's pages look into, on datasets the pipeline makes.",
+    "results": "Write one page on the results of all models and tasks.",
+}
 
 
-@stage
+@stage()
 def code() -> None:
     """List the package files that each stage uses, so that DVC sees a change of one."""
     from patchlens.stages import code
@@ -18,8 +36,8 @@ def code() -> None:
     code.run()
 
 
-@stage
-def render(dataset: DatasetName) -> None:
+@stage()
+def render(dataset: DatasetArgument) -> None:
     """Render a dataset that the pipeline makes."""
     chosen = settings().made(dataset)
     from patchlens.stages import render
@@ -27,8 +45,8 @@ def render(dataset: DatasetName) -> None:
     render.run(dataset, chosen)
 
 
-@stage
-def fetch(dataset: DatasetName) -> None:
+@stage()
+def fetch(dataset: DatasetArgument) -> None:
     """Download a dataset, or unpack the archives that you downloaded."""
     chosen = settings().downloaded(dataset)
     from patchlens.stages import fetch
@@ -36,8 +54,8 @@ def fetch(dataset: DatasetName) -> None:
     fetch.run(dataset, chosen)
 
 
-@stage
-def manifest(dataset: DatasetName) -> None:
+@stage()
+def manifest(dataset: DatasetArgument) -> None:
     """List the files of a dataset that you placed."""
     root = settings().placed(dataset).root
     assert root is not None
@@ -46,8 +64,8 @@ def manifest(dataset: DatasetName) -> None:
     manifest.run(dataset, Path(root))
 
 
-@stage
-def index(dataset: DatasetName) -> None:
+@stage()
+def index(dataset: DatasetArgument) -> None:
     """Check a dataset, index it, choose support and query images."""
     chosen = settings().dataset(dataset)
     from patchlens.stages import index
@@ -55,8 +73,8 @@ def index(dataset: DatasetName) -> None:
     index.run(dataset, chosen)
 
 
-@stage
-def weights(model: ModelName) -> None:
+@stage()
+def weights(model: ModelArgument) -> None:
     """Bring a model's weights into one checked file."""
     chosen = settings().model(model)
     from patchlens.stages import weights
@@ -64,167 +82,39 @@ def weights(model: ModelName) -> None:
     weights.run(model, chosen)
 
 
-@stage
-def extract(model: ModelName, dataset: DatasetName) -> None:
-    """Extract the patch features of the selected images."""
-    s = settings()
-    chosen = s.cell(model, dataset)
-    from patchlens.stages import extract
-
-    extract.run(dataset, model, chosen, s.features, s.device)
-
-
-@stage
-def prune(model: ModelName, dataset: DatasetName) -> None:
-    """Rank the feature dimensions by variance, once a support seed."""
-    s = settings()
-    s.cell(model, dataset)
-    from patchlens.stages import prune
-
-    prune.run(dataset, model, s.prune.fit_on, s.segmentation.shots)
+def _of_cell(name: str, text: str) -> None:
+    @stage(name, help=text)
+    def run(model: ModelArgument, dataset: DatasetArgument) -> None:
+        chosen = settings()
+        chosen.cell(dataset=dataset, model=model)
+        module = import_module(f"patchlens.stages.{name}")
+        module.run(dataset=dataset, model=model, settings=chosen)
 
 
-@stage
-def variance(model: ModelName, dataset: DatasetName) -> None:
-    """Study how the variance spreads over the dimensions and what the top ones encode."""
-    s = settings()
-    chosen = s.cell(model, dataset)
-    from patchlens.stages import variance
-
-    variance.run(dataset, model, chosen, s.prune.m, s.segmentation.shots)
+def _of_all(name: str, text: str) -> None:
+    @stage(name, help=text)
+    def run() -> None:
+        chosen = settings()
+        import_module(f"patchlens.stages.{name}").run(chosen)
 
 
-@stage
-def segmentation(model: ModelName, dataset: DatasetName) -> None:
-    """Evaluate few-shot semantic segmentation (T1)."""
-    s = settings()
-    chosen = s.cell(model, dataset)
-    from patchlens.stages import segmentation
-
-    segmentation.run(dataset, model, chosen, s.prune, s.segmentation, s.uncertainty, s.device)
+for _name, _text in OF_CELL.items():
+    _of_cell(_name, _text)
+for _name, _text in OF_ALL.items():
+    _of_all(_name, _text)
 
 
-@stage
-def sweep(model: ModelName, dataset: DatasetName) -> None:
-    """Score every m of prune.choices beside the rivals of pruning."""
-    s = settings()
-    chosen = s.cell(model, dataset)
-    from patchlens.stages import sweep
-
-    sweep.run(dataset, model, chosen, s.prune, s.segmentation, s.sweep, s.device)
-
-
-@stage
-def degrade(model: ModelName, dataset: DatasetName) -> None:
-    """Extract the patch features of degraded copies of query images."""
-    s = settings()
-    chosen = s.cell(model, dataset)
-    from patchlens.stages import degrade
-
-    degrade.run(dataset, model, chosen, s.features, s.identification, s.device)
-
-
-@stage
-def identification(model: ModelName, dataset: DatasetName) -> None:
-    """Evaluate instance identification under degradations (T2)."""
-    s = settings()
-    chosen, variants = s.cell(model, dataset), s.segmentation.variants
-    from patchlens.stages import identification
-
-    identification.run(
-        dataset, model, chosen, variants, s.prune, s.identification, s.uncertainty, s.device
-    )
-
-
-@stage
-def retrieval(model: ModelName, dataset: DatasetName) -> None:
-    """Evaluate object retrieval (T3)."""
-    s = settings()
-    chosen, variants = s.cell(model, dataset), s.segmentation.variants
-    from patchlens.stages import retrieval
-
-    retrieval.run(dataset, model, chosen, variants, s.prune, s.retrieval, s.uncertainty)
-
-
-@stage
-def tracking(model: ModelName, dataset: DatasetName) -> None:
-    """Evaluate association, linking and label propagation (T4)."""
-    s = settings()
-    chosen, variants = s.cell(model, dataset), s.segmentation.variants
-    from patchlens.stages import tracking
-
-    tracking.run(dataset, model, chosen, variants, s.prune, s.tracking, s.uncertainty, s.device)
-
-
-@stage
-def tables() -> None:
-    """Aggregate all configured cells into tables."""
-    s = settings()
-    from patchlens.stages import tables
-
-    tables.run(
-        {n: role(m) for n, m in s.models.items()},
-        s.cells(),
-        s.segmentation.variants,
-        s.uncertainty,
-        s.prune.m,
-    )
-
-
-@stage
-def figures() -> None:
-    """Draw an example of T2, T3 and T4 on a dataset that the pipeline makes."""
-    s = settings()
-    from patchlens.stages import figures
-
-    figures.run(s.models, s.datasets, s.identification, s.retrieval, s.tracking, s.device)
-
-
-@stage
-def explorer() -> None:
-    """Precompute what the report's pages look into, on datasets that the pipeline makes."""
-    s = settings()
-    from patchlens.stages import explorer
-
-    explorer.run(
-        list(s.models),
-        s.datasets,
-        s.prune,
-        s.segmentation,
-        s.identification,
-        s.retrieval,
-        s.tracking,
-        s.device,
-    )
-
-
-@stage
+@stage()
 def claims() -> None:
     """Judge every finding in claims.yaml."""
-    s = settings()
-    from patchlens.report.configured import Configured
-    from patchlens.settings.claims import load as load_claims
+    chosen = settings()
+    from patchlens.settings.claims import load
     from patchlens.stages import claims
 
-    kinds = {name: dataset.kind for name, dataset in s.datasets.items()}
-    claims.run(
-        load_claims(paths.CLAIMS),
-        Configured(list(s.models), s.cells(), kinds),
-        s.uncertainty.claim_resamples,
-        s.uncertainty.seed,
-    )
+    claims.run(load(paths.CLAIMS), chosen)
 
 
-@stage
-def results() -> None:
-    """Write one page on what all models and tasks gave."""
-    s = settings()
-    from patchlens.stages import results
-
-    results.run(list(s.models), s.segmentation.datasets, s.sweep.datasets)
-
-
-@stage
+@stage()
 def report(
     compare: Annotated[
         str | None,
@@ -236,7 +126,7 @@ def report(
         from patchlens.stages import report_compare
 
         return report_compare.run(compare)
-    s = settings()
+    chosen = settings()
     from patchlens.stages import report
 
-    report.run(s)
+    report.run(chosen)

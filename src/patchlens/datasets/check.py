@@ -12,6 +12,7 @@ from patchlens.datasets.index import Index
 from patchlens.datasets.kinds import CARDS
 from patchlens.datasets.sheet import contact_sheet
 from patchlens.files import whole_file
+from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
 BAR = 24  # characters of the longest bar of the histogram
@@ -118,15 +119,15 @@ def shares(index: Index) -> tuple[list[ClassShare], float | None]:
     return of_classes, total[-1] / sum(total) if labelled else None
 
 
-def run(name: str, settings: Dataset) -> dict[str, Any]:
+def run(dataset: DatasetName, settings: Dataset) -> dict[str, Any]:
     """Report on an indexed dataset and write its contact sheet."""
     card = CARDS[settings.kind]
-    index = Index(paths.index(name), paths.images(name, settings))
+    index = Index.of(dataset, settings)
     content = report(index, card)
-    sheet = paths.sheet(name)
+    sheet = paths.sheet(dataset)
     with whole_file(sheet) as partial:
-        contact_sheet(index, f"{name}: {card.title}").save(partial, format="PNG")
-    return content | {"dataset": name, "sheet": sheet.as_posix()}
+        contact_sheet(index, f"{dataset}: {card.title}").save(partial, format="PNG")
+    return content | {"dataset": dataset, "sheet": sheet.as_posix()}
 
 
 def report(index: Index, card: Card) -> dict[str, Any]:

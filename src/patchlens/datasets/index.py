@@ -17,9 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.datasets.sbd import read_segmentation
 from patchlens.errors import DataError
+from patchlens.names import DatasetName
+from patchlens.settings.datasets import Dataset
 
 Mask = NDArray[np.uint8]
 READ_ERRORS = (OSError, SyntaxError, ValueError)  # of a broken file, by Pillow
@@ -41,6 +44,11 @@ class Index:
         self.classes: list[str] = about["classes"]
         self.palette: list[list[int]] = about["palette"]
         self._labels = {int(value): label for value, label in about["labels"].items()}
+
+    @classmethod
+    def of(cls, dataset: DatasetName, settings: Dataset) -> "Index":
+        """The index of a dataset; its pixels lie where the settings say."""
+        return cls(paths.index(dataset), paths.images(dataset, settings))
 
     @cached_property
     def pixels(self) -> dict[str, list[int]]:

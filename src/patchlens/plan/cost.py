@@ -11,6 +11,7 @@ from patchlens.backbones.contract import absolute_layers
 from patchlens.errors import SettingsError
 from patchlens.features.variants import draws
 from patchlens.features.views import tile_counts
+from patchlens.names import DatasetName, ModelName
 from patchlens.plan.images import Images
 from patchlens.plan.models import Shape
 from patchlens.settings.datasets import View
@@ -35,8 +36,8 @@ class Cell:
         probe: FLOP of the linear probes of T1 that one CPU core does, wherever the features are.
     """
 
-    model: str
-    dataset: str
+    model: ModelName
+    dataset: DatasetName
     grid: tuple[int, int] | None
     features: int | None
     extract: float | None
@@ -44,7 +45,14 @@ class Cell:
     probe: float | None
 
 
-def cell(model: str, dataset: str, size: Shape, images: Images, settings: Settings) -> Cell:
+def cell(
+    size: Shape,
+    images: Images,
+    settings: Settings,
+    *,
+    dataset: DatasetName,
+    model: ModelName,
+) -> Cell:
     """The cost of one cell.
 
     Raises:

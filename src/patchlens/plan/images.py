@@ -12,6 +12,7 @@ from patchlens.datasets.kinds import CARDS
 from patchlens.datasets.minicity.spec import SPLITS
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import SettingsError
+from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset, Minicity, Query, Support
 
 
@@ -47,7 +48,7 @@ class Images:
         return None if self.pools is None else shots * self.pools
 
 
-def count(name: str, dataset: Dataset) -> Images:
+def count(name: DatasetName, dataset: Dataset) -> Images:
     """The selected images of a dataset, as far as its index or its source says."""
     card = CARDS[dataset.kind]
     if dataset.query is None:
@@ -56,7 +57,7 @@ def count(name: str, dataset: Dataset) -> Images:
     return found or _published(card, dataset, dataset.support, dataset.query)
 
 
-def _indexed(name: str, support: Support | None, query: Query) -> Images | None:
+def _indexed(name: DatasetName, support: Support | None, query: Query) -> Images | None:
     """From the index, if there is one and it was made with these settings."""
     folder = paths.index(name)
     if not (folder / "query.parquet").is_file():

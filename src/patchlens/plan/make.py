@@ -8,6 +8,7 @@ from pathlib import Path
 
 from patchlens.datasets.kinds import CARDS
 from patchlens.errors import SettingsError
+from patchlens.names import DatasetName, ModelName
 from patchlens.plan import cost, graph
 from patchlens.plan.images import Images, count
 from patchlens.plan.models import Download, Shape, download, shape
@@ -31,7 +32,7 @@ class Plan:
 
     stages: dict[str, int]
     downloads: list[Download]
-    images: dict[str, Images]
+    images: dict[DatasetName, Images]
     cells: list[cost.Cell]
     cores: int
     free: int
@@ -75,11 +76,16 @@ def make(settings: Settings, dvc: Path) -> Plan:
     """
     stages = graph.stages(dvc, settings)
     shapes = {name: shape(name, model) for name, model in settings.models.items()}
-    pairs = [c for s in stages if s.name == "extract" for c in s.cells]
-    images = {name: count(name, settings.dataset(name)) for name in {p["dataset"] for p in pairs}}
+    pairs = [
+        (DatasetName(c["dataset"]), ModelName(c["model"]))
+        for s in stages
+        if s.name == "extract"
+        for c in s.cells
+    ]
+    images = {name: count(name, settings.dataset(name)) for name in {d for d, _ in pairs}}
     cells = [
-        cost.cell(p["model"], p["dataset"], shapes[p["model"]], images[p["dataset"]], settings)
-        for p in pairs
+        cost.cell(shapes[model], images[dataset], settings, dataset=dataset, model=model)
+        for dataset, model in pairs
     ]
     return Plan(
         stages={stage.name: len(stage.cells) for stage in stages},
@@ -91,7 +97,7 @@ def make(settings: Settings, dvc: Path) -> Plan:
     )
 
 
-def _weights(settings: Settings, shapes: dict[str, Shape]) -> Iterator[Download]:
+def _weights(settings: Settings, shapes: dict[ModelName, Shape]) -> Iterator[Download]:
     found: dict[str, list[Download]] = {}
     for name, model in settings.models.items():
         if (file := download(name, model, shapes[name])) is not None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from patchlens import paths
 from patchlens.errors import DataError
+from patchlens.names import DatasetName, ModelName
 from patchlens.report import verdict as rules
 from patchlens.report.configured import Configured, missing
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
@@ -162,7 +163,7 @@ class _Court:
             units.append(len(first.units))
         return Effect(float(estimate), rules.expanded(estimate, parts), min(units))
 
-    def _check_alike(self, claim: Claim, dataset: str, scores: list[Score]) -> None:
+    def _check_alike(self, claim: Claim, dataset: DatasetName, scores: list[Score]) -> None:
         first = scores[0]
         if any((score.seeds, score.units) != (first.seeds, first.units) for score in scores):
             raise DataError(
@@ -176,14 +177,14 @@ class _Court:
                 "be compared: use a pixel metric, or view.grid: equal"
             )
 
-    def _score(self, metric: str, dataset: str, model: str, variant: str) -> Score:
+    def _score(self, metric: str, dataset: DatasetName, model: ModelName, variant: str) -> Score:
         key = (metric, dataset, model, variant)
         if key not in self.scores:
             score = METRICS[metric](self.lottery, dataset, model, variant)
             if not np.isfinite(score.samples).all():
                 raise DataError(
-                    f"{paths.cell(dataset, model)}: {metric} of variant {variant} is undefined in "
-                    "some resamples; the query has too few labelled units"
+                    f"{paths.cell(dataset=dataset, model=model)}: {metric} of variant {variant} is "
+                    "undefined in some resamples; the query has too few labelled units"
                 )
             self.scores[key] = score
         return self.scores[key]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from patchlens import paths
+from patchlens.names import DatasetName, ModelName
 from patchlens.report.measures import METRICS
 from patchlens.settings.claims import Claim
 
@@ -22,9 +23,9 @@ class Configured:
         kinds: dataset -> its kind, since a name is only a name.
     """
 
-    models: Sequence[str]
-    tasks: Mapping[str, Sequence[str]]
-    kinds: Mapping[str, str]
+    models: Sequence[ModelName]
+    tasks: Mapping[str, Sequence[DatasetName]]
+    kinds: Mapping[DatasetName, str]
 
 
 def missing(claim: Claim, configured: Configured) -> Iterator[str]:
@@ -54,12 +55,12 @@ def missing(claim: Claim, configured: Configured) -> Iterator[str]:
             yield from _misfilled(claim, dataset, absent)
 
 
-def _misfilled(claim: Claim, dataset: str, absent: Sequence[str]) -> Iterator[str]:
+def _misfilled(claim: Claim, dataset: DatasetName, absent: Sequence[ModelName]) -> Iterator[str]:
     """Slots that hold other weights than the claim is about."""
     for model, texts in claim.slots.items():
         if model in absent:
             continue
-        path = paths.cell(dataset, model) / "extract.json"
+        path = paths.cell(dataset=dataset, model=model) / "extract.json"
         if not path.is_file():
             yield f"{model} on {dataset}: there is no {path.name}"
             continue

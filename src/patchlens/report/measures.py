@@ -16,6 +16,7 @@ import pandas as pd
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.features.moments import Moments, spectrum
+from patchlens.names import DatasetName, ModelName
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import counts_from_records
@@ -26,8 +27,8 @@ Measure = Callable[[Lottery, str, str, str], Score]
 
 def segmentation(
     lottery: Lottery,
-    dataset: str,
-    model: str,
+    dataset: DatasetName,
+    model: ModelName,
     variant: str,
     *,
     head: str,
@@ -44,7 +45,7 @@ def segmentation(
     units = dict(zip(query["image_id"], query["unit"], strict=True))
     strangers = set(records["image_id"].unique()) - set(units)
     if strangers:
-        path = paths.cell(dataset, model) / "segmentation.records.parquet"
+        path = paths.cell(dataset=dataset, model=model) / "segmentation.records.parquet"
         raise DataError(
             f"{path}: holds image '{min(strangers)}', which is no query image of {dataset}; "
             "run `dvc repro segmentation`"
@@ -74,8 +75,8 @@ def segmentation(
 
 def of_task(
     lottery: Lottery,
-    dataset: str,
-    model: str,
+    dataset: DatasetName,
+    model: ModelName,
     variant: str,
     *,
     task: str,
@@ -99,12 +100,16 @@ def of_task(
     return Score([0], weighted.units, np.array([point]), samples[:, None], draws, grid)
 
 
-def variance(lottery: Lottery, dataset: str, model: str, variant: str, *, name: str) -> Score:
+def variance(
+    lottery: Lottery, dataset: DatasetName, model: ModelName, variant: str, *, name: str
+) -> Score:
     """How concentrated the variance over dimensions is; there are no seeds.
 
     The unit is the image, or its sequence where the query's unit is the sequence.
     """
-    path = _existing(paths.cell(dataset, model) / "variance.records.parquet", dataset, model)
+    path = _existing(
+        paths.cell(dataset=dataset, model=model) / "variance.records.parquet", dataset, model
+    )
     if variant != "raw":
         raise NotRun(f"variance.{name} is measured on variant raw, not {variant}")
     records = pd.read_parquet(path).astype({"image_id": str})  # categories sort as they please
@@ -124,10 +129,10 @@ def variance(lottery: Lottery, dataset: str, model: str, variant: str, *, name: 
 
 
 def _records(
-    task: str, dataset: str, model: str, head: str, variant: str, **also: str
+    task: str, dataset: DatasetName, model: ModelName, head: str, variant: str, **also: str
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The records of one head and variant of a cell, and the protocol of the cell."""
-    cell = paths.cell(dataset, model)
+    cell = paths.cell(dataset=dataset, model=model)
     path = _existing(cell / f"{task}.records.parquet", dataset, model)
     text = _existing(cell / f"{task}.json", dataset, model).read_text(encoding="utf-8")
     protocol = json.loads(text)["protocol"]
@@ -140,11 +145,11 @@ def _records(
     return records, protocol
 
 
-def _query(dataset: str) -> pd.DataFrame:
+def _query(dataset: DatasetName) -> pd.DataFrame:
     return pd.read_parquet(paths.index(dataset) / "query.parquet")
 
 
-def _unit_of_image(dataset: str) -> pd.Series:
+def _unit_of_image(dataset: DatasetName) -> pd.Series:
     """The bootstrap unit of every image, support images included, by the rule of the query."""
     images = pd.read_parquet(paths.index(dataset) / "images.parquet").set_index("image_id")
     query = _query(dataset)
@@ -153,7 +158,7 @@ def _unit_of_image(dataset: str) -> pd.Series:
     return own if by_image else images["sequence"].fillna(own)
 
 
-def _existing(path: Path, dataset: str, model: str) -> Path:
+def _existing(path: Path, dataset: DatasetName, model: ModelName) -> Path:
     if not path.is_file():
         raise NotRun(f"{model} on {dataset}: there is no {path.name}")
     return path

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from patchlens.names import ModelName
 from patchlens.report.palette import looks
 from patchlens.report.why_figures import COLOURS, HEADS, STYLE, save
 
@@ -15,7 +16,7 @@ DASHES = ("-", "--", "-.", ":")
 SWEPT = ("prune", "prune_random", "keep_top")
 
 
-def spectra(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+def spectra(tables: Mapping[ModelName, pd.DataFrame], path: Path) -> None:
     """Cumulative share of the variance by rank, a curve a model.
 
     Args:
@@ -42,7 +43,7 @@ def spectra(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
         save(figure, path)
 
 
-def pruning(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+def pruning(tables: Mapping[ModelName, pd.DataFrame], path: Path) -> None:
     """Points over `raw` when m dimensions are dropped or kept, a row a head, a panel a model.
 
     Args:

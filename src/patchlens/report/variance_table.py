@@ -9,6 +9,7 @@ import pandas as pd
 
 from patchlens.features.moments import top_count
 from patchlens.features.variants import pruned_count
+from patchlens.names import DatasetName, ModelName
 from patchlens.report import grid
 
 COLUMNS = {
@@ -32,7 +33,7 @@ EXPLAINED = (
 )
 
 
-def rows(cells: dict[tuple[str, str], dict[str, Any]]) -> pd.DataFrame:
+def rows(cells: dict[tuple[DatasetName, ModelName], dict[str, Any]]) -> pd.DataFrame:
     """One row a (dataset, model) from its variance.json, with its protocol and overlaps."""
     flat = []
     for (dataset, model), cell in cells.items():
@@ -44,7 +45,9 @@ def rows(cells: dict[tuple[str, str], dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(flat, columns=None if flat else ["dataset"])
 
 
-def between_datasets(rankings: dict[tuple[str, str], list[int]], m: float) -> pd.DataFrame:
+def between_datasets(
+    rankings: dict[tuple[DatasetName, ModelName], list[int]], m: float
+) -> pd.DataFrame:
     """Overlap of a model's top sets between datasets.
 
     Args:

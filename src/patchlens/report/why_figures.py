@@ -10,6 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from patchlens.names import ModelName
+
 # Okabe and Ito's palette: told apart with every kind of colour vision.
 COLOURS = {
     "raw": "#000000",
@@ -27,7 +29,7 @@ HEADS = {
 STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
-def spectra(shares: Mapping[str, NDArray[np.float64]], path: Path) -> None:
+def spectra(shares: Mapping[ModelName, NDArray[np.float64]], path: Path) -> None:
     """Cumulative share of variance by rank [D], one curve a name, beside an equal spread."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5, 3.4), layout="constrained")

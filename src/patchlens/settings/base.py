@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from patchlens import names
+
 
 class Strict(BaseModel):
     """A section: unknown keys, wrong types and infinities are errors, values are frozen."""
@@ -12,7 +14,10 @@ class Strict(BaseModel):
 
 
 # DVC builds stage names and paths from these.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Pattern = Field(pattern=r"^[a-z0-9_]+$")
+Name = Annotated[str, Pattern]
+DatasetName = Annotated[names.DatasetName, Pattern]
+ModelName = Annotated[names.ModelName, Pattern]
 Distance = Literal["cosine", "dot", "l2"]
 Positive = Annotated[int, Field(ge=1)]
 

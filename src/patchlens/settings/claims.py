@@ -1,6 +1,6 @@
 """Findings as data: `claims.yaml` becomes typed claims; every mistake is a line with its place."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 from pydantic_core import ErrorDetails
 
 from patchlens.names import nearest
-from patchlens.settings.base import Name, Strict
+from patchlens.settings.base import DatasetName, ModelName, Name, Strict
 from patchlens.settings.features import VariantName
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import validated
 
 Text = Annotated[str, Field(min_length=1)]
-Models = Annotated[list[Name], Field(min_length=1)]
+Models = Annotated[list[ModelName], Field(min_length=1)]
 MINICITY = "minicity"
 
 
@@ -43,16 +43,16 @@ class Claim(Strict):
     group: Literal["paper", "minicity", "own"] = "own"
     kind: Literal["difference", "equivalence", "superlative"]
     metric: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
-    datasets: Annotated[list[Name], Field(min_length=1)]
+    datasets: Annotated[list[DatasetName], Field(min_length=1)]
     a: Side
     b: Side
     direction: Literal["greater", "less"] | None = None
     delta: Annotated[float, Field(ge=0)]
     chance: Chance | None = None
-    slots: dict[Name, Annotated[list[Text], Field(min_length=1)]] = Field(default={})
+    slots: dict[ModelName, Annotated[list[Text], Field(min_length=1)]] = Field(default={})
 
     @property
-    def models(self) -> list[str]:
+    def models(self) -> list[ModelName]:
         """The models of both sides, without repeats."""
         return list(dict.fromkeys(self.a.models + self.b.models))
 
@@ -91,7 +91,11 @@ class Claim(Strict):
         for slot in self.slots:
             if slot not in self.models:
                 yield f"slots.{slot}: no model of this claim; {nearest(slot, self.models)}"
-        lists = {"datasets": self.datasets, "a.models": self.a.models, "b.models": self.b.models}
+        lists: dict[str, Sequence[str]] = {
+            "datasets": self.datasets,
+            "a.models": self.a.models,
+            "b.models": self.b.models,
+        }
         for key, names in lists.items():
             if len(set(names)) != len(names):
                 yield f"{key}: must be without repeats"

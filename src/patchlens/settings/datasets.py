@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from patchlens.names import DatasetName
 from patchlens.settings.base import Positive, Strict, all_or_count
 
 Size = Annotated[list[Positive], Field(min_length=2, max_length=2)]
@@ -206,6 +207,6 @@ class Fetch(Strict):
     from the user's archives (fetch). `placed`: a folder of the user's, checked each run (manifest).
     """
 
-    made: list[str]
-    downloaded: list[str]
-    placed: list[str]
+    made: list[DatasetName]
+    downloaded: list[DatasetName]
+    placed: list[DatasetName]

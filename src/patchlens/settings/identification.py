@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from patchlens.names import DatasetName
 from patchlens.settings.base import Distance, Positive, Strict, all_or_count
 
 Above0 = Annotated[float, Field(gt=0)]
@@ -53,7 +54,7 @@ class Identification(Strict):
     also pooled in squares of `granularities` patches a side.
     """
 
-    datasets: list[str]
+    datasets: list[DatasetName]
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     patches: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     granularities: Annotated[list[Positive], Field(min_length=1)]

@@ -7,8 +7,9 @@ from typing import Annotated, TypeVar
 from pydantic import Field
 
 from patchlens.errors import SettingsError
-from patchlens.names import nearest
-from patchlens.settings.base import Name, Strict
+from patchlens.names import DatasetName, ModelName, nearest
+from patchlens.settings import base
+from patchlens.settings.base import Strict
 from patchlens.settings.datasets import NEEDS, Collected, Dataset, Fetch, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.identification import Identification
@@ -19,13 +20,14 @@ from patchlens.settings.sweep import Sweep
 from patchlens.settings.tracking import Tracking
 from patchlens.settings.validated import refuse, validated
 
+K = TypeVar("K", bound=str)
 T = TypeVar("T")
 
 
 class Extract(Strict):
     """The datasets that features are extracted of, for every model: those of all tasks."""
 
-    datasets: list[str]
+    datasets: list[DatasetName]
 
 
 class Settings(Strict):
@@ -33,8 +35,8 @@ class Settings(Strict):
 
     device: Device
     fetch: Fetch
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    models: Annotated[dict[Name, Model], Field(min_length=1)]
+    datasets: Annotated[dict[base.DatasetName, Dataset], Field(min_length=1)]
+    models: Annotated[dict[base.ModelName, Model], Field(min_length=1)]
     extract: Extract
     features: Features
     prune: Prune
@@ -45,46 +47,46 @@ class Settings(Strict):
     tracking: Tracking
     uncertainty: Uncertainty
 
-    def tasks(self) -> dict[str, list[str]]:
+    def tasks(self) -> dict[str, list[DatasetName]]:
         """Every task with its datasets."""
-        names = ("segmentation", "sweep", "identification", "retrieval", "tracking")
-        return {name: getattr(self, name).datasets for name in names}
+        tasks = ("segmentation", "sweep", "identification", "retrieval", "tracking")
+        return {task: getattr(self, task).datasets for task in tasks}
 
-    def cells(self) -> dict[str, list[str]]:
+    def cells(self) -> dict[str, list[DatasetName]]:
         """Every stage that writes cells, and so every first word of a metric, with its datasets."""
         more = {"extract": self.extract.datasets, "variance": self.segmentation.datasets}
         return self.tasks() | more
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: DatasetName) -> Dataset:
         """Settings of the dataset `name`, or an error with the nearest name."""
         return _named(self.datasets, name, "dataset")
 
-    def cell(self, model: str, dataset: str) -> Dataset:
+    def cell(self, *, dataset: DatasetName, model: ModelName) -> Dataset:
         """Settings of the dataset of a cell, whose model must be there too."""
         self.model(model)
         return self.dataset(dataset)
 
-    def made(self, name: str) -> Minicity:
+    def made(self, name: DatasetName) -> Minicity:
         """Settings of a dataset that the pipeline renders."""
         made = {n: d for n, d in self.datasets.items() if isinstance(d, Minicity)}
         return _named(made, name, "made dataset")
 
-    def downloaded(self, name: str) -> Collected:
+    def downloaded(self, name: DatasetName) -> Collected:
         """Settings of a dataset that the fetch stage brings."""
         return _named(self._collected(rooted=False), name, "downloaded dataset")
 
-    def placed(self, name: str) -> Collected:
+    def placed(self, name: DatasetName) -> Collected:
         """Settings of a dataset that the user placed."""
         return _named(self._collected(rooted=True), name, "placed dataset")
 
-    def _collected(self, *, rooted: bool) -> dict[str, Collected]:
+    def _collected(self, *, rooted: bool) -> dict[DatasetName, Collected]:
         return {
             name: dataset
             for name, dataset in self.datasets.items()
             if isinstance(dataset, Collected) and (dataset.root is not None) == rooted
         }
 
-    def model(self, name: str) -> Model:
+    def model(self, name: ModelName) -> Model:
         """Settings of the model `name`, or an error with the nearest name."""
         return _named(self.models, name, "model")
 
@@ -97,7 +99,7 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def _named(items: dict[str, T], name: str, what: str) -> T:
+def _named(items: dict[K, T], name: K, what: str) -> T:
     if name not in items:
         raise SettingsError(f"unknown {what} '{name}'; {nearest(name, items)}")
     return items[name]
@@ -169,7 +171,7 @@ def _probed(settings: Settings) -> Iterable[str]:
             )
 
 
-def _in_the_right_list(fetch: Fetch, name: str, dataset: Dataset) -> Iterable[str]:
+def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Iterable[str]:
     if isinstance(dataset, Minicity):
         right, why = "made", "the pipeline renders it"
     elif dataset.root is None:
@@ -183,7 +185,9 @@ def _in_the_right_list(fetch: Fetch, name: str, dataset: Dataset) -> Iterable[st
         yield f"fetch.{key}: must not list '{name}': {why}, which is fetch.{right}"
 
 
-def _serves_segmentation(segmentation: Segmentation, name: str, dataset: Dataset) -> Iterable[str]:
+def _serves_segmentation(
+    segmentation: Segmentation, name: DatasetName, dataset: Dataset
+) -> Iterable[str]:
     if dataset.support is None:
         yield f"datasets.{name}: segmentation.datasets lists it, so give 'support' and 'query'"
     elif len(dataset.support.seeds) < 2:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from patchlens.names import DatasetName
 from patchlens.settings.base import Distance, Positive, Strict
 
 Relevant = Literal["instance", "fine_class"]
@@ -16,7 +17,7 @@ class Retrieval(Strict):
     of frames that are nearer than it (the query's own image always).
     """
 
-    datasets: list[str]
+    datasets: list[DatasetName]
     relevant: Annotated[list[Relevant], Field(min_length=1)]
     frame_distance: Positive | None
     distance: Distance

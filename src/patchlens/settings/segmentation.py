@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from patchlens.names import DatasetName
 from patchlens.settings.base import Distance, Positive, Strict
 from patchlens.settings.features import VariantName
 
@@ -46,7 +47,7 @@ class Segmentation(Strict):
     dataset's `support.per` says.
     """
 
-    datasets: list[str]
+    datasets: list[DatasetName]
     variants: Annotated[list[VariantName], NonEmpty]
     heads: Annotated[list[Literal["knn", "linear"]], NonEmpty]
     k: Positive

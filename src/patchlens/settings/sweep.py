@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, model_validator
 
+from patchlens.names import DatasetName
 from patchlens.settings.base import Strict, all_or_count
 
 Head = Literal["knn", "linear", "retrieval"]
@@ -19,7 +20,7 @@ class Sweep(Strict):
     segmentation.
     """
 
-    datasets: list[str]
+    datasets: list[DatasetName]
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     heads: Annotated[list[Head], Field(min_length=1)]
     rivals: list[Rival]

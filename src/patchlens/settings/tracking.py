@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from patchlens.names import DatasetName
 from patchlens.settings.base import Positive, Strict
 
 Similarity = Annotated[float, Field(ge=-1, le=1)]
@@ -26,7 +27,7 @@ class Tracking(Strict):
     (MOT17: one split with ground truth), each video's is chosen on the other videos of the query.
     """
 
-    datasets: list[str]
+    datasets: list[DatasetName]
     deltas: Annotated[list[Positive], Field(min_length=1)]
     age: Positive
     thresholds: Annotated[list[Similarity], Field(min_length=1)]

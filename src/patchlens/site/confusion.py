@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.files import existing
+from patchlens.names import DatasetName, ModelName
 from patchlens.site.figure import Figure, base, choices, spec
 
 REMEDY = "`dvc pull` or `dvc repro` brings the records; Git does not hold them"
@@ -18,7 +19,7 @@ MOST = 30  # classes; the rarest of more are left out
 SIDE = 30  # pixels a class
 
 
-def figure(task: str, dataset: str, models: list[str]) -> Figure | None:
+def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure | None:
     """Shares of each true class by predicted class; None where records hold no such counts.
 
     Args:
@@ -29,7 +30,10 @@ def figure(task: str, dataset: str, models: list[str]) -> Figure | None:
     Raises:
         DataError: records are missing.
     """
-    files = {model: paths.cell(dataset, model) / f"{task}.records.parquet" for model in models}
+    files = {
+        model: paths.cell(dataset=dataset, model=model) / f"{task}.records.parquet"
+        for model in models
+    }
     parts = []
     for model, path in files.items():
         if not set(pq.read_schema(existing(path, REMEDY)).names) >= COUNTS:

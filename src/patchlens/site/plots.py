@@ -14,6 +14,7 @@ from pandas.api.types import is_numeric_dtype
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import existing
+from patchlens.names import DatasetName, ModelName
 
 PIPELINE = Path("dvc.yaml")
 TEMPLATES = Path(".dvc/plots")
@@ -67,7 +68,8 @@ class Plot:
         parts = []
         for dataset in self.datasets:
             for model in models:
-                path = paths.cell(dataset, model) / self.file
+                cell = paths.cell(dataset=DatasetName(dataset), model=ModelName(model))
+                path = cell / self.file
                 table = pd.read_csv(existing(path, REMEDY))
                 for name in (self.x, self.y):
                     if name not in table:

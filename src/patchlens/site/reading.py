@@ -10,6 +10,7 @@ import yaml
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import existing, read_json
+from patchlens.names import ModelName
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
 from patchlens.site.plots import REMEDY, Plot, keep_records
@@ -39,13 +40,13 @@ class Run:
     weights: Mapping[str, Mapping[str, Any]]
 
     @property
-    def models(self) -> list[str]:
+    def models(self) -> list[ModelName]:
         """The configured models, in the order of params.yaml."""
         return list(self.settings.models)
 
     def role(self, model: str) -> Role:
         """What a model is in a comparison."""
-        return role(self.settings.models[model])
+        return role(self.settings.models[ModelName(model)])
 
     def is_floor(self, model: str) -> bool:
         """Whether a model is there to be beaten."""

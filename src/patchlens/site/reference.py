@@ -43,7 +43,7 @@ class Section:
 
 def rows(run: Run) -> list[Compared]:
     """Every published number beside ours."""
-    kinds = {name: dataset.kind for name, dataset in run.settings.datasets.items()}
+    kinds: dict[str, str] = {name: dataset.kind for name, dataset in run.settings.datasets.items()}
     return compare(published(), run.tables, kinds)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing
+from patchlens.names import DatasetName
 from patchlens.report import headlines
 from patchlens.report.headlines import Headline
 from patchlens.report.palette import Look
@@ -55,7 +56,8 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
     confusions = [
         figure
         for dataset in _datasets(found)
-        if task in run.records and (figure := confusion.figure(task, dataset, run.models))
+        if task in run.records
+        and (figure := confusion.figure(task, DatasetName(dataset), run.models))
     ]
     grids = _grids(found)
     words = prose.of(task)

@@ -1,6 +1,7 @@
 """Stage claims: one verdict for every finding in claims.yaml."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,19 +13,23 @@ from patchlens.report.claims_table import latex, markdown, numbers, rows
 from patchlens.report.configured import Configured
 from patchlens.settings.claims import Claim
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
-def run(claims: Mapping[str, Claim], configured: Configured, resamples: int, seed: int) -> None:
+
+def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
     """Write metrics/claims.json and metrics/tables/claims.{csv,md,tex}.
 
     Args:
         claims: id -> claim, in the order of the file.
-        configured: what params.yaml asks for.
-        resamples: B.
-        seed: of the resamples.
+        settings: what params.yaml asks for.
 
     Raises:
         DataError: records contradict each other or cannot be resampled.
     """
+    kinds = {name: dataset.kind for name, dataset in settings.datasets.items()}
+    configured = Configured(list(settings.models), settings.cells(), kinds)
+    resamples, seed = settings.uncertainty.claim_resamples, settings.uncertainty.seed
     outcomes = judge(claims, configured, resamples, seed)
     found = {name: {"verdict": o.verdict} | numbers(o) for name, o in outcomes.items()}
     write_json(found, paths.VERDICTS)
@@ -40,6 +45,10 @@ def run(claims: Mapping[str, Claim], configured: Configured, resamples: int, see
 def _protocols(outcome: Outcome) -> pd.DataFrame:
     """The protocols of the cells that a claim was judged on, a row a cell; none if it was not."""
     claim, task = outcome.claim, outcome.claim.metric.split(".")[0]
-    cells = [paths.cell(d, m) / f"{task}.json" for d in claim.datasets for m in claim.models]
+    cells = [
+        paths.cell(dataset=d, model=m) / f"{task}.json"
+        for d in claim.datasets
+        for m in claim.models
+    ]
     found = cells if outcome.was_run else []
     return pd.DataFrame([read_json(path, "run `dvc repro`")["protocol"] for path in found])

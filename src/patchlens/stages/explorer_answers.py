@@ -1,13 +1,11 @@
 """Examples of T2 and T3 as data: what a patch or an object finds, with every model and variant."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patchlens.files import write_json
-from patchlens.settings.datasets import Dataset
-from patchlens.settings.features import Device, Prune, VariantName
-from patchlens.settings.identification import Identification
-from patchlens.settings.retrieval import Retrieval
+from patchlens.names import DatasetName
+from patchlens.settings.features import VariantName
 from patchlens.stages.explorer_files import Pictures
 from patchlens.stages.fitted import open_fitted
 from patchlens.stages.identification import open_degraded
@@ -15,26 +13,27 @@ from patchlens.stages.show_identification import NOWHERE, nearest, patch_box
 from patchlens.stages.show_identification import ask as ask_copies
 from patchlens.stages.show_retrieval import Asked, answers, ask
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
 DIGITS = 4
 
 
 def write_retrieval(
-    name: str,
-    models: Sequence[str],
-    dataset: Dataset,
+    dataset: DatasetName,
+    settings: "Settings",
     variants: Sequence[VariantName],
-    prune: Prune,
-    settings: Retrieval,
     pictures: Pictures,
 ) -> None:
     """Write `retrieval.json`: the lists of a few queries, the same for every model."""
     content: dict[str, Any] = {"columns": []}
     asked_on: dict[tuple[int, int], Asked] = {}
-    for model in models:
-        fitted = open_fitted(name, model, dataset, variants, prune)
+    distance = settings.retrieval.distance
+    for model in settings.models:
+        fitted = open_fitted(dataset=dataset, model=model, settings=settings, variants=variants)
         header = fitted.query.header
         if header.grid not in asked_on:  # what is asked depends on the model's grid alone
-            asked_on[header.grid] = ask(fitted.index, header, settings)
+            asked_on[header.grid] = ask(fitted.index, header, settings.retrieval)
         asked = asked_on[header.grid]
         objects, ids = asked.objects, header.image_ids
 
@@ -42,9 +41,9 @@ def write_retrieval(
             image = pictures.of(ids[objects.row[o]])
             return {"image": image, "box": [round(float(v), 2) for v in objects.box[o]]}
 
-        content |= {"head": asked.head, "distance": settings.distance}
+        content |= {"head": asked.head, "distance": distance}
         for variant, transforms in fitted.transforms.items():
-            lists = answers(asked, fitted.query, transforms, settings.distance)
+            lists = answers(asked, fitted.query, transforms, distance)
             queries = [
                 place(int(query))
                 | {
@@ -60,32 +59,29 @@ def write_retrieval(
 
 
 def write_identification(
-    name: str,
-    models: Sequence[str],
-    dataset: Dataset,
+    dataset: DatasetName,
+    settings: "Settings",
     variants: Sequence[VariantName],
-    prune: Prune,
-    settings: Identification,
-    device: Device,
     pictures: Pictures,
 ) -> None:
     """Write `identification.json`: one patch in all copies of its image, and what it finds."""
     columns = []
+    given = settings.identification
     copies: dict[str, dict[str, Any]] = {}
-    for model in models:
-        fitted = open_fitted(name, model, dataset, variants, prune)
+    for model in settings.models:
+        fitted = open_fitted(dataset=dataset, model=model, settings=settings, variants=variants)
         header, clean = fitted.query.header, fitted.query
-        degraded = open_degraded(name, model, clean)
-        asked = ask_copies(pictures.index, header, settings)
+        degraded = open_degraded(clean, dataset=dataset, model=model)
+        asked = ask_copies(pictures.index, header, given)
         true = pictures.of(asked.copies[0].image_id)
         size = (true["height"], true["width"])
         for n, copy in enumerate(asked.copies):
             if copy.copy_id not in copies:
                 copies[copy.copy_id] = true | {"file": f"copies/{n:03d}.jpg"}
-                pixels = copy.of(pictures.index.image(copy.image_id), settings.seed)
+                pixels = copy.of(pictures.index.image(copy.image_id), given.seed)
                 pictures.write(pixels, copies[copy.copy_id]["file"])
         for variant, transforms in fitted.transforms.items():
-            found = nearest(asked, clean, degraded, transforms[0], settings.distance, device)
+            found = nearest(asked, clean, degraded, transforms[0], given.distance, settings.device)
             answered = []
             for copy, place, (row, patch, right) in zip(
                 asked.copies, asked.places, found, strict=True
@@ -104,5 +100,5 @@ def write_identification(
             columns.append(
                 {"model": model, "variant": variant, "query": query, "answers": answered}
             )
-    content = {"columns": columns, "distance": settings.distance}
+    content = {"columns": columns, "distance": given.distance}
     write_json(content, pictures.folder / "identification.json")

@@ -13,6 +13,7 @@ from PIL import Image
 from patchlens import paths
 from patchlens.features.store import FeatureFile
 from patchlens.files import existing, whole_file, write_json
+from patchlens.names import DatasetName, ModelName
 from patchlens.stages.explorer_files import Pictures, spread
 
 IMAGES = 3
@@ -21,16 +22,16 @@ COLOURS = "cividis"  # reads the same with every kind of colour vision
 REMEDY = "run `dvc repro variance`"
 
 
-def write(name: str, models: Sequence[str], pictures: Pictures) -> None:
+def write(dataset: DatasetName, models: Sequence[ModelName], pictures: Pictures) -> None:
     """Write `dimensions.json`, and below `dimensions/` a PNG of a pixel a patch for each map.
 
     A dimension has one scale over its images: the darkest is `low`, the brightest `high`.
     """
     content, out = dict[str, Any](), pictures.folder
     for model in models:
-        table = paths.cell(name, model) / "variance_dimensions.csv"
+        table = paths.cell(dataset=dataset, model=model) / "variance_dimensions.csv"
         top = pd.read_csv(existing(table, REMEDY)).head(DIMENSIONS)
-        file = FeatureFile(paths.features(name, model) / "query.safetensors")
+        file = FeatureFile(paths.features(dataset=dataset, model=model) / "query.safetensors")
         ids = spread(file.header.image_ids, IMAGES)
         maps = file.images(ids, file.header.layers[0])[..., top["dimension"]]
         content[model] = {

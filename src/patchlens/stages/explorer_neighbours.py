@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,14 @@ from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.features.moments import Ranked
 from patchlens.features.variants import applied, fit
-from patchlens.settings.features import Device, Prune, VariantName
-from patchlens.settings.segmentation import Segmentation
+from patchlens.settings.features import VariantName
 from patchlens.stages.few_shot import Inputs, support_sets
 from patchlens.tasks.few_shot import Support
 from patchlens.tasks.knn import search, vote
 from patchlens.tasks.prior import knn_says_nothing
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -40,15 +43,16 @@ class Found:
     winners: Ints
 
 
-def first_support(
-    inputs: Inputs, prune: Prune, segmentation: Segmentation, device: Device
-) -> Support:
+def first_support(inputs: Inputs, settings: "Settings") -> Support:
     """The support of the first seed, as T1 has it."""
     ranked = inputs.ranked
     first = Ranked(ranked.seeds[:1], ranked.mean[:1], ranked.variance[:1], ranked.ranking[:1])
     try:
         [support] = support_sets(
-            replace(inputs, ranked=first), prune, segmentation, resolve(device)
+            replace(inputs, ranked=first),
+            settings.prune,
+            settings.segmentation,
+            resolve(settings.device),
         )
     except FitError as error:
         header = inputs.query.header
@@ -61,16 +65,15 @@ def neighbours(
     support: Support,
     variant: VariantName,
     ids: Sequence[str],
-    prune: Prune,
-    segmentation: Segmentation,
-    device: Device,
+    settings: "Settings",
 ) -> Found | None:
     """What the k-NN head of T1 finds for all patches of the query images `ids`.
 
     None where a variant leaves nothing to tell patches apart by.
     """
+    segmentation = settings.segmentation
     shots, knn = segmentation.shots, segmentation.knn
-    transform = fit(variant, support.fit_data, prune, seed=support.seed, draw=0)
+    transform = fit(variant, support.fit_data, settings.prune, seed=support.seed, draw=0)
     known = support.labelled(shots, inputs.layer)
     bank = transform(known.x)
     if knn_says_nothing(bank.shape[1], knn):
@@ -83,7 +86,7 @@ def neighbours(
         queries.reshape(-1, queries.shape[-1]),
         k,
         distance=knn.distance,
-        device=resolve(device),
+        device=resolve(settings.device),
     )
     shares, winners = vote(
         similarity[:, : segmentation.k],

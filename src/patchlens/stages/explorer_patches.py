@@ -3,8 +3,7 @@
 `patches.json` says what there is; `patches/<n>.js` holds the neighbours of all patches of an image.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +12,18 @@ from patchlens.datasets.index import Index
 from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.sheet import palette
 from patchlens.files import write_json
+from patchlens.names import DatasetName
 from patchlens.progress import track
 from patchlens.protocol import DIGITS
-from patchlens.settings.features import Device, Prune, VariantName
+from patchlens.settings.features import VariantName
 from patchlens.settings.segmentation import Segmentation
 from patchlens.stages.explorer_files import Pictures, label_png, packed, spread, write_script
 from patchlens.stages.explorer_neighbours import NEAREST, Found, first_support, neighbours
 from patchlens.stages.few_shot import Inputs, open_inputs
 from patchlens.tasks.upsample import upsampled_argmax
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -30,34 +33,28 @@ COSINE_STEP = 1e-4  # what a step of a stored cosine is worth
 STEPS = 32767
 
 
-def write(
-    name: str,
-    models: Sequence[str],
-    prune: Prune,
-    segmentation: Segmentation,
-    device: Device,
-    pictures: Pictures,
-) -> None:
-    """Write the explorer of the dataset `name`: the first support seed, every model."""
-    index, out = pictures.index, pictures.folder
+def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> None:
+    """Write the explorer of a dataset: the first support seed, every model."""
+    index, out, segmentation = pictures.index, pictures.folder, settings.segmentation
+    models = list(settings.models)
     wanted = [variant for variant in VARIANTS if variant in segmentation.variants]
     columns: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
     scripts: list[dict[str, Any]] = []
     bank_labels: dict[str, str] = {}
     ids: list[str] = []
-    for model in track(models, total=len(models), what=f"explorer {name}", unit="model"):
-        inputs = open_inputs(index, name, model, segmentation)
+    for model in track(models, total=len(models), what=f"explorer {dataset}", unit="model"):
+        inputs = open_inputs(dataset=dataset, model=model, settings=settings)
         if not ids:
             ids = spread(inputs.query.header.image_ids, IMAGES)
             scripts = [_truth(index, inputs, row, image_id) for row, image_id in enumerate(ids)]
         grid = "×".join(map(str, inputs.query.header.grid))
-        support = first_support(inputs, prune, segmentation, device)
+        support = first_support(inputs, settings)
         bank_labels[grid] = packed(support.labels(segmentation.shots))
         for script, image_id in zip(scripts, ids, strict=True):
             script["patch_labels"][grid] = packed(inputs.labels[image_id])
         for variant in wanted:
-            found = neighbours(inputs, support, variant, ids, prune, segmentation, device)
+            found = neighbours(inputs, support, variant, ids, settings)
             if found is None:
                 left_out.append({"model": model, "variant": variant})
                 continue

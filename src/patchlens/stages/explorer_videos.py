@@ -1,15 +1,19 @@
 """Linked videos as frames and boxes, for a player: `tracks.json` and a script a sequence."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.tracks import Line, read_tracks
 from patchlens.files import existing, write_json
+from patchlens.names import DatasetName
 from patchlens.report.track_files import TrackFiles
 from patchlens.settings.features import VariantName
 from patchlens.stages.explorer_files import Pictures, write_script
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 FRAMES = 40  # of a sequence, from its start
 SEQUENCES = 4
@@ -17,9 +21,8 @@ DECIMALS = 2  # of a box in the files of the tracks
 
 
 def write(
-    name: str,
-    kind: str,
-    models: Sequence[str],
+    dataset: DatasetName,
+    settings: "Settings",
     variants: Sequence[VariantName],
     pictures: Pictures,
 ) -> None:
@@ -31,6 +34,7 @@ def write(
         DataError: a model's tracks are missing.
     """
     index, out = pictures.index, pictures.folder
+    kind, models = settings.dataset(dataset).kind, list(settings.models)
     images = index.images.loc[index.query["image_id"]].sort_values(["sequence", "frame"])
     sequences = []
     for n, (sequence, rows) in enumerate(list(images.groupby("sequence"))[:SEQUENCES]):
@@ -41,7 +45,7 @@ def write(
         columns = []
         for model in models:
             for variant in variants:
-                folder = paths.tracks(name, model) / variant / "mot"
+                folder = paths.tracks(dataset=dataset, model=model) / variant / "mot"
                 path = folder / f"{files.stem(str(sequence))}.txt"
                 lines = read_tracks(existing(path, "run `dvc repro tracking`"))
                 shown = [

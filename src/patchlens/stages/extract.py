@@ -1,40 +1,50 @@
 """Stage extract: the patch features of the selected images of a dataset."""
 
 import shutil
+from typing import TYPE_CHECKING
 
 from patchlens import paths
 from patchlens.features.device import describe, resolve
 from patchlens.features.extract import Source
 from patchlens.files import whole_folder, write_json
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log
-from patchlens.settings.datasets import Dataset
-from patchlens.settings.features import Device, Features
 from patchlens.stages.extraction import open_extraction
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
-def run(name: str, model: str, dataset: Dataset, features: Features, device: Device) -> None:
+
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write data/features/<dataset>/<model>/{support,query}.safetensors and the cost of it."""
-    opened = open_extraction(name, model, dataset, features, device)
+    own = settings.dataset(dataset)
+    opened = open_extraction(
+        dataset=dataset,
+        model=model,
+        settings=own,
+        features=settings.features,
+        device=settings.device,
+    )
     index, extractor, about = opened.index, opened.extractor, opened.about
     selected = {"query": list(index.query["image_id"])}
-    if dataset.support is not None:
+    if own.support is not None:
         selected = {"support": sorted(set(index.support["image_id"]))} | selected
     work = opened.work("extract", [image_id for ids in selected.values() for image_id in ids])
     rate: float | None = None
-    with whole_folder(paths.features(name, model)) as folder:
+    with whole_folder(paths.features(dataset=dataset, model=model)) as folder:
         for split, ids in selected.items():
             source = Source(ids, index.image)
             out = folder / f"{split}.safetensors"
             rate = extractor.run(source, opened.header(split, ids), work, out)
-            log.info("%s × %s: %d %s images", model, name, len(ids), split)
+            log.info("%s × %s: %d %s images", model, dataset, len(ids), split)
     cost = {
         "parameters_m": round(opened.backbone.parameters / 1e6, 2),
         "gflops_per_image": round(extractor.gflops(source), 3),
         "images_per_second": float(f"{rate:.2g}") if rate else "resumed",
-        "device": describe(resolve(device)),
+        "device": describe(resolve(settings.device)),
         "architecture": about.get("arch", "none"),
         "origin": about.get("origin", "none"),
         "position": about.get("position", "none"),
     }
-    write_json(cost, paths.cell(name, model) / "extract.json")
+    write_json(cost, paths.cell(dataset=dataset, model=model) / "extract.json")
     shutil.rmtree(work)

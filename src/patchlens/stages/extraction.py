@@ -15,6 +15,7 @@ from patchlens.features.device import resolve
 from patchlens.features.extract import Extractor
 from patchlens.features.store import Header
 from patchlens.files import file_hash
+from patchlens.names import DatasetName, ModelName
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Features
 
@@ -34,15 +35,15 @@ class Extraction:
     backbone: Backbone
     about: dict[str, str]
     extractor: Extractor
-    _name: str
-    _model: str
+    _dataset: DatasetName
+    _model: ModelName
     _view: str
     _features: Features
 
     def header(self, split: str, image_ids: Sequence[str]) -> Header:
         """What a file of the features of these images says; the extractor completes the grid."""
         return Header(
-            dataset=self._name,
+            dataset=self._dataset,
             split=split,
             model=self._model,
             weights=self.about["sha256"],
@@ -65,20 +66,25 @@ class Extraction:
 
 
 def open_extraction(
-    name: str, model: str, dataset: Dataset, features: Features, device: Device
+    *,
+    dataset: DatasetName,
+    model: ModelName,
+    settings: Dataset,
+    features: Features,
+    device: Device,
 ) -> Extraction:
     """Open a model for the images of a dataset.
 
     Raises:
         SettingsError: the model has no such layer, or the view does not fit its patches.
     """
-    index = Index(paths.index(name), paths.images(name, dataset))
-    backbone = load(paths.weights(model), dataset.view.ground)
+    index = Index.of(dataset, settings)
+    backbone = load(paths.weights(model), settings.view.ground)
     try:
-        extractor = Extractor(backbone, dataset.view, features, resolve(device))
+        extractor = Extractor(backbone, settings.view, features, resolve(device))
     except ValueError as error:
         raise SettingsError(
-            f"params.yaml: features.layer, layer_sweep or datasets.{name}.view, for model "
+            f"params.yaml: features.layer, layer_sweep or datasets.{dataset}.view, for model "
             f"'{model}': {error}"
         ) from None
     return Extraction(
@@ -86,8 +92,8 @@ def open_extraction(
         backbone,
         provenance(paths.weights(model)),
         extractor,
-        name,
+        dataset,
         model,
-        dataset.view.describe(backbone.patch_size),
+        settings.view.describe(backbone.patch_size),
         features,
     )

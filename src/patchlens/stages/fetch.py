@@ -5,15 +5,16 @@ from pathlib import Path
 from patchlens import paths
 from patchlens.datasets.obtain import obtain
 from patchlens.datasets.sources.all import SOURCES
+from patchlens.names import DatasetName
 from patchlens.settings.datasets import Collected
 
 
-def run(name: str, settings: Collected) -> None:
-    """Make data/raw/<name>, whole or not at all."""
+def run(dataset: DatasetName, settings: Collected) -> None:
+    """Make data/raw/<dataset>, whole or not at all."""
     obtain(
-        name,
+        dataset,
         SOURCES[settings.kind],
-        paths.raw(name),
+        paths.raw(dataset),
         paths.WORK / "fetch" / settings.kind,
         archives=None if settings.archives is None else Path(settings.archives),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ from patchlens.errors import SettingsError
 from patchlens.features.moments import Ranked
 from patchlens.features.store import FeatureFile
 from patchlens.features.variants import FitData, draws, pruned_count
+from patchlens.names import DatasetName, ModelName
 from patchlens.protocol import PROTOCOL_VERSION, versions
-from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Prune
 from patchlens.settings.segmentation import Segmentation
 from patchlens.tasks.few_shot import CHUNK, Labelled, Query, Support
 from patchlens.tasks.labels import patch_labels
 from patchlens.tasks.select import choose_m
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.uint8]
@@ -63,22 +66,24 @@ class Inputs:
             yield from file.patches(CHUNK)
 
 
-def open_inputs(index: Index, name: str, model: str, segmentation: Segmentation) -> Inputs:
-    """Open the features of `model` on the dataset `name` and read the masks of their images."""
-    folder = paths.features(name, model)
+def open_inputs(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> Inputs:
+    """Open the features of a model on a dataset and read the masks of their images."""
+    index = Index.of(dataset, settings.dataset(dataset))
+    folder = paths.features(dataset=dataset, model=model)
     support = FeatureFile(folder / "support.safetensors")
     query = FeatureFile(folder / "query.safetensors")
     ids = [*support.header.image_ids, *query.header.image_ids]
     if index.images.loc[ids, "mask"].isna().any():
         raise SettingsError(
-            f"params.yaml: segmentation.datasets: the splits that datasets.{name} uses have no "
+            f"params.yaml: segmentation.datasets: the splits that datasets.{dataset} uses have no "
             "class masks; take it off the list, or name splits that have some"
         )
     # Decoded once: every seed and variant scores the same masks.
     masks = {i: index.mask(i) for i in ids}
-    grid, classes = query.header.grid, len(index.classes)
-    labels = {i: patch_labels(m, grid, classes, segmentation.label) for i, m in masks.items()}
-    return Inputs(index, support, query, Ranked.read(paths.moments(name, model)), masks, labels)
+    grid, classes, rule = query.header.grid, len(index.classes), settings.segmentation.label
+    labels = {i: patch_labels(m, grid, classes, rule) for i, m in masks.items()}
+    ranked = Ranked.read(paths.moments(dataset=dataset, model=model))
+    return Inputs(index, support, query, ranked, masks, labels)
 
 
 def support_sets(
@@ -152,12 +157,11 @@ def selected_m(
     )
 
 
-def protocol(
-    inputs: Inputs, dataset: Dataset, prune: Prune, segmentation: Segmentation
-) -> dict[str, Any]:
+def protocol(inputs: Inputs, *, dataset: DatasetName, settings: "Settings") -> dict[str, Any]:
     """What a reader must know to compare the numbers of a cell."""
     header, index = inputs.query.header, inputs.index
-    shots, (support, query) = segmentation.shots, dataset.few_shot()
+    own, prune, segmentation = settings.dataset(dataset), settings.prune, settings.segmentation
+    shots, (support, query) = segmentation.shots, own.few_shot()
     banks = [
         sum(int((inputs.labels[i] != IGNORE).sum()) for i in index.support_ids(seed, shots))
         for seed in index.seeds
@@ -168,7 +172,7 @@ def protocol(
         **header.protocol(),
         "split_support": support.split,
         "split_query": query.split,
-        "grid_rule": dataset.view.grid,
+        "grid_rule": own.view.grid,
         "label": segmentation.label,
         "distance": segmentation.knn.distance,
         "vote": segmentation.knn.vote,

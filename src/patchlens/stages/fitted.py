@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,12 @@ from patchlens.datasets.index import Index
 from patchlens.features.moments import Moments, rank_by_variance
 from patchlens.features.store import FeatureFile
 from patchlens.features.variants import FitData, Transform, draws, fit, pruned_count
+from patchlens.names import DatasetName, ModelName
 from patchlens.protocol import PROTOCOL_VERSION, versions
-from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Prune, VariantName
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 Array = NDArray[np.float32]
 CHUNK = 32  # images in memory at a time
@@ -48,25 +51,41 @@ class Fitted:
 
 
 def open_fitted(
-    name: str, model: str, dataset: Dataset, variants: Sequence[VariantName], prune: Prune
+    *,
+    dataset: DatasetName,
+    model: ModelName,
+    settings: "Settings",
+    variants: Sequence[VariantName] | None = None,
 ) -> Fitted:
-    """Open the features of `model` on the dataset `name` and fit `variants`, without labels."""
-    folder = paths.features(name, model)
+    """Open the features of a model on a dataset and fit variants, without labels.
+
+    Args:
+        dataset: its name.
+        model: its name.
+        settings: of everything.
+        variants: those to fit; None fits those of every task.
+    """
+    own, prune = settings.dataset(dataset), settings.prune
+    folder = paths.features(dataset=dataset, model=model)
     query = FeatureFile(folder / "query.safetensors")
-    support = None if dataset.support is None else FeatureFile(folder / "support.safetensors")
-    data, fitted_on = fit_data(name, model, support, query, prune)
+    support = None if own.support is None else FeatureFile(folder / "support.safetensors")
+    data, fitted_on = fit_data(support, query, prune, dataset=dataset, model=model)
     transforms = {
         variant: [
             fit(variant, data, prune, seed=0, draw=draw) for draw in range(draws(variant, prune))
         ]
-        for variant in variants
+        for variant in (settings.segmentation.variants if variants is None else variants)
     }
-    index = Index(paths.index(name), paths.images(name, dataset))
-    return Fitted(index, support, query, transforms, fitted_on, data.m)
+    return Fitted(Index.of(dataset, own), support, query, transforms, fitted_on, data.m)
 
 
 def fit_data(
-    name: str, model: str, support: FeatureFile | None, query: FeatureFile, prune: Prune
+    support: FeatureFile | None,
+    query: FeatureFile,
+    prune: Prune,
+    *,
+    dataset: DatasetName,
+    model: ModelName,
 ) -> tuple[FitData, str]:
     """What the variants of tasks without seeds are fitted on, and which images that is.
 
@@ -79,7 +98,7 @@ def fit_data(
         fitted_on, files = "dataset", [support, query]
     else:
         fitted_on, files = "support", [support]
-    moments, ids = Moments.read(paths.moments(name, model))
+    moments, ids = Moments.read(paths.moments(dataset=dataset, model=model))
     wanted = {image_id for file in files for image_id in file.header.image_ids}
     mean, variance = moments.mean_and_variance([r for r, i in enumerate(ids) if i in wanted])
 
@@ -91,16 +110,16 @@ def fit_data(
     return FitData(mean, variance, rank_by_variance(variance), m, patches), fitted_on
 
 
-def protocol(fitted: Fitted, dataset: Dataset, prune: Prune) -> dict[str, Any]:
+def protocol(fitted: Fitted, *, dataset: DatasetName, settings: "Settings") -> dict[str, Any]:
     """What every reader must know of a cell of T2, T3 or T4; the stage adds its own settings."""
-    header = fitted.query.header
-    assert dataset.query is not None
+    header, own, prune = fitted.query.header, settings.dataset(dataset), settings.prune
+    assert own.query is not None
     return {
         "protocol_version": PROTOCOL_VERSION,
         **header.protocol(),
-        "split_fit": "none" if dataset.support is None else dataset.support.split,
-        "split_query": dataset.query.split,
-        "grid_rule": dataset.view.grid,
+        "split_fit": "none" if own.support is None else own.support.split,
+        "split_query": own.query.split,
+        "grid_rule": own.view.grid,
         "fit": fitted.fitted_on,
         "prune_m": prune.m,
         "prune_m_used": fitted.m,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,8 @@ from patchlens.errors import DataError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.features.store import FeatureFile
 from patchlens.files import existing, write_csv, write_json, write_parquet
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log, track
-from patchlens.settings.datasets import Dataset
-from patchlens.settings.features import Device, Prune, VariantName
 from patchlens.settings.identification import Identification
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages.fitted import open_fitted, protocol
@@ -28,43 +28,40 @@ from patchlens.tasks.identification import ReadPatches, hits
 from patchlens.tasks.identification_heads import Head, object_head, patch_head
 from patchlens.tasks.weighted import scored
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
-def run(
-    name: str,
-    model: str,
-    dataset: Dataset,
-    variants: Sequence[VariantName],
-    prune: Prune,
-    settings: Identification,
-    uncertainty: Uncertainty,
-    device: Device,
-) -> None:
+
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write the cell, the curves and the records of T2."""
-    fitted = open_fitted(name, model, dataset, variants, prune)
-    degraded = open_degraded(name, model, fitted.query)
+    asked = settings.identification
+    fitted = open_fitted(dataset=dataset, model=model, settings=settings)
+    degraded = open_degraded(fitted.query, dataset=dataset, model=model)
     ids = fitted.query.header.image_ids
-    copies = copies_of(ids, settings)
-    heads = heads_of(fitted.index, ids, copies, fitted.query.header.grid, settings)
+    copies = copies_of(ids, asked)
+    heads = heads_of(fitted.index, ids, copies, fitted.query.header.grid, asked)
     clean = _reader(fitted.query, ids)
     queries = _reader(degraded, [copy.copy_id for copy in copies])
-    where = resolve(device)
+    where = resolve(settings.device)
     parts = []
     runs = [(v, draw, one) for v, of in fitted.transforms.items() for draw, one in enumerate(of)]
-    shown = track(runs, total=len(runs), what=f"identification {model} × {name}", unit="variant")
+    shown = track(runs, total=len(runs), what=f"identification {model} × {dataset}", unit="variant")
     for variant, draw, transform in shown:
-        found = hits(heads, clean, queries, transform, settings.distance, where)
+        found = hits(heads, clean, queries, transform, asked.distance, where)
         for head, of_head in zip(heads, found, strict=True):
             parts.append(summary.records(head, variant, draw, of_head, copies))
-    about = protocol(fitted, dataset, prune) | {
-        "distance": settings.distance,
+    about = protocol(fitted, dataset=dataset, settings=settings) | {
+        "distance": asked.distance,
         "unit": "source image",
         "degraded_images": len({copy.image_id for copy in copies}),
         "copies": len(copies),
-        "patches": settings.patches,
-        "seed": settings.seed,
+        "patches": asked.patches,
+        "seed": asked.seed,
     }
-    _write(name, model, pd.concat(parts, ignore_index=True), heads, copies, about, uncertainty)
-    log.info("%s × %s: %d variants of %d copies scored", model, name, len(variants), len(copies))
+    out, table = paths.cell(dataset=dataset, model=model), pd.concat(parts, ignore_index=True)
+    _write(out, table, heads, copies, about, settings.uncertainty)
+    fits = len(fitted.transforms)
+    log.info("%s × %s: %d variants of %d copies scored", model, dataset, fits, len(copies))
 
 
 def heads_of(
@@ -128,9 +125,9 @@ def object_areas(index: Index, image_id: str, numbers: NDArray[np.int64]) -> NDA
     return areas
 
 
-def open_degraded(name: str, model: str, query: FeatureFile) -> FeatureFile:
+def open_degraded(query: FeatureFile, *, dataset: DatasetName, model: ModelName) -> FeatureFile:
     """The features of the degraded copies, which must be of the same model and view as `query`."""
-    path = paths.degraded(name, model)
+    path = paths.degraded(dataset=dataset, model=model)
     file = FeatureFile(existing(path, "run `dvc repro degrade`"))
     ours, theirs = file.header.protocol(), query.header.protocol()
     for field, here in ours.items():
@@ -149,15 +146,13 @@ def _reader(file: FeatureFile, ids: Sequence[str]) -> ReadPatches:
 
 
 def _write(
-    name: str,
-    model: str,
+    out: Path,
     table: pd.DataFrame,
     heads: Sequence[Head],
     copies: Sequence[Copy],
     about: dict[str, Any],
     uncertainty: Uncertainty,
 ) -> None:
-    out = paths.cell(name, model)
     gallery = {head.name: len(head.labels) for head in heads}
     content: dict[str, Any] = scored(
         summary.weighted, table, uncertainty.resamples, uncertainty.seed

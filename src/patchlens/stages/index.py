@@ -4,15 +4,16 @@ from patchlens import paths
 from patchlens.datasets.build import build
 from patchlens.datasets.kinds import READERS
 from patchlens.files import whole_folder
+from patchlens.names import DatasetName
 from patchlens.progress import log
 from patchlens.settings.datasets import Dataset
 
 
-def run(name: str, dataset: Dataset) -> None:
+def run(dataset: DatasetName, settings: Dataset) -> None:
     """Read, check and index a dataset; choose its support and query images."""
-    root = paths.images(name, dataset)
-    layout = READERS[dataset.kind](root)
-    with whole_folder(paths.index(name)) as folder:
-        images = build(name, layout, root, dataset.support, dataset.query, folder)
+    root = paths.images(dataset, settings)
+    layout = READERS[settings.kind](root)
+    with whole_folder(paths.index(dataset)) as folder:
+        images = build(dataset, layout, root, settings.support, settings.query, folder)
     counts = ", ".join(f"{split} {n}" for split, n in images["split"].value_counts().items())
-    log.info("%s: %d images (%s)", name, len(images), counts)
+    log.info("%s: %d images (%s)", dataset, len(images), counts)

@@ -7,16 +7,17 @@ from pathlib import Path
 from patchlens import paths
 from patchlens.datasets.files import manifest, write_manifest
 from patchlens.files import whole_folder, write_json
+from patchlens.names import DatasetName
 from patchlens.progress import log
 
 
-def run(name: str, root: Path) -> None:
-    """Write data/raw/<name>/manifest.json: path, size and md5 of every file below `root`."""
+def run(dataset: DatasetName, root: Path) -> None:
+    """Write data/raw/<dataset>/manifest.json: path, size and md5 of every file below `root`."""
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     remembered = paths.WORK / "manifest" / f"{place}.json"
     known = json.loads(remembered.read_text(encoding="utf-8")) if remembered.is_file() else {}
     entries = manifest(root, known)
     write_json(entries, remembered)
-    with whole_folder(paths.raw(name)) as folder:
+    with whole_folder(paths.raw(dataset)) as folder:
         write_manifest(entries, folder / "manifest.json")
-    log.info("%s: %d files below %s", name, len(entries), root)
+    log.info("%s: %d files below %s", dataset, len(entries), root)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -12,29 +12,35 @@ from patchlens.datasets.index import Index
 from patchlens.features.moments import Moments, rank_by_variance
 from patchlens.features.store import FeatureFile
 from patchlens.files import whole_file
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log, track
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 CHUNK = 32
 
 
-def run(name: str, model: str, fit_on: Literal["support", "dataset"], shots: int) -> None:
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write data/moments/<dataset>/<model>.safetensors.
 
     `count` [N], `total` and `squares` [N, D] hold the moments of each image; `mean`, `variance` and
     `ranking` [S, D] are those of each seed's support images (or of all, as `fit_on` says).
     """
-    folder = paths.features(name, model)
+    folder = paths.features(dataset=dataset, model=model)
     found = [folder / f"{split}.safetensors" for split in ("support", "query")]
-    index = Index(paths.index(name), Path())
+    index = Index(paths.index(dataset), Path())
     # Without a support there are moments only: T2 to T4 then fit on the query.
     files = [FeatureFile(path) for path in (found if index.has_support else found[1:])]
     ids = [image_id for file in files for image_id in file.header.image_ids]
     moments = Moments.concatenate([_moments(file) for file in files])
     rows = {image_id: row for row, image_id in enumerate(ids)}
     fitted = []
+    shots = settings.segmentation.shots
     seeds = index.seeds if index.has_support else []
     for seed in seeds:
-        chosen = index.support_ids(seed, shots) if fit_on == "support" else ids
+        of_seed = settings.prune.fit_on == "support"
+        chosen = index.support_ids(seed, shots) if of_seed else ids
         fitted.append(moments.mean_and_variance([rows[image_id] for image_id in chosen]))
     tensors = {
         "count": moments.count,
@@ -46,9 +52,9 @@ def run(name: str, model: str, fit_on: Literal["support", "dataset"], shots: int
     }
     # One entry: safetensors writes several in random order, and the file's md5 would change.
     about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
-    with whole_file(paths.moments(name, model)) as partial:
+    with whole_file(paths.moments(dataset=dataset, model=model)) as partial:
         save_file(tensors, partial, metadata=about)
-    log.info("%s × %s: ranked %d dimensions", model, name, moments.total.shape[1])
+    log.info("%s × %s: ranked %d dimensions", model, dataset, moments.total.shape[1])
 
 
 def _moments(file: FeatureFile) -> Moments:

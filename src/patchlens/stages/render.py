@@ -4,17 +4,18 @@ from patchlens import paths
 from patchlens.datasets.minicity.render import render_dataset
 from patchlens.datasets.minicity.spec import SPLITS
 from patchlens.files import whole_folder
+from patchlens.names import DatasetName
 from patchlens.progress import bar, log
 from patchlens.settings.datasets import Minicity
 
 
-def run(name: str, settings: Minicity) -> None:
-    """Render minicity into data/raw/<name>, whole or not at all."""
+def run(dataset: DatasetName, settings: Minicity) -> None:
+    """Render minicity into data/raw/<dataset>, whole or not at all."""
     scenes = {
         split: settings.stills if about.frames == 1 else settings.videos
         for split, about in SPLITS.items()
     }
     frames = sum(SPLITS[split].frames * count for split, count in scenes.items())
-    with whole_folder(paths.raw(name)) as folder, bar(total=frames, what="render") as shown:
+    with whole_folder(paths.raw(dataset)) as folder, bar(total=frames, what="render") as shown:
         render_dataset(folder, scenes, on_frame=shown.update)
-    log.info("%s: rendered %d frames", name, frames)
+    log.info("%s: rendered %d frames", dataset, frames)

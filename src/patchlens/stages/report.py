@@ -1,9 +1,10 @@
 """Stage report: the site, made of what the other stages left."""
 
+from typing import TYPE_CHECKING
+
 from patchlens import paths
 from patchlens.progress import log
 from patchlens.report.palette import looks
-from patchlens.settings.load import Settings
 from patchlens.site import (
     build,
     explorer,
@@ -15,8 +16,11 @@ from patchlens.site import (
     variance,
 )
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
-def run(settings: Settings) -> None:
+
+def run(settings: "Settings") -> None:
     """Write the site.
 
     Raises:

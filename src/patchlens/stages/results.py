@@ -1,25 +1,24 @@
 """Stage results: one page on what all models and tasks gave, with its figures, for Git."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing, whole_folder, write_text
+from patchlens.names import DatasetName, ModelName
 from patchlens.report import headlines, results, results_figures
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_tables import T1
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
 REMEDY = "run `dvc repro`"
 
 
-def run(models: Sequence[str], of_variance: Sequence[str], of_sweep: Sequence[str]) -> None:
+def run(settings: "Settings") -> None:
     """Write reports/results/: README.md, and figures of each dataset's spectra and pruning.
-
-    Args:
-        models: the configured models.
-        of_variance: the datasets whose variance was studied.
-        of_sweep: those with a sweep over m.
 
     Raises:
         DataError: a table or a cell is missing.
@@ -29,15 +28,15 @@ def run(models: Sequence[str], of_variance: Sequence[str], of_sweep: Sequence[st
         parts = ["## Which model for which task", results.models(found)]
         parts += ["## What a variant changes", results.GAINS]
         parts += [results.gains(line) for line in results.first_of_each_task(found)]
-        for name in of_sweep:
-            swept = {model: _cell(name, model, "sweep") for model in models}
-            results_figures.pruning(swept, out / f"pruning-{name}.png")
-            parts.append(f"![Scores over m on {name}, every model](pruning-{name}.png)")
+        for dataset in settings.sweep.datasets:
+            swept = {m: _cell("sweep", dataset=dataset, model=m) for m in settings.models}
+            results_figures.pruning(swept, out / f"pruning-{dataset}.png")
+            parts.append(f"![Scores over m on {dataset}, every model](pruning-{dataset}.png)")
         parts.append("## How the variance spreads")
-        for name in of_variance:
-            spectra = {model: _spectrum(name, model) for model in models}
-            results_figures.spectra(spectra, out / f"spectra-{name}.png")
-            parts.append(f"![Spectra on {name}, every model](spectra-{name}.png)")
+        for dataset in settings.cells()["variance"]:
+            spectra = {m: _spectrum(dataset=dataset, model=m) for m in settings.models}
+            results_figures.spectra(spectra, out / f"spectra-{dataset}.png")
+            parts.append(f"![Spectra on {dataset}, every model](spectra-{dataset}.png)")
         parts += [_text("variance"), "## The verdicts", _text("claims")]
         write_text("\n\n".join(parts) + "\n", out / "README.md")
 
@@ -51,12 +50,12 @@ def _text(name: str) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _cell(dataset: str, model: str, file: str) -> pd.DataFrame:
-    return pd.read_csv(existing(paths.cell(dataset, model) / f"{file}.csv", REMEDY))
+def _cell(file: str, *, dataset: DatasetName, model: ModelName) -> pd.DataFrame:
+    return pd.read_csv(existing(paths.cell(dataset=dataset, model=model) / f"{file}.csv", REMEDY))
 
 
-def _spectrum(dataset: str, model: str) -> pd.DataFrame:
+def _spectrum(*, dataset: DatasetName, model: ModelName) -> pd.DataFrame:
     """The spectrum of the last layer."""
-    table = _cell(dataset, model, "variance_spectrum")
+    table = _cell("variance_spectrum", dataset=dataset, model=model)
     last: pd.DataFrame = table[table["layer"] == table["layer"].max()]
     return last

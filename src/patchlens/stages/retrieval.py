@@ -1,9 +1,9 @@
 """Stage retrieval (T3): objects of the query images look for themselves, or their kind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,10 @@ from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.store import Header
 from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log, track
 from patchlens.protocol import DIGITS
-from patchlens.settings.datasets import Dataset
-from patchlens.settings.features import Prune, VariantName
 from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Uncertainty
 from patchlens.stages.fitted import open_fitted, protocol
 from patchlens.stages.objects import listed, one_an_image
 from patchlens.tasks import retrieval_summary as summary
@@ -28,41 +26,37 @@ from patchlens.tasks.retrieval import Answers, retrieve
 from patchlens.tasks.revisited import GRADES, LEVELS, Benchmark, answer
 from patchlens.tasks.weighted import scored
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
 Array = NDArray[np.float32]
 Ask = Callable[[Array], Iterator[tuple[str, Answers]]]
 
 
-def run(
-    name: str,
-    model: str,
-    dataset: Dataset,
-    variants: Sequence[VariantName],
-    prune: Prune,
-    settings: Retrieval,
-    uncertainty: Uncertainty,
-) -> None:
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write retrieval.json, retrieval_size.csv (by size of the query) and the records.
 
     A dataset that grades pairs of images (ROxford5k, RParis6k, INSTRE) has the heads that its
-    grades mean; all others have those of `settings.relevant`. A head without a query is left out.
+    grades mean; all others have those of `retrieval.relevant`. A head without a query is left out.
 
     Raises:
         SettingsError: the query images have no objects, none finds anything relevant, or a graded
             image is not among them.
     """
-    fitted = open_fitted(name, model, dataset, variants, prune)
+    retrieval, uncertainty = settings.retrieval, settings.uncertainty
+    fitted = open_fitted(dataset=dataset, model=model, settings=settings)
     header = fitted.query.header
     ids = header.image_ids
     ask: Ask
     if fitted.index.has_relevance:
-        objects, asked = graded(fitted.index, header, name)
+        objects, asked = graded(fitted.index, header)
         about: dict[str, Any] = {"unit": "query", "gallery": len(asked.gallery), "left_out": "junk"}
-        ask = partial(answer, asked=asked, distance=settings.distance)
+        ask = partial(answer, asked=asked, distance=retrieval.distance)
     else:
         objects, about = listed(fitted.index, header, "retrieval.datasets")
-        about |= {"unit": "instance", "left_out": _left_out(settings.frame_distance)}
-        ask = partial(_ask, objects, settings)
-    about |= _asked(ask, objects, name)
+        about |= {"unit": "instance", "left_out": _left_out(retrieval.frame_distance)}
+        ask = partial(_ask, objects, retrieval)
+    about |= _asked(ask, objects, dataset)
     features = object_features(
         objects,
         len(ids),
@@ -70,23 +64,25 @@ def run(
         fitted.transforms,
     )
     tables = []
-    bar = track(variants, total=len(variants), what=f"{model} × {name}", unit="variant")
+    variants = list(fitted.transforms)
+    bar = track(variants, total=len(variants), what=f"{model} × {dataset}", unit="variant")
     for variant in bar:
         for draw, of_draw in enumerate(features.pop(variant)):
             for head, answers in ask(of_draw):
                 tables.append(summary.records(head, variant, draw, objects, answers))
     table = summary.all_records(tables)
     cell: dict[str, Any] = scored(summary.weighted, table, uncertainty.resamples, uncertainty.seed)
-    log.info("%s × %s: heads %s", model, name, ", ".join(cell))
-    cell["protocol"] = protocol(fitted, dataset, prune) | about | {"distance": settings.distance}
-    out = paths.cell(name, model)
+    log.info("%s × %s: heads %s", model, dataset, ", ".join(cell))
+    own = {"distance": retrieval.distance}
+    cell["protocol"] = protocol(fitted, dataset=dataset, settings=settings) | about | own
+    out = paths.cell(dataset=dataset, model=model)
     write_parquet(table, out / "retrieval.records.parquet")
     sizes = summary.by_size(table, variants, uncertainty.resamples, uncertainty.seed)
     write_csv(sizes, out / "retrieval_size.csv")
     write_json(cell, out / "retrieval.json")
 
 
-def _asked(ask: Ask, objects: Objects, name: str) -> dict[str, Any]:
+def _asked(ask: Ask, objects: Objects, dataset: DatasetName) -> dict[str, Any]:
     """Queries and units of each head that has some, and what features that say nothing score."""
     about: dict[str, Any] = {}
     for head, answers in ask(np.zeros((len(objects), 0), dtype=np.float32)):
@@ -99,8 +95,9 @@ def _asked(ask: Ask, objects: Objects, name: str) -> dict[str, Any]:
             about[f"chance_r1_{head}"] = round(float(answers.hits[:, 0].mean()), DIGITS)
     if not about:
         raise SettingsError(
-            f"params.yaml: retrieval.datasets: no object of '{name}' has a relevant one in another "
-            "image of another sequence; score more query images, or set retrieval.frame_distance"
+            f"params.yaml: retrieval.datasets: no object of '{dataset}' has a relevant one in "
+            "another image of another sequence; score more query images, or set "
+            "retrieval.frame_distance"
         )
     return about
 
@@ -123,15 +120,15 @@ def _left_out(frame_distance: int | None) -> str:
     return f"own image and frames of the own sequence nearer than {frame_distance}"
 
 
-def graded(index: Index, header: Header, name: str) -> tuple[Objects, Benchmark]:
+def graded(index: Index, header: Header) -> tuple[Objects, Benchmark]:
     """Queries cut out of their images by their boxes, and whole images of the gallery."""
     ids, relevance = header.image_ids, index.relevance
     row = {image_id: i for i, image_id in enumerate(ids)}
     named = pd.concat([relevance["query_id"], relevance["image_id"]]).unique()
     if missing := [image_id for image_id in named if image_id not in row]:
         raise SettingsError(
-            f"params.yaml: datasets.{name}.query: image '{missing[0]}' is graded, but not among "
-            "the query images; write split: query+gallery and images: all"
+            f"params.yaml: datasets.{header.dataset}.query: image '{missing[0]}' is graded, but "
+            "not among the query images; write split: query+gallery and images: all"
         )
     query = np.array(sorted(row[i] for i in relevance["query_id"].unique()), dtype=np.int64)
     gallery = np.setdiff1d(np.arange(len(ids)), query)

@@ -2,51 +2,45 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from patchlens import paths
-from patchlens.datasets.index import Index
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log
-from patchlens.settings.datasets import Dataset
-from patchlens.settings.features import Device, Prune
 from patchlens.settings.segmentation import Segmentation, Uncertainty
 from patchlens.stages.few_shot import Inputs, open_inputs, protocol, support_sets
 from patchlens.tasks import summary
 from patchlens.tasks.segmentation import Run, Task
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
-def run(
-    name: str,
-    model: str,
-    dataset: Dataset,
-    prune: Prune,
-    segmentation: Segmentation,
-    uncertainty: Uncertainty,
-    device: Device,
-) -> None:
+
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write the cell, the sweeps, the class scores and the records of T1."""
-    where = resolve(device)
-    index = Index(paths.index(name), paths.images(name, dataset))
-    inputs = open_inputs(index, name, model, segmentation)
+    prune, segmentation = settings.prune, settings.segmentation
+    where = resolve(settings.device)
+    inputs = open_inputs(dataset=dataset, model=model, settings=settings)
     query = inputs.query_set(inputs.query.header.image_ids)
     task = Task(segmentation, prune, inputs.query.header.layers, where, query)
     try:
         supports = support_sets(inputs, prune, segmentation, where)
-        runs = list(task.run(supports, f"segmentation {model} × {name}"))
+        runs = list(task.run(supports, f"segmentation {model} × {dataset}"))
     except FitError as error:
-        raise SettingsError(f"{model} × {name}: {error}") from None
-    about = protocol(inputs, dataset, prune, segmentation) | {
+        raise SettingsError(f"{model} × {dataset}: {error}") from None
+    about = protocol(inputs, dataset=dataset, settings=settings) | {
         "prune_m": prune.m,
         "prune_select": prune.select,
         "prune_m_used": float(np.mean([support.fit_data.m for support in supports])),
     }
-    _write(paths.cell(name, model), runs, inputs, about, segmentation, uncertainty)
-    log.info("%s × %s: %d runs scored", model, name, len(runs))
+    out = paths.cell(dataset=dataset, model=model)
+    _write(out, runs, inputs, about, segmentation, settings.uncertainty)
+    log.info("%s × %s: %d runs scored", model, dataset, len(runs))
 
 
 def _write(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,18 @@ from patchlens.features.device import resolve
 from patchlens.features.store import FeatureFile, Header
 from patchlens.features.variants import Transform
 from patchlens.files import whole_file
+from patchlens.names import DatasetName, ModelName
 from patchlens.report.framed import Box, Place
 from patchlens.report.show_identification import Answer, sheet
 from patchlens.settings.base import Distance
-from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device
 from patchlens.settings.identification import Identification
 from patchlens.stages.identification import open_degraded
 from patchlens.tasks.identification_heads import block_targets
 from patchlens.tasks.knn import search
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 Ints = NDArray[np.int64]
 NOWHERE = -1  # the patch is not whole in the copy
@@ -44,27 +47,26 @@ class Asked:
     places: list[int]
 
 
-def run(
-    name: str, model: str, dataset: Dataset, settings: Identification, device: Device, path: Path
-) -> None:
+def run(path: Path, *, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Draw the sheet of the first degraded image, with raw features, to the PNG `path`.
 
     The patch is the first, in a seeded order, that is a query of the most conditions.
     """
-    index = Index(paths.index(name), paths.images(name, dataset))
-    clean = FeatureFile(paths.features(name, model) / "query.safetensors")
-    degraded = open_degraded(name, model, clean)
-    asked = ask(index, clean.header, settings)
-    found = nearest(asked, clean, degraded, lambda x: x, settings.distance, device)
+    given = settings.identification
+    index = Index.of(dataset, settings.dataset(dataset))
+    clean = FeatureFile(paths.features(dataset=dataset, model=model) / "query.safetensors")
+    degraded = open_degraded(clean, dataset=dataset, model=model)
+    asked = ask(index, clean.header, given)
+    found = nearest(asked, clean, degraded, lambda x: x, given.distance, settings.device)
     ids, grid, first = clean.header.image_ids, clean.header.grid, asked.copies[0].image_id
     answers = [
         Answer(copy.degradation, copy.severity)
         if place == NOWHERE
-        else _answer(index, ids, grid, copy, settings.seed, place, one)
+        else _answer(index, ids, grid, copy, given.seed, place, one)
         for copy, place, one in zip(asked.copies, asked.places, found, strict=True)
     ]
     image = index.image(first)
-    title = f"{model} on {name}, raw features: patch {asked.patch} of {first}"
+    title = f"{model} on {dataset}, raw features: patch {asked.patch} of {first}"
     true = Place(image, patch_box(asked.patch, (image.height, image.width), grid))
     with whole_file(path) as partial:
         sheet(title, true, answers, partial)

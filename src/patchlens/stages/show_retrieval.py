@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,19 @@ from patchlens.errors import SettingsError
 from patchlens.features.store import FeatureFile, Header
 from patchlens.features.variants import Transform
 from patchlens.files import whole_file
+from patchlens.names import DatasetName, ModelName
 from patchlens.report.framed import Place
 from patchlens.report.show_retrieval import Ranked, sheet
 from patchlens.settings.base import Distance
-from patchlens.settings.datasets import Dataset
 from patchlens.settings.retrieval import Relevant, Retrieval
 from patchlens.stages.objects import listed
 from patchlens.stages.retrieval import graded
 from patchlens.tasks.objects import Objects, object_features
 from patchlens.tasks.retrieval import pairs, similarities
 from patchlens.tasks.revisited import right_and_junk
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -53,16 +57,16 @@ class Asked:
     right: Bools
 
 
-def run(name: str, model: str, dataset: Dataset, settings: Retrieval, path: Path) -> None:
+def run(path: Path, *, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Draw the sheet of a few queries, with raw features, to the PNG `path`.
 
     Raises:
         SettingsError: no query has a relevant object.
     """
-    index = Index(paths.index(name), paths.images(name, dataset))
-    file = FeatureFile(paths.features(name, model) / "query.safetensors")
-    ids, asked = file.header.image_ids, ask(index, file.header, settings)
-    lists = answers(asked, file, [lambda x: x], settings.distance)
+    index = Index.of(dataset, settings.dataset(dataset))
+    file = FeatureFile(paths.features(dataset=dataset, model=model) / "query.safetensors")
+    ids, asked = file.header.image_ids, ask(index, file.header, settings.retrieval)
+    lists = answers(asked, file, [lambda x: x], settings.retrieval.distance)
     ranked = [
         Ranked(
             _place(index, ids, asked.objects, query),
@@ -70,7 +74,7 @@ def run(name: str, model: str, dataset: Dataset, settings: Retrieval, path: Path
         )
         for query, found in zip(asked.queries, lists, strict=True)
     ]
-    title = f"{model} on {name}, raw features: {len(ranked)} queries, looking for {asked.head}"
+    title = f"{model} on {dataset}, raw features: {len(ranked)} queries, looking for {asked.head}"
     with whole_file(path) as partial:
         sheet(title, ranked, partial)
 
@@ -85,7 +89,7 @@ def ask(index: Index, header: Header, settings: Retrieval) -> Asked:
         SettingsError: no query has a relevant object.
     """
     if index.has_relevance:
-        objects, asked = graded(index, header, header.dataset)
+        objects, asked = graded(index, header)
         head = "medium" if "medium" in asked.heads else asked.heads[0]
         right, junk = right_and_junk(asked.grade, head)
         rows = np.random.default_rng(SEED).permutation(np.flatnonzero(right.any(axis=1)))[:QUERIES]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,15 +11,24 @@ from patchlens.datasets.index import Index, read_ids
 from patchlens.datasets.tracks import read_tracks
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import whole_file
-from patchlens.names import nearest
+from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.report.show_tracking import Mark, animation
 from patchlens.report.track_files import TrackFiles
-from patchlens.settings.datasets import Dataset
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 FRAMES = 40  # at most; every n-th of a longer sequence
 
 
-def run(name: str, model: str, dataset: Dataset, sequence: str | None, path: Path) -> None:
+def run(
+    path: Path,
+    sequence: str | None,
+    *,
+    dataset: DatasetName,
+    model: ModelName,
+    settings: "Settings",
+) -> None:
     """Draw the tracks of a sequence, with raw features, to the GIF `path` of at most 1 MB.
 
     The sequence is one of the query's, by default the first.
@@ -27,19 +37,22 @@ def run(name: str, model: str, dataset: Dataset, sequence: str | None, path: Pat
         SettingsError: no such sequence, or none at all.
         DataError: no tracks of it: the stage did not run.
     """
-    index = Index(paths.index(name), paths.images(name, dataset))
+    own = settings.dataset(dataset)
+    index = Index.of(dataset, own)
     images = index.images.loc[index.query["image_id"]].sort_values("frame")
     known = [str(s) for s in images["sequence"].dropna().unique()]
     if not known:
-        raise SettingsError(f"no query image of {name} is a frame of a sequence")
+        raise SettingsError(f"no query image of {dataset} is a frame of a sequence")
     sequence = min(known) if sequence is None else sequence
     if sequence not in known:
-        raise SettingsError(f"unknown sequence '{sequence}' of {name}; {nearest(sequence, known)}")
+        raise SettingsError(
+            f"unknown sequence '{sequence}' of {dataset}; {nearest(sequence, known)}"
+        )
     ids = list(images.index[images["sequence"] == sequence])
-    folder = paths.tracks(name, model) / "raw"
+    folder = paths.tracks(dataset=dataset, model=model) / "raw"
     if not folder.is_dir():
         raise DataError(f"{folder}: no tracks here; run `dvc repro tracking` first")
-    marks = _marks(index, dataset.kind, sequence, ids, folder)
+    marks = _marks(index, own.kind, sequence, ids, folder)
     shown = ids[:: -(-len(ids) // FRAMES)]
     with whole_file(path) as partial:
         animation([(index.image(i), marks.get(i, [])) for i in shown], partial)

@@ -1,21 +1,18 @@
 """Stage sweep: scores of one model on one dataset as a function of m."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from patchlens import paths
-from patchlens.datasets.index import Index
 from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
 from patchlens.features.variants import draws
 from patchlens.files import existing, write_csv, write_json
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log, track
-from patchlens.settings.datasets import Dataset
-from patchlens.settings.features import Device, Prune
-from patchlens.settings.segmentation import Segmentation
 from patchlens.settings.sweep import Head, Sweep
 from patchlens.stages.few_shot import (
     Inputs,
@@ -30,20 +27,16 @@ from patchlens.stages.objects import listed
 from patchlens.tasks import sweep
 from patchlens.tasks.sweep_summary import Scores, best, curves, gain_of_choice
 
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
-def run(
-    name: str,
-    model: str,
-    dataset: Dataset,
-    prune: Prune,
-    segmentation: Segmentation,
-    settings: Sweep,
-    device: Device,
-) -> None:
+
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write sweep.csv (a row a head, variant and m) and sweep.json (the choice of m, the best)."""
-    where = resolve(device)
-    index = Index(paths.index(name), paths.images(name, dataset))
-    inputs = open_inputs(index, name, model, segmentation)
+    prune, segmentation, asked = settings.prune, settings.segmentation, settings.sweep
+    where = resolve(settings.device)
+    inputs = open_inputs(dataset=dataset, model=model, settings=settings)
+    index = inputs.index
     width = inputs.query.header.width
     counts = counts_of(prune, width)
     if not counts:
@@ -51,39 +44,39 @@ def run(
             f"params.yaml: prune.choices: none of them means between 1 and {width - 1} of the "
             f"{width} dimensions of '{model}'"
         )
-    query = inputs.query_set(_swept(inputs, settings))
+    query = inputs.query_set(_swept(inputs, asked))
     objects = None
-    if "retrieval" in settings.heads:
+    if "retrieval" in asked.heads:
         objects, _ = listed(index, inputs.query.header, "sweep.heads")
-    out = paths.cell(name, model)
+    out = paths.cell(dataset=dataset, model=model)
     chosen_c = pd.read_csv(existing(out / "segmentation_c.csv", "run `dvc repro segmentation`"))
-    found: dict[Head, list[Scores]] = {head: [] for head in settings.heads}
+    found: dict[Head, list[Scores]] = {head: [] for head in asked.heads}
     chosen: list[int] = []
     rows = range(len(index.seeds))
     control = draws("prune_random", prune, len(rows))
     try:
-        for row in track(rows, total=len(rows), what=f"sweep {model} × {name}", unit="seed"):
+        for row in track(rows, total=len(rows), what=f"sweep {model} × {dataset}", unit="seed"):
             support = support_set(inputs, row, prune, segmentation.shots)
             known = support.labelled(segmentation.shots, inputs.layer)
-            plan = sweep.Plan(counts, settings.rivals, prune, support.seed, control)
+            plan = sweep.Plan(counts, asked.rivals, prune, support.seed, control)
             fitted = (known, support.fit_data, query, inputs.layer, plan)
-            if "knn" in settings.heads:
+            if "knn" in asked.heads:
                 found["knn"].append(sweep.knn_scores(*fitted, segmentation, where))
-            if "linear" in settings.heads:
+            if "linear" in asked.heads:
                 own = chosen_c[chosen_c["seed"] == support.seed]
                 c = dict(zip(own["variant"].astype(str), own["c"].astype(float), strict=True))
                 found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c))
             if known.groups[0] != known.groups[-1]:  # folds need two images
                 chosen.append(selected_m(inputs, known, prune, segmentation, where))
     except FitError as error:
-        raise SettingsError(f"{model} × {name}: {error}") from None
-    about = protocol(inputs, dataset, prune, segmentation) | {
+        raise SettingsError(f"{model} × {dataset}: {error}") from None
+    about = protocol(inputs, dataset=dataset, settings=settings) | {
         "query_images": len(query.labels),
         "query_patches": int((query.labels != IGNORE).sum()),
     }
     if objects is not None:
-        plan = sweep.Plan(counts, settings.rivals, prune, 0, prune.random_draws)
-        data, _ = fit_data(name, model, inputs.support, inputs.query, prune)
+        plan = sweep.Plan(counts, asked.rivals, prune, 0, prune.random_draws)
+        data, _ = fit_data(inputs.support, inputs.query, prune, dataset=dataset, model=model)
         ids, layer = inputs.query.header.image_ids, inputs.layer
         scores, queries = sweep.retrieval_scores(
             objects,
@@ -102,7 +95,7 @@ def run(
             cell[head]["auto"] = gain_of_choice(found[head], chosen, width)
     write_csv(pd.concat(tables.values(), ignore_index=True), out / "sweep.csv")
     write_json(cell, out / "sweep.json")
-    log.info("%s × %s: %d values of m swept", model, name, len(counts))
+    log.info("%s × %s: %d values of m swept", model, dataset, len(counts))
 
 
 def _swept(inputs: Inputs, settings: Sweep) -> list[str]:

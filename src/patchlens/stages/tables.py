@@ -1,9 +1,9 @@
 """Stage tables: all configured cells as one table a task."""
 
 import re
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,65 +13,55 @@ from patchlens.progress import log
 from patchlens.report import tables, task_captions, task_tables, variance_table
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_tables import T1
-from patchlens.settings.models import Role
-from patchlens.settings.segmentation import Uncertainty
+from patchlens.settings.models import role
 from patchlens.stages import tables_samples
-from patchlens.stages.tables_rows import REMEDY, publish, table_of
+from patchlens.stages.tables_rows import REMEDY, Compare, Order, publish, table_of
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 
-def run(
-    models: Mapping[str, Role],
-    cells: Mapping[str, list[str]],
-    variants: Sequence[str],
-    uncertainty: Uncertainty,
-    m: float,
-) -> None:
+def run(settings: "Settings") -> None:
     """Write metrics/tables/<task>.{csv,md,tex} of every task, and those of the variance study.
 
     Cells of models, tasks or datasets that are no longer configured are named and left out.
 
-    Args:
-        models: the configured models, each with its role.
-        cells: every stage that writes cells with its datasets.
-        variants: of every task.
-        uncertainty: settings of the bootstrap.
-        m: share of the dimensions that `prune` drops.
-
     Raises:
         DataError: a configured cell is missing.
     """
-    compare = partial(tables_samples.compare, T1, uncertainty)
-    table = table_of(T1, models, cells[T1], variants, compare)
+    compare = partial(tables_samples.compare, T1, settings.uncertainty)
+    table = _table(T1, settings, compare)
     publish(T1, table, tables.markdown(table), tables.latex(table))
-    _variance([(d, model) for d in cells["variance"] for model in models], m)
+    _variance(settings)
     for task in OF_TASK:
-        write_task(task, models, cells[task], variants, uncertainty)
-    orphans = _orphans(list(models), cells)
+        write_task(task, settings)
+    orphans = _orphans(settings)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
     log.info("tables: %d rows", len(table))
 
 
-def write_task(
-    task: str,
-    models: Mapping[str, Role],
-    datasets: Sequence[str],
-    variants: Sequence[str],
-    uncertainty: Uncertainty,
-) -> None:
+def write_task(task: str, settings: "Settings") -> None:
     """Write metrics/tables/<task>.{csv,md,tex} of T2, T3 or T4.
 
     Raises:
         DataError: a configured cell is missing.
     """
-    compare = partial(tables_samples.compare, task, uncertainty)
-    table = table_of(task, models, datasets, variants, compare, task_captions.in_order)
+    compare = partial(tables_samples.compare, task, settings.uncertainty)
+    table = _table(task, settings, compare, task_captions.in_order)
     publish(task, table, task_tables.markdown(table, task), task_tables.latex(table, task))
 
 
-def _variance(cells: list[tuple[str, str]], m: float) -> None:
-    folders = {cell: paths.cell(*cell) for cell in cells}
+def _table(task: str, settings: "Settings", compare: Compare, order: Order = list) -> pd.DataFrame:
+    roles = {name: role(model) for name, model in settings.models.items()}
+    datasets = settings.cells()[task]
+    return table_of(task, roles, datasets, settings.segmentation.variants, compare, order)
+
+
+def _variance(settings: "Settings") -> None:
+    cells = [(d, model) for d in settings.cells()["variance"] for model in settings.models]
+    folders = {(d, model): paths.cell(dataset=d, model=model) for d, model in cells}
     studies = {c: read_json(f / "variance.json", REMEDY) for c, f in folders.items()}
     rows = variance_table.rows(studies)
     rankings = {
@@ -80,16 +70,16 @@ def _variance(cells: list[tuple[str, str]], m: float) -> None:
         ].tolist()
         for cell, folder in folders.items()
     }
-    pairs = variance_table.between_datasets(rankings, m)
+    pairs = variance_table.between_datasets(rankings, settings.prune.m)
     write_csv(pairs, paths.TABLES / "variance_datasets.csv")
     publish("variance", rows, variance_table.markdown(rows, pairs), variance_table.latex(rows))
 
 
-def remove_orphans(models: list[str], cells: Mapping[str, list[str]]) -> None:
+def remove_orphans(settings: "Settings") -> None:
     """Delete the files of cells, and the records of weights, that are not configured."""
-    known = {paths.weights_record(model) for model in models}
-    records = set(paths.weights_record("any").parent.glob("*.json"))
-    for path in [*_orphans(models, cells), *sorted(records - known)]:
+    known = {paths.weights_record(model) for model in settings.models}
+    records = set(paths.WEIGHTS_RECORDS.glob("*.json"))
+    for path in [*_orphans(settings), *sorted(records - known)]:
         path.unlink()
         log.info("removed %s", path.as_posix())
     for folder in [*paths.CELLS.glob("*/*"), *paths.CELLS.glob("*")]:
@@ -97,13 +87,13 @@ def remove_orphans(models: list[str], cells: Mapping[str, list[str]]) -> None:
             folder.rmdir()
 
 
-def _orphans(models: list[str], cells: Mapping[str, list[str]]) -> list[Path]:
+def _orphans(settings: "Settings") -> list[Path]:
     """Files of cells whose stage, dataset or model is not configured."""
     wanted = {
-        (paths.cell(dataset, model), stage)
-        for stage, datasets in cells.items()
+        (paths.cell(dataset=dataset, model=model), stage)
+        for stage, datasets in settings.cells().items()
         for dataset in datasets
-        for model in models
+        for model in settings.models
     }
     files = paths.CELLS.glob("*/*/*")
     # A file begins with its stage: segmentation.json, segmentation_k.csv.

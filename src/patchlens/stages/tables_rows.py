@@ -7,6 +7,7 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.files import existing, read_json, write_csv, write_text
+from patchlens.names import DatasetName, ModelName
 from patchlens.settings.models import Role
 
 REMEDY = (
@@ -15,16 +16,17 @@ REMEDY = (
 )
 NAMES = ["dataset", "model", "head", "variant"]
 Row = dict[str, Any]
-Compare = Callable[[str, list[Row]], None]
+Compare = Callable[[DatasetName, list[Row]], None]
+Order = Callable[[Iterable[str]], list[str]]
 
 
 def table_of(
     task: str,
-    models: Mapping[str, Role],
-    datasets: Sequence[str],
+    models: Mapping[ModelName, Role],
+    datasets: Sequence[DatasetName],
     variants: Sequence[str],
     compare: Compare,
-    order: Callable[[Iterable[str]], list[str]] = list,
+    order: Order = list,
 ) -> pd.DataFrame:
     """One row a head × variant of every configured cell, with its protocol and its cost.
 
@@ -44,7 +46,7 @@ def table_of(
         of_dataset = [
             row | {"role": role}
             for model, role in models.items()
-            for row in _rows(task, dataset, model, order)
+            for row in _rows(task, order, dataset=dataset, model=model)
         ]
         of_dataset.sort(key=lambda row: variants.index(row["variant"]))
         compare(dataset, of_dataset)
@@ -52,10 +54,8 @@ def table_of(
     return pd.DataFrame(rows, columns=None if rows else NAMES)
 
 
-def _rows(
-    task: str, dataset: str, model: str, order: Callable[[Iterable[str]], list[str]]
-) -> list[Row]:
-    folder = paths.cell(dataset, model)
+def _rows(task: str, order: Order, *, dataset: DatasetName, model: ModelName) -> list[Row]:
+    folder = paths.cell(dataset=dataset, model=model)
     cell = read_json(folder / f"{task}.json", REMEDY)
     cost = read_json(folder / "extract.json", REMEDY)
     protocol = cell.pop("protocol")
@@ -66,10 +66,13 @@ def _rows(
     ]
 
 
-def records_of(task: str, dataset: str, rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
+def records_of(task: str, dataset: DatasetName, rows: Sequence[Row]) -> dict[str, pd.DataFrame]:
     """Model -> the records of its cell, for the models of `rows`."""
-    models = dict.fromkeys(row["model"] for row in rows)
-    files = {model: paths.cell(dataset, model) / f"{task}.records.parquet" for model in models}
+    models = dict.fromkeys(ModelName(row["model"]) for row in rows)
+    files = {
+        model: paths.cell(dataset=dataset, model=model) / f"{task}.records.parquet"
+        for model in models
+    }
     return {model: pd.read_parquet(existing(path, REMEDY)) for model, path in files.items()}
 
 

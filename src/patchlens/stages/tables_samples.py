@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from patchlens import paths
 from patchlens.datasets.index import Index
+from patchlens.names import DatasetName
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import compared, counts_from_records, resamples
 from patchlens.report.task_tables import T1, headline
@@ -26,7 +27,7 @@ class Samples(NamedTuple):
 
 
 def of_rows(
-    task: str, dataset: str, rows: Sequence[Row], uncertainty: Uncertainty
+    task: str, dataset: DatasetName, rows: Sequence[Row], uncertainty: Uncertainty
 ) -> list[Samples]:
     """The resamples of each row; the same draws for all rows with the same units.
 
@@ -55,7 +56,7 @@ def of_rows(
     return out
 
 
-def compare(task: str, uncertainty: Uncertainty, dataset: str, rows: list[Row]) -> None:
+def compare(task: str, uncertainty: Uncertainty, dataset: DatasetName, rows: list[Row]) -> None:
     """Add to the rows what paired resamples say, for each headline metric of each head."""
     for head in dict.fromkeys(row["head"] for row in rows):
         of_head = [row for row in rows if row["head"] == head]

@@ -1,7 +1,7 @@
 """Stage variance: how features spread over their dimensions, and what the top ones encode."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,31 +20,35 @@ from patchlens.features.study import (
 )
 from patchlens.features.variants import pruned_count
 from patchlens.files import write_csv, write_json, write_parquet
+from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log, track
 from patchlens.protocol import DIGITS, PROTOCOL_VERSION, versions
-from patchlens.settings.datasets import Dataset
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 CHUNK = 32  # images in memory at a time
 
 
-def run(name: str, model: str, dataset: Dataset, m: float, shots: int) -> None:
+def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write the study of every extracted layer; the headline's dimensions; per-image records.
 
     variance.json: the numbers of the headline layer and the mean overlap of top sets over pairs of
     seeds and pairs of layers. CSV files: the spectrum and the numbers of each layer, the
     dimensions of the headline layer, every overlap. variance.records.parquet: sums of each image.
     """
-    folder = paths.features(name, model)
+    m, shots = settings.prune.m, settings.segmentation.shots
+    folder = paths.features(dataset=dataset, model=model)
     files = [FeatureFile(folder / f"{split}.safetensors") for split in ("support", "query")]
     layers = files[0].header.layers
-    index = Index(paths.index(name), paths.images(name, dataset))
+    index = Index.of(dataset, settings.dataset(dataset))
     beside = _cues(index, files)
     studies = {
-        layer: study(spread_with_cues(_batches(files, layer, beside, f"{model} × {name}")))
+        layer: study(spread_with_cues(_batches(files, layer, beside, f"{model} × {dataset}")))
         for layer in layers
     }
     headline = studies[layers[0]]
-    moments, ids = Moments.read(paths.moments(name, model))
+    moments, ids = Moments.read(paths.moments(dataset=dataset, model=model))
     width = moments.total.shape[1]
     sizes = {
         "top_1pct": top_count(width, 100),
@@ -62,7 +66,7 @@ def run(name: str, model: str, dataset: Dataset, m: float, shots: int) -> None:
         kind: overlaps(rankings, sorted(set(sizes.values())))
         for kind, rankings in (("seeds", seeds), ("layers", by_layer))
     }
-    out = paths.cell(name, model)
+    out = paths.cell(dataset=dataset, model=model)
     write_csv(_spectra(studies), out / "variance_spectrum.csv")
     write_csv(_dimensions(headline), out / "variance_dimensions.csv")
     numbers = [{"layer": n} | s.numbers for n, s in sorted(studies.items())]
@@ -90,7 +94,7 @@ def run(name: str, model: str, dataset: Dataset, m: float, shots: int) -> None:
         kind: _means(table, sizes) for kind, table in shared.items() if len(table)
     } | {"chance": {key: round(m / width, DIGITS) for key, m in sizes.items()}}
     write_json(cell, out / "variance.json")
-    log.info("%s × %s: studied %d dimensions in %d layers", model, name, width, len(layers))
+    log.info("%s × %s: studied %d dimensions in %d layers", model, dataset, width, len(layers))
 
 
 def _cues(index: Index, files: list[FeatureFile]) -> dict[str, NDArray[np.float32]]:

@@ -3,17 +3,18 @@
 from patchlens import paths
 from patchlens.backbones.convert import convert
 from patchlens.files import whole_file
+from patchlens.names import ModelName
 from patchlens.progress import log
 from patchlens.settings.models import Model
 
 
-def run(name: str, model: Model) -> None:
-    """Write data/weights/<name>.safetensors, and what it came from to metrics/weights/<name>.json.
+def run(model: ModelName, settings: Model) -> None:
+    """Write data/weights/<model>.safetensors, and its origin to metrics/weights/<model>.json.
 
     Of the second, the state of an earlier run is there: the same source must give the same file.
     """
-    record = paths.weights_record(name)
-    with whole_file(paths.weights(name)) as partial:
-        came = convert(name, model, partial, work=paths.WORK / "weights", record=record)
+    record = paths.weights_record(model)
+    with whole_file(paths.weights(model)) as partial:
+        came = convert(model, settings, partial, work=paths.WORK / "weights", record=record)
     came.write(record)
-    log.info("%s: weights %s", name, came.tensors[:12])
+    log.info("%s: weights %s", model, came.tensors[:12])

@@ -4,7 +4,7 @@ No stage of the graph: the page is made on request, of what `dvc repro` measured
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,11 @@ from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.features.store import FeatureFile
 from patchlens.files import existing, read_json, whole_folder, write_text
+from patchlens.names import DatasetName, ModelName
 from patchlens.report import why, why_figures
-from patchlens.settings.datasets import Dataset
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 REMEDY = (
     "`patchlens why` tells of what `dvc repro` measured: run it with the dataset in "
@@ -24,13 +27,15 @@ SHOWN = 3  # images and dimensions of the heat maps
 PAGE = "README.md"
 
 
-def write(name: str, model: str, dataset: Dataset, untrained: str | None) -> Path:
+def write(
+    *, dataset: DatasetName, model: ModelName, settings: "Settings", untrained: ModelName | None
+) -> Path:
     """Write reports/why/<dataset>-<model>/: README.md and its figures.
 
     Args:
-        name: the dataset.
-        model: the model.
-        dataset: settings of the dataset.
+        dataset: its name.
+        model: its name.
+        settings: of everything.
         untrained: the model that is the floor, or None where there is none.
 
     Returns:
@@ -39,33 +44,40 @@ def write(name: str, model: str, dataset: Dataset, untrained: str | None) -> Pat
     Raises:
         DataError: a cell or the features are missing.
     """
-    variance, sweep = _cells(name, model)
-    floor = (untrained, *_cells(name, untrained)) if untrained and untrained != model else None
-    dimensions = {m: _dimensions(name, m) for m in (model, floor[0] if floor else model)}
+    variance, sweep = _cells(dataset=dataset, model=model)
+    floor = None
+    if untrained and untrained != model:
+        floor = (untrained, *_cells(dataset=dataset, model=untrained))
+    beside = (model, floor[0] if floor else model)
+    dimensions = {m: _dimensions(dataset=dataset, model=m) for m in beside}
     top = dimensions[model].head(5)
-    out = paths.why(name, model)
+    out = paths.why(dataset=dataset, model=model)
     with whole_folder(out) as folder:
         curves = {m: table["share"].to_numpy(dtype=np.float64) for m, table in dimensions.items()}
         why_figures.spectra(curves, folder / "spectrum.png")
-        _heat_maps(name, model, dataset, top, folder / "dimensions.png")
-        swept = pd.read_csv(existing(paths.cell(name, model) / "sweep.csv", REMEDY))
+        file = FeatureFile(paths.features(dataset=dataset, model=model) / "query.safetensors")
+        index = Index.of(dataset, settings.dataset(dataset))
+        _heat_maps(index, file, top, folder / "dimensions.png")
+        swept = pd.read_csv(
+            existing(paths.cell(dataset=dataset, model=model) / "sweep.csv", REMEDY)
+        )
         why_figures.sweeps(swept, why.best_rivals(sweep), folder / "sweep.png")
-        write_text(why.page(name, model, variance, sweep, top, floor), folder / PAGE)
+        write_text(why.page(dataset, model, variance, sweep, top, floor), folder / PAGE)
     return out / PAGE
 
 
-def _cells(name: str, model: str) -> tuple[Any, Any]:
-    cell = paths.cell(name, model)
+def _cells(*, dataset: DatasetName, model: ModelName) -> tuple[Any, Any]:
+    cell = paths.cell(dataset=dataset, model=model)
     return read_json(cell / "variance.json", REMEDY), read_json(cell / "sweep.json", REMEDY)
 
 
-def _dimensions(name: str, model: str) -> pd.DataFrame:
-    return pd.read_csv(existing(paths.cell(name, model) / "variance_dimensions.csv", REMEDY))
+def _dimensions(*, dataset: DatasetName, model: ModelName) -> pd.DataFrame:
+    return pd.read_csv(
+        existing(paths.cell(dataset=dataset, model=model) / "variance_dimensions.csv", REMEDY)
+    )
 
 
-def _heat_maps(name: str, model: str, dataset: Dataset, top: pd.DataFrame, path: Path) -> None:
-    file = FeatureFile(paths.features(name, model) / "query.safetensors")
-    index = Index(paths.index(name), paths.images(name, dataset))
+def _heat_maps(index: Index, file: FeatureFile, top: pd.DataFrame, path: Path) -> None:
     ids = file.header.image_ids[:: max(1, len(file.header.image_ids) // SHOWN)][:SHOWN]
     dimensions = top["dimension"].tolist()[:SHOWN]
     features = file.images(ids, file.header.layers[0])[..., dimensions]
