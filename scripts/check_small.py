@@ -1,8 +1,9 @@
 """Whether a change keeps every score: all tasks on a miniature, before and after, compared.
 
-`check_small.py [REV]` runs the stages of the working tree and those of REV (HEAD by default), each
-in one process without DVC, and compares their metrics number by number: they must be equal. What a
-revision gave is kept below .work/check-small.
+`check_small.py [REV]` runs the stages that metrics come from, those of REV (HEAD by default) and
+those of the working tree, each side in one process without DVC, and compares the metrics number by
+number: they must be equal. What a revision gave is kept below .work/check-small, with the images
+that it rendered, which the other side takes where the code of the stage render is the same.
 """
 
 import os
@@ -19,6 +20,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".work/check-small"
 INPUTS = ("params.yaml", "dvc.yaml", "claims.yaml")
+RENDERED = Path("data/raw"), Path("data/code/render.txt")
 
 
 def main(revision: str) -> None:
@@ -39,28 +41,40 @@ def main(revision: str) -> None:
             subprocess.run(["tar", "-x", "-C", str(old)], stdin=archive.stdout, check=True)
             if archive.wait():
                 sys.exit(f"git archive {commit}: failed")
-            reproduce(old, work / "before")
-            KEPT.mkdir(parents=True, exist_ok=True)
-            shutil.move(work / "before/metrics", before)
-        reproduce(ROOT, work / "after")
-        after = work / "after/metrics"
-        tolerance = ["--tolerance", "0"]
-        sys.exit(subprocess.run(["patchlens", "compare", before, after, *tolerance]).returncode)
+            reproduce(old, work / "before", KEPT)
+            keep(work / "before", before)
+        reproduce(ROOT, work / "after", before)
+        metrics = [before / "metrics", work / "after/metrics"]
+        done = subprocess.run(["patchlens", "compare", *metrics, "--tolerance", "0"])
+        sys.exit(done.returncode)
 
 
-def reproduce(code: Path, folder: Path) -> None:
-    """Run all stages of the repository `code` on the miniature, in `folder`."""
+def reproduce(code: Path, folder: Path, rendered: Path) -> None:
+    """Run the stages of the repository `code` on the miniature, in `folder`."""
     folder.mkdir()
     for name in INPUTS:
         shutil.copy(code / name, folder)
     shrink(folder / "params.yaml")
     env = os.environ | {"PYTHONPATH": str(code / "src")}
-    command = [sys.executable, __file__, "--stages", str(code / "src")]
+    command = [sys.executable, __file__, "--stages", str(code / "src"), str(rendered)]
     subprocess.run(command, cwd=folder, env=env, check=True)
 
 
-def stages(src: str) -> None:
-    """Run every stage of the working folder's dvc.yaml in this process, in its order."""
+def keep(folder: Path, target: Path) -> None:
+    """Move the metrics and the images of a run to `target`, whole or not at all."""
+    whole = folder / "kept"
+    for path in (Path("metrics"), *RENDERED):
+        (whole / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder / path, whole / path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.move(whole, partial)
+    partial.rename(target)
+
+
+def stages(src: str, rendered: Path) -> None:
+    """Run the stages of the working folder's dvc.yaml in this process, in its order."""
     import patchlens
     from patchlens.cli import app
 
@@ -68,15 +82,44 @@ def stages(src: str) -> None:
         sys.exit(f"{patchlens.__file__} was imported instead of the package in {src}")
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    wanted = needed(graph)
+    raw, code = RENDERED
     for name, stage in graph.items():  # each follows what it needs
+        if name not in wanted:
+            continue
+        known = (rendered / code).read_bytes() if (rendered / code).is_file() else b""
+        if name == "render" and known == code.read_bytes():
+            shutil.copytree(rendered / raw, raw)
+            continue
         axes = {axis: _values(source, params) for axis, source in stage.get("matrix", {}).items()}
         for values in product(*axes.values()):
             command: str = stage["cmd"]
             for axis, value in zip(axes, values, strict=True):
                 command = command.replace(f"${{item.{axis}}}", value)
             if command.split()[0] != "patchlens":
-                sys.exit(f"dvc.yaml: stages.{name}.cmd: '{command}' is no command of patchlens")
+                sys.exit(f"dvc.yaml: stages.{name}.cmd: '{command}' is not a patchlens command")
             app(["--quiet", *command.split()[1:]], standalone_mode=False)
+
+
+def needed(graph: dict[str, Any]) -> set[str]:
+    """The stages that write metrics, and those whose outputs they need."""
+    made = {name: _outputs(stage) for name, stage in graph.items()}
+    found = {name for name, paths in made.items() if any(p.startswith("metrics/") for p in paths)}
+    while True:
+        deps = [dep for name in found for dep in graph[name].get("deps", [])]
+        more = {
+            name
+            for name, paths in made.items()
+            if any(path.startswith(dep) or dep.startswith(path) for path in paths for dep in deps)
+        }
+        if more <= found:
+            return found
+        found |= more
+
+
+def _outputs(stage: dict[str, Any]) -> list[str]:
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
 
 
 def _values(source: str, params: dict[str, Any]) -> list[str]:
@@ -109,6 +152,6 @@ def shrink(params: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--stages"]:
-        stages(sys.argv[2])
+        stages(sys.argv[2], Path(sys.argv[3]))
     else:
         main(sys.argv[1] if len(sys.argv) > 1 else "HEAD")
