@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-# A pip index with CPU builds of torch makes the environment much smaller: see the README.
+# A pip index with CPU builds of torch makes the environment much smaller: see docs/install.md.
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
@@ -59,15 +59,15 @@ check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics wit
 	scripts/check_repro.sh
 
 readme: env  ## Put the tables into README and docs (before a commit of new results)
-	python scripts/embed.py README.md results metrics/tables/segmentation.md
+	python scripts/answer.py
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
 	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
 	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
-	for task in identification retrieval tracking; do \
+	for task in segmentation identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md; done
 	python scripts/reference_page.py
 
-flip: env  ## Run the README's example of a verdict that an edit flips (HEAD must be reproduced)
+flip: env  ## Run the example in docs/claims.md of a verdict that an edit flips (HEAD must be reproduced)
 	scripts/flip_example.sh
 
 dataset-pages: env  ## Write docs/datasets/ from the cards in the code
@@ -76,7 +76,7 @@ dataset-pages: env  ## Write docs/datasets/ from the cards in the code
 model-pages: env  ## Write docs/models.md from the registry
 	python scripts/model_pages.py
 
-bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
+bench: env  ## Measure speed and memory; write the table to docs/bench.md
 	python scripts/bench.py
 
 camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)

@@ -3,7 +3,7 @@
 Seconds hold only on this machine and in this minute; the ratios are what is promised. With
 data/external as presets/camvid.yaml describes, extraction is measured on those photographs,
 otherwise on minicity.
-Writes docs/bench.md and the block of the same name in the README.
+Writes the block `bench` of docs/bench.md.
 """
 
 import argparse
@@ -112,8 +112,7 @@ def main() -> None:
     table = "\n".join([*lines, "", about()])
     print(table)
     if not arguments.part:
-        (ROOT / "docs/bench.md").write_text(f"# Speed and memory\n\n{table}\n", encoding="utf-8")
-        embed(ROOT / "README.md", "bench", table)
+        embed(ROOT / "docs/bench.md", "bench", table)
 
 
 def about() -> str:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the README's example, prune.m = 0, in a clone of HEAD, two models at a time, and shows in the
-# README what `dvc metrics diff` prints of the verdicts and of pruning's k-NN. Needs a reproduced HEAD.
+# Runs the example of docs/claims.md, prune.m = 0, in a clone of HEAD, two models at a time, and shows
+# there what `dvc metrics diff` prints of the verdicts and of pruning's k-NN. Needs a reproduced HEAD.
 set -euo pipefail
 source "$(dirname "$0")/clone_head.sh"
 dvc cache dir --local "$root/.dvc/cache"
@@ -12,4 +12,4 @@ dvc metrics diff --md > diff.md
 head -2 diff.md > shown.md
 grep -E 'claims\.json|knn\.prune\.pixel_miou +\|' diff.md >> shown.md
 printf '\nThese rows of %d: the verdicts, and k-NN with `prune`.\n' "$(($(wc -l < diff.md) - 3))" >> shown.md
-python scripts/embed.py "$root/README.md" flip shown.md
+python scripts/embed.py "$root/docs/claims.md" flip shown.md

@@ -1,4 +1,4 @@
-"""The README and the docs say what the repository holds."""
+"""The README and the docs show what the pipeline made; tests/test_docs.py has their links."""
 
 import json
 import re
@@ -29,20 +29,12 @@ def block(document: Path, name: str) -> str:
     return found[1].strip()
 
 
-def test_results_of_the_readme_are_the_committed_table(root: Path) -> None:
-    # As committed: a run of one's own, with its own timing, must not turn this red.
-    table = run("git", "show", "HEAD:metrics/tables/segmentation.md", cwd=root).stdout
-    readme = run("git", "show", "HEAD:README.md", cwd=root).stdout
-    found = re.search(r"<!-- results -->\n(.*)\n<!-- /results -->", readme, re.S)
-    assert found, "README.md has no block of results"
-    assert found[1].strip() == table.strip()
-
-
 @pytest.mark.parametrize(
     ("page", "name"),
     [
         ("variance", "variance"),
         ("variance", "claims"),
+        ("segmentation", "segmentation"),
         ("identification", "identification"),
         ("retrieval", "retrieval"),
         ("tracking", "tracking"),
@@ -67,19 +59,21 @@ def test_the_results_page_is_the_committed_one_with_links_that_lead_somewhere(ro
     assert all((root / "docs" / image).is_file() for image in images)
 
 
-def test_the_flip_of_the_readme_starts_from_the_committed_verdict(root: Path) -> None:
-    readme = run("git", "show", "HEAD:README.md", cwd=root).stdout
+def test_the_flip_of_the_docs_starts_from_the_committed_verdict(root: Path) -> None:
+    page = run("git", "show", "HEAD:docs/claims.md", cwd=root).stdout
     verdicts = json.loads(run("git", "show", "HEAD:metrics/claims.json", cwd=root).stdout)
-    rows = re.findall(r"^\| metrics/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", readme, re.M)
+    rows = re.findall(r"^\| metrics/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", page, re.M)
     assert {key for _, key, _ in rows} >= {"verdict", "effect"}
     for claim, key, head in rows:
         assert head == str(verdicts[claim][key])
 
 
-def test_benchmarks_of_the_readme_are_those_of_the_docs(root: Path) -> None:
-    table = block(root / "README.md", "bench")
-    assert table
-    assert table in (root / "docs/bench.md").read_text()
+def test_the_page_of_benchmarks_has_its_table_and_what_it_was_measured_on(root: Path) -> None:
+    head, _, *rows = block(root / "docs/bench.md", "bench").splitlines()
+    assert head == "| what | measured | bound |"
+    assert len([row for row in rows if row.startswith("| ")]) >= 10
+    assert "commit" in rows[-1]
+    assert "Made by `make bench`." in rows[-1]
 
 
 def test_make_help_lists_every_target(root: Path) -> None:
@@ -87,30 +81,9 @@ def test_make_help_lists_every_target(root: Path) -> None:
     assert listed >= TARGETS | {"dag"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.md",
-        "docs/sharing.md",
-        "docs/footguns.md",
-        "docs/variance.md",
-        "docs/claims.md",
-        "docs/identification.md",
-        "docs/retrieval.md",
-        "docs/tracking.md",
-        "docs/own-data.md",
-        "docs/models.md",
-        "docs/add-a-model.md",
-        "docs/datasets/README.md",
-        "docs/datasets/minicity.md",
-        "docs/datasets/folder.md",
-    ],
-)
-def test_links_and_paths_exist(root: Path, name: str) -> None:
-    document = root / name
-    text = document.read_text()
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert all((document.parent / link).exists() for link in links), links
+def test_the_readme_is_read_at_one_go(root: Path) -> None:
+    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 130
 
 
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])

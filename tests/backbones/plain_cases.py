@@ -1,7 +1,7 @@
 """What the authors of the plain ViTs say of their models and files, written a second time.
 
-The facts are those of shared/docs/CHECKPOINTS.md: heads, patch, nesting, statistics, resize of
-positions. A slip in the registry differs from them.
+They are heads, patch, nesting, statistics and the resizing of positions. A slip in the registry
+differs from them.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """SimMIM, BEiT, BEiT v2 and data2vec from files in their authors' format equal a reference.
 
-Facts: shared/docs/CHECKPOINTS.md §3.2 and §3.5. They are written here a second time, so that a slip
-in the registry is seen: heads, nesting, statistics, names, the resize of the table.
+The authors' facts are written here a second time, so that a slip in the registry is seen: heads,
+nesting, statistics, names, the resize of the table.
 """
 
 import argparse

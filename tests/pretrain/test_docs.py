@@ -37,9 +37,3 @@ def test_the_example_of_five_crops_is_the_recipe():
     recipes = load(ROOT / "pretrain/params.yaml").objectives
     assert {own.local_crops for own in (recipes.dino.cpu, recipes.dino.gpu)} == {3}
     assert "five crops of a window (`dino`: 2 global,\n3 local)" in TEXT
-
-
-def test_links_exist():
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
-    assert links
-    assert all((ROOT / "docs" / link).exists() for link in links)
