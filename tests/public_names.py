@@ -1,0 +1,71 @@
+"""The names that users diff and write: what `tests/public_names.txt` freezes.
+
+A name that leaves the list is a broken promise: list it old → new in CHANGELOG.md, and give whoever
+still writes it that line as the error. `python tests/public_names.py FOLDER` prints the list of a
+reproduced folder.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel
+
+from patchlens.report.compare import flat
+from patchlens.report.measures import METRICS
+from patchlens.settings.claims import Claim
+from patchlens.settings.features import VariantName
+from patchlens.settings.load import Settings
+
+VARIANTS = frozenset(get_args(VariantName))
+LIST = Path(__file__).with_suffix(".txt")
+
+
+def names(folder: Path) -> list[str]:
+    """All public names, sorted; metric keys and CSV columns are those of `folder`/metrics."""
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    found = {f"stage {name}" for name in stages}
+    found |= {f"claim metric {name}" for name in METRICS}
+    found |= {f"claims.yaml {key}" for key in _keys(Claim)}
+    found |= {f"params.yaml {key}" for key in _keys(Settings)}
+    metrics = folder / "metrics"
+    for path in metrics.rglob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found |= {f"metric {_file(path)} {key}" for key in _metric_keys(path, content)}
+    for path in metrics.rglob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as stream:
+            found |= {f"column {_file(path)} {column}" for column in next(csv.reader(stream))}
+    return sorted(found)
+
+
+def _file(path: Path) -> str:
+    return "weights/*.json" if path.parent.name == "weights" else path.name
+
+
+def _metric_keys(path: Path, content: dict[str, Any]) -> Iterator[str]:
+    """Keys with dots; a variant and a claim's id stand for all of their kind."""
+    for key, _ in flat(content, "\n"):
+        parts = ["<variant>" if part in VARIANTS else part for part in key.split("\n")]
+        if path.name == "claims.json":
+            parts[0] = "<claim>"
+        yield ".".join(parts)
+
+
+def _keys(kind: Any) -> Iterator[str]:
+    """Keys of a section and of those below it, whatever stands around its type."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for name, field in kind.model_fields.items():
+            below = set(_keys(field.annotation))
+            yield from (f"{name}.{key}" for key in below) if below else (name,)
+    else:
+        many = "<name>." if getattr(kind, "__origin__", None) is dict else ""
+        for inner in get_args(kind):
+            yield from (f"{many}{key}" for key in _keys(inner))
+
+
+if __name__ == "__main__":
+    print("\n".join(names(Path(sys.argv[1]))))
