@@ -11,7 +11,7 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 .PHONY: flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 env: $(VENV)/.complete  ## Make the environment from requirements.lock
 
@@ -49,19 +49,20 @@ typecheck: env  ## Check types only
 test: env  ## Run the whole test suite, a file at a time on each of two cores, one thread each
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-repro: env  ## Reproduce all results of params.yaml, the models JOBS at a time
-	python scripts/repro.py $(JOBS)
+repro: env  ## Reproduce all results of params.yaml, JOBS models at a time; FORCE=1: every stage
+	python scripts/repro.py $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
 
 check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
 	scripts/check_repro.sh
 
-readme: env  ## Put the tables into README and docs (before a commit of new results)
+readme: env  ## Put tables and what made them into README, docs and metrics, before a commit
+	python scripts/machine.py
 	python scripts/embed.py README.md results metrics/tables/segmentation.md
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
 	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
 	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
 	for task in identification retrieval tracking; do \
-	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md; done
+	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done
 	python scripts/reference_page.py
 
 flip: env  ## Run the README's example of a verdict that an edit flips (HEAD must be reproduced)

@@ -7,20 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import run
-from patchlens.settings.load import load
 
-TARGETS = {
-    "lint",
-    "format",
-    "typecheck",
-    "test",
-    "repro",
-    "check-repro",
-    "bench",
-    "clean-metrics",
-    "dataset-pages",
-    "model-pages",
-}
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def block(document: Path, name: str) -> str:
@@ -29,13 +18,9 @@ def block(document: Path, name: str) -> str:
     return found[1].strip()
 
 
-def test_results_of_the_readme_are_the_committed_table(root: Path) -> None:
-    # As committed: a run of one's own, with its own timing, must not turn this red.
-    table = run("git", "show", "HEAD:metrics/tables/segmentation.md", cwd=root).stdout
-    readme = run("git", "show", "HEAD:README.md", cwd=root).stdout
-    found = re.search(r"<!-- results -->\n(.*)\n<!-- /results -->", readme, re.S)
-    assert found, "README.md has no block of results"
-    assert found[1].strip() == table.strip()
+def test_results_of_the_readme_are_the_table(root: Path) -> None:
+    table = (root / "metrics/tables/segmentation.md").read_text(encoding="utf-8")
+    assert block(root / "README.md", "results") == table.strip() != ""
 
 
 @pytest.mark.parametrize(
@@ -48,28 +33,25 @@ def test_results_of_the_readme_are_the_committed_table(root: Path) -> None:
         ("tracking", "tracking"),
     ],
 )
-def test_tables_of_the_docs_are_the_committed_ones(root: Path, page: str, name: str) -> None:
-    text = run("git", "show", f"HEAD:docs/{page}.md", cwd=root).stdout
-    table = run("git", "show", f"HEAD:metrics/tables/{name}.md", cwd=root).stdout
-    found = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", text, re.S)
-    assert found, f"docs/{page}.md has no block {name}"
-    assert found[1].strip() == table.strip()
+def test_tables_of_the_docs_are_those_of_the_pipeline(root: Path, page: str, name: str) -> None:
+    table = (root / f"metrics/tables/{name}.md").read_text(encoding="utf-8")
+    assert block(root / f"docs/{page}.md", name) == table.strip() != ""
 
 
-def test_the_results_page_is_the_committed_one_with_links_that_lead_somewhere(root: Path) -> None:
-    page = run("git", "show", "HEAD:docs/results-minicity.md", cwd=root).stdout
-    made = run("git", "show", "HEAD:reports/results/README.md", cwd=root).stdout
-    found = re.search(r"<!-- results -->\n(.*)\n<!-- /results -->", page, re.S)
-    assert found, "docs/results-minicity.md has no block of results"
-    assert found[1].strip().replace("](../reports/results/", "](") == made.strip()
+def test_the_results_page_is_that_of_the_pipeline_with_links_that_lead_somewhere(
+    root: Path,
+) -> None:
+    page = block(root / "docs/results-minicity.md", "results")
+    made = (root / "reports/results/README.md").read_text(encoding="utf-8")
+    assert page.replace("](../reports/results/", "](") == made.strip()
     images = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
     assert len(images) >= 2
     assert all((root / "docs" / image).is_file() for image in images)
 
 
-def test_the_flip_of_the_readme_starts_from_the_committed_verdict(root: Path) -> None:
-    readme = run("git", "show", "HEAD:README.md", cwd=root).stdout
-    verdicts = json.loads(run("git", "show", "HEAD:metrics/claims.json", cwd=root).stdout)
+def test_the_flip_of_the_readme_starts_from_the_verdict(root: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    verdicts = json.loads((root / "metrics/claims.json").read_text(encoding="utf-8"))
     rows = re.findall(r"^\| metrics/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", readme, re.M)
     assert {key for _, key, _ in rows} >= {"verdict", "effect"}
     for claim, key, head in rows:
@@ -83,36 +65,22 @@ def test_benchmarks_of_the_readme_are_those_of_the_docs(root: Path) -> None:
 
 
 def test_make_help_lists_every_target(root: Path) -> None:
-    listed = {line.split()[0] for line in run("make", "help", cwd=root).stdout.splitlines()}
-    assert listed >= TARGETS | {"dag"}
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    phony = re.findall(r"^\.PHONY: (.+)$", makefile, re.M)
+    targets = re.findall(r"^([\w-]+):(?!=)", makefile, re.M)
+    listed = [line.split() for line in run("make", "help", cwd=root).stdout.splitlines()]
+    assert {"repro", "test"} < set(targets)
+    assert sorted(targets) == sorted(" ".join(phony).split()) == sorted(t for t, *_ in listed)
+    assert all(len(words) > 2 for _, *words in listed)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "README.md",
-        "docs/sharing.md",
-        "docs/footguns.md",
-        "docs/variance.md",
-        "docs/claims.md",
-        "docs/identification.md",
-        "docs/retrieval.md",
-        "docs/tracking.md",
-        "docs/own-data.md",
-        "docs/models.md",
-        "docs/add-a-model.md",
-        "docs/datasets/README.md",
-        "docs/datasets/minicity.md",
-        "docs/datasets/folder.md",
-    ],
-)
-def test_links_and_paths_exist(root: Path, name: str) -> None:
-    document = root / name
-    text = document.read_text()
+def test_documents_are_there() -> None:
+    assert len(DOCUMENTS) > 10
+    assert any("](" in document.read_text(encoding="utf-8") for document in DOCUMENTS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_and_paths_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert all((document.parent / link).exists() for link in links), links
-
-
-@pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
-def test_presets_are_valid(root: Path, preset: str) -> None:
-    assert load(root / preset).segmentation.datasets

@@ -7,6 +7,8 @@ from patchlens.settings.datasets import Collected, Dataset
 PARAMS = Path("params.yaml")
 CLAIMS = Path("claims.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
+COST = WORK / "cost"  # outside every dependency and output
+MACHINE = "machine.json"  # beside metrics: what made them
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
 VERDICTS = Path("metrics/claims.json")
@@ -88,3 +90,8 @@ def tracks(dataset: str, model: str) -> Path:
 def cell(dataset: str, model: str) -> Path:
     """The folder of metrics of one model on one dataset."""
     return CELLS / dataset / model
+
+
+def cost(dataset: str, model: str) -> Path:
+    """How fast extraction was, and where: it varies from run to run, so it is no result."""
+    return COST / dataset / f"{model}.json"

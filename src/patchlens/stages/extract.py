@@ -3,7 +3,7 @@
 import shutil
 
 from patchlens import paths
-from patchlens.features.device import describe, resolve
+from patchlens.features.device import machine, resolve
 from patchlens.features.extract import Source
 from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
@@ -13,7 +13,10 @@ from patchlens.stages.extraction import open_extraction
 
 
 def run(name: str, model: str, dataset: Dataset, features: Features, device: Device) -> None:
-    """Write data/features/<dataset>/<model>/{support,query}.safetensors and the cost of it."""
+    """Write data/features/<dataset>/<model>/{support,query}.safetensors and what it costs.
+
+    How fast it was goes to `paths.cost`, which nothing depends on.
+    """
     opened = open_extraction(name, model, dataset, features, device)
     index, extractor, about = opened.index, opened.extractor, opened.about
     selected = {"query": list(index.query["image_id"])}
@@ -30,11 +33,11 @@ def run(name: str, model: str, dataset: Dataset, features: Features, device: Dev
     cost = {
         "parameters_m": round(opened.backbone.parameters / 1e6, 2),
         "gflops_per_image": round(extractor.gflops(source), 3),
-        "images_per_second": float(f"{rate:.2g}") if rate else "resumed",
-        "device": describe(resolve(device)),
         "architecture": about.get("arch", "none"),
         "origin": about.get("origin", "none"),
         "position": about.get("position", "none"),
     }
     write_json(cost, paths.cell(name, model) / "extract.json")
+    speed = {"images_per_second": float(f"{rate:.2g}") if rate else None}
+    write_json(speed | machine(resolve(device)), paths.cost(name, model))
     shutil.rmtree(work)
