@@ -7,7 +7,7 @@ JOBS ?= 2
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages model-pages
+.PHONY: help env lock lint format typecheck test test-slow repro check-repro readme dataset-pages model-pages
 .PHONY: flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
@@ -46,8 +46,11 @@ format: env  ## Format the code
 typecheck: env  ## Check types only
 	mypy
 
-test: env  ## Run the whole test suite, a file at a time on each of two cores, one thread each
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: env  ## Run all but the slow tests, a file at a time on each of two cores, one thread each
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+test-slow: env  ## Run the slow tests: a forced run of the miniature leaves nothing in Git
+	OMP_NUM_THREADS=1 python -m pytest -m slow
 
 repro: env  ## Reproduce all results of params.yaml, JOBS models at a time; FORCE=1: every stage
 	python scripts/repro.py $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
