@@ -243,6 +243,7 @@ def test_the_first_page_is_served_with_the_speed_of_the_moment(tmp_path: Path) -
         measured(cost, "city", "random", "{")
         measured(cost, "city", "pixels", [])
         measured(cost, "city", "ibot", {"images_per_second": 3})
+        measured(cost, "city", "simmim", speed | {"images_per_second": float("nan")})
         measured(cost, "road", "dino", speed | {"images_per_second": 7, "seconds": 1})
         faster = speed | {"images_per_second": 7}
         assert shown("/") == {"city": {"dino": speed}, "road": {"dino": faster}}

@@ -26,7 +26,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     folder: Annotated[Path, typer.Option(help="The site.")] = paths.SITE,
 ) -> None:
-    """Show the report site on this machine's loopback, until Ctrl-C."""
+    """Show the report site on this machine's loopback, until Ctrl-C.
+
+    The overview also says how fast extraction was in this folder.
+    """
     from patchlens.site import serve
 
     serve.run(folder, port, typer.echo)

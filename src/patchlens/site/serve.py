@@ -2,12 +2,13 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from patchlens import paths
@@ -56,13 +57,12 @@ def speeds(cost: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(cost.glob("*/*.json")):
         try:
             speed = json.loads(path.read_text(encoding="utf-8"))
-            one = {
-                "images_per_second": float(speed["images_per_second"]),
-                "device": str(speed["device"]),
-            }
+            rate, device = float(speed["images_per_second"]), str(speed["device"])
         except (OSError, ValueError, TypeError, KeyError):  # also where a run was resumed: null
             continue
-        found.setdefault(path.parent.name, {})[path.stem] = one
+        if math.isfinite(rate):
+            of_dataset = found.setdefault(path.parent.name, {})
+            of_dataset[path.stem] = {"images_per_second": rate, "device": device}
     return found
 
 
@@ -73,10 +73,11 @@ class _Handler(SimpleHTTPRequestHandler):
         self._cost = cost
         super().__init__(*args, **kwargs)  # answers the request
 
-    def send_head(self) -> io.BytesIO | IO[bytes] | None:  # type: ignore[override]
-        if urlsplit(self.path).path not in ("/", "/index.html"):
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        index = Path(self.directory, "index.html")
+        if urlsplit(self.path).path not in ("/", "/index.html") or not index.is_file():
             return super().send_head()
-        page = Path(self.directory, "index.html").read_text(encoding="utf-8")
+        page = index.read_text(encoding="utf-8")
         # Names in JSON must not end the element that holds it.
         measured = json.dumps(speeds(self._cost)).replace("<", "\\u003c")
         content = page.replace(PLACE, PLACE.replace("{}", measured)).encode()
