@@ -7,11 +7,11 @@ JOBS ?= 2
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test repro check-small check-repro readme dataset-pages model-pages
-.PHONY: flip seeds bench clean-metrics dag camvid
+.PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
+.PHONY: dataset-pages model-pages flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 env: $(VENV)/.complete  ## Make the environment from requirements.lock
 
@@ -46,11 +46,14 @@ format: env  ## Format the code
 typecheck: env  ## Check types only
 	mypy
 
-test: env  ## Run the whole test suite, a file at a time on each of two cores, one thread each
-	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: env  ## Run all but the slow tests, a file at a time on each of two cores, one thread each
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-repro: env  ## Reproduce all results of params.yaml, the models JOBS at a time
-	python scripts/repro.py $(JOBS)
+test-slow: env  ## Run the slow tests: a forced run of the miniature leaves nothing in Git
+	OMP_NUM_THREADS=1 python -m pytest -m slow
+
+repro: env  ## Reproduce all results of params.yaml, JOBS models at a time; FORCE=1: every stage
+	python scripts/repro.py $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
 
 check-small: env  ## Compare every score of a miniature with that of REV (default HEAD), within 2 minutes
 	python scripts/check_small.py $(REV)
@@ -58,13 +61,14 @@ check-small: env  ## Compare every score of a miniature with that of REV (defaul
 check-repro: env  ## Reproduce HEAD in a fresh clone and compare its metrics with the committed ones
 	scripts/check_repro.sh
 
-readme: env  ## Put the tables into README and docs (before a commit of new results)
+readme: env  ## Put tables and what made them into README, docs and metrics, before a commit
+	python scripts/machine.py
 	python scripts/answer.py
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
 	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
 	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
 	for task in segmentation identification retrieval tracking; do \
-	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md; done
+	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done
 	python scripts/reference_page.py
 
 flip: env  ## Run the example in docs/claims.md of a verdict that an edit flips (HEAD must be reproduced)

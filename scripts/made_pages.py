@@ -1,6 +1,7 @@
 """What the scripts that make pages of docs/ share: write what is stale, or only say what is."""
 
 import argparse
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def bring_up_to_date(
     parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
     check = parser.parse_args().check
+    if not texts:
+        sys.exit("no page is to be made: nothing was checked")
     stale = [p for p, text in texts.items() if not p.is_file() or p.read_text("utf-8") != text]
     surplus = sorted(set(there or ()) - set(texts))
     for path in sorted([*stale, *surplus]):

@@ -4,8 +4,11 @@ DVC runs one stage at a time, and lets several processes of itself work in one r
 do not depend on each other, nor do models, nor most tasks. First come the datasets side by side,
 then the features of the models, then the tasks, the cores split between them; then what is made of
 all. Images a second are thus measured on a share of the cores, beside another model.
+
+With `--force` every stage is executed once, whether or not anything changed.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -18,28 +21,34 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 REPRO = ["dvc", "--wait-for-lock", "repro"]
 
 
-def main(jobs: int) -> None:
+def main(jobs: int, force: bool) -> None:
     found = subprocess.run(
         ["dvc", "stage", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True
     )
     stages = found.stdout.split()  # in the order of dvc.yaml, in which each follows what it needs
     each = [stage for stage in stages if "@" in stage]
     known = (*OF_DATASET, *OF_FEATURES)
-    subprocess.run([*REPRO, "code"], check=True)
-    side_by_side({stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET}, jobs)
-    side_by_side({stage: first_name(stage) for stage in each if kind(stage) in OF_FEATURES}, jobs)
-    side_by_side({stage: task(stage) for stage in each if kind(stage) not in known}, jobs)
-    subprocess.run(["dvc", "repro"], check=True)
+    repro = [*REPRO, "--single-item", *(["--force"] if force else [])]
+    subprocess.run([*repro, "code"], check=True)
+    for unit_of in (
+        {stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET},
+        {stage: first_name(stage) for stage in each if kind(stage) in OF_FEATURES},
+        {stage: task(stage) for stage in each if kind(stage) not in known},
+    ):
+        side_by_side(repro, unit_of, jobs)
+    # Unforced, DVC looks at the whole graph once more; forced, it would execute all of it again.
+    of_all = [stage for stage in stages if stage not in (*each, "code")]
+    subprocess.run([*repro, *of_all] if force else ["dvc", "repro"], check=True)
 
 
-def side_by_side(unit_of: dict[str, str], jobs: int) -> None:
+def side_by_side(repro: list[str], unit_of: dict[str, str], jobs: int) -> None:
     """Deal units of stages to as many processes, one by one in turn; wait for all."""
     units = list(dict.fromkeys(unit_of.values()))
     dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
     running = [
         subprocess.Popen(
-            [*REPRO, "--single-item", *(stage for stage, unit in unit_of.items() if unit in own)],
+            [*repro, *(stage for stage, unit in unit_of.items() if unit in own)],
             env=os.environ | dict.fromkeys(THREADS, str(threads)),
         )
         for own in dealt
@@ -65,7 +74,11 @@ def first_name(stage: str) -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("jobs", type=int, help="how many DVC processes work at once")
+    parser.add_argument("--force", action="store_true", help="execute every stage, once")
+    arguments = parser.parse_args()
     try:
-        main(int(sys.argv[1]))
+        main(arguments.jobs, arguments.force)
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)

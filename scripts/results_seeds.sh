@@ -11,6 +11,7 @@ for model in "${models[@]}"; do # under the same file name: claims know objectiv
   mv "weights/$model-seed1.safetensors" "weights/$model.safetensors"
   new=$(sha256sum "weights/$model.safetensors" | cut -d' ' -f1)
   sed -i "s/$old/$new/" params.yaml
+  grep -q "$new" params.yaml || { echo "params.yaml: no sha256 of weights/$model.safetensors" >&2; exit 1; }
 done
 git diff --stat params.yaml
 python scripts/repro.py 2

@@ -80,5 +80,6 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shrink(folder / "params.yaml")
     commit(folder, "miniature")
     run("dvc", "repro", cwd=folder, OMP_NUM_THREADS="1")
+    run("python", "scripts/machine.py", cwd=folder)
     commit(folder, "results")
     return folder

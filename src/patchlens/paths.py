@@ -11,6 +11,8 @@ from patchlens.settings.datasets import Collected, Dataset
 PARAMS = Path("params.yaml")
 CLAIMS = Path("claims.yaml")
 WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
+COST = WORK / "cost"  # outside every dependency and output
+MACHINE = "machine.json"  # beside metrics: what made them
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
 WEIGHTS_RECORDS = Path("metrics/weights")
@@ -93,3 +95,8 @@ def tracks(*, dataset: DatasetName, model: ModelName) -> Path:
 def cell(*, dataset: DatasetName, model: ModelName) -> Path:
     """The folder of metrics of one model on one dataset."""
     return CELLS / dataset / model
+
+
+def cost(*, dataset: DatasetName, model: ModelName) -> Path:
+    """How fast extraction was, and where: it varies from run to run, so it is no result."""
+    return COST / dataset / f"{model}.json"

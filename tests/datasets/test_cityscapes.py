@@ -120,6 +120,7 @@ def test_few_shots_of_each_city(city: City, indexed: Make, shots: int) -> None:
         per="group",
     )
     cities = index.images["group"]
+    assert len(index.seeds) > 0
     for seed in index.seeds:
         chosen = cities[index.support_ids(seed, shots)]
         assert chosen.value_counts().to_dict() == {"aachen": shots, "bochum": shots}

@@ -171,6 +171,7 @@ def test_real_samples(shared: Path, tmp_path: Path) -> None:
     names = (root / "class_names.txt").read_text().split("\n")
     names = [name for name in names if name and not name.startswith("__")]
     assert [n.replace(" ", "").replace("/", "").strip("_") for n in names] == list(CLASSES)
+    assert len(index.images) > 0
     for image_id, row in index.images.iterrows():
         raw = np.asarray(Image.open(root / row["mask"]))
         np.testing.assert_array_equal(index.mask(str(image_id)), raw)

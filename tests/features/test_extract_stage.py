@@ -1,15 +1,21 @@
-"""The extract stage: what it tells the backbone."""
+"""The extract stage: what it tells the backbone, and what it notes of its own speed."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from configured import configured
-from patchlens.settings.datasets import Collected, View
+from patchlens import paths
+from patchlens.features.device import machine
+from patchlens.features.extract import Extractor
+from patchlens.settings.datasets import Collected, Minicity, Query, Support, View
 from patchlens.settings.features import Features
-from patchlens.stages import extract, extraction
+from patchlens.settings.models import PixelsModel
+from patchlens.stages import extract, extraction, index, render, weights
 
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float32", batch_size=2)
 
@@ -33,3 +39,52 @@ def test_a_backbone_is_told_what_ground_a_view_covers(
     with pytest.raises(Opened) as told:
         extract.run(dataset="own", model="scalemae", settings=asked)
     assert told.value.args == ("scalemae.safetensors", metres)
+
+
+@pytest.fixture
+def city(here: Path) -> Minicity:
+    """One support and one query image of minicity, indexed, and `pixels` as the model."""
+    dataset = Minicity(
+        kind="minicity",
+        stills=1,
+        videos=0,
+        view=View(mode="whole", grid="equal", patches=[8, 16]),
+        support=Support(split="support", images=1, per="total", seeds=[0]),
+        query=Query(split="query", images="all", per="total", unit="image"),
+    )
+    render.run("city", dataset)
+    index.run("city", dataset)
+    weights.run("pixels", PixelsModel(source="pixels", patch_size=8))
+    return dataset
+
+
+def test_speed_and_machine_are_noted_beside_the_results(city: Minicity) -> None:
+    asked = configured(datasets={"city": city}, features=FEATURES)
+    results = paths.cell(dataset="city", model="pixels") / "extract.json"
+    written = []
+    for _ in range(2):
+        extract.run(dataset="city", model="pixels", settings=asked)
+        written.append(results.read_bytes())
+        speed = json.loads(paths.cost(dataset="city", model="pixels").read_text())
+        assert speed.pop("images_per_second") > 0
+        assert speed == machine(torch.device("cpu"))
+    assert written[0] == written[1]
+    assert set(json.loads(written[0])) == {
+        *("parameters_m", "gflops_per_image", "architecture", "origin", "position")
+    }
+
+
+def test_a_run_that_found_all_shards_measured_no_speed(
+    city: Minicity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = Extractor.run
+
+    def twice(*args: Any) -> float | None:
+        once(*args)
+        return once(*args)
+
+    monkeypatch.setattr(Extractor, "run", twice)
+    asked = configured(datasets={"city": city}, features=FEATURES)
+    extract.run(dataset="city", model="pixels", settings=asked)
+    speed = json.loads(paths.cost(dataset="city", model="pixels").read_text())
+    assert speed["images_per_second"] is None

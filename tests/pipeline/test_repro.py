@@ -1,6 +1,7 @@
 """The whole pipeline on a miniature: reproduce, change a setting, reproduce again elsewhere."""
 
 import json
+import os
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -194,7 +195,7 @@ def test_another_cpu_gives_the_same_scores_within_the_tolerance(checks: list[Any
 
 def test_check_repro_notices_a_changed_number(miniature: Path, tmp_path: Path) -> None:
     cells = tmp_path / "cells"
-    run("cp", "-r", "metrics/cells", str(cells), cwd=miniature)
+    run("cp", "-r", "metrics/cells", "metrics/machine.json", str(tmp_path), cwd=miniature)
     path = cells / "minicity/random/segmentation.json"
     cell = json.loads(path.read_text())
     cell["knn"]["raw"]["pixel_miou"] += 0.0001
@@ -202,6 +203,25 @@ def test_check_repro_notices_a_changed_number(miniature: Path, tmp_path: Path) -
     done = run("patchlens", "compare", "metrics/cells", str(cells), cwd=miniature, check=False)
     assert done.returncode == 1
     assert "minicity/random/segmentation.json/knn/raw/pixel_miou" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_forced_run_executes_every_stage_once_and_leaves_nothing_in_git(
+    miniature: Path, tmp_path: Path
+) -> None:
+    clone = cloned(miniature, tmp_path)
+    stages = run("dvc", "stage", "list", "--name-only", cwd=clone).stdout.split()
+    two = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))  # one thread, as the first run
+    done = run("taskset", "-c", two, "python", "scripts/repro.py", "2", "--force", cwd=clone)
+    executed = re.findall(r"Running stage '([^']+)'", done.stdout)
+    assert sorted(executed) == sorted(stages)
+    assert len(stages) == 35
+    run("python", "scripts/machine.py", cwd=clone)
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+    assert json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout or "{}") == {}
+    speeds = [json.loads(path.read_text()) for path in sorted(clone.glob(".work/cost/*/*.json"))]
+    assert len(speeds) == 4
+    assert all(speed["images_per_second"] > 0 for speed in speeds)
 
 
 def test_push_clone_pull_runs_nothing(miniature: Path, tmp_path: Path) -> None:

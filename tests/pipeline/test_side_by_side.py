@@ -25,18 +25,23 @@ if args[:2] == ["stage", "list"]:
 else:
     names = [name for name in args if not name.startswith("-") and name != "repro"]
     with open("calls", "a") as file:
-        print(json.dumps([names, [os.environ.get(name) for name in {threads}]]), file=file)
+        threads = [os.environ.get(name) for name in {threads}]
+        print(json.dumps([names, threads, [a for a in args if a[0] == "-"]]), file=file)
     sys.exit("{broken}" in names)
 """
 
 
-def repro(folder: Path, root: Path, jobs: int, broken: str = "none") -> tuple[int, str, list]:
+def repro(
+    folder: Path, root: Path, jobs: int, broken: str = "none", *options: str
+) -> tuple[int, str, list]:
+    """The exit code, the errors, and of each call of DVC its stages, its threads, its options."""
     fake = folder / "dvc"
     fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken, threads=THREADS))
     fake.chmod(0o755)
     script = str(root / "scripts/repro.py")
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    done = run("env", f"PATH={path}", "python", script, str(jobs), cwd=folder, check=False)
+    command = ("env", f"PATH={path}", "python", script, str(jobs), *options)
+    done = run(*command, cwd=folder, check=False)
     calls = [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
     return done.returncode, done.stderr, calls
 
@@ -44,7 +49,7 @@ def repro(folder: Path, root: Path, jobs: int, broken: str = "none") -> tuple[in
 def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -> None:
     code, _, calls = repro(here, root, 2)
     assert code == 0
-    called = [names for names, _ in calls]
+    called = [names for names, *_ in calls]
     assert called[0] == ["code"]
     assert sorted(called[1:3]) == [["render@one", "index@one"], ["render@two", "index@two"]]
     assert sorted(called[3:5]) == [["weights@a", "weights@c", "extract@a-one", "extract@c-one"],
@@ -57,13 +62,36 @@ def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -
     assert called[7:] == [[]]  # a whole `dvc repro`: tables, report, and whatever was left out
 
 
+def test_forced_every_stage_runs_once_and_the_last_ones_in_order(here: Path, root: Path) -> None:
+    code, _, calls = repro(here, root, 2, "none", "--force")
+    assert code == 0
+    assert sorted(stage for names, *_ in calls for stage in names) == sorted(STAGES)
+    assert [names for names, *_ in calls[-1:]] == [["tables", "report"]]
+    assert all({"--force", "--single-item"} <= set(options) for *_, options in calls)
+    (here / "calls").unlink()
+    unforced = repro(here, root, 2)[2]
+    assert not any("--force" in options for *_, options in unforced)
+    assert [names for names, *_ in unforced[:-1]] == [names for names, *_ in calls[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("variables", "forced"), [([], False), (["FORCE=1"], True), (["FORCE=0"], False)]
+)
+def test_make_repro_forces_where_it_is_told_to(
+    root: Path, variables: list[str], forced: bool
+) -> None:
+    said = run("make", "--dry-run", "repro", "JOBS=3", *variables, cwd=root).stdout
+    [line] = [line.split() for line in said.splitlines() if "scripts/repro.py" in line]
+    assert line[1:] == ["scripts/repro.py", "3", *(["--force"] if forced else [])]
+
+
 def test_the_cores_are_split_whatever_a_shell_says(
     here: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     share = str(max(1, len(os.sched_getaffinity(0)) // 2))
     calls = repro(here, root, 2)[2]
-    assert [threads for _, threads in calls[1:-1]] == [[share] * len(THREADS)] * 6
+    assert [threads for _, threads, _ in calls[1:-1]] == [[share] * len(THREADS)] * 6
     assert calls[0][1] == calls[-1][1] == [os.environ.get(name) for name in THREADS]
 
 

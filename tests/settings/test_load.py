@@ -12,7 +12,9 @@ from patchlens.settings.datasets import View
 from patchlens.settings.load import Settings, load
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+assert PRESETS
+SHIPPED = [ROOT / "params.yaml", *PRESETS]
 
 
 @pytest.fixture
@@ -29,6 +31,7 @@ def test_shipped_settings_load(path: Path) -> None:
     assert list(settings.models) == list(content["models"])
     assert list(settings.datasets) == list(content["datasets"])
     assert settings.segmentation.k == content["segmentation"]["k"]
+    assert settings.segmentation.datasets
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -1,20 +1,23 @@
 """The report site in Debian's Chromium, from disk."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from patchlens import paths
-from ran import CLASSES, TAG
+from patchlens.site.serve import server
+from ran import CLASSES, PAGES, TAG, pages
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
-PAGES = ("index", "segmentation", "tracking", "counting", "variance", "reference")
 QUICK = {"preload": False}  # axe would fetch the style sheets, which a page from disk must not
 ALL_DRAWN = "[...document.querySelectorAll('.plot[data-spec]')].every((plot) => plot.dataset.drawn)"
 Open = Callable[..., Page]
+Speeds = dict[tuple[str, str], float]  # dataset and model -> images a second
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def column(page: Page, table: str, number: int) -> list[str]:
 
 
 def test_these_are_all_pages(built: Path) -> None:
-    assert {path.stem for path in built.glob("*.html")} == set(PAGES)
+    assert len(pages(built)) == len(PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -168,6 +171,76 @@ def test_axes_of_the_cost_figure_are_titled_as_its_selectors_say(opened: Open) -
         "document.querySelector('#cost .plot svg').textContent.includes('GFLOPs an image')"
     )
     assert "parameters (millions)" not in drawn.text_content()
+
+
+def test_from_disk_the_page_says_how_to_see_the_speed(opened: Open) -> None:
+    page = opened("index")
+    assert "patchlens serve" in page.locator("#speed").inner_text()
+    costs = page.locator("#cost").get_by_role("combobox", name="Cost").locator("option")
+    assert costs.all_inner_texts() == ["parameters (millions)", "GFLOPs an image"]
+    assert page.locator("#models thead th", has_text="images/s").count() == 0
+
+
+@pytest.fixture
+def served(browser: Browser, built: Path, tmp_path: Path) -> Iterator[Callable[[Speeds], Page]]:
+    """Opens the first page from `patchlens serve` with these speeds; complaints fail the test."""
+    complaints: list[str] = []
+    with server(built, 0, tmp_path / "cost") as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{running.server_address[1]}/"
+        context = browser.new_context(viewport=WIDE)
+
+        def visit(speeds: Speeds) -> Page:
+            for (dataset, model), speed in speeds.items():
+                path = tmp_path / "cost" / dataset / f"{model}.json"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps({"images_per_second": speed, "device": "a CPU"}))
+            page = context.new_page()
+            page.on("console", lambda m: complaints.append(f"{m.type} {m.text}"))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(address)
+            page.wait_for_function(ALL_DRAWN)
+            return page
+
+        yield visit
+        context.close()
+        running.shutdown()
+    assert complaints == []
+
+
+def test_served_the_page_shows_speed_in_the_table_and_the_figure(
+    served: Callable[[Speeds], Page],
+) -> None:
+    shown = {("minicity", "dino"): 12.5, ("minicity", "random"): 3.0, ("road", "mae"): 7.0}
+    page = served(shown | {("minicity", "other"): 9.0, ("gone", "other"): 9.0})
+
+    heads = page.locator("#models thead th").all_inner_texts()
+    assert heads[-2:] == ["images/s (minicity)", "images/s (road)"]
+    number = heads.index("images/s (minicity)")
+    assert column(page, "models", number) == ["12.5", "", "3"]
+    page.locator("#models thead th").nth(number).get_by_role("button").click()
+    assert column(page, "models", number) == ["3", "12.5", ""]
+    assert "on a CPU, decoding and writing included" in page.locator("#speed").inner_text()
+
+    figure = page.locator("#cost")
+    assert figure.locator(".mark-symbol path").count() == 3
+    figure.get_by_role("combobox", name="Cost").select_option("images a second")
+    page.wait_for_function(
+        "document.querySelector('#cost .plot svg').textContent.includes('images a second')"
+    )
+    assert figure.locator(".mark-symbol path").count() == 2
+    labels = figure.locator(".mark-symbol path").evaluate_all(
+        "all => all.map((path) => path.getAttribute('aria-label'))"
+    )
+    assert sorted(label.split("value: ")[1].split(";")[0] for label in labels) == ["12.5", "3"]
+
+
+def test_served_without_a_speed_the_page_is_that_from_disk(
+    served: Callable[[Speeds], Page],
+) -> None:
+    page = served({("minicity", "other"): 9.0})
+    assert "patchlens serve" in page.locator("#speed").inner_text()
+    assert page.locator("#models thead th", has_text="images/s").count() == 0
 
 
 def test_print_shows_all_figures_as_wide_as_paper_and_what_is_folded(opened: Open) -> None:

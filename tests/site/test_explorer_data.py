@@ -141,7 +141,9 @@ def test_answers_of_retrieval_are_right_where_the_fine_class_is_that_of_the_quer
 
 
 def test_identification_is_right_where_the_patch_itself_is_found() -> None:
-    for column in explored.part("city", "identification")["columns"]:
+    columns = explored.part("city", "identification")["columns"]
+    assert columns
+    for column in columns:
         conditions = [(one["degradation"], one["severity"]) for one in column["answers"]]
         assert conditions == [("blur", 1), ("blur", 3), ("shift", 4)]
         for one in column["answers"]:
@@ -150,10 +152,14 @@ def test_identification_is_right_where_the_patch_itself_is_found() -> None:
 
 
 def test_maps_of_dimensions_are_the_features_on_one_scale() -> None:
-    for model, part in explored.part("city", "dimensions").items():
+    parts = explored.part("city", "dimensions")
+    assert parts
+    for model, part in parts.items():
         file = FeatureFile(paths.features(dataset="city", model=model) / "query.safetensors")
         values = file.images([i["id"] for i in part["images"]], file.header.layers[0])
+        assert part["dimensions"]
         for one in part["dimensions"]:
+            assert len(one["maps"]) == len(part["images"]) > 0
             true = values[..., one["dimension"]]
             for row, name in enumerate(one["maps"]):
                 level = np.asarray(Image.open(paths.EXPLORER / "city" / name)) / 255

@@ -1,5 +1,6 @@
 """What the site is made of, piece by piece: colours, headlines, sentences, plots, the server."""
 
+import json
 import re
 import urllib.request
 from dataclasses import replace
@@ -19,7 +20,7 @@ from patchlens.settings.load import load
 from patchlens.site import plots
 from patchlens.site.answers import answer, difference, tally
 from patchlens.site.leads import lead
-from patchlens.site.serve import server
+from patchlens.site.serve import PLACE, server
 
 ENDS = ("", "_ci_low", "_ci_high")
 
@@ -208,6 +209,44 @@ def test_server_answers_on_the_loopback_only(tmp_path: Path) -> None:
         content = opener.open(f"http://{host}:{port}/index.html", timeout=10).read()
 
     assert (host, content) == ("127.0.0.1", b"seen")
+
+
+def measured(cost: Path, dataset: str, model: str, content: object) -> None:
+    path = cost / dataset / f"{model}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def test_the_first_page_is_served_with_the_speed_of_the_moment(tmp_path: Path) -> None:
+    page = f"<p>before</p>{PLACE}<p>after</p>"
+    (tmp_path / "index.html").write_text(page)
+    (tmp_path / "more.html").write_text(page)
+    cost, speed = tmp_path / "cost", {"images_per_second": 12, "device": "a </script> CPU"}
+
+    def got(path: str) -> str:
+        Thread(target=running.handle_request, daemon=True).start()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        address = f"http://127.0.0.1:{running.server_address[1]}{path}"
+        return opener.open(address, timeout=10).read().decode()
+
+    def shown(path: str) -> dict:
+        [text] = re.findall(r'<p>before</p>.* id="speeds">(.*)</script><p>after</p>', got(path))
+        return json.loads(text)
+
+    with server(tmp_path, 0, cost) as running:
+        assert shown("/") == {}
+        measured(cost, "city", "dino", speed)
+        assert shown("/") == shown("/index.html?x=1") == {"city": {"dino": speed}}
+        assert got("/").count("</script>") == 1
+        assert got("/more.html") == page
+        measured(cost, "city", "mae", speed | {"images_per_second": None})  # a resumed run
+        measured(cost, "city", "random", "{")
+        measured(cost, "city", "pixels", [])
+        measured(cost, "city", "ibot", {"images_per_second": 3})
+        measured(cost, "city", "simmim", speed | {"images_per_second": float("nan")})
+        measured(cost, "road", "dino", speed | {"images_per_second": 7, "seconds": 1})
+        faster = speed | {"images_per_second": 7}
+        assert shown("/") == {"city": {"dino": speed}, "road": {"dino": faster}}
 
 
 def test_serving_nothing_or_on_a_taken_port_is_one_message(here: Path) -> None:

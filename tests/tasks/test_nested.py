@@ -28,7 +28,9 @@ def test_whole_numbers_have_the_very_neighbours_of_separate_searches(distance, k
     # Products of small whole numbers are exact in float32, so only exact ties may differ.
     bank = RNG.integers(-9, 10, (GROUP * 12 + 5, WIDTH)).astype(np.float32)
     queries = RNG.integers(-9, 10, (BLOCK + 3, WIDTH)).astype(np.float32)
-    for (similarity, rows), (apart_similarity, apart_rows) in both(bank, queries, k, distance):
+    found = list(both(bank, queries, k, distance))
+    assert len(found) == len(SIZES)
+    for (similarity, rows), (apart_similarity, apart_rows) in found:
         np.testing.assert_allclose(similarity, apart_similarity, rtol=1e-5, atol=1e-5)
         differ = rows != apart_rows
         assert np.isclose(similarity[differ], apart_similarity[differ], atol=1e-6).all()
@@ -66,7 +68,9 @@ def test_a_zero_row_has_similarity_0():
     bank[7] = 0
     queries = np.zeros((1, WIDTH), np.float32)
     nested = NestedBank(bank, ORDER, SIZES, distance="cosine", device=CPU)
-    for found in nested.search(queries, 50):
+    answers = list(nested.search(queries, 50))
+    assert len(answers) == len(SIZES)
+    for found in answers:
         assert (found.similarity == 0).all()
         assert (found.rows[0] == np.arange(50)).all()
 

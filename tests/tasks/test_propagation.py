@@ -60,7 +60,9 @@ def test_a_moving_object_keeps_its_label():
     mask = torch.zeros(10, 12, dtype=torch.long)
     mask[3:6, 2:5], mask[8, 8] = 1, 2
     frames = [start.roll((t, t), (0, 1)) for t in range(4)]
-    for t, labels in enumerate(propagate(frames, one_hot(mask, 3, (10, 12)), DINO), start=1):
+    found = list(propagate(frames, one_hot(mask, 3, (10, 12)), DINO))
+    assert len(found) == 3
+    for t, labels in enumerate(found, start=1):
         expected = mask.roll((t, t), (0, 1))
         inside = slice(t, None)  # what wraps around comes from beyond the radius or not at all
         assert torch.equal(labels.argmax(-1)[inside, inside], expected[inside, inside])

@@ -169,6 +169,7 @@ def test_chunks_of_query_images_change_nothing(monkeypatch):
     asked = query(labels, lambda _: features)
     monkeypatch.setattr(few_shot, "CHUNK", 3)
     parts = runs_of(asked, known, k_sweep=[3], **BOTH)
+    assert {run.head for run in whole} >= {"knn", "linear"}
     for one, other in zip(whole, parts, strict=True):
         assert one.counts["patch"].dense().shape == (7, 3, 3)
         for level in one.counts:

@@ -166,6 +166,7 @@ def test_features_that_do_not_notice_the_degradation_identify_perfectly(city, mo
     identify(task=task)
     found = json.loads((paths.cell(dataset="d", model="m") / "identification.json").read_text())
     for head in ("patch", "patch_2", "patch_4", "object"):
+        assert set(found[head]) == set(VARIANTS)
         for scores in found[head].values():
             assert scores["robustness"] == scores["top1_ci_low"] == 1.0
 

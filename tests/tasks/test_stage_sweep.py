@@ -105,6 +105,7 @@ def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
     for _, rows in table.groupby(["head", "variant"]):
         assert rows["dimensions"].tolist() == [1, 2, 4]
     lines = table[table["variant"].isin(["raw", "zscore", "pca_whiten"])]
+    assert set(lines["variant"]) == {"raw", "zscore", "pca_whiten"}
     assert (lines.groupby(["head", "variant"])["score"].nunique() == 1).all()
     assert set(table["head"]) == {"knn", "linear"}
 

@@ -27,7 +27,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     folder: Annotated[Path, typer.Option(help="The site.")] = paths.SITE,
 ) -> None:
-    """Show the report site on this machine's loopback, until Ctrl-C."""
+    """Show the report site on this machine's loopback, until Ctrl-C.
+
+    The overview also says how fast extraction was in this folder.
+    """
     from patchlens.site import serve
 
     serve.run(folder, port, typer.echo)
@@ -127,9 +130,18 @@ def plan(
 def compare(
     before: Annotated[Path, typer.Argument(help="A folder of metrics: the reference.")],
     after: Annotated[Path, typer.Argument(help="A folder of metrics: the reproduction.")],
-    tolerance: Annotated[float | None, typer.Option(help="Largest allowed difference.")] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest allowed difference; by default 0 where machine.json is the same on both "
+            "sides, else 0.002."
+        ),
+    ] = None,
 ) -> None:
-    """Compare two folders of metrics; exit code 1 if they differ by more than is allowed."""
+    """Compare two folders of metrics; exit code 1 if they differ by more than is allowed.
+
+    What made a side is said by machine.json in its folder, or else in the folder above it.
+    """
     from patchlens.report.compare import compare
 
     problems, summary = compare(before, after, tolerance)

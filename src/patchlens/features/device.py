@@ -25,10 +25,19 @@ def resolve(device: Device) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """The device in words, for the cost columns."""
+    """The device in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{cpu_name()}, {torch.get_num_threads()} threads"
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """What numbers depend on in their last bits: the device, the CPU type and the threads."""
+    return {
+        "cpu": cpu_name(),
+        "device": describe(device),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def cpu_name() -> str:

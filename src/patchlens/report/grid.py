@@ -39,7 +39,6 @@ SIGNS = {
 COST = {
     "parameters_m": "params (M)",
     "gflops_per_image": "GFLOPs/image",
-    "images_per_second": "images/s",
 }
 
 
@@ -70,14 +69,10 @@ def ceilings(rows: pd.DataFrame) -> str:
     return f" No part of the comparison, as it saw these classes in training: {', '.join(names)}."
 
 
-def speed_and_libraries(rows: pd.DataFrame) -> str:
-    """What images/s is, and the versions of the libraries, in words."""
+def libraries(rows: pd.DataFrame) -> str:
+    """The versions of the libraries, in words."""
     of = partial(values, rows)
-    return (
-        f"images/s: extraction of the query images on {of('device')}, decoding and writing "
-        f"included; it varies from run to run. torch {of('torch')}, timm {of('timm')}, numpy "
-        f"{of('numpy')}."
-    )
+    return f"torch {of('torch')}, timm {of('timm')}, numpy {of('numpy')}."
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -51,7 +51,7 @@ def caption(rows: pd.DataFrame) -> str:
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit = {of('query_unit')}, conditional on these supports) "
         f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column), "
-        f"{FLOOR} (the commonest support class). " + grid.speed_and_libraries(rows)
+        f"{FLOOR} (the commonest support class). " + grid.libraries(rows)
     )
 
 

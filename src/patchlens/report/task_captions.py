@@ -41,8 +41,7 @@ def caption(rows: pd.DataFrame, task: str) -> str:
         f"prune, keep_top and prune_random take m = {of('prune_m')} of the width, prune_random is "
         f"the mean of {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
         f"{_units(rows)}. Bold: the best of the table, and every entry whose paired 95 % interval "
-        f"against it includes 0.{grid.ceilings(rows)}{_few(rows, task)} "
-        + grid.speed_and_libraries(rows)
+        f"against it includes 0.{grid.ceilings(rows)}{_few(rows, task)} " + grid.libraries(rows)
     )
 
 

@@ -34,7 +34,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     }
     forest = overview_figures.forest(run.claims)
     rankings = [overview_figures.ranking(h, looks, run.role) for h in chosen]
-    cost = overview_figures.cost(chosen, looks, provenance.devices(run)) if chosen else None
+    cost = overview_figures.cost(chosen, looks) if chosen else None
     ran = provenance.grids(run)
     figures = [part for part in (forest, *rankings, cost, *ran) if part is not None]
     known = run.claims.astype(object).where(run.claims.notna(), None)

@@ -138,20 +138,21 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
     )
 
 
-def cost(headlines: Sequence[Headline], looks: Mapping[str, Look], devices: str) -> Figure:
+def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     """Scores of `raw` features against what a model costs: one selector for each.
+
+    `patchlens serve` and cost.js add how fast extraction was, by the column `dataset`.
 
     Args:
         headlines: the metrics.
         looks: of the models.
-        devices: on which speed was measured.
     """
     parts = []
     for headline in headlines:
         rows = headline.rows[headline.rows["variant"] == "raw"]
         # First what tells most models apart.
         for name in sorted(COST, key=lambda name: -rows[name].nunique()):
-            part = rows[["model"]].assign(
+            part = rows[["model", "dataset"]].assign(
                 metric=f"{headline.title}, {headline.dataset}",
                 cost=prose.column(name),
                 value=rows[name],
@@ -180,13 +181,12 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look], devices: str)
     return Figure(
         "cost",
         "Score against cost",
-        "Scores of models against parameters, GFLOPs an image or images a second, as the selectors "
-        f"say: {', '.join(models)}. All numbers are in the CSV file.",
+        "Scores of models against parameters or GFLOPs an image, as the selectors say: "
+        f"{', '.join(models)}. All numbers are in the CSV file.",
         spec([points], data, HEIGHT),
         data,
         controls,
         models,
         wide=True,
-        note=f"Raw features. Images a second: extraction of the query images on {devices}, "
-        "decoding and writing included; it varies from run to run.",
+        note="Raw features.",
     )

@@ -74,7 +74,6 @@ COLUMNS = {
     "top_1pct": "variance in the top 1 % of dimensions",
     "gflops_per_image": "GFLOPs an image",
     "parameters_m": "parameters (millions)",
-    "images_per_second": "images a second",
 }
 # Values of selectors in words; the degradations with the unit of their severity.
 VALUES = {

@@ -40,12 +40,6 @@ def not_run(run: Run) -> list[str]:
     ]
 
 
-def devices(run: Run) -> str:
-    """On which machines the speed of models was measured, in words."""
-    found = (t["device"].dropna().astype(str) for t in run.tables.values() if "device" in t)
-    return " or ".join(dict.fromkeys(d for names in found for d in names)) or "this machine"
-
-
 def licence(model: Model) -> str:
     """Under which terms the weights of a model are, as far as is known."""
     if model.source == "registry":
@@ -84,8 +78,7 @@ def _models(run: Run) -> Grid:
     header = ["model", "is", "weights", "hash", "licence", "architecture", *grid.COST.values()]
     note = (
         "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where it was "
-        "converted; the whole is in metrics/weights/. Licences are as their publishers state them. "
-        f"images/s: extraction on {devices(run)}."
+        "converted; the whole is in metrics/weights/. Licences are as their publishers state them."
     )
     return Grid("models", "Models", header, rows, note)
 

@@ -4,7 +4,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from patchlens import paths
-from patchlens.features.device import describe, resolve
+from patchlens.features.device import machine, resolve
 from patchlens.features.extract import Source
 from patchlens.files import whole_folder, write_json
 from patchlens.names import DatasetName, ModelName
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
-    """Write data/features/<dataset>/<model>/{support,query}.safetensors and the cost of it."""
+    """Write data/features/<dataset>/<model>/{support,query}.safetensors and what it costs.
+
+    How fast it was goes to `paths.cost`, which nothing depends on.
+    """
     own = settings.dataset(dataset)
     opened = open_extraction(
         dataset=dataset,
@@ -40,11 +43,12 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
     cost = {
         "parameters_m": round(opened.backbone.parameters / 1e6, 2),
         "gflops_per_image": round(extractor.gflops(source), 3),
-        "images_per_second": float(f"{rate:.2g}") if rate else "resumed",
-        "device": describe(resolve(settings.device)),
         "architecture": about.get("arch", "none"),
         "origin": about.get("origin", "none"),
         "position": about.get("position", "none"),
     }
     write_json(cost, paths.cell(dataset=dataset, model=model) / "extract.json")
+    speed = {"images_per_second": float(f"{rate:.2g}") if rate else None}
+    cost_of_run = paths.cost(dataset=dataset, model=model)
+    write_json(speed | machine(resolve(settings.device)), cost_of_run)
     shutil.rmtree(work)

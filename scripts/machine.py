@@ -1,0 +1,37 @@
+"""Write metrics/machine.json: the CPU type, device and threads that made the metrics.
+
+`patchlens compare` takes its tolerance from it. It is removed where this is not known: where the
+extraction of a cell was not run in this folder, or where cells were extracted on several machines.
+"""
+
+import json
+
+from patchlens import paths
+from patchlens.files import read_json, write_json
+from patchlens.settings.load import load
+
+
+def main() -> None:
+    settings = load(paths.PARAMS)
+    costs = [
+        paths.cost(dataset=dataset, model=model)
+        for dataset in settings.extract.datasets
+        for model in settings.models
+    ]
+    out = paths.CELLS.parent / paths.MACHINE
+    there = [read_json(path, "") for path in costs if path.is_file()]
+    machines = {
+        json.dumps({key: cost[key] for key in ("cpu", "device", "threads")}) for cost in there
+    }
+    if len(there) == len(costs) and len(machines) == 1:
+        write_json(json.loads(machines.pop()), out)
+        return
+    out.unlink(missing_ok=True)
+    print(
+        f"{out}: not written, since {paths.COST} knows the machine of {len(there)} of {len(costs)} "
+        f"cells, and {len(machines)} machines; `make repro FORCE=1` runs all cells here"
+    )
+
+
+if __name__ == "__main__":
+    main()

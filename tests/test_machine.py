@@ -1,0 +1,65 @@
+"""scripts/machine.py: what made the metrics is known only where all of them were made here."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import run
+from patchlens import paths
+from patchlens.settings.load import load
+
+MACHINE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
+OUT = Path("metrics/machine.json")
+
+
+@pytest.fixture
+def costs(here: Path, root: Path) -> list[Path]:
+    """What the stage extract notes of every cell of the default; an older metrics/machine.json."""
+    shutil.copy(root / "params.yaml", here)
+    settings = load(paths.PARAMS)
+    found = [
+        paths.cost(dataset=d, model=m) for d in settings.extract.datasets for m in settings.models
+    ]
+    for path in found:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(MACHINE | {"images_per_second": len(path.name)}))
+    OUT.parent.mkdir()
+    OUT.write_text("of an older run")
+    assert len(found) > 4
+    return found
+
+
+def said(root: Path) -> str:
+    return run(
+        sys.executable, root / "scripts/machine.py", cwd=Path.cwd(), PYTHONPATH=str(root / "src")
+    ).stdout
+
+
+def test_what_all_cells_agree_on_is_written(costs: list[Path], root: Path) -> None:
+    assert said(root) == ""
+    assert json.loads(OUT.read_text()) == MACHINE
+    costs[0].with_name("gone.json").write_text("a model that params.yaml no longer lists")
+    assert said(root) == ""
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_where_a_cell_was_not_extracted_here_it_is_removed(
+    costs: list[Path], root: Path, which: int
+) -> None:
+    costs[which].unlink()
+    told = said(root)
+    assert f"knows the machine of {len(costs) - 1} of {len(costs)} cells" in told
+    assert "make repro FORCE=1" in told
+    assert not OUT.exists()
+
+
+@pytest.mark.parametrize("change", [{"cpu": "another"}, {"threads": 1}, {"device": "a GPU"}])
+def test_where_cells_come_from_several_machines_it_is_removed(
+    costs: list[Path], root: Path, change: dict
+) -> None:
+    costs[1].write_text(json.dumps(MACHINE | change | {"images_per_second": 1}))
+    assert "and 2 machines" in said(root)
+    assert not OUT.exists()
