@@ -1,4 +1,4 @@
-"""Commands that are asked for by hand: pictures, pages, plans, comparisons."""
+"""Interactive commands: pictures, pages, plans and comparisons."""
 
 import json
 from pathlib import Path
@@ -23,10 +23,12 @@ from patchlens.settings.models import role
 
 @command
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
-    folder: Annotated[Path, typer.Option(help="The site.")] = paths.SITE,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 for any free port.")
+    ] = 8000,
+    folder: Annotated[Path, typer.Option(help="The folder of the site.")] = paths.SITE,
 ) -> None:
-    """Show the report site on this machine's loopback, until Ctrl-C."""
+    """Serve the report site on localhost until Ctrl-C."""
     from patchlens.site import serve
 
     serve.run(folder, port, typer.echo)
@@ -37,10 +39,13 @@ def why(
     model: ModelName,
     dataset: DatasetName,
     floor: Annotated[
-        str | None, typer.Option(help="The untrained model beside it; by default the first.")
+        str | None,
+        typer.Option(
+            help="The untrained model to compare with; by default, the first in params.yaml."
+        ),
     ] = None,
 ) -> None:
-    """Tell on one page what the variance of a model's features does to its scores."""
+    """Write one page on how the variance of a model's features affects its scores."""
     s = settings()
     chosen = s.cell(model, dataset)
     if floor is not None:
@@ -54,7 +59,7 @@ def why(
 @pictures.command("identification")
 @guarded
 def show_identification(dataset: DatasetName, model: OfModel) -> None:
-    """One patch in all degraded copies of its image, and what it finds."""
+    """Draw a patch in all degraded copies of its image, with the match in each."""
     s = settings()
     chosen, path = s.cell(model, dataset), paths.shown("identification", dataset, model)
     from patchlens.stages import show_identification
@@ -66,7 +71,7 @@ def show_identification(dataset: DatasetName, model: OfModel) -> None:
 @pictures.command("retrieval")
 @guarded
 def show_retrieval(dataset: DatasetName, model: OfModel) -> None:
-    """A few objects with their ten nearest, right and wrong ones framed."""
+    """Draw a few objects with their ten nearest neighbours, marked as right or wrong."""
     s = settings()
     chosen, path = s.cell(model, dataset), paths.shown("retrieval", dataset, model)
     from patchlens.stages import show_retrieval
@@ -81,10 +86,10 @@ def show_tracking(
     dataset: DatasetName,
     model: OfModel,
     sequence: Annotated[
-        str | None, typer.Option(help="Of the query; the first by default.")
+        str | None, typer.Option(help="A sequence of the query; by default, the first.")
     ] = None,
 ) -> None:
-    """A sequence with the ids that the model linked, as a GIF."""
+    """Draw a sequence with the ids that the model linked, as a GIF."""
     s = settings()
     s.model(model)
     file = model if sequence is None else f"{model}-{sequence.replace('/', '_')}"
@@ -97,12 +102,12 @@ def show_tracking(
 
 @command
 def plan(
-    params: Annotated[Path, typer.Option(help="The settings, such as presets/paper.yaml.")] = (
-        paths.PARAMS
-    ),
+    params: Annotated[
+        Path, typer.Option(help="The settings file, for example presets/paper.yaml.")
+    ] = (paths.PARAMS),
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run downloads, stores and takes; refuse one that would fill the disk."""
+    """Estimate downloads, disk space and time of a run; fail if it would fill the disk."""
     chosen = load(params)
     from patchlens.plan import show
     from patchlens.plan.make import make
@@ -115,11 +120,11 @@ def plan(
 
 @command
 def compare(
-    before: Annotated[Path, typer.Argument(help="A folder of metrics: the reference.")],
-    after: Annotated[Path, typer.Argument(help="A folder of metrics: the reproduction.")],
-    tolerance: Annotated[float | None, typer.Option(help="Largest allowed difference.")] = None,
+    before: Annotated[Path, typer.Argument(help="The metrics folder of the reference.")],
+    after: Annotated[Path, typer.Argument(help="The metrics folder of the reproduction.")],
+    tolerance: Annotated[float | None, typer.Option(help="The largest allowed difference.")] = None,
 ) -> None:
-    """Compare two folders of metrics; exit code 1 if they differ by more than is allowed."""
+    """Compare two metrics folders; exit code 1 if they differ by more than the tolerance."""
     from patchlens.report.compare import compare
 
     problems, summary = compare(before, after, tolerance)

@@ -8,16 +8,16 @@ from typing import Any
 
 TIMING = ("images_per_second", "device")  # vary from run to run
 ELSEWHERE = 0.002  # allowed difference between CPU types; on one CPU type it is 0
-# Where last bits differ, what is chosen among near equals may jump: not compared elsewhere.
+# A choice among nearly equal values may change with the last bits: not compared elsewhere.
 CHOSEN = (
     *("c_median", "c_at_edge_share", "oracle_m", "chosen_m", "chosen_m_std", "prune_m_used"),
     *("birth_threshold", "p_holm", "overlap", "note"),
-    # One row a rank: when two dimensions change places, so does all that is told of them.
+    # One row per rank: when two dimensions change places, so do all values in their rows.
     *("dimension", "mean", "kurtosis", "r_row", "r_column", "r_brightness", "r_edges"),
 )
 
 
-MARKS = ("level_with_best", "level_with_best_model")  # ends of columns: chosen too
+MARKS = ("level_with_best", "level_with_best_model")  # suffixes of columns that are choices too
 
 
 def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[str], str]:
@@ -30,7 +30,7 @@ def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[st
             both were extracted on the same device and 0.002 elsewhere.
 
     Returns:
-        A line for each difference that is not allowed, and one line that sums the comparison up.
+        One line per difference beyond the tolerance, and one line that summarises the comparison.
     """
     old, new = dict(_values(before)), dict(_values(after))
     if tolerance is None:
@@ -80,7 +80,7 @@ def _number(text: str) -> float | str:
 
 
 def flat(content: dict[str, Any], sign: str) -> Iterator[tuple[str, Any]]:
-    """Every value of a nested dict with its place, keys parted by `sign`."""
+    """Every value of a nested dict with its path; keys are joined by `sign`."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from ((f"{key}{sign}{place}", inner) for place, inner in flat(value, sign))
