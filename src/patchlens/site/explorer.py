@@ -8,12 +8,12 @@ PART = "patches"
 SIMILARITY = {
     "cosine": "cosine similarity",
     "dot": "dot product",
-    "l2": "minus the squared distance",
+    "l2": "negative squared distance",
 }
 
 
 def pages(run: Run) -> list[Page]:
-    """A page for each dataset that the stage explorer took apart."""
+    """A page for each dataset that the stage `explorer` processed."""
     shown = precomputed.datasets(PART)
     return [
         _page(run, dataset, *precomputed.named(dataset, "explorer", "Patch explorer", shown))

@@ -1,4 +1,4 @@
-"""Figures of the first page: verdicts, rankings, scores against cost."""
+"""Figures of the overview: verdicts, rankings, scores against cost."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ VERDICTS = {
     "undecided": ("#7d7d7d", "diamond"),
 }
 POINTS = "format(100 * datum.value, '~r')"
-WIDE = "windowSize()[0] >= 800"  # a screen with room for the words of a claim
+WIDE = "windowSize()[0] >= 800"  # a screen wide enough for the text of a claim
 SIGN = {"supported": "●", "contradicted": "✚", "undecided": "◆", "not run": "○"}
 
 
@@ -140,7 +140,7 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
 
 
 def cost(headlines: Sequence[Headline], looks: Mapping[str, Look], devices: str) -> Figure:
-    """Scores of `raw` features against what a model costs: one selector for each.
+    """Scores of `raw` features against the cost of a model, with a selector for each.
 
     Args:
         headlines: the metrics.

@@ -1,6 +1,6 @@
-"""The metrics of T2, T3 and T4 as functions of how often each unit counts, and their intervals.
+"""The metrics of T2, T3 and T4 as functions of the weight of each unit, and their intervals.
 
-Made of the records of one head and variant; means over draws. They have no seeds.
+Computed from the records of one head and variant, as means over draws. They have no seeds.
 """
 
 from collections.abc import Callable, Mapping
