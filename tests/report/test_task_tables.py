@@ -123,7 +123,7 @@ def test_the_caption_carries_protocol_counts_and_chance():
     shown = caption(write("retrieval", ["dino"]), "retrieval")
     for words in (
         "Protocol 3. 64 images of quiet_street.",
-        "40 objects, by cosine; own image and sequence left out.",
+        "Gallery: 40 objects, ranked by cosine; excluded: own image and sequence.",
         "the same instance: 20 queries of 20 instances, chance 1.2 %.",
         "grid 16×32 (equal), layer 7 (0-based)",
         "fitted on the support images",
@@ -139,7 +139,7 @@ def test_the_caption_carries_protocol_counts_and_chance():
 def test_with_few_units_the_caption_says_that_nothing_is_decided():
     retrieval_cell("dino", raw=np.full(9, 0.5), prune=np.full(9, 0.4))
     write("retrieval", ["dino"])
-    assert "Fewer than 10 instances: what is not bold is undecided" in text("retrieval")
+    assert "Fewer than 10 instances: too few for a verdict" in text("retrieval")
 
 
 def test_variants_fitted_on_the_query_are_said_to_be_transductive():
@@ -165,7 +165,7 @@ def test_a_missing_cell_is_an_error_with_the_remedy():
 
 def test_no_dataset_gives_empty_tables_that_say_so():
     assert write("tracking", ["dino"], datasets=()).empty
-    assert text("tracking") == "tracking.datasets lists no dataset.\n"
+    assert text("tracking") == "tracking.datasets lists no datasets.\n"
     assert latex(pd.DataFrame(columns=["dataset"]), "tracking").strip() == ""
 
 
@@ -191,7 +191,7 @@ def test_tracking_is_compared_over_videos_and_carries_its_note():
     tracking_cell("mae", [5, 5, 6, 5, 5, 6, 5, 5, 5, 5])
     write("tracking", ["dino", "mae"], variants=["raw"])
     shown = text("tracking")
-    assert "**association: nearest after 1 frame (%)**" in shown
+    assert "**association: accuracy after 1 frame (%)**" in shown
     assert line(shown, "dino")[1].startswith("**87.0 [")
     assert line(shown, "mae")[1].startswith("52.0 [")
     assert "DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT" in shown
@@ -223,7 +223,7 @@ def test_identification_shows_its_counts_for_every_head():
     write_parquet(pd.DataFrame(records), folder / "identification.records.parquet")
     write("identification", ["dino"], variants=["raw"])
     shown = text("identification")
-    assert "2×2 patches: 7 queries, 128 in the gallery" in shown
+    assert "2×2 patches: 7 queries, gallery of 128" in shown
     places = [
         shown.index(f"**{h}: robustness (%)**") for h in ("patches", "2×2 patches", "objects")
     ]

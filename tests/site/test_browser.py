@@ -85,7 +85,7 @@ def test_axe_finds_no_serious_violation(opened: Open, name: str, colours: str) -
 
 def test_button_changes_colours_and_the_next_page_keeps_them(opened: Open) -> None:
     page = opened("index", color_scheme="light")
-    page.get_by_role("button", name="Dark colours").press("Enter")
+    page.get_by_role("button", name="Dark mode").press("Enter")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.wait_for_function(
         "getComputedStyle(document.querySelector('.plot svg text')).fill === 'rgb(165, 173, 184)'"
@@ -149,7 +149,7 @@ def test_names_in_a_legend_hide_and_show_their_models(opened: Open) -> None:
     page.wait_for_timeout(300)
     assert (points.count(), name.get_attribute("aria-pressed")) == (6, "false")
 
-    page.get_by_role("button", name="Dark colours").click()
+    page.get_by_role("button", name="Dark mode").click()
     page.wait_for_timeout(500)
     assert points.count() == 6  # drawn again, and still hidden
     name.press(" ")
@@ -234,7 +234,7 @@ def test_compare_page_shows_a_planted_difference(
 
     page = opened("index", folder=here / paths.COMPARISON)
 
-    summary = "scores that changed: 2, beyond their interval: 1; the same: 1."
+    summary = "2 scores changed, 1 of them beyond their interval; 1 did not change."
     assert summary in page.locator(".lead").inner_text()
     assert column(page, "scores", 0) == ["minicity/mae/segmentation", "minicity/dino/segmentation"]
     assert column(page, "scores", 5) == ["beyond", "within"]
