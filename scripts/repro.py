@@ -33,7 +33,7 @@ def main(jobs: int) -> None:
 
 
 def side_by_side(unit_of: dict[str, str], jobs: int) -> None:
-    """Deal units of stages to as many processes, one by one in turn; wait for all."""
+    """Distribute units of stages over `jobs` processes in turn, and wait for all."""
     units = list(dict.fromkeys(unit_of.values()))
     dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
@@ -46,7 +46,9 @@ def side_by_side(unit_of: dict[str, str], jobs: int) -> None:
     ]
     codes = [process.wait() for process in running]
     if any(codes):
-        sys.exit("a stage failed, see above: mend it, and what is done is not done again")
+        sys.exit(
+            "a stage failed (see above): fix the cause and run this again; finished stages are kept"
+        )
 
 
 def kind(stage: str) -> str:

@@ -165,7 +165,7 @@ def _rows(
 def _missing(dataset: str, task: str, has_dataset: bool, has_model: bool) -> str:
     absent = [] if has_dataset else [f"{task} was not run on {dataset}"]
     absent += [] if has_model else ["no model slot has these weights"]
-    return ", ".join(absent) or "this head, variant or metric was not run"
+    return " and ".join(absent) or "this head, variant or metric was not run"
 
 
 def _unmet(one: Published, row: "pd.Series[Any]") -> Iterator[str]:
