@@ -1,4 +1,4 @@
-"""`dvc repro` with several stages at once: the models are dealt to DVC processes side by side.
+"""`dvc repro` with several stages at once: parallel DVC processes share the models.
 
 DVC runs one stage at a time, and lets several processes of itself work in one repository; datasets
 do not depend on each other, nor do models, nor most tasks. First come the datasets side by side,

@@ -326,7 +326,7 @@ def test_downloads_with_their_terms(settings: Make) -> None:
     assert "CC-BY-NC-4.0; NON-COMMERCIAL" in text
     assert "unknown, ≥ 0.34 GB" in text
     assert "  0.34 GB " in text
-    assert "together 11.58 GB and 2 of unknown size (at least 0.43 GB)" in text
+    assert "total 11.58 GB and 2 of unknown size (at least 0.43 GB)" in text
 
 
 def test_slots_that_share_a_file_download_it_once(settings: Make) -> None:

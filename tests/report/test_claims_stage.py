@@ -97,7 +97,13 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
     ]
     verdict = "supported: the gain exceeds the smallest effect of 2.0 points"
     assert cells[-2:] == [str(UNITS), verdict]
-    for words in ("500 resamples", "not adjusted", "Holm", "together", "at least 10 units"):
+    for words in (
+        "500 bootstrap resamples",
+        "not adjusted",
+        "Holm",
+        "together",
+        "at least 10 units",
+    ):
         assert words in text[own:]
 
 

@@ -14,7 +14,7 @@ from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.settings.load import load
 from patchlens.stages import report
-from ran import TAG, compare, lay
+from ran import TAG, UNDECIDED, compare, lay
 
 
 @pytest.fixture
@@ -67,6 +67,15 @@ def test_claims_that_were_not_run_are_listed_with_their_reason_and_not_plotted(b
     assert "not run c1 Patch features of DINO win." in text_of(built / "index.html")
     assert "not in datasets: cityscapes" in text_of(built / "index.html")
     assert list(pd.read_csv(built / "data/claims-forest.csv")["id"]) == ["m1", "m2"]
+
+
+def test_a_judged_claim_is_shown_with_its_effect_its_delta_and_the_reason_of_its_verdict(
+    built: Path,
+) -> None:
+    text = text_of(built / "index.html")
+
+    assert "-1.0 points [-6.0, 4.0]; δ = 2.0 points, adjusted p = 0.001, 12 units." in text
+    assert UNDECIDED in text
 
 
 def test_task_without_datasets_says_not_run_and_why(built: Path) -> None:

@@ -88,7 +88,7 @@ class Ibot(Dino):
 class Simmim(Own):
     """Masked patches in, their pixels out (Xie et al. 2022, arXiv 2111.09886).
 
-    `mask_patch`: patches a side of the cells that are masked as one.
+    `mask_patch`: patches per side of the cells that are masked as one.
     """
 
     mask_ratio: Ratio

@@ -83,7 +83,7 @@ def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> st
     wait(loop.device)
     start, before = time.perf_counter(), loop.state.step
     while (spent := time.perf_counter() - start) < seconds and loop.state.step < loop.steps:
-        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run waits once a row too
+        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run also waits once per row
         wait(loop.device)
     crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
     rate = crops / spent

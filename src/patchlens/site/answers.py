@@ -20,7 +20,7 @@ class Answer:
         title: of the metric, with its dataset.
         leader: the best model, or "" if no models were compared.
         sentence: which model leads, and by how much.
-        caveat: why the lead is no verdict, or "".
+        caveat: why the lead is not a verdict, or "".
         why: how far the leader is above the nearest floor, and how its score changes without its
             dimensions of highest variance, or "".
         variant: the best model and variant, in words.

@@ -1,4 +1,4 @@
-"""The patch explorer: a page a dataset, on which a patch shows its nearest patches."""
+"""The patch explorer: one page per dataset that shows the nearest patches of each patch."""
 
 from patchlens.site import precomputed
 from patchlens.site.page import Page

@@ -81,7 +81,7 @@ def _models(run: Run) -> Grid:
                 *(Cell("" if n is None else grid.number(n), n) for n in numbers),
             ]
         )
-    header = ["model", "is", "weights", "hash", "licence", "architecture", *grid.COST.values()]
+    header = ["model", "role", "weights", "hash", "licence", "architecture", *grid.COST.values()]
     note = (
         "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where it was "
         "converted; the whole is in metrics/weights/. Licences are as their publishers state them. "
@@ -125,7 +125,7 @@ def _datasets(run: Run) -> Grid:
 
 
 def _protocols(run: Run) -> list[Grid]:
-    """One table: a row a setting, a column a task × dataset."""
+    """One table: one row per setting, one column per task and dataset."""
     columns = {
         f"{task} on {dataset}": rows
         for task, table in run.tables.items()

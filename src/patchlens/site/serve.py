@@ -19,7 +19,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
         port: 0 for any free port.
 
     Raises:
-        DataError: there is no site.
+        DataError: the folder has no site.
         SettingsError: the port is taken.
     """
     existing(folder / "index.html", "run `patchlens report` first")

@@ -28,7 +28,7 @@ def associate(video: Video, features: Array, deltas: Sequence[int]) -> Floats:
     """
     unit = unit_rows(features)
     frames = dict(video.by_frame())
-    # Objects come in the order of their ids: equal candidates must not be told apart by it.
+    # Objects are in the order of their ids, which must not decide between equal candidates.
     rng = np.random.default_rng(SEED)
     sums = np.zeros((len(deltas), len(COUNTS)))
     for row, delta in enumerate(deltas):

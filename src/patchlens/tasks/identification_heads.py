@@ -81,7 +81,7 @@ def patch_head(
         rows: the clean image of each copy, as a row of the gallery.
         sizes: height and width in pixels of each clean image.
         grid: patch rows and columns.
-        g: patches a side.
+        g: patches per side.
         share: maximum number of queries per copy, chosen by a seeded draw.
         seed: the seed of that draw.
     """
@@ -144,8 +144,8 @@ def object_head(
 ) -> Head:
     """Objects: the mean of their patches, weighted by how much of each the moved area covers.
 
-    Only patches that map inside the clean image weigh; an object without one is no query. A hit is
-    the same instance, in whichever image. Where nothing moves, the gallery's weights are used.
+    Only patches that map inside the clean image have weight; an object without one is not a query.
+    A hit is the same instance in any image. Where nothing moves, the gallery's weights are used.
 
     Args:
         copies: the degraded copies.

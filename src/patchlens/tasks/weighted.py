@@ -75,8 +75,8 @@ def scored(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Head -> variant -> metric with its 95 % interval, of all records `table` of a cell.
 
-    A metric without anything to score is left out; so is the interval of chance, which is no
-    estimate. Resamples without anything to score leave the interval.
+    Metrics with nothing to score are omitted, and so is the interval of chance, which is not an
+    estimate. Resamples with nothing to score are excluded from the interval.
     """
     out: dict[str, dict[str, dict[str, float]]] = {}
     for (head, variant), rows in table.groupby(["head", "variant"], observed=True, sort=False):

@@ -52,7 +52,7 @@ class Objective(nn.Module, ABC):
         if token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.backbone.embed_dim))
             nn.init.trunc_normal_(self.mask_token, std=0.02)
-        # Not a submodule of its own: the backbone and the token are registered already.
+        # Not registered as a submodule: the backbone and the token are registered already.
         self.__dict__["masked"] = MaskedVisionTransformerTIMM(
             self.backbone,
             mask_token=self.mask_token if token else None,
