@@ -9,6 +9,7 @@ import pytest
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
+from patchlens.report import grid
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_captions import caption, in_order
 from patchlens.report.task_tables import headline, latex, markdown
@@ -134,6 +135,31 @@ def test_the_caption_carries_protocol_counts_and_chance():
     ):
         assert words in shown
     assert "Fewer than" not in shown
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ([336.0, 336.0], "336"),  # of floats, as a column is that other heads leave empty
+        ([336.0, np.nan], "336/nan"),
+        ([336, 72], "336/72"),
+        ([0.26, 1.0], "0.26/1"),
+        ([1234567.0], "1234567"),
+        (["16×32", "16×32"], "16×32"),
+        ([True], "True"),
+    ],
+)
+def test_whole_numbers_in_captions_have_no_decimals(column, text):
+    assert grid.values(pd.DataFrame({"key": column}), "key") == text
+
+
+def test_the_counts_of_a_caption_are_whole_numbers():
+    retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
+    table = write("retrieval", ["dino"])
+    counts = ["queries_instance", "units_instance", "gallery", "query_images", "random_draws"]
+    shown = caption(table.astype(dict.fromkeys(counts, float)), "retrieval")
+    assert shown == caption(table, "retrieval")
+    assert "20 queries of 20 instances" in shown
 
 
 def test_with_few_units_the_caption_says_that_nothing_is_decided():
