@@ -102,7 +102,7 @@ def test_a_difference_of_any_size(verdict, low, high, sentence):
             3,
             "the lead over every rival exceeds the smallest effect of 1.0 points",
         ),
-        ("contradicted", -3, -0.2, "a rival is shown to be above it"),
+        ("contradicted", -3, -0.2, "a rival is shown to be above one"),
         (
             "undecided",
             0.3,
@@ -120,14 +120,14 @@ def test_a_difference_of_any_size(verdict, low, high, sentence):
             "undecided",
             -0.3,
             2,
-            "it is not shown to be above every rival by more than the smallest effect of 1.0 "
-            "points, nor any rival to be above it",
+            "one is not shown to be above every rival by more than the smallest effect of 1.0 "
+            "points, nor any rival above one",
         ),
         (
             "undecided",
             -3,
             -0.2,
-            "the interval shows the strongest rival above it, but the adjusted p exceeds 0.05",
+            "the interval shows the strongest rival above one, but the adjusted p exceeds 0.05",
         ),
     ],
 )

@@ -73,17 +73,18 @@ def _superlative(o: "Outcome") -> str:
     lead, ahead = ("lead over", "above") if greater else ("distance below", "below")
     least = f"the smallest effect of {threshold(o.claim.metric, o.claim.delta)}"
     by = f" by more than {least}" if o.claim.delta else ""
+    own = ", ".join(o.claim.a.models)
     if o.verdict == "supported":
-        return f"the {lead} every rival exceeds {least}" if by else f"it is {ahead} every rival"
+        return f"the {lead} every rival exceeds {least}" if by else f"{own} is {ahead} every rival"
     if o.verdict == "contradicted":
-        return f"a rival is shown to be {ahead} it"
+        return f"a rival is shown to be {ahead} {own}"
     if o.low > o.claim.delta:
         return f"the interval lies {ahead} the strongest rival{by}, {UNADJUSTED}"
     if o.high < 0:
-        return f"the interval shows the strongest rival {ahead} it, {UNADJUSTED}"
+        return f"the interval shows the strongest rival {ahead} {own}, {UNADJUSTED}"
     if o.low > 0:
         return f"the {lead} every rival is not shown to exceed {least}"
-    return f"it is not shown to be {ahead} every rival{by}, nor any rival to be {ahead} it"
+    return f"{own} is not shown to be {ahead} every rival{by}, nor any rival {ahead} {own}"
 
 
 def _equivalence(o: "Outcome") -> str:
