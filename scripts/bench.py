@@ -1,8 +1,7 @@
 """Measure speed and memory against bare library calls, interleaved in one run.
 
-Seconds hold only on this machine and in this minute; the ratios are what is promised. With
-data/external as presets/camvid.yaml describes, extraction is measured on those photographs,
-otherwise on minicity.
+Seconds are specific to this machine and moment; only the ratios have bounds. With data/external as
+in presets/camvid.yaml, extraction is measured on those photographs, otherwise on minicity.
 Writes the block `bench` of docs/bench.md.
 """
 
@@ -125,7 +124,7 @@ def about() -> str:
 
 
 def bench_index(videos: int = 100, frames: int = 200) -> list[Row]:
-    """BDD100K's layout in small: videos of tiny images, eight labelled boxes a frame."""
+    """A small copy of BDD100K's layout: videos of tiny images, eight labelled boxes per frame."""
     with tempfile.TemporaryDirectory() as work:
         root = Path(work)
         labels = root / "labels/box_track_20/train"
@@ -154,7 +153,7 @@ def bench_index(videos: int = 100, frames: int = 200) -> list[Row]:
 
 
 def rss_index(root: Path, cores: int) -> str:
-    """Seconds that indexing takes on so many cores, and the memory it takes in MB, as JSON."""
+    """Seconds and memory in MB of indexing on so many cores, as JSON."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     with tempfile.TemporaryDirectory() as out:
         layout = READERS["bdd100k_track"](root)
@@ -165,7 +164,7 @@ def rss_index(root: Path, cores: int) -> str:
 
 
 def bench_extract(rounds: int = 4, images: int = 24) -> list[Row]:
-    """Extraction, decoding and writing included, beside the bare forward of the same model."""
+    """Extraction with decoding and writing, beside the bare forward pass of the same model."""
     with tempfile.TemporaryDirectory() as work:
         paths, extractor, read = prepare(Path(work), images * rounds)
         size = VIEW.input_size(14)
@@ -198,7 +197,7 @@ def bench_extract(rounds: int = 4, images: int = 24) -> list[Row]:
 
 
 def prepare(work: Path, count: int) -> tuple[list[str], Extractor, Callable]:
-    """Image paths, an extractor and a reader; photographs and trained weights where they are."""
+    """Image paths, an extractor and a reader; photographs and trained weights if available."""
     if CAMVID.is_dir():
         paths = [str(path) for path in sorted(CAMVID.iterdir())]
     else:
@@ -264,7 +263,7 @@ def bench_sweep(rounds: int = 5) -> list[Row]:
     """Twelve nested kept sets, cosine, beside twelve separate searches."""
     sizes = ((192, 4096, 8192), (768, 16384, 2048))  # width, bank, queries
     rows = []
-    for k, bound in ((1, "≤ 0.5 ×"), (10, "none; the default's k")):
+    for k, bound in ((1, "≤ 0.5 ×"), (10, "none (k of the default)")):
         found = [
             f"{sweep_ratio(*size, k, rounds):.2f} × ({size[1]} × {size[0]} bank)" for size in sizes
         ]
@@ -318,7 +317,7 @@ def bench_propagation(rounds: int = 3) -> list[Row]:
 
 
 def bench_repro() -> list[Row]:
-    """The embedded default in a fresh clone: from nothing, with nothing to do, with another k."""
+    """The embedded default in a fresh clone: from scratch, with nothing to do, with another k."""
     with tempfile.TemporaryDirectory() as work:
         clone = Path(work) / "clone"
         run("git", "clone", "-q", str(ROOT), str(clone), cwd=ROOT)
@@ -343,20 +342,20 @@ def bench_repro() -> list[Row]:
     stages = ", ".join(f"{stage} ({count})" for stage, count in counts.items())
     return [
         (
-            f"`make repro`, embedded default from nothing, {THREADS} models at a time",
+            f"`make repro`, embedded default from scratch, {THREADS} models at a time",
             f"{whole / 60:.1f} min",
             "< 15 min",
         ),
         (
             f"{', '.join(tasks)} of `random`",
             f"{sum(tasks.values()):.0f} s ({', '.join(f'{t:.0f}' for t in tasks.values())})",
-            "≤ 45 s a mini model",
+            "≤ 45 s per mini model",
         ),
         ("`dvc repro`, nothing to do", f"{nothing:.1f} s", "< 5 s"),
         (
             "`dvc repro --dry` after `segmentation.k` 10 → 1",
-            f"{stages}; `tables`, `claims` follow (run whole in tests/pipeline)",
-            "what is scored with k, and below",
+            f"{stages}; then `tables` and `claims` (run in tests/pipeline)",
+            "stages that use k, and those after them",
         ),
     ]
 

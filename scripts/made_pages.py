@@ -1,4 +1,4 @@
-"""What the scripts that make pages of docs/ share: write what is stale, or only say what is."""
+"""Shared by the scripts that generate pages of docs/: write or list outdated pages."""
 
 import argparse
 import sys
@@ -11,15 +11,17 @@ ROOT = Path(__file__).parent.parent
 def bring_up_to_date(
     what: str, texts: Mapping[Path, str], there: Iterable[Path] | None = None
 ) -> int:
-    """Write the pages, or with `--check` only name those that are out of date; the exit code.
+    """Write the pages, or with `--check` only list outdated ones; returns the exit code.
 
     Args:
-        what: the first line of the script's help.
-        texts: page -> what it must say.
-        there: all pages that the folder holds; those without a text are removed.
+        what: the first line of the help of the script.
+        texts: page -> its text.
+        there: all existing pages of the folder; those without a text are removed.
     """
     parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 1 if a page is outdated"
+    )
     check = parser.parse_args().check
     if not texts:
         sys.exit("no page is to be made: nothing was checked")

@@ -1,7 +1,7 @@
-"""Write docs/minicity.md's measured block and docs/minicity.png from the rendered dataset.
+"""Write the measured block of docs/minicity.md and docs/minicity.png from the rendered dataset.
 
-The block holds the floors that keep minicity from being a colour-coding exercise, measured with the
-features of the `pixels` model. Run `make repro` first; then `python scripts/minicity_page.py`.
+The block shows that colour and position alone do not solve minicity, measured with the features of
+the `pixels` model. Run `make repro` first; then `python scripts/minicity_page.py`.
 """
 
 import json
@@ -20,7 +20,7 @@ from patchlens.datasets.index import Index, read_ids
 
 ROOT = Path(__file__).parent.parent
 PATCH = 8
-DISTANCE = 10  # frames of one sequence nearer than this are left out
+DISTANCE = 10  # frames of one sequence nearer than this are excluded
 DATASETS = ("minicity", "minicity_video")  # the stills and the videos of the default
 
 
@@ -54,7 +54,7 @@ def splits_of(index: Index) -> list[str]:
 def instance_recall(parts: list[tuple[Index, str]]) -> tuple[float, int]:
     """R@1 of objects of at least one patch, by cosine, and the number of queries with an answer.
 
-    Left out: the object's own image, and frames of its own sequence nearer than DISTANCE.
+    Excluded: the image of the object, and frames of its sequence nearer than DISTANCE.
     """
     features, instances, places, frames = [], [], [], []
     images = [

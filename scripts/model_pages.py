@@ -1,6 +1,6 @@
 """Write docs/models.md from the registry in src/patchlens/backbones/registry.
 
-`python scripts/model_pages.py` writes it, `--check` only says whether it is out of date.
+`python scripts/model_pages.py` writes it, `--check` only says whether it is outdated.
 """
 
 import sys
@@ -16,15 +16,15 @@ INTRODUCTION = """\
 <!-- Made by `make model-pages` from src/patchlens/backbones/registry; edit that. -->
 # Models
 
-Every model of the registry. In `params.yaml`, `source: registry` and `model: NAME` take one; the
-weights stage downloads the official file, checks it and converts it once. `patchlens models` prints
-this list, `patchlens models show NAME` one entry in full, `patchlens plan` what your choice will
-download. Any other model works too: [how to add a model](add-a-model.md).
+All models of the registry. To use one, set `source: registry` and `model: NAME` in `params.yaml`;
+the weights stage downloads the official file, checks it and converts it once. `patchlens models`
+prints this list, `patchlens models show NAME` prints one entry in full, and `patchlens plan` lists
+the downloads of your settings. To use another model, see [how to add a model](add-a-model.md).
 
-**Licences are those of the weights, as their authors state them; {restricted} of {count} entries
-forbid commercial use.** Sizes and hashes of files are given where they are published; where no hash
-is, that of the first download is recorded and every later one must equal it. *unpinned*: no
-commit of the hub is named; that of the first download is recorded and kept.
+**Licences are those of the weights, as stated by their authors; {restricted} of {count} entries
+forbid commercial use.** Sizes and hashes of files are listed if they are published; otherwise the
+hash of the first download is recorded, and every later download must match it. *unpinned*: no
+commit of the hub is given; the commit of the first download is recorded and kept.
 """
 HEAD = "| name | model | data | images seen | params | patch | licence | file | size |"
 
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def page(found: dict[str, Entry]) -> str:
-    """The whole page: a table an objective, then notes and citations a family."""
+    """The whole page: one table per objective, then notes and citations per family."""
     restricted = sum(entry.non_commercial for entry in found.values())
     lines = [INTRODUCTION.format(restricted=restricted, count=len(found))]
     by_objective = sorted(found.items(), key=lambda item: item[1].objective)
@@ -66,7 +66,7 @@ def row(name: str, entry: Entry) -> str:
 
 
 def file(entry: Entry) -> str:
-    """Where the official file lies, as a link where it has an address."""
+    """The location of the official file, as a link."""
     source = entry.source
     gated = ", gated" if source.gated else ""
     if source.kind == "hub":

@@ -1,6 +1,6 @@
 """Write docs/reference-comparison.md from published numbers and metrics/tables.
 
-`python scripts/reference_page.py` writes it, `--check` only says whether it is out of date.
+`python scripts/reference_page.py` writes it, `--check` only says whether it is outdated.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""`dvc repro` with several stages at once: the models are dealt to DVC processes side by side.
+"""`dvc repro` with several stages at once: parallel DVC processes share the models.
 
 DVC runs one stage at a time, and lets several processes of itself work in one repository; datasets
 do not depend on each other, nor do models, nor most tasks. First come the datasets side by side,
@@ -42,7 +42,7 @@ def main(jobs: int, force: bool) -> None:
 
 
 def side_by_side(repro: list[str], unit_of: dict[str, str], jobs: int) -> None:
-    """Deal units of stages to as many processes, one by one in turn; wait for all."""
+    """Distribute units of stages over `jobs` processes in turn, and wait for all."""
     units = list(dict.fromkeys(unit_of.values()))
     dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
     threads = max(1, len(os.sched_getaffinity(0)) // jobs)
@@ -55,7 +55,9 @@ def side_by_side(repro: list[str], unit_of: dict[str, str], jobs: int) -> None:
     ]
     codes = [process.wait() for process in running]
     if any(codes):
-        sys.exit("a stage failed, see above: mend it, and what is done is not done again")
+        sys.exit(
+            "a stage failed (see above): fix the cause and run this again; finished stages are kept"
+        )
 
 
 def kind(stage: str) -> str:

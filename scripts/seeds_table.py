@@ -1,6 +1,6 @@
-"""Print how far the scores and verdicts of two seeds of the training lie apart, as Markdown.
+"""Print the differences between two training seeds in scores and verdicts, as Markdown.
 
-The first seed is what a folder holds that was reproduced, the second one what this folder holds.
+The results of the first seed are in a reproduced folder, those of the second in this folder.
 """
 
 import contextlib

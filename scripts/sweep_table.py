@@ -18,7 +18,7 @@ def main(cell: Path) -> None:
     files = {path.parent.name: path for path in sorted(cell.parent.glob("*/variance.json"))}
     cells = {model: json.loads(path.read_text()) for model, path in files.items()}
     spectra = {model: {key: found[key] for key in keys} for model, found in cells.items()}
-    print("Shares of the variance in the top dimensions, and the participation ratio:\n")
+    print("Share of the variance in the top dimensions, and participation ratio:\n")
     print(pd.DataFrame(spectra).T.round(3).to_markdown())
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 MODELS = ("dino", "mae", "random")
+UNDECIDED = "neither a gain above the smallest effect of 2.0 points nor a loss is shown"
 TAG = "<script>document.title='owned'</script>"
 CLASSES = ["road", TAG, "car"]
 IMAGES = [f"image{i:02d}" for i in range(12)]
@@ -137,7 +138,7 @@ def _tables(folder: Path) -> None:
             "not in datasets: cityscapes",
         ),
         ("m1", "minicity", "DINO's objective wins.", "supported", 0.3, None),
-        ("m2", "minicity", f"A finding on {TAG}.", "undecided", -0.01, None),
+        ("m2", "minicity", f"A finding on {TAG}.", "undecided", -0.01, UNDECIDED),
     ]
     table = pd.DataFrame(claims, columns=["id", "group", "text", "verdict", "effect", "note"])
     table = table.assign(

@@ -45,5 +45,5 @@ def test_dinov3_has_its_periods_among_its_weights() -> None:
 
 
 def test_an_architecture_without_one_grid_is_still_refused() -> None:
-    with pytest.raises(SettingsError, match="is no Vision Transformer of one patch grid"):
+    with pytest.raises(SettingsError, match="is not a ViT with a single patch grid"):
         create("here", "swin_tiny_patch4_window7_224", {})

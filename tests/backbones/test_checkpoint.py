@@ -54,7 +54,7 @@ def test_a_pickle_that_runs_code_is_refused_unrun(
 
     path = saved({"weight": Malicious()})
     message = complaint(path)
-    assert message.startswith("refused, it is no plain file of tensors (")
+    assert message.startswith("refused, not a plain file of tensors (")
     assert "mkdir" in message
     assert "\n" not in message
     assert "weights_only" not in message  # no advice to switch the protection off
@@ -97,7 +97,7 @@ def test_loading_lists_everything_that_does_not_fit() -> None:
         load_strictly(model, tensors, "w.pth")
     assert str(caught.value) == (
         "w.pth: does not fit Sequential; 1 missing: 1.bias; 2 unexpected: head.bias, head.weight; "
-        "1 of another shape: 0.weight is [2, 4], the model wants [2, 3]. "
+        "1 of another shape: 0.weight is [2, 4] instead of [2, 3]. "
         "Check the architecture and its arguments, key, prefix and drop"
     )
     after = model.state_dict()

@@ -112,7 +112,7 @@ def test_only_bytes_are_images(kind: torch.dtype, tiny: Tiny, wrap: Wrap, images
 def test_a_size_that_is_no_multiple_of_the_patch(
     size: tuple[int, int], tiny: Tiny, wrap: Wrap, images: Images
 ) -> None:
-    expected = f"^{size[0]}×{size[1]} pixels are no multiple of the patch size 4$"
+    expected = f"^{size[0]}×{size[1]} pixels are not a multiple of the patch size 4$"
     with pytest.raises(ValueError, match=expected):
         wrap(tiny())(images(1, *size), layers=[0], norm=True)
 

@@ -55,13 +55,13 @@ def test_a_file_is_pinned_by_its_hash(convert: Convert, file: dict[str, Any]) ->
     with pytest.raises(SettingsError) as missing:
         convert(file | {"sha256": None})
     assert str(missing.value) == (
-        f"params.yaml: models.m.sha256: is missing; if you mean this file, set it to {digest}"
+        f"params.yaml: models.m.sha256: missing; if this is the right file, set it to {digest}"
     )
     with pytest.raises(SourceError) as other:  # exit code 3, as of a file of the registry
         convert(file | {"sha256": "0" * 64})
     assert str(other.value) == (
-        f"{file['file']}: its sha256 is {digest}, models.m.sha256 in params.yaml says {'0' * 64}: "
-        "mend the setting if you mean this file"
+        f"{file['file']}: its sha256 is {digest}, but models.m.sha256 in params.yaml is "
+        f"{'0' * 64}: change the setting if this is the right file"
     )
     convert(file | {"sha256": digest})
 
@@ -119,7 +119,9 @@ def test_an_unknown_architecture(convert: Convert, file: dict[str, Any], source:
     with pytest.raises(SettingsError) as caught:
         convert(settings | {"arch": "vit_tiny_patch16_225"})
     message = str(caught.value)
-    assert message.startswith("params.yaml: models.m.arch: timm knows no 'vit_tiny_patch16_225'; ")
+    assert message.startswith(
+        "params.yaml: models.m.arch: timm has no model 'vit_tiny_patch16_225'; "
+    )
     assert message.endswith("; did you mean 'vit_tiny_patch16_224'?")
 
 
@@ -129,7 +131,7 @@ def test_an_unknown_architecture(convert: Convert, file: dict[str, Any], source:
 def test_an_architecture_without_one_patch_grid(convert: Convert, arch: str) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "untrained", "arch": arch, "seed": 0})
-    expected = f"params.yaml: models.m.arch: '{arch}' is no Vision Transformer of one patch grid"
+    expected = f"params.yaml: models.m.arch: '{arch}' is not a ViT with a single patch grid"
     assert str(caught.value) == expected
 
 
@@ -140,7 +142,7 @@ def test_an_architecture_without_one_patch_grid(convert: Convert, arch: str) -> 
 def test_arguments_that_the_architecture_does_not_take(
     convert: Convert, args: dict[str, Any]
 ) -> None:
-    message = rf"^params\.yaml: models\.m\.arch_args: {ARCH} does not take them \("
+    message = rf"^params\.yaml: models\.m\.arch_args: {ARCH} does not accept them \("
     with pytest.raises(SettingsError, match=message):
         convert(UNTRAINED | {"arch_args": args})
 
@@ -163,8 +165,8 @@ def test_a_broken_converted_file_is_named(convert: Convert, tmp_path: Path) -> N
     with pytest.raises(DataError, match=rf"^{path}: not a readable safetensors file \("):
         load(path)
     save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(DataError, match=rf"^{path}: was not written by the weights stage; run"):
+    with pytest.raises(DataError, match=rf"^{path}: not written by the weights stage; run"):
         load(path)
     path.unlink()
-    with pytest.raises(DataError, match=rf"^{path}: no weights here; run `dvc repro weights`"):
+    with pytest.raises(DataError, match=rf"^{path}: weights not found; run `dvc repro weights`"):
         load(path)

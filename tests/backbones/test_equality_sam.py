@@ -99,9 +99,7 @@ def test_every_way_to_resize_positions_equals_its_formula(mode: Any, tmp_path: P
 
 def test_positions_in_metres_are_refused(tmp_path: Path) -> None:
     path = file_of("sam_vitb16", tmp_path)
-    message = (
-        "VisionTransformerSAM: its stored positions are not the sines and cosines of Scale-MAE"
-    )
+    message = "VisionTransformerSAM: position: gsd replaces the sines and cosines of Scale-MAE"
     with pytest.raises(DataError, match=message):
         tiny("sam_vitb16", path, position="gsd")
 

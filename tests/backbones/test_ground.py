@@ -104,7 +104,7 @@ def test_positions_saved_in_half_precision_are_still_known() -> None:
 @pytest.mark.parametrize("kind", OTHERS)
 def test_positions_of_another_kind_are_not_thrown_away(kind: str) -> None:
     arch, changes = OTHERS[kind]
-    with pytest.raises(DataError, match=r"its stored positions are not the sines and cosines"):
+    with pytest.raises(DataError, match=r"gsd replaces the sines and cosines"):
         backbone(build(arch, ARGS | changes), **INPUT, position="gsd")
 
 

@@ -65,7 +65,7 @@ def test_a_name_beside_the_prefix_that_nothing_explains_stays_and_is_found_by_th
 def test_a_name_beside_the_prefix_never_takes_the_place_of_one_behind_it() -> None:
     content = {"module.base.a": A, "module.base.b": B, "a": C}
     message = refused(content, prefix=["module.base."])
-    assert message == "file.pth: a is there with and without the prefix 'module.base.'"
+    assert message == "file.pth: a exists both with and without the prefix 'module.base.'"
     assert names(content, prefix=["module.base."], beside=["a"]) == {"a": 0, "b": 1}
 
 
@@ -87,7 +87,7 @@ def test_dropped_names_go_and_may_be_no_tensors() -> None:
 
 def test_a_drop_that_matches_nothing_is_an_error() -> None:
     message = refused({"a": A}, drop=["head.*"])
-    assert message == "file.pth: drop pattern 'head.*' matches no name; it is a mistake"
+    assert message == "file.pth: drop pattern 'head.*' matches no name; correct or remove it"
 
 
 def test_renaming_is_of_whole_names_one_pattern_after_the_other() -> None:
@@ -99,12 +99,12 @@ def test_renaming_is_of_whole_names_one_pattern_after_the_other() -> None:
 
 def test_a_rename_that_matches_nothing_is_an_error() -> None:
     message = refused({"a": A}, rename=[["b", "c"]])
-    assert message == "file.pth: rename pattern 'b' matches no name; it is a mistake"
+    assert message == "file.pth: rename pattern 'b' matches no name; correct or remove it"
 
 
 @pytest.mark.parametrize("pair", [["(a", "b"], ["a", r"\1"]])
 def test_a_rename_that_is_no_regular_expression_is_an_error(pair: list[str]) -> None:
-    with pytest.raises(SettingsError, match=r"^file\.pth: rename .* is no regular expression"):
+    with pytest.raises(SettingsError, match=r"^file\.pth: rename .* is not a regular expression"):
         names({"a": A}, rename=[pair])
 
 
@@ -112,7 +112,7 @@ def test_a_rename_that_is_no_regular_expression_is_an_error(pair: list[str]) -> 
 def test_two_names_that_become_one_are_an_error(order: tuple[str, str]) -> None:
     content = dict.fromkeys(order, A)
     message = refused(content, rename=[["a", "b"]])
-    assert message == "file.pth: rename 'a' makes two names into 'b'"
+    assert message == "file.pth: rename 'a' maps two names to 'b'"
 
 
 def test_a_stranger_keeps_its_name_for_the_strict_load() -> None:
@@ -122,18 +122,21 @@ def test_a_stranger_keeps_its_name_for_the_strict_load() -> None:
 def test_what_is_no_tensor_is_an_error_that_names_it() -> None:
     message = refused({"a": A, "epoch": 3, "args": {}})
     assert message == (
-        "file.pth: no tensors under epoch, args; set key, prefix or drop. It holds a, epoch, args"
+        "file.pth: no tensors under epoch, args; set key, prefix or drop. "
+        "The file contains a, epoch, args"
     )
 
 
 def test_a_long_list_of_names_is_cut() -> None:
     message = refused({f"n{i:02}": i for i in range(30)})
-    assert message.endswith("It holds " + ", ".join(f"n{i:02}" for i in range(12)) + " and 18 more")
+    assert message.endswith(
+        "The file contains " + ", ".join(f"n{i:02}" for i in range(12)) + " and 18 more"
+    )
 
 
 def test_nothing_left_is_an_error() -> None:
     message = refused({"head.a": A}, drop=["head.*"])
-    assert message.startswith("file.pth: nothing is left to load; set key, prefix or drop")
+    assert message.startswith("file.pth: no tensors left to load; set key, prefix or drop")
 
 
 def test_an_unknown_rule_is_an_error_with_the_nearest() -> None:
@@ -144,7 +147,8 @@ def test_an_unknown_rule_is_an_error_with_the_nearest() -> None:
 def test_a_rule_that_misses_a_name_is_an_error() -> None:
     message = refused({"pos_embed": A}, rules=["class_position_into_token"])
     assert message == (
-        "file.pth: rule 'class_position_into_token' needs 'cls_token', which is missing"
+        "file.pth: rule 'class_position_into_token' needs 'cls_token', which the file does not "
+        "contain"
     )
 
 

@@ -84,7 +84,7 @@ def test_a_broken_download_goes_on_where_it_stopped(
     site: Site, bring: Bring, tmp_path: Path
 ) -> None:
     site.put(NAME, BODY, cut(10_000), *[status(503)] * 4)
-    assert "it goes on at byte 10000 of 40000" in complaint(bring)
+    assert "resume at byte 10000 of 40000" in complaint(bring)
     assert sorted(left(tmp_path)) == ["w.pth.part", "w.pth.part.json"]
     assert bring().path.read_bytes() == BODY
     assert site.gets(NAME)[-1]["Range"] == "bytes=10000-"
@@ -94,11 +94,11 @@ def test_a_broken_download_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (status(404), r"there is no such file: it has moved or was withdrawn \(HTTP 404\)"),
-        (status(403), r"access is refused: a login or accepted terms may be needed"),
-        (status(401), r"an account is needed for this file"),
-        (page(), r"the server sends a web page instead of the file: a login"),
-        (cut(0), r"the connection broke \(.*\); given up, tries without a new byte: 3"),
+        (status(404), r"file not found: it was moved or withdrawn \(HTTP 404\)"),
+        (status(403), r"access denied: it may require a login or accepted terms"),
+        (status(401), r"this file requires an account"),
+        (page(), r"the server sent a web page instead of the file: a login"),
+        (cut(0), r"connection lost \(.*\); gave up after 3 tries without a new byte"),
     ],
 )
 def test_what_cannot_be_had_says_why_and_what_to_do(
@@ -109,7 +109,7 @@ def test_what_cannot_be_had_says_why_and_what_to_do(
     assert found.startswith(f"{url}: ")
     assert re.search(message, found), found
     assert found.endswith(
-        f"Else bring {url} here yourself and set models.m.file in params.yaml to it "
+        f"Otherwise download {url} yourself and set models.m.file in params.yaml to its path "
         "(source: registry or file)"
     )
     assert [name for name in left(tmp_path) if not name.startswith("w.pth.part")] == []
@@ -120,8 +120,8 @@ def test_a_gated_file_is_not_asked_for_but_explained(
 ) -> None:
     url = site.put(NAME, BODY)
     assert complaint(bring, gated=True) == (
-        f"{url}: this file is for those who accepted its terms. Do so where `patchlens models "
-        "show` says, download it, and set models.m.file in params.yaml to it"
+        f"{url}: this file requires accepting its terms. Accept them on the page that `patchlens "
+        "models show` names, download the file and set models.m.file in params.yaml to its path"
     )
     assert site.seen == []
     (tmp_path / "mine.pth").write_bytes(BODY)
@@ -144,17 +144,17 @@ def test_a_source_without_its_place_is_no_source(source: dict[str, Any], missing
 
 def test_no_network_is_said_so(bring: Bring, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Site, "url", lambda self, name: f"http://127.0.0.1:9/{name}")
-    assert "the server cannot be reached" in complaint(bring)
+    assert "cannot reach the server" in complaint(bring)
 
 
 @pytest.mark.parametrize(
     ("published", "message"),
     [
-        ({"bytes": 40_001}, "the server offers 40000 bytes, published are 40001"),
-        ({"sha256": OTHER_SHA}, f"its sha256 is {SHA}, published is {OTHER_SHA}"),
-        ({"sha256_starts": "0bad"}, f"its sha256 is {SHA}, the published one starts 0bad"),
-        ({"md5": "0" * 32}, f"its md5 is {MD5}, published is {'0' * 32}"),
-        ({"md5_starts": "0bad"}, f"its md5 is {MD5}, the published one starts 0bad"),
+        ({"bytes": 40_001}, "the server offers 40000 bytes instead of the published 40001"),
+        ({"sha256": OTHER_SHA}, f"its sha256 is {SHA}, but the published one is {OTHER_SHA}"),
+        ({"sha256_starts": "0bad"}, f"its sha256 is {SHA} but should start with 0bad"),
+        ({"md5": "0" * 32}, f"its md5 is {MD5}, but the published one is {'0' * 32}"),
+        ({"md5_starts": "0bad"}, f"its md5 is {MD5} but should start with 0bad"),
     ],
 )
 def test_another_file_than_the_published_one_is_removed(
@@ -177,7 +177,7 @@ def test_a_non_commercial_licence_is_stated_before_the_download(
     url = site.put(NAME, BODY, last=status(404))
     complaint(bring, licence="CC-BY-NC-4.0", non_commercial=True)
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
-        "m: its licence (CC-BY-NC-4.0) allows no commercial use"
+        "m: its licence (CC-BY-NC-4.0) forbids commercial use"
     ]
     assert f"m: {url}. Licence: CC-BY-NC-4.0" in caplog.text
 
@@ -198,7 +198,7 @@ def test_without_a_published_hash_the_first_is_shown_and_recorded(
     caplog.set_level(logging.INFO)
     url, record = site.put(NAME, BODY), tmp_path / "m.json"
     bring(record=record).record.write(record)
-    assert f"m: no hash is published; this file's sha256 is recorded: {SHA}" in caplog.text
+    assert f"m: no hash is published; recording the sha256 of this file: {SHA}" in caplog.text
     content = json.loads(record.read_text())
     assert (content["source"], content["sha256"], content["size"]) == (url, SHA, 40_000)
 
@@ -214,9 +214,9 @@ def test_a_file_that_changed_since_it_was_recorded_is_an_error(
     url = site.put(NAME, OTHER)
     record = recorded(tmp_path, url)
     assert complaint(bring, record=record) == (
-        f"{url}: its sha256 is {OTHER_SHA}, and was {SHA} when it first came (see {record}): it "
-        f"changed at its source. If you mean the new one, remove {record} and run this again. The "
-        "file was removed"
+        f"{url}: its sha256 is {OTHER_SHA}, but was {SHA} at the first download (see {record}): "
+        f"it changed at its source. To accept the new file, remove {record} and run this again. "
+        "The file was removed"
     )
     assert left(tmp_path) == []
     assert bring(record=record, expect=OTHER_SHA).record.sha256 == OTHER_SHA
@@ -246,7 +246,7 @@ def test_a_damaged_record_is_an_error_and_not_forgotten(
 ) -> None:
     site.put(NAME, BODY)
     (tmp_path / "m.json").write_text("{}")
-    with pytest.raises(DataError, match=r"m\.json: this is no record of a weight file; bring it"):
+    with pytest.raises(DataError, match=r"m\.json: not a record of a weight file; restore it"):
         bring(record=tmp_path / "m.json")
     assert site.gets(NAME) == []
 
@@ -255,7 +255,7 @@ def test_the_hash_that_the_user_expects_is_checked(
     site: Site, bring: Bring, tmp_path: Path
 ) -> None:
     site.put(NAME, BODY)
-    message = f"its sha256 is {SHA}, models.m.sha256 in params.yaml says {OTHER_SHA}: mend"
+    message = f"its sha256 is {SHA}, but models.m.sha256 in params.yaml is {OTHER_SHA}: change"
     assert message in complaint(bring, expect=OTHER_SHA)
     assert left(tmp_path) == []
     assert bring(expect=SHA).sha256 == SHA
@@ -263,7 +263,7 @@ def test_the_hash_that_the_user_expects_is_checked(
 
 def test_the_user_cannot_expect_another_file_than_the_published(site: Site, bring: Bring) -> None:
     site.put(NAME, BODY)
-    with pytest.raises(SettingsError, match=rf"models\.m\.sha256: published is {SHA}"):
+    with pytest.raises(SettingsError, match=rf"models\.m\.sha256: the published hash is {SHA}"):
         bring(sha256=SHA, expect=OTHER_SHA)
     assert site.gets(NAME) == []
 
@@ -295,8 +295,8 @@ def test_a_wrong_placed_file_is_named_and_left_alone(
 def test_a_placed_file_that_is_not_there(site: Site, bring: Bring, tmp_path: Path) -> None:
     message = complaint(bring, file=tmp_path / "mine.pth")
     assert message == (
-        f"{tmp_path}/mine.pth: no such file; models.m.file in params.yaml says that you placed it "
-        f"there. It comes from {site.url(NAME)}"
+        f"{tmp_path}/mine.pth: no such file, but models.m.file in params.yaml refers to it. "
+        f"Download it from {site.url(NAME)} and place it there"
     )
 
 

@@ -70,7 +70,7 @@ def test_a_broken_download_goes_on_though_the_form_has_a_new_id(site: Site, brin
     scan(site)
     # The first look closes at once, the first download breaks, and so do its other tries.
     site.put(PAST, BODY, cut(100), cut(10_000), *[status(503)] * 4)
-    assert "it goes on at byte 10000 of 40000" in complaint(bring)
+    assert "resume at byte 10000 of 40000" in complaint(bring)
     later = PAST.replace("12-", "13-")
     text = SCAN.replace("https://HOST", f"http://127.0.0.1:{site.port}").replace("12-ä", "13-ä")
     site.put(FIRST, b"", last=page(text.encode()))
@@ -97,7 +97,9 @@ def test_a_spoilt_file_is_fetched_anew(site: Site, bring: Bring) -> None:
 def test_a_used_up_quota_is_said_so(site: Site, bring: Bring, tmp_path: Path, code: int) -> None:
     site.put(FIRST, b"", last=status(code, QUOTA.encode(), Content_Type="text/html"))
     message = complaint(bring)
-    assert message.startswith(f"{VIEW}: Google Drive's quota for this file is used up: too many")
+    assert message.startswith(
+        f"{VIEW}: the download quota of Google Drive for this file is exceeded"
+    )
     assert "Run this again in a day, or open this address in a browser and download it" in message
     assert "set models.m.file in params.yaml" in message
     assert not (tmp_path / "work").exists()
@@ -106,18 +108,18 @@ def test_a_used_up_quota_is_said_so(site: Site, bring: Bring, tmp_path: Path, co
 def test_a_quota_page_behind_the_form_too(site: Site, bring: Bring) -> None:
     scan(site)
     site.put(PAST, b"", last=page(QUOTA.encode()))
-    assert "quota for this file is used up" in complaint(bring)
+    assert "for this file is exceeded" in complaint(bring)
 
 
 def test_a_login_is_said_so(site: Site, bring: Bring) -> None:
     site.put(FIRST, b"", last=page(b"<html><title>Sign in - Google Accounts</title></html>"))
-    assert complaint(bring).startswith(f"{VIEW}: Google Drive wants a login: the file is not")
+    assert complaint(bring).startswith(f"{VIEW}: Google Drive requires a login: the file is not")
 
 
 @pytest.mark.parametrize("code", [200, 404])
 def test_any_other_page_is_said_so(site: Site, bring: Bring, code: int) -> None:
     site.put(FIRST, b"", last=status(code, b"<html>gone</html>", Content_Type="text/html"))
-    assert "Google Drive sends a web page instead of the file: it may be gone" in complaint(bring)
+    assert "Google Drive sent a web page instead of the file, which may be gone" in complaint(bring)
 
 
 def test_a_passing_error_is_tried_again(site: Site, bring: Bring) -> None:
@@ -128,4 +130,4 @@ def test_a_passing_error_is_tried_again(site: Site, bring: Bring) -> None:
 
 def test_no_network_is_said_so(bring: Bring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drive, "ADDRESS", "http://127.0.0.1:9/download")
-    assert complaint(bring).startswith(f"{VIEW}: Google Drive cannot be reached (")
+    assert complaint(bring).startswith(f"{VIEW}: cannot reach Google Drive (")

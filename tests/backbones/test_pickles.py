@@ -106,8 +106,8 @@ def test_a_malicious_file_runs_nothing(
     content: Any = {"beside": {**WEIGHTS, "args": attack}, "inside": {"model": {"w": attack}}}
     path = saved(content.get(where, attack), old)
     message = complaint(path)
-    assert message.startswith("refused, it is no plain file of tensors (")
-    assert message.endswith("; nothing in it was run")
+    assert message.startswith("refused, not a plain file of tensors (")
+    assert message.endswith("; nothing in it was executed")
     assert not trace.exists()
     torch.load(path, weights_only=False)  # the attack is a real one
     assert trace.exists()
@@ -121,7 +121,7 @@ def test_even_a_function_that_is_allowed_by_name_is_not_run(
     way = {"posix.system": "system", "builtins.eval": "eval", "commands.call": "process"}[name]
     path = saved({**WEIGHTS, "args": attacks(trace)[way]})
     if name == "posix.system":  # torch blocks this module whatever is allowed
-        assert "it asks for posix.system" in complaint(path, name)
+        assert "it refers to posix.system" in complaint(path, name)
     else:
         assert torch.equal(read_pickle(path, [name])["weight"], WEIGHTS["weight"])
     assert not trace.exists()
@@ -138,10 +138,10 @@ def test_nothing_switches_the_protection_off(
 def test_what_is_refused_is_named(saved: Saved) -> None:
     path = saved({"model": WEIGHTS, "args": argparse.Namespace(lr=1)})
     assert complaint(path) == (
-        "refused, it is no plain file of tensors (it asks for argparse.Namespace, which `pickled` "
-        "does not list); nothing in it was run"
+        "refused, not a plain file of tensors (it refers to argparse.Namespace, which `pickled` "
+        "does not list); nothing in it was executed"
     )
-    assert "it asks for argparse.Namespace" in complaint(path, "yacs.config.CfgNode")
+    assert "it refers to argparse.Namespace" in complaint(path, "yacs.config.CfgNode")
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -176,7 +176,7 @@ def test_numbers_of_numpy_and_paths_can_be_allowed(saved: Saved) -> None:
     named = [scalar, "numpy.dtype", "numpy.dtypes.Float64DType", "pathlib.PurePosixPath"]
     for missing in (scalar, "pathlib.PurePosixPath"):
         asked = complaint(path, *(name for name in named if name != missing))
-        assert f"it asks for {missing}, which `pickled` does not list" in asked
+        assert f"it refers to {missing}, which `pickled` does not list" in asked
     assert torch.equal(read_pickle(path, named)["model"]["weight"], WEIGHTS["weight"])
 
 
@@ -201,7 +201,7 @@ def test_a_program_is_refused_unrun(tmp_path: Path) -> None:
     message = complaint(tmp_path / "p.pt")
     assert (
         message
-        == "refused, it is a TorchScript program and no plain file of tensors; nothing was run"
+        == "refused, a TorchScript program instead of a plain file of tensors; nothing was executed"
     )
 
 

@@ -38,5 +38,5 @@ def test_every_layer_is_the_same_with_and_without_norm() -> None:
 def test_the_contract_is_kept() -> None:
     with pytest.raises(TypeError, match="uint8"):
         PixelsBackbone(2)(corners().float(), layers=[0], norm=True)
-    with pytest.raises(ValueError, match="4×6 pixels are no multiple of the patch size 4"):
+    with pytest.raises(ValueError, match="4×6 pixels are not a multiple of the patch size 4"):
         PixelsBackbone(4)(corners(), layers=[0], norm=True)

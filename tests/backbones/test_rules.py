@@ -13,7 +13,8 @@ ONES = torch.ones(6)
 
 def test_a_rule_that_misses_a_name_says_which() -> None:
     content = {"blocks.0.attn.qkv.bias": ONES}
-    message = "rule 'masked_key_bias' needs 'blocks.0.attn.qkv.bias_mask', which is missing"
+    name = "blocks.0.attn.qkv.bias_mask"
+    message = f"rule 'masked_key_bias' needs '{name}', which the file does not contain"
     with pytest.raises(DataError, match=message):
         mapped(content, Mapping(rules=["masked_key_bias"]), "file.pth")
 

@@ -157,7 +157,7 @@ def test_a_tag_of_another_kind_of_model(convert: Convert) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "timm", "tag": "resnet18.a1_in1k"})
     assert str(caught.value) == (
-        "params.yaml: models.m.tag: 'resnet18.a1_in1k' is no Vision Transformer of one patch grid"
+        "params.yaml: models.m.tag: 'resnet18.a1_in1k' is not a ViT with a single patch grid"
     )
 
 
@@ -165,7 +165,7 @@ def test_wrong_arguments_are_seen_before_any_download(
     convert: Convert, served: Callable[..., None]
 ) -> None:
     served(with_head().state_dict())
-    message = r"^params\.yaml: models\.m\.arch_args: .* does not take them \("
+    message = r"^params\.yaml: models\.m\.arch_args: .* does not accept them \("
     with pytest.raises(SettingsError, match=message):
         convert(SETTINGS | {"arch_args": {"embed_dmi": 24}})
 
@@ -240,6 +240,6 @@ def test_an_unreachable_hub_is_exit_code_3_and_leaves_nothing(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: https://huggingface.co/timm/vit_small_patch16_224.dino/resolve/")
-    assert "HF_HUB_OFFLINE is set, and the hub's cache on this machine does not hold" in last
+    assert "HF_HUB_OFFLINE is set, and this file is not in the hub's cache on this" in last
     assert done.stdout == ""
     assert [p for p in work.rglob("*") if p.is_file()] == [work / "params.yaml"]

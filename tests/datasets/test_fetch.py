@@ -143,7 +143,7 @@ def test_what_cannot_be_fetched_says_what_else_to_do(
 
 def test_another_archive_than_published(card: Source, get: Any, site: Site, tmp_path: Path) -> None:
     site.put("photos.zip", zipped("photos/1.jpg"))
-    with pytest.raises(SourceError, match=f"published is {MD5}. The file was removed"):
+    with pytest.raises(SourceError, match=f"the published one is {MD5}. The file was removed"):
         get(card)
     assert not (tmp_path / "raw").exists()
     assert "photos.zip" not in found(tmp_path / "work")
@@ -208,7 +208,8 @@ def test_an_archive_of_the_user_with_a_wrong_checksum(card: Source, get: Any, ow
     with pytest.raises(SourceError) as caught:
         get(card, archives=own)
     assert str(caught.value) == (
-        f"{own / 'photos.zip'}: its md5 is {half}, published is {MD5}; download it again"
+        f"{own / 'photos.zip'}: its md5 is {half}, but the published one is {MD5}; "
+        "download it again"
     )
     assert (own / "photos.zip").read_bytes() == b"half"
 
@@ -403,7 +404,7 @@ def test_space_is_looked_at_before_csdownload(
     if fits:
         get(city)
         return
-    with pytest.raises(SourceError, match=r"are needed for (the archives|what is in town)"):
+    with pytest.raises(SourceError, match=r"not enough space for (the archives|what is in town)"):
         get(city)
     assert (tmp_path / "calls").exists() == (free == 2)
     assert not (tmp_path / "raw").exists()
@@ -416,7 +417,7 @@ def test_space_is_looked_at_before_archives_of_the_user_are_unpacked(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size - 1))
     with pytest.raises(
-        SourceError, match=f"about {size}B are needed for what is in town, {size - 1}B"
+        SourceError, match=f"space for what is in town: about {size}B are needed, {size - 1}B"
     ):
         get(card, archives=own)
     assert not (tmp_path / "raw").exists()
@@ -429,7 +430,9 @@ def test_what_csdownload_brings_is_checked(
 ) -> None:
     login("secret")
     (own / "more.zip").write_bytes(b"a login page")
-    with pytest.raises(SourceError, match=f"more.zip: its md5 is .*, published is {MD5}"):
+    with pytest.raises(
+        SourceError, match=f"more.zip: its md5 is .*, but the published one is {MD5}"
+    ):
         get(city)
     # It would append to the wrong file for ever.
     assert set(found(tmp_path / "work")) == {"photos.zip"}

@@ -143,12 +143,12 @@ def test_an_image_with_another_grid_of_tiles_is_named(tmp_path, shard, size, mon
         return picture(image_id, size if image_id >= "image 002" else (32, 48))
 
     monkeypatch.setattr(extract, "SHARD", shard)
-    with pytest.raises(DataError, match=r"image 'image 002'.*cannot share a grid"):
+    with pytest.raises(DataError, match=r"image 'image 002'.*all images must have the same size"):
         run(tmp_path, view=TILES, read=read)
 
 
 def test_an_input_that_is_no_multiple_of_the_patch_is_refused():
-    with pytest.raises(ValueError, match=r"\[30, 48\] are no multiple of the patch size 8"):
+    with pytest.raises(ValueError, match=r"\[30, 48\] is not a multiple of the patch size 8"):
         extractor(View(mode="whole", grid="paper", pixels=[30, 48]))
 
 

@@ -25,7 +25,7 @@ def test_tiles_are_counted_down_and_across():
 
 @pytest.mark.parametrize("size", [(255, 512), (256, 500)])
 def test_tiles_that_do_not_cover_the_image_are_an_error(size):
-    with pytest.raises(ValueError, match=f"{size[0]}×{size[1]} pixels cannot be cut"):
+    with pytest.raises(ValueError, match=f"{size[0]}×{size[1]} pixels cannot be divided"):
         tile_counts(tiles(256, 224), size)
 
 

@@ -83,11 +83,13 @@ def test_stages_are_counted_from_the_graph(settings: Make) -> None:
 
 def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
     Path("dvc.yaml").unlink()
-    with pytest.raises(SettingsError, match="no such file; run this in the folder that holds dvc"):
+    with pytest.raises(SettingsError, match="no such file; run this in the folder of dvc"):
         planned(settings({}))
     text = "stages: {fly: {matrix: {bird: '${segmentation.birds}'}}}"
     Path("dvc.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"fly\.matrix: params\.yaml has no \${segmentation"):
+    with pytest.raises(
+        SettingsError, match=r"fly\.matrix: \${segmentation\.birds} is missing in params"
+    ):
         planned(settings({}))
 
 
@@ -107,7 +109,7 @@ def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
 def test_a_matrix_of_another_form_is_refused(settings: Make, fly: str) -> None:
     Path("dvc.yaml").unlink()
     Path("dvc.yaml").write_text(f"stages: {{fly: {{{fly}}}}}", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"dvc\.yaml: stages\.fly: the plan reads a matrix of"):
+    with pytest.raises(SettingsError, match=r"dvc\.yaml: stages\.fly: a matrix must contain"):
         planned(settings({}))
 
 
@@ -191,7 +193,7 @@ def test_what_nothing_says_is_unknown(settings: Make) -> None:
     assert (plan.features, plan.unknown) == (0, ["own"])
     shown = CliRunner().invoke(app, ["plan"])
     assert shown.exit_code == 0
-    assert "and what own takes, which is unknown" in shown.stdout
+    assert "without own, whose size is unknown" in shown.stdout
 
 
 def test_features_time_and_bank_by_hand(settings: Make) -> None:
@@ -236,12 +238,12 @@ def test_float32_doubles_and_one_layer_halves(settings: Make) -> None:
         ({"features.layer": -4}, "features.layer or layer_sweep, for model 'vit': layer -4 does"),
         (
             {"datasets.city.view.pixels": [30, 32]},
-            "datasets.city.view.pixels: [30, 32] are no multiple of the patch size 16 of model",
+            "datasets.city.view.pixels: [30, 32] is not a multiple of the patch size 16 of model",
         ),
         ({"datasets.city.view.tile": 300}, "datasets.city.view.tile: 1024×2048 pixels cannot be"),
         (
             {"models": {"vit": UNTRAINED | {"arch": "vit_tinny"}}},
-            "models.vit.arch: timm knows no 'vit_tinny'",
+            "models.vit.arch: timm has no model 'vit_tinny'",
         ),
         (
             {"models": {"m": {"source": "timm", "tag": "vit_base_patch16_clip_224.openai"}}},
@@ -249,7 +251,7 @@ def test_float32_doubles_and_one_layer_halves(settings: Make) -> None:
         ),
         (
             {"models": {"m": {"source": "registry", "model": "mae_b16"}}},
-            "models.m.model: the registry has no 'mae_b16'",
+            "models.m.model: 'mae_b16' is not in the registry",
         ),
     ],
 )
@@ -324,7 +326,7 @@ def test_downloads_with_their_terms(settings: Make) -> None:
     assert "CC-BY-NC-4.0; NON-COMMERCIAL" in text
     assert "unknown, ≥ 0.34 GB" in text
     assert "  0.34 GB " in text
-    assert "together 11.58 GB and 2 of unknown size (at least 0.43 GB)" in text
+    assert "total 11.58 GB and 2 of unknown size (at least 0.43 GB)" in text
 
 
 def test_slots_that_share_a_file_download_it_once(settings: Make) -> None:
@@ -369,7 +371,7 @@ def test_it_refuses_where_twice_the_features_are_more_than_is_free(
         "Plan of params.yaml:\nstages: code 1, fetch 1, index 1, weights 1"
     )
     assert ("NOT ENOUGH" in result.stdout) == bool(code)
-    refused = "Error: params.yaml: the features take 0.0 GB and a run starts with twice that free; "
+    refused = "Error: params.yaml: the features take 0.0 GB and a run needs twice that, but only "
     assert result.stderr.startswith(refused if code else "")
     assert result.exit_code or result.stderr == ""
 

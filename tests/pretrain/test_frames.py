@@ -60,7 +60,7 @@ def test_jobs_render_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("seed", [10_000, 20_001, 999_999])
 def test_scenes_of_the_evaluation_are_refused(tmp_path: Path, seed: int) -> None:
-    with pytest.raises(SettingsError, match=f"scene {seed} belongs to the evaluation"):
+    with pytest.raises(SettingsError, match=f"scene {seed} is reserved for the evaluation"):
         rendered([(seed, 0, 1)], tmp_path)
 
 

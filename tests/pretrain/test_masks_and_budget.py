@@ -59,8 +59,8 @@ def test_a_budget_that_would_not_be_equal(tmp_path):
     with pytest.raises(SettingsError) as caught:
         load(path)
     assert str(caught.value) == (
-        f"{path}: sizes.gpu.crops: 5000000 is no whole number of steps of every objective; take a "
-        "multiple of 5120, such as 5002240"
+        f"{path}: sizes.gpu.crops: 5000000 is not a whole number of steps for every objective; use "
+        "a multiple of 5120, such as 5002240"
     )
 
 

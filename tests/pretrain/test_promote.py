@@ -143,7 +143,7 @@ def test_a_full_precision_result_becomes_half(here):
         ({"finished": False}, "not finished"),
         ({"commit": ""}, "PATCHLENS_COMMIT"),
         ({"crops": None}, "has no crops"),
-        ({"recipe": {"objective": "supervised"}}, "none of ours"),
+        ({"recipe": {"objective": "supervised"}}, "has an invalid recipe"),
     ],
 )
 def test_a_run_that_is_not_to_be_trusted_is_refused(edit, changes, message):
@@ -155,7 +155,7 @@ def test_a_run_that_is_not_to_be_trusted_is_refused(edit, changes, message):
 
 @pytest.mark.usefixtures("here")
 def test_without_a_run_the_message_says_how_to_make_one():
-    with pytest.raises(DataError, match="run `patchlens pretrain mae` to its end"):
+    with pytest.raises(DataError, match="run `patchlens pretrain mae` until it finishes"):
         again("mae")
 
 
@@ -225,7 +225,9 @@ def test_the_readme_says_when_budgets_differ():
 def test_a_model_without_its_own_card_is_an_error():
     path = again()
     Path("weights/mae.safetensors").write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(DataError, match=r"mae\.safetensors: its card is not of this file"):
+    with pytest.raises(
+        DataError, match=r"mae\.safetensors: the card beside it belongs to another file"
+    ):
         again()
 
 
@@ -245,7 +247,7 @@ def test_a_run_of_another_seed_lies_beside_and_does_not_make_the_others_incompar
         *("## mae", "## mae-seed1", "## supervised"),
     ]
     assert "  mae_seed1:\n    source: file\n    file: weights/mae-seed1.safetensors" in text
-    with pytest.raises(DataError, match="run `patchlens pretrain mae --seed 2` to its end first"):
+    with pytest.raises(DataError, match="run `patchlens pretrain mae --seed 2` until it finishes"):
         promote.run("mae", load_recipes(), 2)
 
 

@@ -70,7 +70,7 @@ def test_committed_recipes(root: Path) -> None:
         (
             "objectives.dino.cpu.local_crop",
             30,
-            "objectives.dino.cpu.local_crop: 30 is no multiple of the patch size 8",
+            "objectives.dino.cpu.local_crop: 30 is not a multiple of the patch size 8",
         ),
         ("objectives.mae.cpu.mask_ratio", 1.0, "objectives.mae.cpu.mask_ratio: 1.0 is out of"),
         ("objectives.mae.gpu.batch", "many", "objectives.mae.gpu.batch: 'many' (str) is wrong"),

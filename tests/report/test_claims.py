@@ -67,7 +67,7 @@ def test_a_superlative_must_beat_each_rival(rivals, expected, closest):
         write_cell("town", model, {RAW: wrong})
     outcome = verdict_of(claim(kind="superlative", b={"models": ["two", "three"]}))
     assert outcome.verdict == expected
-    assert outcome.note == f"closest rival: {closest}"
+    assert outcome.note.endswith(f"; strongest rival: {closest}")
     assert outcome.effect == pytest.approx(miou(scores["one"]) - miou(scores[closest]))
 
 
@@ -103,7 +103,9 @@ def test_an_equivalence_with_chance_needs_keep_top_at_chance(top, expected):
     outcome = verdict_of(claim(**EQUAL | changes))
     assert outcome.verdict == expected
     above = miou(about(top, seed=3)) - 1 / 3
-    assert f"keep_top is {above:+.4f} [" in outcome.note
+    assert outcome.above_chance is not None
+    assert outcome.above_chance[0] == pytest.approx(above)
+    assert "; keep_top minus chance: " in outcome.note
     assert verdict_of(claim(**EQUAL | changes | {"chance": None})).verdict == "supported"
 
 
@@ -193,5 +195,5 @@ def test_patch_scores_of_other_grids_are_not_compared(tmp_path, monkeypatch):
     claims = {level: claim(metric=f"segmentation.knn.{level}_miou") for level in ("patch", "pixel")}
     found = judge(claims, configured(), 500, 0)
     assert found["patch"].verdict == "not run"
-    assert "of the grids 14×14 and 16×32, which cannot be compared" in found["patch"].note
+    assert "on different grids, 14×14 and 16×32, and cannot be compared" in found["patch"].note
     assert found["pixel"].verdict == "supported"

@@ -89,6 +89,6 @@ def test_where_nothing_is_pruned_pruning_says_nothing(tmp_path, monkeypatch, var
     runs = {("knn", name): about(20) for name in ("raw", variant)}
     write_cell("town", "one", runs, protocol={"prune_m_used": 0})
     metric = METRICS["segmentation.knn.pixel_miou"]
-    with pytest.raises(NotRun, match=f"no dimension is pruned, so {variant} says nothing"):
+    with pytest.raises(NotRun, match=f"no dimension is pruned, so {variant} has no effect"):
         metric(Lottery(50, 0), "town", "one", variant)
     assert len(metric(Lottery(50, 0), "town", "one", "raw").point) == 5

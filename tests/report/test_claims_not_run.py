@@ -20,13 +20,12 @@ def town(here):
         ({"datasets": ["town", "sea"]}, "not in datasets: sea"),
         (
             {"metric": "segmentaton.knn.pixel_miou"},
-            "metric segmentaton.knn.pixel_miou is not measured, "
-            "the nearest that is: segmentation.knn.pixel_miou",
+            "unknown metric segmentaton.knn.pixel_miou; did you mean segmentation.knn.pixel_miou?",
         ),
         (
             {"metric": "depth.knn.error"},
-            "metric depth.knn.error is not measured, tasks that are: identification, retrieval, "
-            "segmentation, tracking, variance",
+            "unknown metric depth.knn.error; its first word must be identification or retrieval "
+            "or segmentation or tracking or variance",
         ),
         (
             {"a": {"models": ["one"], "variant": "prune"}},
@@ -38,17 +37,17 @@ def town(here):
         ),
         (
             {"b": {"models": ["three"]}},
-            "three on town: there is no segmentation.records.parquet",
+            "three on town: segmentation.records.parquet is missing",
         ),
         (
             {"metric": "variance.top1"},
-            "one on town: there is no variance.records.parquet",
+            "one on town: variance.records.parquet is missing",
         ),
         ({"datasets": ["farm"], "metric": "variance.top1"}, "variance does not run on farm"),
-        ({"slots": {"two": ["dino", "mae"]}}, "slot two holds seed 0, not dino or mae"),
+        ({"slots": {"two": ["dino", "mae"]}}, "slot two has the weights seed 0, not dino or mae"),
         (
             {"b": {"models": ["three"]}, "slots": {"three": ["mae"]}},
-            "three on town: there is no extract.json",
+            "three on town: extract.json is missing",
         ),
         (
             {"a": {"models": ["dino"]}, "datasets": ["sea"]},
@@ -85,7 +84,7 @@ def test_a_claim_of_the_paper_is_judged_with_the_papers_families_only(origin, ru
     real = {"tasks": {"segmentation": ["cityscapes"]}, "kinds": {"cityscapes": "cityscapes"}}
     outcome = judge({"c": paper}, configured(**real), 200, 0)["c"]
     assert outcome.was_run == runs
-    assert runs or outcome.note == f"slot two holds {origin}, not .mae or mae_pretrain"
+    assert runs or outcome.note == f"slot two has the weights {origin}, not .mae or mae_pretrain"
     mock = real | {"kinds": {"cityscapes": "folder"}}
     outcome = judge({"c": paper}, configured(**mock), 200, 0)["c"]
-    assert outcome.note == "dataset cityscapes is of kind folder: not what the claim is about"
+    assert outcome.note == "dataset cityscapes is of kind folder, but the claim is about cityscapes"

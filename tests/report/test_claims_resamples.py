@@ -55,14 +55,14 @@ def test_the_same_seed_gives_the_same_numbers_whatever_else_is_claimed():
 def test_cells_of_other_seeds_cannot_be_compared():
     write_cell("town", "one", {RAW: about(10)})
     write_cell("town", "two", {RAW: about(30)}, seeds=[0, 1, 2, 3, 9])
-    with pytest.raises(DataError, match=r"town: the records of one, two hold other seeds"):
+    with pytest.raises(DataError, match=r"town: the records of one, two have different seeds"):
         verdict_of(claim())
 
 
 def test_records_of_an_image_outside_the_query_are_an_error_that_names_it():
     write_cell("town", "one", {RAW: about(10, units=UNITS + 1)})
     write_cell("town", "two", {RAW: about(30)})
-    with pytest.raises(DataError, match=r"one/segmentation.*'q024'.*no query image of town"):
+    with pytest.raises(DataError, match=r"one/segmentation.*'q024'.*is not a query image of town"):
         verdict_of(claim())
 
 
@@ -88,4 +88,4 @@ def test_a_claim_about_the_spectrum_of_variance():
     assert outcome.effect == pytest.approx(100 / 109 - 0.11, abs=0.03)
     assert outcome.units == UNITS
     pruned = claim(metric="variance.top1", a={"models": ["one"], "variant": "prune"})
-    assert verdict_of(pruned).note == "variance.top1 is measured on variant raw, not prune"
+    assert verdict_of(pruned).note == "variance.top1 is only measured on variant raw, not on prune"

@@ -96,15 +96,26 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
     )
     assert paper < text.index("- c1 (abstract): A beats B.") < mini
     assert "not run: not in datasets: cityscapes" in text[paper:mini]
-    assert "about training objectives in that world" in text[mini:own]
+    assert "about training objectives in minicity" in text[mini:own]
     assert "| m1 " in text[mini:own]
-    assert "tasks that are: identification, retrieval, segmentation" in text[mini:own]
+    assert "its first word must be identification or retrieval" in text[mini:own]
     line = next(line for line in text[own:].splitlines() if line.startswith("| own_1"))
     assert "50 % of A \\| B & C_d > 0" in line
     cells = [cell.strip() for cell in line.replace("\\|", "").strip("|").split("|")]
-    assert cells[2:5] == ["ours", "one raw > two raw: segmentation.knn.pixel_miou on town", "0.02"]
-    assert cells[-2:] == [str(UNITS), "supported"]
-    for words in ("500 resamples", "not adjusted", "Holm", "together", "fewer than 10 units"):
+    assert cells[2:5] == [
+        "ours",
+        "one raw > two raw: segmentation.knn.pixel_miou on town",
+        "2.0 points",
+    ]
+    verdict = "supported: the gain exceeds the smallest effect of 2.0 points"
+    assert cells[-2:] == [str(UNITS), verdict]
+    for words in (
+        "500 bootstrap resamples",
+        "not adjusted",
+        "Holm",
+        "together",
+        "at least 10 units",
+    ):
         assert words in text[own:]
 
 
@@ -118,7 +129,7 @@ def test_the_latex_escapes_what_it_must(written):
 
 
 def test_no_claim_is_a_page_that_says_so():
-    assert markdown({}, 500) == "claims.yaml holds no claim.\n"
+    assert markdown({}, 500) == "claims.yaml lists no claims.\n"
     assert latex({}, 500) == ""
 
 

@@ -58,9 +58,9 @@ def test_the_same_weights_dataset_metric_and_protocol_are_compared() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"grid_rule": "equal"}, "grid_rule is equal, theirs paper"),
-        ({"bank_patches": 199.0}, "bank_patches is 199.0, theirs at least 200"),
-        ({"bank_patches": None}, "bank_patches is None, theirs at least 200"),
+        ({"grid_rule": "equal"}, "grid_rule is equal, but paper in theirs"),
+        ({"bank_patches": 199.0}, "bank_patches is 199.0, but at least 200 in theirs"),
+        ({"bank_patches": None}, "bank_patches is None, but at least 200 in theirs"),
     ],
 )
 def test_another_protocol_is_shown_but_not_compared(changes: dict, why: str) -> None:
@@ -72,10 +72,10 @@ def test_another_protocol_is_shown_but_not_compared(changes: dict, why: str) -> 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"origin": "weights/dino.safetensors"}, "its weights fill no slot"),
-        ({"kind": "minicity"}, "no cityscapes in segmentation"),
-        ({"variant": "prune"}, "this head, variant or metric is not in the run"),
-        ({"pixel_miou": None}, "this head, variant or metric is not in the run"),
+        ({"origin": "weights/dino.safetensors"}, "no model slot has these weights"),
+        ({"kind": "minicity"}, "segmentation was not run on cityscapes"),
+        ({"variant": "prune"}, "this head, variant or metric was not run"),
+        ({"pixel_miou": None}, "this head, variant or metric was not run"),
     ],
 )
 def test_what_is_missing_is_not_run_and_says_why(changes: dict, why: str) -> None:
@@ -122,7 +122,7 @@ def test_the_document_has_every_number_and_marks_second_hand_ones() -> None:
     found = [compared(), compared(origin="other"), compared(pixel_miou=0.281)]
     text = page(found)
     assert "3 numbers: 1 within the band, 1 outside the band, 0 not comparable, 1 not run." in text
-    assert "Source: s (second-hand: read from a transcript)." in text
+    assert "Source: s (second-hand, from a transcript)." in text
     assert "Band: ±2 points. because" in text
     line = "| DINO B/16 | cityscapes | knn.raw.pixel_miou | 25.5 | 27 (slot on streets) | +1.5 |"
     assert f"{line} within the band |" in re.sub(" +", " ", text)  # columns are padded
@@ -133,7 +133,10 @@ def test_the_document_has_every_number_and_marks_second_hand_ones() -> None:
     [
         ({"band": None}, "'band' and 'band_reason' go together"),
         ({"band": None, "band_reason": None}, "'band' is missing"),
-        ({"models": {"m": {"weights": [], "values": {"mIoU": {"d": 1.0}}}}}, "'mIoU' is no score"),
+        (
+            {"models": {"m": {"weights": [], "values": {"mIoU": {"d": 1.0}}}}},
+            "'mIoU' is not a score",
+        ),
     ],
 )
 def test_a_mistake_in_the_data_is_named(changes: dict, message: str) -> None:

@@ -118,9 +118,9 @@ def test_every_dataset_has_its_section_and_its_own_floor(rows):
         "k = 10, cosine, majority vote",
         "fitted on the support patches",
         "m = 0.26 of the width",
-        "mean of 3 draws",
-        "12 units, unit = sequence",
-        "standard deviation over the support seeds",
+        "mean over 3 draws",
+        "12 units, unit: sequence",
+        "standard deviation over support seeds",
         "torch 9.9.9+a&b, timm 8.8.8, numpy 7.7.7",
     ],
 )
@@ -136,7 +136,7 @@ def test_the_caption_lists_values_that_differ_between_rows(rows):
 
 def test_the_caption_says_where_m_is_chosen_by_folds(rows):
     text = caption(rows.assign(prune_select="auto", prune_m_used=37.5))
-    assert "the m that folds choose within each support set (mean 37.5 dimensions)" in text
+    assert "the m chosen by cross-validation in each support set (mean 37.5 dimensions)" in text
 
 
 def test_latex_marks_percent_and_floor(rows):

@@ -10,6 +10,7 @@ from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
+from patchlens.report import grid
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_captions import caption, in_order
 from patchlens.report.task_tables import headline, latex, markdown
@@ -129,7 +130,7 @@ def test_the_caption_carries_protocol_counts_and_chance():
     shown = caption(write("retrieval", ["dino"]), "retrieval")
     for words in (
         "Protocol 3. 64 images of quiet_street.",
-        "40 objects, by cosine; own image and sequence left out.",
+        "Gallery: 40 objects, ranked by cosine; excluded: own image and sequence.",
         "the same instance: 20 queries of 20 instances, chance 1.2 %.",
         "grid 16×32 (equal), layer 7 (0-based)",
         "fitted on the support images",
@@ -141,10 +142,35 @@ def test_the_caption_carries_protocol_counts_and_chance():
     assert "Fewer than" not in shown
 
 
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ([336.0, 336.0], "336"),  # of floats, as a column is that other heads leave empty
+        ([336.0, np.nan], "336/nan"),
+        ([336, 72], "336/72"),
+        ([0.26, 1.0], "0.26/1"),
+        ([1234567.0], "1234567"),
+        (["16×32", "16×32"], "16×32"),
+        ([True], "True"),
+    ],
+)
+def test_whole_numbers_in_captions_have_no_decimals(column, text):
+    assert grid.values(pd.DataFrame({"key": column}), "key") == text
+
+
+def test_the_counts_of_a_caption_are_whole_numbers():
+    retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
+    table = write("retrieval", ["dino"])
+    counts = ["queries_instance", "units_instance", "gallery", "query_images", "random_draws"]
+    shown = caption(table.astype(dict.fromkeys(counts, float)), "retrieval")
+    assert shown == caption(table, "retrieval")
+    assert "20 queries of 20 instances" in shown
+
+
 def test_with_few_units_the_caption_says_that_nothing_is_decided():
     retrieval_cell("dino", raw=np.full(9, 0.5), prune=np.full(9, 0.4))
     write("retrieval", ["dino"])
-    assert "Fewer than 10 instances: what is not bold is undecided" in text("retrieval")
+    assert "Fewer than 10 instances: too few for a verdict" in text("retrieval")
 
 
 def test_variants_fitted_on_the_query_are_said_to_be_transductive():
@@ -170,7 +196,7 @@ def test_a_missing_cell_is_an_error_with_the_remedy():
 
 def test_no_dataset_gives_empty_tables_that_say_so():
     assert write("tracking", ["dino"], datasets=()).empty
-    assert text("tracking") == "tracking.datasets lists no dataset.\n"
+    assert text("tracking") == "tracking.datasets lists no datasets.\n"
     assert latex(pd.DataFrame(columns=["dataset"]), "tracking").strip() == ""
 
 
@@ -196,7 +222,7 @@ def test_tracking_is_compared_over_videos_and_carries_its_note():
     tracking_cell("mae", [5, 5, 6, 5, 5, 6, 5, 5, 5, 5])
     write("tracking", ["dino", "mae"], variants=["raw"])
     shown = text("tracking")
-    assert "**association: nearest after 1 frame (%)**" in shown
+    assert "**association: accuracy after 1 frame (%)**" in shown
     assert line(shown, "dino")[1].startswith("**87.0 [")
     assert line(shown, "mae")[1].startswith("52.0 [")
     assert "DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT" in shown
@@ -228,7 +254,7 @@ def test_identification_shows_its_counts_for_every_head():
     write_parquet(pd.DataFrame(records), folder / "identification.records.parquet")
     write("identification", ["dino"], variants=["raw"])
     shown = text("identification")
-    assert "2×2 patches: 7 queries, 128 in the gallery" in shown
+    assert "2×2 patches: 7 queries, gallery of 128" in shown
     places = [
         shown.index(f"**{h}: robustness (%)**") for h in ("patches", "2×2 patches", "objects")
     ]

@@ -90,7 +90,7 @@ def test_the_page_holds_the_numbers_of_the_cells(dataset):
     text = write(dataset, "floor").read_text()
     assert "`m`: the top 1 of 6 dimensions hold 80.0 % of the variance" in text
     assert "`floor`: the top 1 of 6 dimensions hold 30.0 % of the variance" in text
-    assert "they follow row most: mean |r| 0.90, against 0.05 of all other" in text
+    assert "they correlate most with row: mean |r| 0.90, against 0.05 for all other" in text
     found = rows(text)
     assert found["raw"] == ["40.0 ± 2.0", "+0.0"]
     assert found["prune, best m (0.26)"] == ["45.0 ± 1.0", "+5.0"]

@@ -17,7 +17,7 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
 QUICK = {"preload": False}  # axe would fetch the style sheets, which a page from disk must not
 ALL_DRAWN = "[...document.querySelectorAll('.plot[data-spec]')].every((plot) => plot.dataset.drawn)"
 Open = Callable[..., Page]
-Speeds = dict[tuple[str, str], float]  # dataset and model -> images a second
+Speeds = dict[tuple[str, str], float]  # dataset and model -> images per second
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_axe_finds_no_serious_violation(opened: Open, name: str, colours: str) -
 
 def test_button_changes_colours_and_the_next_page_keeps_them(opened: Open) -> None:
     page = opened("index", color_scheme="light")
-    page.get_by_role("button", name="Dark colours").press("Enter")
+    page.get_by_role("button", name="Dark mode").press("Enter")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.wait_for_function(
         "getComputedStyle(document.querySelector('.plot svg text')).fill === 'rgb(165, 173, 184)'"
@@ -152,7 +152,7 @@ def test_names_in_a_legend_hide_and_show_their_models(opened: Open) -> None:
     page.wait_for_timeout(300)
     assert (points.count(), name.get_attribute("aria-pressed")) == (6, "false")
 
-    page.get_by_role("button", name="Dark colours").click()
+    page.get_by_role("button", name="Dark mode").click()
     page.wait_for_timeout(500)
     assert points.count() == 6  # drawn again, and still hidden
     name.press(" ")
@@ -224,9 +224,9 @@ def test_served_the_page_shows_speed_in_the_table_and_the_figure(
 
     figure = page.locator("#cost")
     assert figure.locator(".mark-symbol path").count() == 3
-    figure.get_by_role("combobox", name="Cost").select_option("images a second")
+    figure.get_by_role("combobox", name="Cost").select_option("images per second")
     page.wait_for_function(
-        "document.querySelector('#cost .plot svg').textContent.includes('images a second')"
+        "document.querySelector('#cost .plot svg').textContent.includes('images per second')"
     )
     assert figure.locator(".mark-symbol path").count() == 2
     labels = figure.locator(".mark-symbol path").evaluate_all(
@@ -307,7 +307,7 @@ def test_compare_page_shows_a_planted_difference(
 
     page = opened("index", folder=here / paths.COMPARISON)
 
-    summary = "scores that changed: 2, beyond their interval: 1; the same: 1."
+    summary = "2 scores changed, 1 of them beyond their interval; 1 did not change."
     assert summary in page.locator(".lead").inner_text()
     assert column(page, "scores", 0) == ["minicity/mae/segmentation", "minicity/dino/segmentation"]
     assert column(page, "scores", 5) == ["beyond", "within"]

@@ -72,7 +72,7 @@ def test_two_revisions_are_compared_without_the_workspace(changed: Path) -> None
     report_compare.run("HEAD~1..HEAD")
 
     page = (changed / "reports/compare/index.html").read_text(encoding="utf-8")
-    assert "scores that changed: 2, beyond their interval: 1;" in page
+    assert "2 scores changed, 1 of them beyond their interval;" in page
 
 
 def test_experiment_is_found_by_its_name(changed: Path) -> None:
@@ -94,5 +94,5 @@ def test_revision_without_metrics_is_one_message(changed: Path) -> None:
     run("git", "rm", "-rqf", "metrics", cwd=changed)
     commit(changed, "without")
 
-    with pytest.raises(DataError, match="revision 'HEAD': it holds no metrics/"):
+    with pytest.raises(DataError, match="revision 'HEAD': has no metrics/"):
         of_revision("HEAD")

@@ -15,7 +15,7 @@ from patchlens.errors import DataError
 from patchlens.settings.load import load
 from patchlens.site.serve import PLACE
 from patchlens.stages import report
-from ran import TAG, compare, lay, pages
+from ran import TAG, UNDECIDED, compare, lay, pages
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_what_is_level_with_a_floor_is_called_so(ran: Path) -> None:
     text = text_of(rebuilt(ran) / "index.html")
 
     assert "mae is best with 31.0 %, not separable from random" in text
-    assert "Not shown to beat the floor random." in text
+    assert "Not shown to beat random (a floor)." in text
 
 
 def test_claims_that_were_not_run_are_listed_with_their_reason_and_not_plotted(built: Path) -> None:
@@ -70,15 +70,24 @@ def test_claims_that_were_not_run_are_listed_with_their_reason_and_not_plotted(b
     assert list(pd.read_csv(built / "data/claims-forest.csv")["id"]) == ["m1", "m2"]
 
 
+def test_a_judged_claim_is_shown_with_its_effect_its_delta_and_the_reason_of_its_verdict(
+    built: Path,
+) -> None:
+    text = text_of(built / "index.html")
+
+    assert "-1.0 points [-6.0, 4.0]; δ = 2.0 points, adjusted p = 0.001, 12 units." in text
+    assert UNDECIDED in text
+
+
 def test_task_without_datasets_says_not_run_and_why(built: Path) -> None:
     text = text_of(built / "tracking.html")
 
-    assert "not run : tracking.datasets of params.yaml lists no dataset" in text
+    assert "not run : tracking.datasets in params.yaml lists no datasets" in text
 
 
 def test_task_that_came_later_has_its_page_table_and_curve(built: Path) -> None:
 
-    assert "Its table has no paired bootstrap: no lead is claimed." in text_of(
+    assert "The table has no paired bootstrap, so no model is called the best." in text_of(
         built / "counting.html"
     )
     assert "60.0 [58.0, 62.0]" in text_of(built / "counting.html")
@@ -239,7 +248,7 @@ def test_run_without_any_task_says_so_on_every_page(ran: Path) -> None:
 
     site = rebuilt(ran)
 
-    assert "No task was run: not run" in text_of(site / "index.html")
-    assert "segmentation.datasets of params.yaml lists no dataset" in text_of(site / "index.html")
+    assert "not run: no task in params.yaml lists a dataset" in text_of(site / "index.html")
+    assert "segmentation.datasets in params.yaml lists no datasets" in text_of(site / "index.html")
     for task in ("segmentation", "variance", "counting"):
         assert "not run" in text_of(site / f"{task}.html")

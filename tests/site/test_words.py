@@ -82,9 +82,9 @@ def test_sentences_claim_no_more_than_the_intervals() -> None:
         "ahead of c by 20.0 points [10.0, 30.0].",
         "",
     ]
-    assert sentence() == ["a alone was run: 50.0 %.", ""]
-    assert sentence(near, floor="b")[1] == "Not shown to beat the floor b."
-    assert sentence(b, floor="a")[1] == "a is a floor: here no trained model is shown to beat it."
+    assert sentence() == ["Only a was run: 50.0 %.", ""]
+    assert sentence(near, floor="b")[1] == "Not shown to beat b (a floor)."
+    assert sentence(b, floor="a")[1] == "a is a floor, and no trained model is shown to beat it."
     assert sentence(b, units=9)[1] == "Undecided: 9 units are too few for a verdict."
 
 
@@ -93,7 +93,7 @@ def test_first_page_counts_how_often_a_model_is_best_or_level(built: Path) -> No
     [told] = re.findall(r'<p class="answer tally">(.*?)</p>', text)
 
     words = " ".join(re.sub(r"<[^>]+>", "", told).split())
-    assert words == "Best, or not separable from the best: dino in 1 of 1 measure, alone in 1."
+    assert words == "Best model, or not separable from it: dino in 1 of 1 metric, alone in 1."
 
 
 def compared(behind: tuple[float, float, float], units: int = 20) -> Headline:
@@ -122,8 +122,8 @@ def test_tally_counts_leaders_and_their_equals_and_leaves_out_few_units() -> Non
 
 def test_why_says_what_is_over_the_floor_and_what_is_left_without_top_dimensions() -> None:
     pruned = (
-        "Without its dimensions of highest variance +1.0 points [0.5, 1.5], without as many at "
-        "random +0.0 points [-0.1, 0.1]."
+        "Without its dimensions of highest variance: +1.0 points [0.5, 1.5]; without as many "
+        "random dimensions: +0.0 points [-0.1, 0.1]."
     )
     over = "10.0 points [5.0, 15.0] above the nearest floor, b. "
 
@@ -259,4 +259,4 @@ def test_serving_nothing_or_on_a_taken_port_is_one_message(here: Path) -> None:
 
     assert (nothing.exit_code, taken.exit_code) == (4, 2)
     assert "index.html: missing; run `patchlens report` first" in nothing.output
-    assert "Address already in use; give another, or 0" in taken.output
+    assert "Address already in use; choose another port, or 0" in taken.output

@@ -19,20 +19,24 @@ KINDS = ("vit", "beit", "eva", "deit", "aimv2", "samvit")
 def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") -> Any:
     """The timm model without its weights; a wrong name or argument is a `SettingsError`."""
     if not timm.is_model(arch):
-        raise SettingsError(f"{where}.{key}: timm knows no '{arch}'; {nearest(arch, _vits())}")
+        raise SettingsError(f"{where}.{key}: timm has no model '{arch}'; {nearest(arch, _vits())}")
     try:
         with torch.random.fork_rng():
             model = build(arch, arch_args)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise SettingsError(f"{where}.arch_args: {arch} does not take them ({error})") from None
+        raise SettingsError(f"{where}.arch_args: {arch} does not accept them ({error})") from None
     is_vit = isinstance(model, VisionTransformerSAM) or all(hasattr(model, p) for p in VIT_PARTS)
-    if not is_vit or hasattr(model.patch_embed, "backbone"):  # a hybrid has a CNN before its grid
-        raise SettingsError(f"{where}.{key}: '{arch}' is no Vision Transformer of one patch grid")
+    if not is_vit or hasattr(
+        model.patch_embed, "backbone"
+    ):  # a hybrid has a CNN before its patch grid
+        raise SettingsError(
+            f"{where}.{key}: '{arch}' is not a ViT with a single patch grid; choose another one"
+        )
     return model
 
 
 def build(arch: str, arch_args: dict[str, Any]) -> Any:
-    """The timm model without head and weights, as its authors run it; errors are timm's own."""
+    """The timm model without head and weights, as its authors run it; errors are those of timm."""
     model = timm.create_model(arch, pretrained=False, num_classes=0, **arch_args)
     keep_periods(model)
     if isinstance(model, VisionTransformerSAM):
@@ -44,11 +48,11 @@ def build(arch: str, arch_args: dict[str, Any]) -> Any:
 
 
 def keep_periods(model: Any) -> None:
-    """Make the RoPE periods of DINOv3 a part of the weights, as they are in the official files.
+    """Make the RoPE periods of DINOv3 part of the weights, as in the official files.
 
     The authors trained with periods rounded to bfloat16 and publish these; timm computes its own
-    in float32 and loads none (its layers/pos_embed_sincos.py says so). The periods
-    differ by up to 0.4 %.
+    in float32 and does not load them (see its layers/pos_embed_sincos.py). The periods differ by
+    up to 0.4 %.
     """
     rope = getattr(model, "rope", None)
     if isinstance(rope, RotaryEmbeddingDinoV3):

@@ -1,4 +1,4 @@
-"""Reading a weight file without running it, and loading it without guessing."""
+"""Reading a weight file without executing it, and loading it strictly."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,34 +13,34 @@ from torch import Tensor, nn
 from patchlens.backbones.pickles import read_pickle
 from patchlens.errors import DataError, SourceError
 
-SHOWN = 12  # keys that a message lists before it only counts
+SHOWN = 12  # keys that a message lists; the rest are counted
 
 
 def contents(path: Path, pickled: Sequence[str] = ()) -> dict[str, Any]:
-    """Everything that a `.safetensors` or a `torch.save` file holds, as it is nested there.
+    """The content of a `.safetensors` or `torch.save` file, nested as in the file.
 
     Args:
-        path: the file; a pickle is read with `weights_only=True` always.
-        pickled: full names of classes that it may hold beside the tensors (see `pickles`).
+        path: the file; pickles are always read with `weights_only=True`.
+        pickled: full names of classes that it may contain beside tensors (see `pickles`).
 
     Raises:
-        SourceError: the file is cut short, or something else than it is named.
-        DataError: it asks for a class that is not in `pickled`.
+        SourceError: the file is truncated, or does not match its suffix.
+        DataError: it refers to a class that is not in `pickled`.
     """
     return _read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path, pickled)
 
 
 def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Load every tensor into the parameter of the same name and shape, and leave none of either.
+    """Load every tensor into the parameter of the same name and shape; both sets must match.
 
     Raises:
-        DataError: lists the missing, the unexpected and the misshapen names.
+        DataError: lists the missing names, the unexpected names and those of another shape.
     """
     own = model.state_dict()
     missing = sorted(own.keys() - tensors.keys())
     unexpected = sorted(tensors.keys() - own.keys())
     shapes = [
-        f"{name} is {list(tensors[name].shape)}, the model wants {list(own[name].shape)}"
+        f"{name} is {list(tensors[name].shape)} instead of {list(own[name].shape)}"
         for name in sorted(own.keys() & tensors.keys())
         if own[name].shape != tensors[name].shape
     ]
@@ -76,12 +76,12 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return dict(load_file(path))
     except (SafetensorError, OSError, ValueError) as error:
         raise SourceError(
-            f"{path}: not a readable safetensors file ({error}); bring it once more"
+            f"{path}: not a readable safetensors file ({error}); download it again"
         ) from None
 
 
 def some(names: Iterable[Any]) -> str:
-    """The first of these names, and how many more there are: text for a message."""
+    """The first of these names and the number of further ones, for a message."""
     listed = [str(name) for name in names]
     more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return ", ".join(listed[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""The contract that every backbone keeps."""
+"""The contract of every backbone."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-# Of RGB in 0..1: what a model's inputs are normalised by where its source says nothing else.
+# Of RGB in 0..1: the input normalisation unless the source of a model states another one.
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
 
@@ -17,8 +17,8 @@ class PatchTokens:
 
     Attributes:
         patches: [B, h, w, D], row-major from the top left, without any prefix token.
-        cls: [B, D], or None where the model has no class token.
-        registers: [B, R, D], or None where the model has none.
+        cls: [B, D], or None if the model has no class token.
+        registers: [B, R, D], or None if the model has none.
     """
 
     patches: Tensor
@@ -27,7 +27,7 @@ class PatchTokens:
 
 
 class Backbone(Protocol):
-    """A frozen model. Images are uint8 RGB, so that no one can pass the wrong range."""
+    """A frozen model. Images are uint8 RGB, so that their range cannot be wrong."""
 
     patch_size: int
     width: int
@@ -39,7 +39,7 @@ class Backbone(Protocol):
         """Move the weights to a device."""
 
     def channels(self, norm: bool) -> int:
-        """Channels of the tokens; `width`, unless the final norm is a neck that changes it."""
+        """Channels of the tokens: `width`, unless the final norm is a neck that changes it."""
 
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """Tokens of the blocks `layers` (0-based, negative from the last), in that order.
@@ -51,19 +51,21 @@ class Backbone(Protocol):
 
         Raises:
             TypeError: `images` are not uint8.
-            ValueError: a size is no multiple of the patch size, or a layer does not exist.
+            ValueError: a size is not a multiple of the patch size, or a layer does not exist.
         """
 
 
 def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:
-    """The grid (rows, columns) of a batch that keeps the contract; raises as the contract says."""
+    """The patch grid (rows, columns) of a batch; raises the errors of `Backbone.__call__`."""
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8 RGB in 0..255, not {images.dtype}")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images must be [B, 3, H, W], not {list(images.shape)}")
     height, width = images.shape[-2:]
     if height % patch_size or width % patch_size:
-        raise ValueError(f"{height}×{width} pixels are no multiple of the patch size {patch_size}")
+        raise ValueError(
+            f"{height}×{width} pixels are not a multiple of the patch size {patch_size}"
+        )
     return height // patch_size, width // patch_size
 
 

@@ -1,4 +1,4 @@
-"""The weights stage: whatever the source, one safetensors file that says where it came from."""
+"""The weights stage: one safetensors file with its provenance, whatever the source."""
 
 import json
 from dataclasses import replace
@@ -36,21 +36,21 @@ from patchlens.settings.models import (
 def convert(
     name: str, settings: Model, out: Path, *, work: Path, record: Path | None = None
 ) -> Record:
-    """Write the weights of a model and everything its backbone needs to know into `out`.
+    """Write the weights of a model and the settings of its backbone into `out`.
 
     Args:
-        name: of the slot in `models:`.
-        settings: what fills it.
+        name: the slot in `models:`.
+        settings: the model in the slot.
         out: the safetensors file.
         work: folder for downloads.
         record: see `obtain`.
 
     Returns:
-        What a later run compares its own weights with.
+        The record that later runs compare their weights with.
 
     Raises:
-        SettingsError: no such architecture, tag or entry of the registry, or not these arguments.
-        SourceError: the weights cannot be had.
+        SettingsError: unknown architecture, tag or entry of the registry, or invalid arguments.
+        SourceError: the weights cannot be obtained.
         DataError: the weights do not fit.
     """
     where = f"params.yaml: models.{name}"
@@ -73,7 +73,7 @@ def convert(
                 tensors, origin = _from_file(name, model, settings)
         about = _describe(model, arch, settings) | {"origin": origin}
     about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
-    # One entry: safetensors writes several in random order, and the file's md5 would change.
+    # One entry: safetensors writes several in random order, which would change the md5.
     header = {"about": json.dumps(about, sort_keys=True)}
     save_file({k: v.contiguous() for k, v in tensors.items()}, out, metadata=header)
     came = Record(about["origin"]) if file is None else file.record
@@ -85,8 +85,8 @@ def load_entry(entry: Entry, path: Path, where: str) -> tuple[Any, dict[str, Ten
 
     Args:
         entry: architecture, its arguments and the mapping of names.
-        path: the file as its authors publish it.
-        where: the place that names the entry, for messages.
+        path: the official file.
+        where: the setting that names the entry, for messages.
 
     Returns:
         The timm model, and its tensors in the precision of the file.
@@ -134,11 +134,11 @@ def _from_registry(
 def _from_file(name: str, model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
     path, where = Path(settings.file), f"params.yaml: models.{name}"
     if not path.is_file():
-        raise SourceError(f"{path}: no such weight file; place it there or mend {where}.file")
+        raise SourceError(f"{path}: no such weight file; place it there or correct {where}.file")
     digest = file_hash(path, "sha256")
     if settings.sha256 is None:
         raise SettingsError(
-            f"{where}.sha256: is missing; if you mean this file, set it to {digest}"
+            f"{where}.sha256: missing; if this is the right file, set it to {digest}"
         )
     if fault := unexpected(name, digest, settings.sha256):
         raise SourceError(f"{path}: {fault}")
@@ -150,7 +150,7 @@ def _from_file(name: str, model: nn.Module, settings: FileModel) -> tuple[dict[s
 def _describe(
     model: Any, arch: str, settings: TimmModel | FileModel | UntrainedModel
 ) -> dict[str, str]:
-    """What the backbone is built from; only pretrained tags bring their own input statistics."""
+    """The settings of the backbone; only pretrained tags have their own input statistics."""
     cfg: dict[str, Any] = model.pretrained_cfg if isinstance(settings, TimmModel) else {}
     described = {
         "arch_args": settings.arch_args,

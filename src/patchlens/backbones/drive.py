@@ -1,8 +1,8 @@
-"""The address at which Google Drive sends a shared file, past its page about the virus scan.
+"""The download address of a file on Google Drive, behind its page about the virus scan.
 
-Drive answers the request for a large file with a web page that holds a form; what the form would
-send leads to the file. gdown (MIT) does the same, but with a downloader of its own, which neither
-shares our retries and messages nor is worth two more packages for the one file that lies there.
+Drive answers the request for a large file with a web page that contains a form; submitting the form
+leads to the file. gdown (MIT) does the same, but has its own downloader without our retries and
+messages, and would add two packages for a single file.
 """
 
 import re
@@ -20,14 +20,14 @@ ADDRESS = "https://drive.usercontent.google.com/download"
 PAGES = ("text/html", "application/xhtml+xml")
 QUOTA = re.compile(r"quota (?:has been )?exceeded|too many users|downloadQuotaExceeded", re.I)
 LOGIN = re.compile(r"accounts\.google\.com|you need access|sign in|request access", re.I)
-LIMIT = 1_000_000  # bytes of a page; Drive's have some thousand
+LIMIT = 1_000_000  # bytes of a page; Drive's pages have a few thousand
 
 
 def address(file_id: str, patience: Patience) -> str:
-    """Where the bytes of the shared file come from.
+    """The download address of the shared file.
 
     Raises:
-        SourceError: Drive does not give it: not shared, gone, over its daily quota, no network.
+        SourceError: the file is not shared, gone or over its daily quota, or there is no network.
     """
     url = f"{ADDRESS}?{urlencode({'id': file_id, 'export': 'download', 'confirm': 't'})}"
     with httpx2.Client(follow_redirects=True, timeout=patience.timeout) as client:
@@ -41,7 +41,7 @@ def address(file_id: str, patience: Patience) -> str:
 
 
 def _page(client: httpx2.Client, url: str, file_id: str) -> str | None:
-    """The web page that lies there; None: it is the file, or a status that the download mends."""
+    """The web page at `url`; None for the file itself, or a status that the download handles."""
     try:
         with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
             kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
@@ -59,13 +59,13 @@ def _page(client: httpx2.Client, url: str, file_id: str) -> str | None:
     except httpx2.RequestError as error:
         reason = str(error) or type(error).__name__
         raise SourceError(
-            f"{drive_page(file_id)}: Google Drive cannot be reached ({reason}). Check the network "
+            f"{drive_page(file_id)}: cannot reach Google Drive ({reason}). Check the network "
             "or run this again later"
         ) from None
 
 
 class _Form(HTMLParser):
-    """The form of the page about the virus scan: where it leads and what it sends."""
+    """The form of the page about the virus scan: its address and its fields."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,13 +94,15 @@ def _past(page: str, file_id: str) -> str:
 def _refusal(page: str, file_id: str) -> SourceError:
     if QUOTA.search(page):
         reason = (
-            "Google Drive's quota for this file is used up: too many people fetched it lately. "
+            "the download quota of Google Drive for this file is exceeded. "
             "Run this again in a day, or"
         )
     elif LOGIN.search(page):
-        reason = "Google Drive wants a login: the file is not shared with everyone (any more). Or"
+        reason = (
+            "Google Drive requires a login: the file is not public (any more). If you have access,"
+        )
     else:
-        reason = "Google Drive sends a web page instead of the file: it may be gone. Or"
+        reason = "Google Drive sent a web page instead of the file, which may be gone. To check,"
     return SourceError(
         f"{drive_page(file_id)}: {reason} open this address in a browser and download it"
     )

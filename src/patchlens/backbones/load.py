@@ -19,14 +19,16 @@ from patchlens.errors import DataError
 def provenance(path: Path) -> dict[str, str]:
     """The header of a converted weight file: source, origin, sha256, architecture, statistics."""
     if not path.is_file():
-        raise DataError(f"{path}: no weights here; run `dvc repro weights` first")
+        raise DataError(f"{path}: weights not found; run `dvc repro weights` first")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
     except SafetensorError as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error})") from None
+        raise DataError(
+            f"{path}: not a readable safetensors file ({error}); run `dvc repro weights`"
+        ) from None
     if "about" not in header:
-        raise DataError(f"{path}: was not written by the weights stage; run `dvc repro weights`")
+        raise DataError(f"{path}: not written by the weights stage; run `dvc repro weights`")
     about: dict[str, str] = json.loads(header["about"])
     return about
 
@@ -36,10 +38,10 @@ def load(path: Path, ground: float | None = None) -> Backbone:
 
     Args:
         path: the file.
-        ground: metres that a side of the input covers, for position mode `gsd`; None: g = 1.
+        ground: metres that one side of the input covers, for position mode `gsd`; None means g = 1.
 
     Raises:
-        DataError: the file's names or shapes are not those of the architecture.
+        DataError: names or shapes of the file do not match the architecture.
     """
     about = provenance(path)
     if about["source"] == "pixels":

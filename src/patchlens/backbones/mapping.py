@@ -1,7 +1,7 @@
-"""From the names of an official file to those of the architecture, with nothing left unexplained.
+"""From the tensor names of an official file to those of the architecture.
 
-The order of the steps is that of `settings.models.Mapping`. What is neither dropped nor renamed
-keeps its name, so that a stranger reaches `load_strictly`, which names it in its error.
+The steps are in the order of `settings.models.Mapping`. Tensors that are neither dropped nor
+renamed keep their names, so that `load_strictly` reports unknown ones.
 """
 
 import fnmatch
@@ -21,14 +21,14 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
     """The tensors of a loaded file under the names of the architecture.
 
     Args:
-        content: what the file holds: named tensors, or entries of which one holds them.
-        mapping: key, prefix, drop, rename and rules of the entry.
+        content: the file: named tensors, or entries one of which contains them.
+        mapping: key, prefix, drop, rename and rules.
         origin: the file, for messages.
 
     Raises:
-        DataError: the file does not hold what the mapping says: a key, prefix, drop or rename
-            that matches nothing, two names that become one, or a value that is no tensor.
-        SettingsError: there is no rule of this name, or a rename is no regular expression.
+        DataError: the file does not match the mapping: a key, prefix, drop or rename matches
+            nothing, two names become one, or a value is not a tensor.
+        SettingsError: a rule is unknown, or a rename is not a regular expression.
     """
     named = _cut(_inner(content, mapping.key, origin), mapping, origin)
     named = _without(named, mapping, origin)
@@ -36,20 +36,24 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
         named = _renamed(named, pattern, replacement, origin)
     strangers = [name for name, value in named.items() if not isinstance(value, Tensor)]
     if strangers or not named:
-        what = f"no tensors under {some(strangers)}" if strangers else "nothing is left to load"
-        raise DataError(f"{origin}: {what}; set key, prefix or drop. It holds {some(content)}")
+        what = f"no tensors under {some(strangers)}" if strangers else "no tensors left to load"
+        raise DataError(
+            f"{origin}: {what}; set key, prefix or drop. The file contains {some(content)}"
+        )
     for rule in mapping.rules:
         if rule not in RULES:
             raise SettingsError(f"{origin}: unknown rule '{rule}'; {nearest(rule, RULES)}")
         try:
             named = RULES[rule](named)
         except KeyError as error:
-            raise DataError(f"{origin}: rule '{rule}' needs {error}, which is missing") from None
+            raise DataError(
+                f"{origin}: rule '{rule}' needs {error}, which the file does not contain"
+            ) from None
     return named
 
 
 def _inner(content: dict[str, Any], keys: list[str], origin: str) -> dict[str, Any]:
-    """The entry that holds the weights; "." stands for the file itself."""
+    """The entry that contains the weights; "." is the file itself."""
     if not keys:
         return content
     for key in keys:
@@ -60,11 +64,13 @@ def _inner(content: dict[str, Any], keys: list[str], origin: str) -> dict[str, A
             if not isinstance(inner, dict):
                 raise DataError(f"{origin}: '{key}' is a {type(inner).__name__}, not named tensors")
             return inner
-    raise DataError(f"{origin}: no entry {' or '.join(map(repr, keys))}; it holds {some(content)}")
+    raise DataError(
+        f"{origin}: no entry {' or '.join(map(repr, keys))}; the file contains {some(content)}"
+    )
 
 
 def _cut(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]:
-    """The names behind the prefix; others that `beside` does not know keep theirs."""
+    """The names without the prefix; other names that `beside` does not list are kept."""
     texts = {str(name): value for name, value in named.items()}
     if not mapping.prefix:
         return texts
@@ -77,11 +83,11 @@ def _cut(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]
             ]
             if twice := sorted(found.keys() & set(strangers)):
                 raise DataError(
-                    f"{origin}: {some(twice)} is there with and without the prefix '{prefix}'"
+                    f"{origin}: {some(twice)} exists both with and without the prefix '{prefix}'"
                 )
             return found | {name: texts[name] for name in strangers}
     wanted = " or ".join(map(repr, mapping.prefix))
-    raise DataError(f"{origin}: no name starts with {wanted}; it holds {some(named)}")
+    raise DataError(f"{origin}: no name starts with {wanted}; the file contains {some(named)}")
 
 
 def _without(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]:
@@ -89,7 +95,9 @@ def _without(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
     for pattern in [*mapping.drop, *mapping.optional_drop]:
         surplus = {name for name in named if fnmatch.fnmatchcase(name, pattern)}
         if not surplus and pattern in mapping.drop:
-            raise DataError(f"{origin}: drop pattern '{pattern}' matches no name; it is a mistake")
+            raise DataError(
+                f"{origin}: drop pattern '{pattern}' matches no name; correct or remove it"
+            )
         kept -= surplus
     return {name: value for name, value in named.items() if name in kept}
 
@@ -100,13 +108,17 @@ def _renamed(named: dict[str, Any], pattern: str, replacement: str, origin: str)
         renamed = {name: match.expand(replacement) for name, match in matches.items() if match}
     except (re.error, IndexError) as error:
         pair = f"['{pattern}', '{replacement}']"
-        raise SettingsError(f"{origin}: rename {pair} is no regular expression ({error})") from None
+        raise SettingsError(
+            f"{origin}: rename {pair} is not a regular expression ({error})"
+        ) from None
     if not renamed:
-        raise DataError(f"{origin}: rename pattern '{pattern}' matches no name; it is a mistake")
+        raise DataError(
+            f"{origin}: rename pattern '{pattern}' matches no name; correct or remove it"
+        )
     result: dict[str, Any] = {}
     for name, value in named.items():
         new = renamed.get(name, name)
         if new in result:
-            raise DataError(f"{origin}: rename '{pattern}' makes two names into '{new}'")
+            raise DataError(f"{origin}: rename '{pattern}' maps two names to '{new}'")
         result[new] = value
     return result

@@ -1,7 +1,7 @@
 """The official file of a model: from the hub, the web or Google Drive, or placed by the user.
 
-Whatever the way, it is checked against all that is known of it before anything reads it: what its
-authors published, what the user expects, and what it was when it came for the first time.
+Every file is checked before it is read, against all that is known: the published hash, the hash
+that the user expects, and the record of the first download.
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ from patchlens.web.remote import Patience, Remote, fault_of
 
 @dataclass(frozen=True)
 class Obtained:
-    """A whole and checked file, and what it is.
+    """A complete and checked file, and its provenance.
 
     Attributes:
-        path: where it lies; not to be written to.
+        path: its path; read-only.
         sha256: of the whole file, in hex.
-        origin: where it came from, for the provenance; on the hub with the commit.
-        record: what a later run compares its own file with.
+        origin: where it came from, with the commit for a file of the hub.
+        record: the record that later runs compare their file with.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class _Found:
     path: Path
     origin: str
     revision: str = ""
-    own: bool = False  # downloaded by us, so that a wrong one is removed
+    own: bool = False  # downloaded by us: removed if it is wrong
 
 
 def obtain(
@@ -57,38 +57,38 @@ def obtain(
     record: Path | None = None,
     patience: Patience | None = None,
 ) -> Obtained:
-    """Bring the file of the model `name` here and check it before anything reads it.
+    """Obtain the file of the model `name` and check it before it is read.
 
     Args:
-        name: of the slot in `models:`; messages name it.
-        source: where the official file lies and what is published about it.
+        name: the slot in `models:`, for messages.
+        source: the address of the official file and what is published about it.
         licence: as stated, logged before the download.
         non_commercial: whether it forbids commercial use, logged as a warning before the download.
-        work: folder for downloads; whole ones stay there, partial ones are resumed.
-        file: where the user placed the official file; nothing is downloaded then.
-        sha256: that the user expects (models.<name>.sha256).
-        record: JSON of what an earlier run obtained; the same source must give the same file.
-        patience: how long to insist on a download.
+        work: folder for downloads; complete files are kept, partial ones are resumed.
+        file: path where the user placed the official file; then nothing is downloaded.
+        sha256: the hash that the user expects (models.<name>.sha256).
+        record: JSON record of an earlier run; the same source must give the same file.
+        patience: how long to retry a download.
 
     Raises:
         SettingsError: `sha256` is not the published one.
-        SourceError: it cannot be had, or it is another file; one that was downloaded is removed.
+        SourceError: the file cannot be obtained or is another file; a wrong download is removed.
         DataError: `record` is damaged.
     """
     if None not in (sha256, source.sha256) and sha256 != source.sha256:
         raise SettingsError(
-            f"params.yaml: models.{name}.sha256: published is {source.sha256}; leave the key out, "
-            "or describe your own file with `source: file`"
+            f"params.yaml: models.{name}.sha256: the published hash is {source.sha256}; remove the "
+            "key, or describe your own file with `source: file`"
         )
     whole_hash = sha256 or source.sha256
-    # A whole hash says more than a record, and is how a file that changed is accepted.
+    # A full hash overrides a record, and is how the user accepts a changed file.
     known = None if record is None or whole_hash is not None else read_record(record)
     asked = source.address
     if known is not None and known.source != asked:
         known = None
     log.info("%s: %s. Licence: %s", name, asked if file is None else file, licence)
     if non_commercial:
-        log.warning("%s: its licence (%s) allows no commercial use", name, licence)
+        log.warning("%s: its licence (%s) forbids commercial use", name, licence)
     if file is not None:
         found = _placed(name, source, file)
     elif source.kind == "hub":
@@ -107,7 +107,7 @@ def obtain(
             fault += ". The file was removed"
         raise SourceError(f"{found.origin if file is None else file}: {fault}")
     if whole_hash is None and known is None:
-        log.info("%s: no hash is published; this file's sha256 is recorded: %s", name, digest)
+        log.info("%s: no hash is published; recording the sha256 of this file: %s", name, digest)
     revision = found.revision or ("" if known is None else known.revision)
     now = Record(asked, revision, digest, found.path.stat().st_size)
     return Obtained(found.path, digest, found.origin, now)
@@ -116,8 +116,8 @@ def obtain(
 def _placed(name: str, source: Source, file: Path) -> _Found:
     if not file.is_file():
         raise SourceError(
-            f"{file}: no such file; models.{name}.file in params.yaml says that you placed it "
-            f"there. It comes from {source.address}"
+            f"{file}: no such file, but models.{name}.file in params.yaml refers to it. Download "
+            f"it from {source.address} and place it there"
         )
     return _Found(file, f"file {file.name}, placed by the user, from {source.address}")
 
@@ -131,7 +131,7 @@ def _from_hub(
         path, commit = cached
         if fault := damage(path, file_hash(path, "sha256")):
             raise SourceError(f"{path}: {fault}; remove it (`rm {path.resolve()}`), then run again")
-        log.info("%s: found in the hub's cache, %s", name, path)
+        log.info("%s: found in the hub's cache: %s", name, path)
         return _Found(path, asked.at(commit), commit)
     remote, commit = asked.remote(work / "huggingface.co")
     download([remote], what=f"download {name}", room=2, patience=patience)
@@ -142,8 +142,9 @@ def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Fou
     origin = source.address
     if source.gated:
         raise SourceError(
-            f"{origin}: this file is for those who accepted its terms. Do so where `patchlens "
-            f"models show` says, download it, and set models.{name}.file in params.yaml to it"
+            f"{origin}: this file requires accepting its terms. Accept them on the page that "
+            f"`patchlens models show` names, download the file and set models.{name}.file in "
+            "params.yaml to its path"
         )
     if source.kind == "drive":
         path = work / "drive.google.com" / str(source.id) / (source.file or "download")
@@ -160,11 +161,11 @@ def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Fou
         ):
             url = drive.address(str(source.id), patience)
         remote = Remote(url, path, published, source.bytes, stable=origin)
-        # Twice: the file, and what it is converted into.
+        # Twice: the file and the converted file.
         download([remote], what=f"download {name}", room=2, patience=patience)
     except SourceError as error:
         raise SourceError(
-            f"{error}. Else bring {origin} here yourself and set models.{name}.file in params.yaml "
-            "to it (source: registry or file)"
+            f"{error}. Otherwise download {origin} yourself and set models.{name}.file in "
+            "params.yaml to its path (source: registry or file)"
         ) from None
     return _Found(path, origin, own=True)

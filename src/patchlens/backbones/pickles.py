@@ -1,9 +1,9 @@
-"""Reading a `torch.save` file without running anything that it asks for.
+"""Reading a `torch.save` file without executing code from it.
 
-A pickle names classes and functions to call. torch's own restricted unpickler (`weights_only=True`)
-knows those of tensors and refuses all others. The few that official files hold beside their
-weights, such as the command line of the training run, are allowed by name, and never imported even
-then: a stand-in takes their place, so that naming one here cannot run anything either.
+A pickle names classes and functions to call. torch's restricted unpickler (`weights_only=True`)
+accepts those of tensors and refuses all others. A few other classes in official files, such as the
+command line of the training run, are allowed by name, but never imported: a placeholder replaces
+them, so that allowing a name cannot execute code either.
 """
 
 import pickle
@@ -21,12 +21,12 @@ from patchlens.errors import DataError, SourceError
 
 # Dicts by another name; torch's unpickler fills no other subclass of dict than this one.
 DICTS = {"yacs.config.CfgNode": OrderedDict}
-NO_PICKLE = "Unsupported operand"  # torch's word for a byte that it never writes
+NO_PICKLE = "Unsupported operand"  # torch's message for a byte that it never writes
 ASKED = re.compile(r"GLOBAL (\S+) (?:was not an allowed|whose module)")
 
 
 class _Opaque:
-    """Stands for an object beside the weights; what it is made of is thrown away."""
+    """Placeholder for an object beside the weights; its content is discarded."""
 
     def __new__(cls, *_: object) -> "_Opaque":
         return super().__new__(cls)
@@ -39,16 +39,16 @@ class _Opaque:
 
 
 def read_pickle(path: Path, allowed: Sequence[str] = ()) -> dict[str, Any]:
-    """What a `torch.save` file holds; tensors of the zip format stay on disk until they are used.
+    """The content of a `torch.save` file; in the zip format, tensors stay on disk until used.
 
     Args:
         path: the file.
-        allowed: full names (`argparse.Namespace`) of classes that it may hold beside the tensors;
-            their objects are replaced by empty ones, those of `yacs.config.CfgNode` by dicts.
+        allowed: full names (`argparse.Namespace`) of classes that it may contain beside tensors;
+            their objects become empty ones, those of `yacs.config.CfgNode` become dicts.
 
     Raises:
-        SourceError: the file is cut short, or no torch file.
-        DataError: it holds no dict, or asks for something else, which is named.
+        SourceError: the file is truncated, or not a torch file.
+        DataError: it does not contain a dict, or refers to a class that is not allowed.
     """
     stand_ins: list[Any] = [(DICTS.get(name, _Opaque), name) for name in allowed]
     try:
@@ -61,30 +61,30 @@ def read_pickle(path: Path, allowed: Sequence[str] = ()) -> dict[str, Any]:
         if NO_PICKLE in str(error):
             raise _unreadable(path, error) from None
         raise DataError(
-            f"{path}: refused, it is no plain file of tensors ({_asked(str(error))}); nothing in "
-            "it was run"
+            f"{path}: refused, not a plain file of tensors ({_asked(str(error))}); nothing in it "
+            "was executed"
         ) from None
-    except Exception as error:  # a broken pickle fails in every way there is
+    except Exception as error:  # a broken pickle can raise any exception
         raise _unreadable(path, error) from None
     if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}, not named tensors")
+        raise DataError(f"{path}: contains a {type(content).__name__} instead of named tensors")
     return content
 
 
 def _asked(text: str) -> str:
-    """What the file asked for, out of torch's advice to switch the protection off."""
+    """The class that the file refers to, from torch's advice to disable the protection."""
     if found := ASKED.search(text):
-        return f"it asks for {found[1]}, which `pickled` does not list"
+        return f"it refers to {found[1]}, which `pickled` does not list"
     reason = text.partition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
-    return reason or "its bytes are none that torch writes"
+    return reason or "torch does not write such bytes"
 
 
 def _unreadable(path: Path, error: Exception) -> DataError | SourceError:
     text = " ".join(str(error).split()) or type(error).__name__
     if "TorchScript" in text:
         return DataError(
-            f"{path}: refused, it is a TorchScript program and no plain file of tensors; nothing "
-            "was run"
+            f"{path}: refused, a TorchScript program instead of a plain file of tensors; nothing "
+            "was executed"
         )
     reason = NO_PICKLE if NO_PICKLE in text else text
-    return SourceError(f"{path}: not a readable torch file ({reason}); bring it once more")
+    return SourceError(f"{path}: not a readable torch file ({reason}); download it again")

@@ -1,4 +1,4 @@
-"""The floor without a network: what colour and place alone can do."""
+"""The floor without a network: features of colour and position only."""
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ class PixelsBackbone:
         self.patch_size = patch_size
 
     def to(self, device: torch.device) -> "PixelsBackbone":
-        """Nothing to move; the images bring their device."""
+        """Return itself; it has no weights, and images determine the device."""
         del device
         return self
 
@@ -30,7 +30,7 @@ class PixelsBackbone:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
-        """The same tokens for every layer asked for; `norm` has nothing to act on."""
+        """The same tokens for every requested layer; `norm` has no effect."""
         del norm
         rows, columns = check_input(images, self.patch_size)
         colour = functional.avg_pool2d(images.float() / 255, self.patch_size).permute(0, 2, 3, 1)

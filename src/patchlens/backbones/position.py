@@ -28,13 +28,13 @@ def resample(
     mode: PositionMode,
     ratio: tuple[float, float] = (1.0, 1.0),
 ) -> Tensor:
-    """Resample [1, P + h·w, D] to another grid; the P prefix entries are kept as they are.
+    """Resample [1, P + h·w, D] to another grid; the P prefix entries are unchanged.
 
     Args:
-        embedding: the stored embedding; P = its length − stored rows × columns.
+        embedding: the stored embedding; P is its length − stored rows × columns.
         stored: rows and columns of the stored grid.
-        target: rows and columns that are wanted.
-        mode: see the module.
+        target: rows and columns of the new grid.
+        mode: see the module docstring.
         ratio: for `gsd`, see `on_the_ground`.
     """
     prefix = embedding.shape[1] - stored[0] * stored[1]
@@ -58,14 +58,14 @@ def on_the_ground(grid: Grid, width: int, ratio: tuple[float, float]) -> Tensor:
     """Scale-MAE's position encoding (arXiv 2212.14532; its mae/util/pos_embed.py), [1, h·w, D].
 
     With d = D / 4 and ω_k = 10000^(−k/d), k = 0…d−1, the patch in column x and row y (from 0) gets
-    [sin(g·x·ω), cos(g·x·ω), sin(g·y·ω), cos(g·y·ω)]. Upstream has square inputs and one g; a g for
-    each side is the same formula where the input is stretched.
+    [sin(g·x·ω), cos(g·x·ω), sin(g·y·ω), cos(g·y·ω)]. Upstream has square inputs and one g; one g
+    per side is the same formula for stretched input.
 
     Args:
         grid: rows and columns.
         width: D, a multiple of 4.
-        ratio: g along the rows and along the columns: metres a pixel of the model input over the
-            1 m of the reference.
+        ratio: g along the rows and along the columns: metres per pixel of the model input, relative
+            to the 1 m of the reference.
     """
     count = width // 4
     omega = 10000 ** (-torch.arange(count, dtype=torch.float64) / count)
@@ -81,15 +81,15 @@ def on_the_ground(grid: Grid, width: int, ratio: tuple[float, float]) -> Tensor:
 
 
 def check_sines(embedding: Tensor | None, stored: Grid, name: str) -> None:
-    """Refuse mode `gsd` where it would silently throw learned positions away.
+    """Refuse mode `gsd` if it would silently discard learned positions.
 
     Args:
-        embedding: what the model `name` stores, or None.
+        embedding: the embedding stored in the model, or None.
         stored: rows and columns of its grid.
-        name: of the model, for the message.
+        name: the model, for the message.
 
     Raises:
-        DataError: these are not the positions of Scale-MAE and MAE at g = 1.
+        DataError: the positions are not those of Scale-MAE and MAE at g = 1.
     """
     # SAM's are learned, and a map [1, h, w, D].
     if embedding is not None and embedding.ndim == 3 and embedding.shape[2] % 4 == 0:
@@ -97,6 +97,6 @@ def check_sines(embedding: Tensor | None, stored: Grid, name: str) -> None:
         if (embedding - sines).abs().max() < SINES:
             return
     raise DataError(
-        f"{name}: its stored positions are not the sines and cosines of Scale-MAE and MAE, which "
-        "position: gsd replaces; set another position"
+        f"{name}: position: gsd replaces the sines and cosines of Scale-MAE and MAE, but this "
+        "model stores other positions; set another position mode"
     )

@@ -1,9 +1,9 @@
-"""What the weights of a model were when they first came: a small JSON that Git holds.
+"""The record of a model's weights at their first download: a small JSON file in Git.
 
-Many official files have no published hash. So the first one that comes is written down, and a
-later one that differs is an error. DVC removes the outputs of a stage before it runs, all but those
-with `persist: true`: this file is one, so that it is there when the weights are fetched again, in a
-fresh clone too, and `dvc.lock` holds its hash.
+Many official files have no published hash. The first download is therefore recorded, and a later
+one that differs is an error. DVC removes the outputs of a stage before it runs, except those with
+`persist: true`: this file is one, so that it exists when the weights are downloaded again, also in
+a fresh clone, and its hash is in `dvc.lock`.
 """
 
 import json
@@ -16,13 +16,13 @@ from patchlens.files import write_json
 
 @dataclass(frozen=True)
 class Record:
-    """Of the weights of one slot in `models:`.
+    """The record of the weights of one slot in `models:`.
 
     Attributes:
-        source: the file's address as the registry or the settings say it; another address, another
-            file. Without a file, what made the weights.
-        revision: the commit that the file was taken at, where its source has commits.
-        sha256: of the whole file, in hex; empty without one.
+        source: the address of the file in the registry or the settings; another address means
+            another file. Without a file, how the weights were made.
+        revision: the commit of the file, if its source has commits.
+        sha256: of the whole file, in hex; empty without a file.
         size: of the file in bytes.
         tensors: sha256 over the converted tensors, which names the model in every result.
     """
@@ -42,7 +42,7 @@ def read_record(path: Path) -> Record | None:
     """The record of an earlier run; None if there is none.
 
     Raises:
-        DataError: the file is no record.
+        DataError: the file is not a record.
     """
     if not path.is_file():
         return None
@@ -57,5 +57,5 @@ def read_record(path: Path) -> Record | None:
         )
     except (ValueError, TypeError, KeyError):
         raise DataError(
-            f"{path}: this is no record of a weight file; bring it back with `git checkout {path}`"
+            f"{path}: not a record of a weight file; restore it with `git checkout {path}`"
         ) from None

@@ -1,6 +1,6 @@
-"""Named conversions that a renaming cannot say; an entry's mapping lists them by name.
+"""Named conversions beyond renaming; the mapping of an entry lists them by name.
 
-They see the names after the renaming.
+They run after the renaming.
 """
 
 import re
@@ -17,7 +17,7 @@ SEPARATE = re.compile(r"(blocks\.\d+\.attn)\.[qkv]_proj\.weight")
 
 
 def class_position_into_token(tensors: Tensors) -> Tensors:
-    """The class token's row of `pos_embed` is added to `cls_token`, and cut off `pos_embed`.
+    """Add the class token's row of `pos_embed` to `cls_token` and remove it from `pos_embed`.
 
     For architectures whose position embedding covers the patches only, as timm's DINOv2 with
     registers (timm 1.0.31, `no_embed_class`): the sum of token and position is the same.
@@ -31,14 +31,14 @@ def class_position_into_token(tensors: Tensors) -> Tensors:
 
 
 def leading_axes(tensors: Tensors) -> Tensors:
-    """Positions [N, D], and a class token [D], get the axes that timm has before them."""
+    """Add the leading axes of timm to positions [N, D] and a class token [D]."""
     width = tensors["pos_embed"].shape[-1]
     names = tensors.keys() & {"cls_token", "pos_embed"}
     return tensors | {name: tensors[name].reshape(1, -1, width) for name in names}
 
 
 def joined_qkv(tensors: Tensors) -> Tensors:
-    """The weights of q, k and v, which some files hold apart, become one."""
+    """Join the weights of q, k and v, which some files store separately."""
     joined = {name: value for name, value in tensors.items() if not SEPARATE.fullmatch(name)}
     for place in {match[1] for name in tensors if (match := SEPARATE.fullmatch(name))}:
         parts = [tensors[f"{place}.{part}_proj.weight"] for part in "qkv"]
@@ -50,10 +50,10 @@ def masked_key_bias(tensors: Tensors) -> Tensors:
     """DINOv3's `qkv.bias` times its `bias_mask`, cut into the biases of q and v.
 
     The authors' attention adds bias × mask, and its mask is zero for k (`LinearKMaskedBias`); timm
-    has no bias for k at all. Where a file has a mask of zeros only, no bias is left for q and v.
+    has no bias for k at all. If the mask is all zeros, no bias remains for q and v.
 
     Raises:
-        DataError: a bias of k is not masked, so that dropping it would change the model.
+        DataError: a bias of k is not masked, so dropping it would change the model.
     """
     result = {n: v for n, v in tensors.items() if not re.search(r"qkv\.bias(_mask)?$", n)}
     for name, bias in tensors.items():
@@ -62,7 +62,10 @@ def masked_key_bias(tensors: Tensors) -> Tensors:
         mask = tensors[f"{name}_mask"].to(bias.dtype)
         q, k, v = torch.where(mask == 0, torch.zeros_like(bias), bias * mask).chunk(3)
         if k.count_nonzero():
-            raise DataError(f"{name}: the bias of k is not masked; this is no file of DINOv3's")
+            raise DataError(
+                f"{name}: the bias of k is not masked, so this is not a file of DINOv3; remove "
+                "the rule"
+            )
         start = name.removesuffix("qkv.bias")
         result[f"{start}q_bias"], result[f"{start}v_bias"] = q.clone(), v.clone()
     return result

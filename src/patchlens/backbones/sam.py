@@ -1,7 +1,7 @@
 """Segment Anything's image encoder behind the contract.
 
 It differs from a plain ViT (segment_anything/modeling/image_encoder.py): tokens stay a [h, w] map;
-most blocks attend in windows of 14 × 14, padded with zeros where the grid is no multiple; queries
+most blocks attend in windows of 14 × 14, padded with zeros if the grid is not a multiple; queries
 add a learned term for the distance in rows and one for that in columns, whose tables of the global
 blocks are stretched linearly to other grids; there is no class token. And there is no final norm: a
 neck of two convolutions and two norms turns the last block's tokens into the 256 channels that the

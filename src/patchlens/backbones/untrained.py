@@ -1,4 +1,4 @@
-"""Weights of an untrained ViT, drawn so that every machine draws the same bits.
+"""Weights of an untrained ViT, bit-identical on every machine.
 
 torch's own normal draws go through vectorised log and cos, whose last bits depend on the CPU. Here
 a draw is a sum of twelve 16-bit integers of PCG64's raw stream (Irwin–Hall: mean 0, variance 1
@@ -17,7 +17,7 @@ STD = 0.02  # timm's ViT init for linear weights and position embeddings
 
 
 def draw_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:
-    """A state dict for `model`: what timm fills with one constant stays, all else is drawn.
+    """A state dict for `model`: timm's constants are kept, everything else is drawn.
 
     Norms, biases of linear layers and layer scales are constants after timm's init. Linear weights,
     position embeddings and tokens get std 0.02; convolution weights std 1/√(3·fan-in), the std of

@@ -15,11 +15,11 @@ from patchlens.settings.models import PositionMode
 class VitBackbone:
     """A timm ViT with its own final norm, at any input size.
 
-    `ground` is what a side of the input covers, in metres, for position mode `gsd`; where it is
-    None (nothing upstream defines it for images that are not of the earth), g = 1.
+    `ground` is the metres that one side of the input covers, for position mode `gsd`; None means
+    g = 1, since upstream defines it for images of the earth only.
 
     Raises:
-        DataError: position mode `gsd`, and the stored positions are not those that it replaces.
+        DataError: position mode `gsd` with stored positions that it cannot replace.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class VitBackbone:
         return self.width
 
     def _blocks(self, pixels: Tensor, indices: list[int]) -> list[Any]:
-        """What these blocks put out: patches [B, h·w, D], with the prefix where there is one."""
+        """The output of these blocks: patches [B, h·w, D], with the prefix if there is one."""
         found: list[Any] = self._model.forward_intermediates(
             pixels,
             indices=indices,
@@ -110,7 +110,7 @@ class VitBackbone:
         return PatchTokens(patches.reshape(len(patches), *grid, -1), cls, registers)
 
     def _fit(self, grid: Grid) -> None:
-        """Set the model to a grid, always resampling from what was stored."""
+        """Set the model to a grid, always resampling from the stored embedding."""
         if self._grid == grid:
             return
         if self._tables:
@@ -129,7 +129,7 @@ class VitBackbone:
         self._grid = grid
 
     def _ratio(self, grid: Grid) -> tuple[float, float]:
-        """Metres a pixel of the input, along rows and columns."""
+        """Metres per pixel of the input, along rows and columns."""
         if self._ground is None:
             return 1.0, 1.0
         height, width = (self._ground / (side * self.patch_size) for side in grid)
@@ -137,10 +137,10 @@ class VitBackbone:
 
 
 def final_norm(model: Any) -> nn.Module:
-    """The final norm of a timm ViT, which averaging models keep in `fc_norm`.
+    """The final norm of a timm ViT; models with average pooling have it in `fc_norm`.
 
     Raises:
-        DataError: the model has neither; `norm: true` could not be honoured.
+        DataError: the model has neither.
     """
     for name in ("norm", "fc_norm"):
         norm = getattr(model, name, None)

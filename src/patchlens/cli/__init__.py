@@ -1,4 +1,4 @@
-"""The command line: a command for each DVC stage, and those that are asked for by hand."""
+"""The command line: one command for each DVC stage, and interactive commands."""
 
 from patchlens.cli import stages  # first, as in the help
 

@@ -1,4 +1,4 @@
-"""The Typer application, and what its commands share."""
+"""The Typer application, and the parts that its commands share."""
 
 import functools
 import os
@@ -13,28 +13,28 @@ from patchlens.errors import PatchlensError
 from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import Settings, load
 
-BY_HAND = "By hand"
+BY_HAND = "Interactive commands"
 app = typer.Typer(
     help="How good are the frozen patch features of Vision Transformers?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-catalogue = typer.Typer(help="The kinds of datasets, and what an indexed one holds.")
+catalogue = typer.Typer(help="The kinds of datasets, and checks of an indexed dataset.")
 app.add_typer(catalogue, name="datasets", rich_help_panel=BY_HAND)
-registry = typer.Typer(help="The models of the registry, and all that is known of one.")
+registry = typer.Typer(help="The models of the registry, and the details of each.")
 app.add_typer(registry, name="models", rich_help_panel=BY_HAND)
-pictures = typer.Typer(help="Pictures of what a model finds, written to reports/.")
+pictures = typer.Typer(help="Pictures of the results of a model, written to reports/.")
 app.add_typer(pictures, name="show", rich_help_panel=BY_HAND)
 DVC_NOTE = (
-    "DVC removes the outputs of a stage before it runs: `git checkout metrics` brings the "
-    "committed numbers back."
+    "DVC removes the outputs of a stage before it runs: run `git checkout metrics` to restore the "
+    "committed metrics."
 )
 DatasetArgument = Annotated[
     DatasetName,
     typer.Argument(parser=DatasetName, metavar="DATASET", help="A name in params.yaml."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 ModelArgument = Annotated[
     ModelName, typer.Argument(parser=ModelName, metavar="MODEL", help="A name in params.yaml.")
 ]
@@ -46,14 +46,16 @@ OfModel = Annotated[
 
 @app.callback()
 def main(
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Warnings and errors only.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Show warnings and errors only.")
+    ] = False,
 ) -> None:
     """How good are the frozen patch features of Vision Transformers?"""
     progress.set_up(quiet)
 
 
 def guarded(function: Callable[..., None]) -> Callable[..., None]:
-    """A command whose mendable errors are one message and an exit code."""
+    """A command that reports errors of the user in one message and with an exit code."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -72,15 +74,15 @@ def stage(
     name: str | None = None, *, help: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register the command of a stage, by default under its function's name and docstring."""
-    register = app.command(name, help=help, rich_help_panel="Stages: what dvc repro runs")
+    register = app.command(name, help=help, rich_help_panel="Stages that dvc repro runs")
     return lambda function: register(guarded(function))
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Register a command that is asked for by hand, under the name of its function."""
+    """Register an interactive command under the name of its function."""
     return app.command(rich_help_panel=BY_HAND)(guarded(function))
 
 
 def settings() -> Settings:
-    """The validated settings of the folder that the command runs in."""
+    """The validated settings of the working folder."""
     return load(paths.PARAMS)

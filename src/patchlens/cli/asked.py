@@ -1,4 +1,4 @@
-"""Commands that are asked for by hand: pictures, pages, plans, comparisons."""
+"""Interactive commands: pictures, pages, plans and comparisons."""
 
 import json
 from pathlib import Path
@@ -24,12 +24,14 @@ from patchlens.settings.models import role
 
 @command
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
-    folder: Annotated[Path, typer.Option(help="The site.")] = paths.SITE,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 for any free port.")
+    ] = 8000,
+    folder: Annotated[Path, typer.Option(help="The folder of the site.")] = paths.SITE,
 ) -> None:
-    """Show the report site on this machine's loopback, until Ctrl-C.
+    """Serve the report site on localhost until Ctrl-C.
 
-    The overview also says how fast extraction was in this folder.
+    The overview also shows how fast extraction was in this folder.
     """
     from patchlens.site import serve
 
@@ -45,11 +47,11 @@ def why(
         typer.Option(
             parser=ModelName,
             metavar="MODEL",
-            help="The untrained model beside it; by default the first.",
+            help="The untrained model to compare with; by default, the first in params.yaml.",
         ),
     ] = None,
 ) -> None:
-    """Tell on one page what the variance of a model's features does to its scores."""
+    """Write one page on how the variance of a model's features affects its scores."""
     s = settings()
     s.cell(dataset=dataset, model=model)
     if floor is not None:
@@ -64,7 +66,7 @@ def why(
 @pictures.command("identification")
 @guarded
 def show_identification(dataset: DatasetArgument, model: OfModel) -> None:
-    """One patch in all degraded copies of its image, and what it finds."""
+    """Draw a patch in all degraded copies of its image, with the match in each."""
     s = settings()
     s.cell(dataset=dataset, model=model)
     path = paths.shown("identification", dataset=dataset, model=model)
@@ -77,7 +79,7 @@ def show_identification(dataset: DatasetArgument, model: OfModel) -> None:
 @pictures.command("retrieval")
 @guarded
 def show_retrieval(dataset: DatasetArgument, model: OfModel) -> None:
-    """A few objects with their ten nearest, right and wrong ones framed."""
+    """Draw a few objects with their ten nearest neighbours, marked as right or wrong."""
     s = settings()
     s.cell(dataset=dataset, model=model)
     path = paths.shown("retrieval", dataset=dataset, model=model)
@@ -93,10 +95,10 @@ def show_tracking(
     dataset: DatasetArgument,
     model: OfModel,
     sequence: Annotated[
-        str | None, typer.Option(help="Of the query; the first by default.")
+        str | None, typer.Option(help="A sequence of the query; by default, the first.")
     ] = None,
 ) -> None:
-    """A sequence with the ids that the model linked, as a GIF."""
+    """Draw a sequence with the ids that the model linked, as a GIF."""
     s = settings()
     s.cell(dataset=dataset, model=model)
     path = paths.shown("tracking", dataset=dataset, model=model).with_suffix(".gif")
@@ -110,12 +112,12 @@ def show_tracking(
 
 @command
 def plan(
-    params: Annotated[Path, typer.Option(help="The settings, such as presets/paper.yaml.")] = (
-        paths.PARAMS
-    ),
+    params: Annotated[
+        Path, typer.Option(help="The settings file, for example presets/paper.yaml.")
+    ] = (paths.PARAMS),
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run downloads, stores and takes; refuse one that would fill the disk."""
+    """Estimate downloads, disk space and time of a run; fail if it would fill the disk."""
     chosen = load(params)
     from patchlens.plan import show
     from patchlens.plan.make import make
@@ -128,19 +130,19 @@ def plan(
 
 @command
 def compare(
-    before: Annotated[Path, typer.Argument(help="A folder of metrics: the reference.")],
-    after: Annotated[Path, typer.Argument(help="A folder of metrics: the reproduction.")],
+    before: Annotated[Path, typer.Argument(help="The metrics folder of the reference.")],
+    after: Annotated[Path, typer.Argument(help="The metrics folder of the reproduction.")],
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest allowed difference; by default 0 where machine.json is the same on both "
-            "sides, else 0.002."
+            help="The largest allowed difference; by default 0 if machine.json is the same on both "
+            "sides, otherwise 0.002."
         ),
     ] = None,
 ) -> None:
-    """Compare two folders of metrics; exit code 1 if they differ by more than is allowed.
+    """Compare two metrics folders; exit code 1 if they differ by more than the tolerance.
 
-    What made a side is said by machine.json in its folder, or else in the folder above it.
+    machine.json, in each folder or in the folder above it, names the machine that made it.
     """
     from patchlens.report.compare import compare
 

@@ -1,4 +1,4 @@
-"""What datasets and models there are."""
+"""Commands that list datasets and models."""
 
 import json
 from typing import Annotated
@@ -19,7 +19,7 @@ from patchlens.cli.app import (
 @catalogue.callback(invoke_without_command=True)
 @guarded
 def datasets(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the kinds of datasets, how they are had, and which params.yaml uses."""
+    """List the kinds of datasets, how to obtain them, and which ones params.yaml uses."""
     if context.invoked_subcommand is not None:
         return
     from patchlens.datasets import check
@@ -36,7 +36,7 @@ def datasets(context: typer.Context, as_json: AsJson = False) -> None:
 @catalogue.command("check")
 @guarded
 def check_dataset(dataset: DatasetArgument, as_json: AsJson = False) -> None:
-    """Count what an indexed dataset holds, compare with the published numbers, draw a sheet."""
+    """Count the contents of an indexed dataset, compare with published numbers, draw a sheet."""
     chosen = settings().dataset(dataset)
     from patchlens.datasets import check
 
@@ -47,7 +47,7 @@ def check_dataset(dataset: DatasetArgument, as_json: AsJson = False) -> None:
 @registry.callback(invoke_without_command=True)
 @guarded
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the models of the registry, and which params.yaml uses."""
+    """List the models of the registry, and which ones params.yaml uses."""
     if context.invoked_subcommand is not None:
         return
     from patchlens.backbones.registry import show
@@ -70,7 +70,7 @@ def show_model(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name in the registry.")],
     as_json: AsJson = False,
 ) -> None:
-    """Print one model: what it is, its licence, what will be downloaded."""
+    """Print one model: its description, its licence and its download."""
     from patchlens.backbones.registry import show
     from patchlens.backbones.registry.read import find
 

@@ -1,4 +1,4 @@
-"""The commands of the pre-training."""
+"""The commands for pre-training."""
 
 from typing import Annotated
 
@@ -12,15 +12,19 @@ from patchlens.cli.app import (
 @command
 def pretrain(
     objective: Annotated[
-        str, typer.Argument(help="dino, mae, ibot, simmim or supervised: a recipe of pretrain/.")
+        str, typer.Argument(help="A recipe of pretrain/: dino, mae, ibot, simmim or supervised.")
     ],
-    size: Annotated[str | None, typer.Option(help="cpu or gpu; a result of its own.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed; a result of its own.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="cpu or gpu; saved as a separate result.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Another seed; saved as a separate result.")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Only time so many seconds, and keep nothing.")
+        float | None, typer.Option(help="Only measure the speed for so many seconds; save nothing.")
     ] = None,
 ) -> None:
-    """Pre-train a mini model with an objective, on frames that no evaluation uses."""
+    """Pre-train a mini model with an objective, on frames that are not used for evaluation."""
     from patchlens.pretrain.errors import check_extra
     from patchlens.pretrain.settings import load as load_recipes
 
@@ -39,9 +43,11 @@ def promote(
     objective: Annotated[
         str, typer.Argument(help="A finished run of `patchlens pretrain`, or random.")
     ],
-    seed: Annotated[int | None, typer.Option(help="Of a run with another seed.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed of the run, if not the default.")
+    ] = None,
 ) -> None:
-    """Copy a pre-trained model and its card to weights/, for Git."""
+    """Copy a pre-trained model and its card to weights/, to be committed."""
     from patchlens.pretrain.errors import check_extra
     from patchlens.pretrain.settings import load as load_recipes
 

@@ -1,1 +1,1 @@
-"""Features: extracted once a (model, dataset, split), then read by every task."""
+"""Features: extracted once per model, dataset and split, then read by every task."""

@@ -1,4 +1,4 @@
-"""Which device computes, and how exactly."""
+"""The compute device and its precision."""
 
 import platform
 from pathlib import Path
@@ -10,15 +10,17 @@ from patchlens.settings.features import Device
 
 
 def resolve(device: Device) -> torch.device:
-    """`auto` is a GPU where there is one. TF32 is off: it costs more digits than it is worth here.
+    """The device; `auto` is a GPU if there is one. TF32 is disabled, since it loses precision.
 
     Raises:
-        SettingsError: `cuda` is asked for and there is none.
+        SettingsError: `cuda` is requested, but there is no GPU.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     if device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("params.yaml: device: cuda is asked for, no GPU is visible; use auto")
+        raise SettingsError(
+            "params.yaml: device: cuda is requested, but no GPU is available; use auto"
+        )
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)

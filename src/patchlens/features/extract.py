@@ -1,4 +1,4 @@
-"""Extraction: images through a frozen backbone into a feature file, resumed after a kill."""
+"""Extraction: images through a frozen backbone into a feature file; killed runs are resumed."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ from patchlens.progress import bar
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 
-SHARD = 256  # images a shard; a kill loses at most one
+SHARD = 256  # images per shard; a killed run loses at most one shard
 AHEAD = 2  # batches decoded ahead of the model
 
 ReadImage = Callable[[str], Image.Image]
@@ -36,17 +36,17 @@ Tiles = tuple[int, int]  # rows and columns
 
 @dataclass(frozen=True)
 class Source:
-    """What is extracted: images by id, and how one is read."""
+    """The images to extract: their ids, and a function that reads one."""
 
     image_ids: Sequence[str]
     read: ReadImage
 
 
 class Extractor:
-    """A backbone on its device with the settings that shape its features.
+    """A backbone on its device with the settings of its features.
 
     Raises:
-        ValueError: a layer does not exist, or the input size is no multiple of the patch size.
+        ValueError: a layer does not exist, or the input size is not a multiple of the patch size.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Extractor:
         self._size = view.input_size(backbone.patch_size)
         if self._size[0] % backbone.patch_size or self._size[1] % backbone.patch_size:
             raise ValueError(
-                f"view.pixels {list(self._size)} are no multiple of the patch size "
+                f"view.pixels {list(self._size)} is not a multiple of the patch size "
                 f"{backbone.patch_size}"
             )
         self._features = features
         self._device = device
         wanted = [features.layer, *features.layer_sweep]
-        # A floor without blocks has one layer, whatever is asked for.
+        # A floor without blocks has one layer, whatever the settings say.
         self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth) or [0]))
 
     def run(self, source: Source, header: Header, work: Path, out: Path) -> float | None:
@@ -71,13 +71,13 @@ class Extractor:
 
         Args:
             source: the images.
-            header: what the file will say of itself; grid, width and layers are filled in here.
-            work: folder for shards; those of an interrupted run with the same header are used. The
-                caller removes it once all that it needs is whole.
+            header: the header of the file; grid, width and layers are filled in here.
+            work: folder for shards; those of an interrupted run with the same header are reused.
+                The caller removes it when its outputs are complete.
             out: the feature file.
 
         Returns:
-            Images a second, decoding and writing included; None if all shards were there already.
+            Images per second with decoding and writing; None if all shards already existed.
         """
         first = source.image_ids[0]
         tiles = self._tiles(source.read(first), first)
@@ -102,12 +102,12 @@ class Extractor:
         return fresh / seconds if fresh else None
 
     def gflops(self, source: Source) -> float:
-        """GFLOPs of one image, all its tiles included; one multiply-add counts as two."""
+        """GFLOPs per image with all its tiles; one multiply-add counts as two."""
         first = source.image_ids[0]
         tiles = self._tiles(source.read(first), first)
         views = torch.from_numpy(self._views(source, first, tiles))
         counter = FlopCounterMode(display=False)
-        # The counter does not see fused attention on every device: count the plain one.
+        # The counter misses fused attention on some devices: count plain attention.
         with sdpa_kernel(SDPBackend.MATH), counter:
             self._backbone(
                 views[:1].to(self._device), layers=self.layers[:1], norm=self._features.norm
@@ -132,8 +132,9 @@ class Extractor:
         found = self._tiles(image, image_id)
         if found != tiles:
             raise DataError(
-                f"image '{image_id}': {found[0]}×{found[1]} tiles, the first image has "
-                f"{tiles[0]}×{tiles[1]}; images of different sizes cannot share a grid of tiles"
+                f"image '{image_id}': {found[0]}×{found[1]} tiles, but the first image has "
+                f"{tiles[0]}×{tiles[1]}; all images must have the same size to be tiled: use "
+                "view.mode: whole"
             )
         return cut(image, self._view, self._size, self._backbone.interpolation)
 
@@ -154,7 +155,7 @@ class Extractor:
                 stream.close()
 
     def _decoded(self, source: Source, tiles: Tiles) -> Iterator[list[Batch]]:
-        """Batches of decoded images; the next ones are decoded while the model works."""
+        """Batches of decoded images; the next ones are decoded while the model runs."""
         size = self._features.batch_size
         ids = list(source.image_ids)
         batches = [ids[i : i + size] for i in range(0, len(ids), size)]

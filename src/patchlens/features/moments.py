@@ -14,12 +14,12 @@ from patchlens.errors import DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-ROUNDING = 1e-12  # of the mean square: less variance than that is the rounding of the sums
+ROUNDING = 1e-12  # of the mean square: less variance than this is rounding
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Per-image sums in float64, so that any set of images is merged by adding rows.
+    """Per-image sums in float64, so that adding rows merges any set of images.
 
     Attributes:
         count: patches of each image [N].
@@ -77,17 +77,17 @@ def rank_by_variance(variance: Floats) -> Ints:
 
 
 def top_count(width: int, parts: int) -> int:
-    """⌈D / parts⌉: how many dimensions a share of the width is, never none."""
+    """⌈D / parts⌉: a share of the width as a number of dimensions, at least 1."""
     return -(-width // parts)
 
 
 def spectrum(variance: Floats) -> dict[str, Floats]:
-    """How concentrated the variance [..., D] is over the dimensions.
+    """The concentration of the variance [..., D] over the dimensions.
 
     Returns:
         `top1`, `top5`, `top_1pct` (⌈D/100⌉), `top_10pct` (⌈D/10⌉): shares of the total variance in
-        0..1; `participation`: (Σv)²/Σv², between 1 (one dimension has it all) and D (all equal).
-        Each [...]; 0 where nothing varies at all.
+        0..1; `participation`: (Σv)²/Σv², between 1 (one dimension has all the variance) and D
+        (all equal). Each [...]; 0 if nothing varies.
     """
     total = variance.sum(axis=-1, keepdims=True)
     shares = np.sort(variance, axis=-1)[..., ::-1] / np.where(total > 0, total, 1)
@@ -105,7 +105,7 @@ def spectrum(variance: Floats) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class Ranked:
-    """What the prune stage wrote: one row a support seed.
+    """The output of the prune stage: one row per support seed.
 
     Attributes:
         seeds: the support seeds.
@@ -128,6 +128,6 @@ class Ranked:
 
 def _open(path: Path) -> Any:
     if not path.is_file():
-        raise DataError(f"{path}: no moments here; run `dvc repro prune` first")
+        raise DataError(f"{path}: moments not found; run `dvc repro prune` first")
     opened: Any = safe_open
     return opened(path, framework="numpy")

@@ -1,8 +1,8 @@
-"""The feature store: one safetensors file a (model, dataset, split), memory-mapped on reading.
+"""The feature store: one safetensors file per model, dataset and split, read by memory map.
 
-One tensor [N, h, w, D] a layer, named `layer_<index>`; the header says which images, which model
-(by the hash of its weights), which layers, grid and dtype. safetensors writes only from memory, so
-the file is streamed here in its documented format: an 8-byte length, a JSON header, the tensors.
+One tensor [N, h, w, D] per layer, named `layer_<index>`; the header states images, model (by the
+hash of its weights), layers, grid and dtype. safetensors writes only from memory, so the file is
+streamed here in its documented format: an 8-byte length, a JSON header, the tensors.
 """
 
 import json
@@ -25,7 +25,7 @@ CHUNK = 1 << 24
 
 @dataclass(frozen=True)
 class Header:
-    """What a feature file says of itself.
+    """The header of a feature file.
 
     Attributes:
         dataset, split, model: names in `params.yaml`.
@@ -33,11 +33,11 @@ class Header:
         image_ids: the images in the order of the first axis.
         grid: patch rows and columns.
         width: D.
-        layers: absolute block indices in the file; the first is the headline.
+        layers: absolute block indices in the file; the first is the headline layer.
         norm: whether the final norm was applied.
         dtype: float16 or float32.
         view: how images became model input, in words.
-        patch_size: pixels of the model's input that a patch covers, a side.
+        patch_size: side of a patch in pixels of the model input.
     """
 
     dataset: str
@@ -54,7 +54,7 @@ class Header:
     patch_size: int
 
     def protocol(self) -> dict[str, str | int]:
-        """What a reader must know of the features behind a number."""
+        """The properties of the features that belong to the protocol of a score."""
         return {
             "dataset": self.dataset,
             "model": self.model,
@@ -92,7 +92,10 @@ def write(header: Header, parts: Mapping[int, Sequence[Path]], out: Path) -> Non
                         shutil.copyfileobj(source, stream, CHUNK)
         written = partial.stat().st_size - len(text) - 8
         if written != size * len(header.layers):
-            raise DataError(f"{out}: {written} bytes of features instead of {size} a layer")
+            raise DataError(
+                f"{out}: {written} bytes of features instead of {size} per layer; run `dvc "
+                "repro extract`"
+            )
 
 
 class FeatureFile:
@@ -100,7 +103,7 @@ class FeatureFile:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise DataError(f"{path}: no features here; run `dvc repro extract` first")
+            raise DataError(f"{path}: features not found; run `dvc repro extract` first")
         opened: Any = safe_open
         self._file = opened(path, framework="numpy")
         about: dict[str, str] = self._file.metadata()
@@ -123,10 +126,12 @@ class FeatureFile:
             DataError: an image or the layer is not in the file, or a feature is NaN or infinite.
         """
         if layer not in self.header.layers:
-            raise DataError(f"{self._path}: no layer {layer}; it holds {self.header.layers}")
+            raise DataError(f"{self._path}: no layer {layer}; the file has {self.header.layers}")
         missing = [image_id for image_id in image_ids if image_id not in self._row]
         if missing:
-            raise DataError(f"{self._path}: no features of image '{missing[0]}'; extract again")
+            raise DataError(
+                f"{self._path}: no features of image '{missing[0]}'; run `dvc repro extract`"
+            )
         tensor = self._file.get_slice(f"layer_{layer}")
         out = np.empty((len(image_ids), *self.header.grid, self.header.width), dtype=np.float32)
         for target, image_id in zip(out, image_ids, strict=True):

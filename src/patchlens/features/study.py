@@ -1,4 +1,4 @@
-"""The variance study of one model on one dataset: which dimensions spread, and what they encode."""
+"""The variance study of a model on a dataset: dimensions of high variance and what they encode."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
@@ -18,7 +18,7 @@ CUES = ("row", "column", "brightness", "edges")
 
 
 def cues(image: NDArray[np.uint8], grid: tuple[int, int]) -> Array:
-    """What a patch shows before any model: its place, its brightness, its edges.
+    """Cues of a patch that need no model: its position, brightness and edges.
 
     Args:
         image: RGB [H, W, 3].
@@ -50,7 +50,7 @@ def spread_with_cues(batches: Iterable[tuple[Array, Array]]) -> Spread:
 
 
 class Study(NamedTuple):
-    """One layer: `numbers` of the whole, one row a dimension, one row a rank."""
+    """One layer: `numbers` of the layer, one row per dimension, one row per rank."""
 
     numbers: dict[str, float]
     dimensions: pd.DataFrame
@@ -109,7 +109,7 @@ def study(spread: Spread) -> Study:
 
 
 def overlaps(rankings: Mapping[str, Ints], sizes: Sequence[int]) -> pd.DataFrame:
-    """How many of the top m dimensions two rankings share, for every pair and every m.
+    """The share of the top m dimensions that two rankings have in common, per pair and m.
 
     Args:
         rankings: name -> dimensions from the highest variance to the lowest [D].

@@ -1,7 +1,7 @@
-"""Feature variants: what is done to patch features before a distance or a probe sees them.
+"""Feature variants: transforms of patch features before a distance or a probe.
 
-All are fitted on unlabelled patches, never on labels: of a seed's support images in T1, of all
-support images in T2 to T4 (of the query where there are none), or as `fit_on` says.
+All are fitted on patches without their labels: of a seed's support images in T1, of all support
+images in T2 to T4 (of the query if there are none), or as `fit_on` says.
 """
 
 import hashlib
@@ -18,19 +18,18 @@ from patchlens.settings.features import Prune, VariantName
 Array = NDArray[np.float32]
 Transform = Callable[[Array], Array]
 WITH_M: tuple[VariantName, ...] = ("prune", "keep_top", "prune_random")
-EIGENVALUE_FLOOR = 1e-4  # of the largest: whitening must not blow up noise
+EIGENVALUE_FLOOR = 1e-4  # of the largest: whitening must not amplify noise
 
 
 @dataclass(frozen=True)
 class FitData:
-    """What variants are fitted on.
+    """The data that variants are fitted on.
 
     Attributes:
         mean, variance: of each dimension [D].
         ranking: dimensions from the highest variance to the lowest [D].
-        m: how many dimensions `prune` and `prune_random` drop and `keep_top` keeps.
-        patches: gives the patch features themselves in parts [n, D]; only principal components
-            need them, a part at a time.
+        m: number of dimensions that `prune` and `prune_random` drop and `keep_top` keeps.
+        patches: yields the patch features in parts [n, D]; only principal components need them.
     """
 
     mean: NDArray[np.float64]
@@ -46,15 +45,16 @@ class FitData:
 
 
 def draws(name: VariantName, settings: Prune, seeds: int = 1) -> int:
-    """How many times a variant is fitted for each of so many support seeds.
+    """The number of fits of a variant per support seed.
 
-    The random control so often that there are `random_draws` or more in all, the others once.
+    The random control is fitted so often that all seeds together have at least `random_draws`
+    draws; other variants are fitted once.
     """
     return ceil(settings.random_draws / seeds) if name == "prune_random" else 1
 
 
 def pruned_count(m: float, width: int) -> int:
-    """The number of dimensions that a share `m` of the width D means."""
+    """The share `m` of the width D as a number of dimensions."""
     return round(m * width)
 
 
@@ -92,7 +92,7 @@ def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: i
         case "pca_whiten":
             values, vectors, rank = data.components
             kept = min(rank, width)
-            # The second floor is for features that do not vary at all.
+            # The second floor is for constant features.
             floor = max(EIGENVALUE_FLOOR * values[0], np.finfo(np.float32).tiny)
             scale = 1 / np.sqrt(np.maximum(values[:kept], floor))
             return _project(mean, vectors[:, :kept] * scale)
@@ -117,7 +117,7 @@ def principal_components(
     """Eigenvalues [D], largest first, eigenvectors [D, D] (columns) of the covariance, and n − 1.
 
     Args:
-        parts: the patches [n, D], some at a time.
+        parts: the patches [n, D] in parts.
         mean: their mean [D].
     """
     covariance, count = np.zeros((len(mean), len(mean))), 0
@@ -140,6 +140,6 @@ def _project(mean: Array, basis: NDArray[np.float64]) -> Transform:
 
 
 def random_order(width: int, seed: int, draw: int) -> NDArray[np.int64]:
-    """The order in which `prune_random` drops dimensions [D]: that of a hash."""
+    """The order in which `prune_random` drops dimensions [D], given by a hash."""
     keys = [hashlib.sha256(f"{seed}|{draw}|{i}".encode()).digest() for i in range(width)]
     return np.array(sorted(range(width), key=keys.__getitem__), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""From an image to model input and back: whole images or tiles, one grid an image in the end."""
+"""From an image to model input and back: whole images or tiles, one patch grid per image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ def tile_counts(view: View, size: tuple[int, int]) -> tuple[int, int]:
         return 1, 1
     height, width = size
     if height % view.tile or width % view.tile:
-        raise ValueError(f"{height}×{width} pixels cannot be cut into tiles of {view.tile}")
+        raise ValueError(f"{height}×{width} pixels cannot be divided into tiles of {view.tile}")
     return height // view.tile, width // view.tile
 
 

@@ -1,1 +1,1 @@
-"""What a run will download, store and take, said before anything is spent."""
+"""Estimates of the downloads, disk space and time of a run, made before it starts."""

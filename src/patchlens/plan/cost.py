@@ -1,8 +1,7 @@
-"""From images and models to bytes and seconds, by assumptions that are stated with the numbers.
+"""From images and models to bytes and seconds, with the assumptions stated beside the numbers.
 
-The rates are round, so that no one takes a time for a promise. CPU: about what ViTs and exact
-k-NN reach a core in docs/bench.md. GPU: a guess, as float32 without TF32 runs on large data-centre
-GPUs.
+The rates are round numbers, since the times are rough. CPU: about what ViTs and exact k-NN reach
+per core in docs/bench.md. GPU: a guess for float32 without TF32 on large data-centre GPUs.
 """
 
 from dataclasses import dataclass
@@ -18,22 +17,22 @@ from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 from patchlens.settings.load import Settings
 
-CORE = 70e9  # FLOP a second of one CPU core
-GPU = 10e12  # FLOP a second of one GPU in float32
+CORE = 70e9  # FLOP/s of one CPU core
+GPU = 10e12  # FLOP/s of one GPU in float32
 PROBE_STEPS = 200  # L-BFGS iterations of one fit of the linear probe
 BYTES = {"float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one dataset. A None says that the number of images is not known.
+    """One model on one dataset. None means that the number of images is unknown.
 
     Attributes:
-        grid: patch rows and columns of an image; None where its tiles are not known.
-        features: bytes of the feature files, those of degraded copies too.
+        grid: patch rows and columns of an image; None if its tiles are unknown.
+        features: bytes of the feature files, including those of degraded copies.
         extract: FLOP of the forward passes.
         knn: FLOP of the neighbour searches of T1 and T2.
-        probe: FLOP of the linear probes of T1 that one CPU core does, wherever the features are.
+        probe: FLOP of the linear probes of T1 on one CPU core; they always run on the CPU.
     """
 
     model: ModelName
@@ -62,7 +61,7 @@ def cell(
     pixels = view.input_size(size.patch_size)
     if pixels[0] % size.patch_size or pixels[1] % size.patch_size:
         raise SettingsError(
-            f"params.yaml: datasets.{dataset}.view.pixels: {list(pixels)} are no multiple of "
+            f"params.yaml: datasets.{dataset}.view.pixels: {list(pixels)} is not a multiple of "
             f"the patch size {size.patch_size} of model '{model}'"
         )
     tiles = _tiles(dataset, view, images)
@@ -107,7 +106,7 @@ def _tiles(dataset: str, view: View, images: Images) -> tuple[int, int] | None:
 
 
 def _layers(model: str, depth: int, features: Features) -> list[int]:
-    """The layers that are extracted, as the extractor lists them."""
+    """The extracted layers, in the order of the extractor."""
     try:
         wanted = absolute_layers([features.layer, *features.layer_sweep], depth)
     except ValueError as error:
@@ -119,7 +118,7 @@ def _layers(model: str, depth: int, features: Features) -> list[int]:
 def _knn(
     settings: Settings, images: Images, patches: int, width: int, layers: int, seeds: int
 ) -> float:
-    """FLOP of a seed's searches: variants and layers at the headline shots, `raw` at the others."""
+    """FLOP of one seed's searches: all variants and layers at the headline shots, else `raw`."""
     if "knn" not in settings.segmentation.heads:
         return 0.0
     bank = _bank_images(settings, images, seeds, more=layers - 1) * patches
@@ -137,7 +136,7 @@ def _copies(settings: Settings, images: Images) -> int:
 def _identification(
     settings: Settings, images: Images, copies: int, patches: int, width: int
 ) -> float:
-    """FLOP of T2's searches for single patches; pooled ones and objects are few beside them."""
+    """FLOP of T2's searches for single patches; pooled patches and objects are negligible."""
     s = settings.identification
     asked = patches if s.patches == "all" else min(patches, s.patches)
     fits = sum(draws(name, settings.prune) for name in settings.segmentation.variants)
@@ -145,7 +144,7 @@ def _identification(
 
 
 def _probe(settings: Settings, images: Images, patches: int, width: int, seeds: int) -> float:
-    """FLOP of a seed's probes on one core: every C on the folds, then one C on the whole."""
+    """FLOP of the probes of one seed on one core: every C on the folds, then one C on all."""
     linear = settings.segmentation.linear
     if "linear" not in settings.segmentation.heads:
         return 0.0

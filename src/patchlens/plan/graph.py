@@ -17,21 +17,21 @@ PLACE = re.compile(r"\$\{([\w.]+)\}")
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage and the cells of its matrix: one dict a cell, `{}` where it has no matrix."""
+    """A stage and the cells of its matrix: one dict per cell; `{}` if it has no matrix."""
 
     name: str
     cells: list[dict[str, str]]
 
 
 def stages(path: Path, settings: Settings) -> list[Stage]:
-    """The stages of a dvc.yaml in its order, with every cell that the settings make.
+    """The stages of a dvc.yaml in order, with every cell that the settings define.
 
     Raises:
-        SettingsError: there is no such file, or a matrix names what the settings do not have,
-            or is of a form that is not read here.
+        SettingsError: the file is missing, or a matrix refers to missing settings or has an
+            unsupported form.
     """
     if not path.is_file():
-        raise SettingsError(f"{path}: no such file; run this in the folder that holds dvc.yaml")
+        raise SettingsError(f"{path}: no such file; run this in the folder of dvc.yaml")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
     return [Stage(name, _cells(name, stage, settings)) for name, stage in content.items()]
 
@@ -45,7 +45,7 @@ def _cells(name: str, stage: dict[str, Any], settings: Settings) -> list[dict[st
 
 
 def _names(stage: str, source: Any, settings: Settings) -> list[str]:
-    """The values of an axis: a list, or `${place.in.params}` of a list or of a section's keys."""
+    """The values of an axis: a list, or `${key.in.params}` of a list or of a section with keys."""
     if isinstance(source, list) and all(NAME.fullmatch(str(value)) for value in source):
         return [str(value) for value in source]
     place = PLACE.fullmatch(source) if isinstance(source, str) else None
@@ -55,7 +55,7 @@ def _names(stage: str, source: Any, settings: Settings) -> list[str]:
     for part in place[1].split("."):
         found = found.get(part) if isinstance(found, dict) else getattr(found, part, None)
     if found is None:
-        raise SettingsError(f"dvc.yaml: stages.{stage}.matrix: params.yaml has no {source}")
+        raise SettingsError(f"dvc.yaml: stages.{stage}.matrix: {source} is missing in params.yaml")
     if not isinstance(found, list | dict):
         raise _unknown(stage, source)
     return [str(value) for value in found]
@@ -63,6 +63,6 @@ def _names(stage: str, source: Any, settings: Settings) -> list[str]:
 
 def _unknown(stage: str, source: Any) -> SettingsError:
     return SettingsError(
-        f"dvc.yaml: stages.{stage}: the plan reads a matrix of lists of names and of "
-        f"${{place.in.params}}, not {source!r}"
+        f"dvc.yaml: stages.{stage}: a matrix must contain lists of names or "
+        f"${{key.in.params}}, not {source!r}"
     )

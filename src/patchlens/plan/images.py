@@ -1,4 +1,4 @@
-"""How many images of a dataset will be extracted: from its index, else from published counts."""
+"""The number of extracted images of a dataset, from its index or from published counts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,15 @@ from patchlens.settings.datasets import Dataset, Minicity, Query, Support
 
 @dataclass(frozen=True)
 class Images:
-    """Selected images of a dataset; None where nothing that is known says how many.
+    """Selected images of a dataset; None if their number is unknown.
 
     Attributes:
-        support: of all seeds together; at most, where it does not come from the index.
+        support: of all seeds together; an upper bound unless it comes from the index.
         query: scored images.
-        pools: groups or classes of which `support.images` are drawn each; 1 for `per: total`.
+        pools: groups or classes from each of which `support.images` are drawn; 1 for `per: total`.
         classes: number of classes.
-        size: height and width in pixels, where all images have the same.
-        source: index, or published counts, or what is missing.
+        size: height and width in pixels, if all images have the same.
+        source: index, published counts, or what is missing.
     """
 
     support: int | None
@@ -38,27 +38,27 @@ class Images:
 
     @property
     def total(self) -> int | None:
-        """Images that are extracted."""
+        """The number of extracted images."""
         if self.support is None or self.query is None:
             return None
         return self.support + self.query
 
     def bank(self, shots: int) -> int | None:
-        """Support images of one seed at that many shots, at most."""
+        """The largest number of support images of one seed with so many shots."""
         return None if self.pools is None else shots * self.pools
 
 
 def count(name: DatasetName, dataset: Dataset) -> Images:
-    """The selected images of a dataset, as far as its index or its source says."""
+    """The selected images of a dataset, as far as its index or its source tells."""
     card = CARDS[dataset.kind]
     if dataset.query is None:
-        return Images(None, None, None, None, card.pixels, "no query is chosen")
+        return Images(None, None, None, None, card.pixels, "no query is configured")
     found = _indexed(name, dataset.support, dataset.query)
     return found or _published(card, dataset, dataset.support, dataset.query)
 
 
 def _indexed(name: DatasetName, support: Support | None, query: Query) -> Images | None:
-    """From the index, if there is one and it was made with these settings."""
+    """Counts from the index, if it exists and was made with these settings."""
     folder = paths.index(name)
     if not (folder / "query.parquet").is_file():
         return None
@@ -75,7 +75,7 @@ def _indexed(name: DatasetName, support: Support | None, query: Query) -> Images
         elif support.per != "class":
             drawn = support_images(name, images, index.classes, {}, support)
             as_chosen = _rows(drawn) == _rows(chosen)
-        else:  # which classes an image holds is not in the index: the choice itself must do
+        else:  # the index does not say which classes an image has: compare the choice itself
             splits = set(index.images.loc[chosen["image_id"], "split"])
             as_chosen = splits == set(support.split.split("+"))
             as_chosen &= set(chosen["pool"]) == set(index.classes)
@@ -103,7 +103,7 @@ def _rows(table: pd.DataFrame) -> list[list[object]]:
 
 
 def _published(card: Card, dataset: Dataset, support: Support | None, query: Query) -> Images:
-    """From the counts that the dataset's source publishes: at most so many images."""
+    """Upper bounds from the counts that the source of the dataset publishes."""
     size = card.pixels
     scored = _available(card, dataset, query)
     pools, drawn = _drawn(card, dataset, support)
@@ -116,7 +116,7 @@ def _published(card: Card, dataset: Dataset, support: Support | None, query: Que
 
 
 def _available(card: Card, dataset: Dataset, part: Support | Query) -> int | None:
-    """The images of a split; None where that is not known, as of some of its sequences."""
+    """The images of a split; None if unknown, as for a selection of its sequences."""
     if part.sequences is not None:
         return None
     if not isinstance(dataset, Minicity):
@@ -128,7 +128,7 @@ def _available(card: Card, dataset: Dataset, part: Support | Query) -> int | Non
 
 
 def _drawn(card: Card, dataset: Dataset, support: Support | None) -> tuple[int | None, int | None]:
-    """Pools of the support, and its images over all seeds, at most."""
+    """Pools of the support, and the largest number of its images over all seeds."""
     if support is None:
         return 0, 0
     pools = {"total": 1, "group": _of(card, support.split, "groups")}.get(support.per)

@@ -1,4 +1,4 @@
-"""The plan of a run: what `patchlens plan` prints, and when it refuses."""
+"""The plan of a run, as `patchlens plan` prints it, and its check of the disk space."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ from patchlens.plan.images import Images, count
 from patchlens.plan.models import Download, Shape, download, shape
 from patchlens.settings.load import Settings
 
-ROOM = 2  # free disk over features: the shards and the file of the cell at work, and the rest spare
+ROOM = 2  # free disk space / features: for the shards and the file of the current cell, and spare
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known before a run.
+    """Everything that is known before a run.
 
     Attributes:
         stages: name -> number of cells.
@@ -27,7 +27,7 @@ class Plan:
         images: dataset -> its selected images.
         cells: every model on every dataset whose features are extracted.
         cores: CPU cores of this machine.
-        free: bytes that are free here.
+        free: free bytes on this disk.
     """
 
     stages: dict[str, int]
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def unknown(self) -> list[str]:
-        """Datasets of which it is not known how many images are extracted."""
+        """Datasets with an unknown number of extracted images."""
         return sorted({cell.dataset for cell in self.cells if cell.features is None})
 
     def seconds(self, part: str, *, gpu: bool) -> float:
@@ -58,13 +58,14 @@ class Plan:
         """Refuse a run that would fill the disk.
 
         Raises:
-            SettingsError: twice the features are more than is free.
+            SettingsError: less than twice the size of the features is free.
         """
         if self.features * ROOM > self.free:
             raise SettingsError(
-                f"{params}: the features take {self.features / 1e9:.1f} GB and a run starts "
-                f"with twice that free; {self.free / 1e9:.1f} GB are free in {Path.cwd()}. Take "
-                "fewer models, datasets, features.layer_sweep or support.images, or a larger disk"
+                f"{params}: the features take {self.features / 1e9:.1f} GB and a run needs twice "
+                f"that, but only {self.free / 1e9:.1f} GB are free in {Path.cwd()}. Use fewer "
+                "models, datasets, layers in features.layer_sweep or support.images, or a larger "
+                "disk"
             )
 
 
@@ -72,7 +73,7 @@ def make(settings: Settings, dvc: Path) -> Plan:
     """Plan a run of these settings in the working folder.
 
     Raises:
-        SettingsError: the settings name a model that does not exist or that does not fit a view.
+        SettingsError: a model of the settings does not exist or does not fit a view.
     """
     stages = graph.stages(dvc, settings)
     shapes = {name: shape(name, model) for name, model in settings.models.items()}
@@ -112,7 +113,7 @@ def _datasets(settings: Settings) -> Iterator[Download]:
     for name in settings.fetch.downloaded:
         dataset = settings.downloaded(name)
         if dataset.archives is not None:
-            continue  # the user has them
+            continue  # placed by the user
         card = CARDS[dataset.kind]
         sizes = [archive.roughly for archive in card.archives]
         known = [size for size in sizes if size is not None]

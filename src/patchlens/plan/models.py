@@ -1,4 +1,4 @@
-"""What a plan must know of a model: its shape, the size of its download and its licence."""
+"""The shape, download size and licence of a model, for the plan."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from patchlens.settings.models import Model, PixelsModel, RegistryModel, TimmMod
 class Shape:
     """The size of a backbone; a floor without a network has no blocks.
 
-    `normed` is the width of its features after the final norm: SAM's neck narrows them.
+    `normed` is the width of its features after the final norm, which SAM's neck reduces.
     """
 
     patch_size: int
@@ -26,9 +26,9 @@ class Shape:
     parameters: int
 
     def flops(self, grid: tuple[int, int]) -> float:
-        """Of one view: every weight acts once on every token, and tokens meet in attention.
+        """FLOP of one view: every weight acts once on every token, plus attention.
 
-        One multiply-add counts as two. Windowed attention costs less than this says.
+        One multiply-add counts as two. Windowed attention costs less than this.
         """
         tokens = grid[0] * grid[1] + self.prefix
         return 2.0 * self.parameters * tokens + 4.0 * tokens**2 * self.width * self.depth
@@ -36,17 +36,17 @@ class Shape:
 
 @dataclass(frozen=True)
 class Download:
-    """A file that a run brings.
+    """A file that a run downloads.
 
     Attributes:
         name: the slot of the model, or the dataset.
-        what: what fills the slot.
-        bytes: as published; None where nothing is.
-        at_least: bytes that its parameters alone take in float32, where no size is published.
+        what: the model or dataset.
+        bytes: the published size; None if it is not published.
+        at_least: if no size is published, the bytes of its parameters in float32.
         licence: as stated by its source.
-        non_commercial: whether it forbids commercial use; None where only the licence says.
+        non_commercial: whether it forbids commercial use; None if only the licence text says.
         note: what the user must do or know.
-        address: of the file of a model; slots that share one download it once.
+        address: of the file of a model; slots with the same address download it once.
     """
 
     name: str
@@ -60,10 +60,10 @@ class Download:
 
 
 def shape(name: str, model: Model) -> Shape:
-    """The size of the backbone in a slot; nothing is downloaded, no weight is allocated.
+    """The size of the backbone in a slot, without downloading or allocating weights.
 
     Raises:
-        SettingsError: no such architecture, tag or entry.
+        SettingsError: unknown architecture, tag or entry of the registry.
     """
     where = f"params.yaml: models.{name}"
     if isinstance(model, PixelsModel):
@@ -90,7 +90,7 @@ def shape(name: str, model: Model) -> Shape:
 
 
 def download(name: str, model: Model, size: Shape) -> Download | None:
-    """What the weights stage brings for a slot; None where everything is here or made here."""
+    """The download of the weights stage for a slot; None if nothing is downloaded."""
     at_least = size.parameters * 4
     if isinstance(model, RegistryModel):
         entry = find(model.model, f"params.yaml: models.{name}.model")

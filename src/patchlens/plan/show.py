@@ -14,7 +14,7 @@ PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe"}
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """Everything in the plan, with the assumptions behind its times."""
+    """The whole plan, with the assumptions behind its times."""
     return asdict(plan) | {
         "features": plan.features,
         "unknown": plan.unknown,
@@ -33,7 +33,7 @@ def show(plan: Plan, params: str) -> str:
         (f"Plan of {params}", [f"stages: {stages}"]),
         ("Downloads", _downloads(plan.downloads)),
         ("Features of the selected images", _features(plan)),
-        ("Time, rough", _times(plan)),
+        ("Rough time", _times(plan)),
         ("Disk", _disk(plan)),
     ]
     return "\n\n".join("\n".join([f"{title}:", *lines]) for title, lines in sections)
@@ -49,7 +49,7 @@ def _downloads(files: list[Download]) -> list[str]:
         total += f" and {len(unknown)} of unknown size"
         total += f" (at least {least:.2f} GB)" if least else ""
     table = tabulate(rows, ("name", "what", "size", "licence"), "simple", disable_numparse=True)
-    return [*table.splitlines(), f"together {total}"]
+    return [*table.splitlines(), f"total {total}"]
 
 
 def _terms(file: Download) -> str:
@@ -72,15 +72,15 @@ def _features(plan: Plan) -> list[str]:
         for name, i in plan.images.items()
     ]
     table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
-    return [*images, *table, f"together {plan.features / 1e9:.1f} GB{_rest(plan)}"]
+    return [*images, *table, f"total {plan.features / 1e9:.1f} GB{_rest(plan)}"]
 
 
 def _from(source: str) -> str:
-    return source if source == "index" else f"at most, by {source}"
+    return source if source == "index" else f"at most, from {source}"
 
 
 def _rest(plan: Plan) -> str:
-    return f" and what {', '.join(plan.unknown)} takes, which is unknown" if plan.unknown else ""
+    return f", without {', '.join(plan.unknown)}, whose size is unknown" if plan.unknown else ""
 
 
 def _times(plan: Plan) -> list[str]:
@@ -92,9 +92,9 @@ def _times(plan: Plan) -> list[str]:
     table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
     return [
         *table,
-        f"assumed: {cost.CORE / 1e9:.0f} GFLOP/s a core, {cost.GPU / 1e12:.0f} TFLOP/s a GPU, "
-        f"{cost.PROBE_STEPS} steps a probe on the CPU; decoding, scoring and the other stages are "
-        f"not counted{_rest(plan)}",
+        f"assumptions: {cost.CORE / 1e9:.0f} GFLOP/s per core, {cost.GPU / 1e12:.0f} TFLOP/s per "
+        f"GPU, {cost.PROBE_STEPS} steps per probe on the CPU; without decoding, scoring and other "
+        f"stages{_rest(plan)}",
     ]
 
 

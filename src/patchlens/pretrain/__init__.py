@@ -1,4 +1,4 @@
-"""Pre-training the mini models: same images, same budget, another objective.
+"""Pre-training of the mini models: the same images and budget, different objectives.
 
-Above backbones, features and tasks; nothing below imports it. Needs the extra `pretrain`.
+Above backbones, features and tasks, which do not import it. Needs the extra `pretrain`.
 """

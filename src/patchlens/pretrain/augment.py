@@ -1,7 +1,7 @@
 """Views of a batch of windows, made on their device; every draw comes from a CPU generator.
 
 lightly's transforms work image by image on the CPU and draw from global state; these work on the
-batch where it lies, and a checkpoint can hold their generator.
+whole batch on its device, and their generator can be saved in a checkpoint.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ GREY = (0.299, 0.587, 0.114)
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[None]:
-    """What draws from torch's global CPU generator inside draws from `generator` instead."""
+    """Inside, draws from torch's global CPU generator come from `generator` instead."""
     seed = int(torch.randint(1 << 62, (1,), generator=generator))
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: it would seed the GPUs too.
@@ -38,7 +38,7 @@ def view(
 
     Args:
         crops: windows, uint8 [n, 3, H, W], or [n, 4, H, W] with class ids as fourth channel.
-        size: pixels a side of the result.
+        size: pixels per side of the result.
         augment: flip, jitter and grey.
         scale: least and largest share of the window's area.
         generator: on the CPU.

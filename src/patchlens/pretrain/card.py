@@ -8,7 +8,7 @@ from patchlens.pretrain.objectives import RANDOM
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.shared import Shared
 
-# Of a result: counts first, of which the untrained model has 0.
+# Fields of a result: first the counts, which are 0 for the untrained model.
 KEPT = (
     "steps",
     "images",
@@ -24,7 +24,7 @@ KEPT = (
     "versions",
 )
 COUNTS = 6
-# Of a run that was tried: enough to repeat it and to see why another was taken.
+# Fields of a tried run: enough to repeat it and to see why another one was chosen.
 TRIED = (
     "size",
     "seed",
@@ -47,13 +47,13 @@ def card_of(result: dict[str, Any], recipe: Recipe, tried: list[dict[str, Any]])
 
     Args:
         result: its `result.json`.
-        recipe: the one in it.
-        tried: the results of all runs of the objective, this one among them.
+        recipe: its recipe.
+        tried: the results of all runs of the objective, including this one.
 
     Returns:
-        Counts are totals of the run: `images`: windows of frames, `crops` seen by the student,
-        `teacher_forwards` crops seen by the teacher, `visible_tokens` patches that the student saw
-        unmasked, `flops` of training. `probe` is patch mIoU by step, 0 the untrained model.
+        Counts are totals of the run: `images` (windows of frames), `crops` seen by the student,
+        `teacher_forwards` (crops seen by the teacher), `visible_tokens` (unmasked patches seen by
+        the student) and `flops` of training. `probe` is patch mIoU by step; step 0 is untrained.
     """
     made = {key: result[key] for key in KEPT}
     return (
@@ -72,7 +72,7 @@ def card_of(result: dict[str, Any], recipe: Recipe, tried: list[dict[str, Any]])
 
 
 def card_of_random(shared: Shared, size: str, seed: int) -> dict[str, Any]:
-    """The card of the untrained ViT that every objective of this size and seed starts from."""
+    """The card of the untrained ViT from which every objective of this size and seed starts."""
     return (
         _architecture(shared, seed)
         | dict.fromkeys(KEPT[:COUNTS], 0)

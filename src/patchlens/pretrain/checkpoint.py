@@ -1,4 +1,4 @@
-"""A run's state on disk: written whole, and read back so that the run goes on as if never cut."""
+"""Checkpoints of a run: written atomically and restored so that the run continues exactly."""
 
 import hashlib
 import json
@@ -18,12 +18,12 @@ Row = dict[str, float]
 
 @dataclass
 class State:
-    """What a run knows beside its tensors.
+    """The state of a run besides its tensors.
 
     Attributes:
         step: steps done.
-        rows: one a logged step: `step` and the means since the row before.
-        probes: one a probe: `step` and its scores.
+        rows: one per logged step: `step` and the means since the previous row.
+        probes: one per probe: `step` and its scores.
         seconds: spent on steps, over all sessions.
     """
 
@@ -34,7 +34,7 @@ class State:
 
 
 def folder(recipe: Recipe, device: torch.device, origin: dict[str, Any], work: Path) -> Path:
-    """Where checkpoints lie of a recipe on a device; another `origin` of results begins anew."""
+    """The checkpoint folder of a recipe on a device; another `origin` of results starts anew."""
     described = recipe.model_dump() | {"device": device.type, "origin": origin}
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:12]
     return work / recipe.objective / key
@@ -48,7 +48,7 @@ def save(path: Path, state: State, **tensors: Any) -> None:
 
 
 def restore(path: Path) -> tuple[State, dict[str, Any]] | None:
-    """What `save` wrote; None where there is nothing.
+    """The checkpoint that `save` wrote; None if there is none.
 
     Raises:
         DataError: the file is damaged.
@@ -59,4 +59,6 @@ def restore(path: Path) -> tuple[State, dict[str, Any]] | None:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return State(**content.pop("state")), content
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a whole checkpoint ({error}); remove it") from None
+        raise DataError(
+            f"{path}: damaged checkpoint ({error}); remove it and run this again"
+        ) from None

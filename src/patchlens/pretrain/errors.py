@@ -6,11 +6,11 @@ from patchlens.errors import PatchlensError, SettingsError
 
 
 class TrainingError(PatchlensError):
-    """A training that must not go on: no finite loss, or a collapse."""
+    """Training that must stop: the loss is not finite, or the features collapsed."""
 
 
 def check_extra() -> None:
-    """Stop where the extra `pretrain` is not installed."""
+    """Raise an error if the extra `pretrain` is not installed."""
     for name in ("lightly", "dvclive"):
         if find_spec(name) is None:
-            raise SettingsError(f"pre-training needs {name}: pip install -e '.[pretrain]'")
+            raise SettingsError(f"pre-training needs {name}; run pip install -e '.[pretrain]'")

@@ -1,4 +1,4 @@
-"""Floating-point operations of training, counted and not estimated."""
+"""Floating-point operations of training, counted rather than estimated."""
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -15,14 +15,14 @@ SEED = 0  # of pixels and masks; no count depends on it
 
 
 def training_flops(recipe: Recipe) -> float:
-    """Expected FLOPs a window of a frame: its views, forward and backward, with teacher and heads.
+    """Expected FLOPs per window: its views, forward and backward, with teacher and heads.
 
-    torch's counter: matrix products and convolutions, a multiplication and an addition are two.
-    Norms, softmax, augmentation and the optimizer are not counted. Counted on one small batch on
-    the CPU, on a fresh model: no run is touched.
+    torch's counter counts matrix products and convolutions; a multiply-add counts as two. Norms,
+    softmax, augmentation and the optimizer are not counted. It runs on one small batch on the CPU
+    with a fresh model, so that no run is affected.
 
-    How many patches iBOT masks is drawn, and its heads' products are linear in that number: two
-    numbers are counted, and the line through them gives the mean over its masks.
+    iBOT masks a random number of patches, and the cost of its heads is linear in that number: the
+    mean over its masks is interpolated from two counts.
     """
     objective = create(recipe)
     if not isinstance(objective, Ibot):
@@ -38,7 +38,7 @@ def training_flops(recipe: Recipe) -> float:
 
 
 def _counted(objective: Objective, batch: Batch) -> float:
-    """FLOPs a window of one batch."""
+    """FLOPs per window of one batch."""
     counter = FlopCounterMode(display=False)
     # The counter has no formula for the CPU's fused attention: the plain one has the same products.
     with sdpa_kernel(SDPBackend.MATH), counter:
@@ -48,7 +48,7 @@ def _counted(objective: Objective, batch: Batch) -> float:
 
 
 def _batch(objective: Objective) -> Batch:
-    """Views of noise, with random classes for an objective that wants labels."""
+    """Views of noise, with random classes for an objective that needs labels."""
     generator = torch.Generator().manual_seed(SEED)
     window = objective.recipe.shared.augment.window
     size = (WINDOWS, 1, window, window)

@@ -20,7 +20,7 @@ from patchlens.files import whole_file
 from patchlens.pretrain.shared import Frames, Probe
 from patchlens.progress import bar
 
-SHARD = 32  # scenes a shard; a kill loses at most one a job
+SHARD = 32  # scenes per shard; a killed run loses at most one per job
 Array = NDArray[np.uint8]
 Scene = tuple[int, int, int]  # seed, frames (0 is a still), every
 
@@ -39,26 +39,30 @@ def of_probe(settings: Probe, work: Path, jobs: int | None = None) -> Array:
 
 
 def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
-    """Render what is not there yet, `jobs` processes at once, and open all of it.
+    """Render missing frames with `jobs` parallel processes, and open all frames.
 
     Raises:
-        SettingsError: a scene is one that the evaluation may use.
-        DataError: the file there holds another number of frames.
+        SettingsError: a scene is reserved for the evaluation.
+        DataError: the existing file has a different number of frames.
     """
     for seed, _, _ in scenes:
         if seed < FREE_SEEDS:
-            raise SettingsError(f"scene {seed} belongs to the evaluation; begin at {FREE_SEEDS}")
+            raise SettingsError(
+                f"scene {seed} is reserved for the evaluation; use seeds from {FREE_SEEDS}"
+            )
     described = {"scenes": scenes, "renderer": renderer()}
     key = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
     folder = work / "frames" / key
-    path = folder / "frames.npy"  # whole or not there
+    path = folder / "frames.npy"  # complete or absent
     if not path.is_file():
         _render(scenes, folder, jobs or len(os.sched_getaffinity(0)))
-    # Copy-on-write, since torch wants an array that it could write to.
+    # Copy-on-write, since torch requires a writable array.
     frames: Array = np.load(path, mmap_mode="c")
     wanted = sum(max(1, count) for _, count, _ in scenes)
     if frames.shape != (wanted, 4, HEIGHT, WIDTH):
-        raise DataError(f"{path}: holds {list(frames.shape)}; remove {folder} and run this again")
+        raise DataError(
+            f"{path}: unexpected shape {list(frames.shape)}; remove {folder} and run this again"
+        )
     return frames
 
 
@@ -129,7 +133,7 @@ def _scene(scene: Scene) -> Iterator[render.Frame]:
 
 
 def renderer() -> str:
-    """The renderer's own files: another renderer makes other frames."""
+    """A hash of the renderer's files: another renderer makes other frames."""
     digest = hashlib.sha256()
     for path in sorted(Path(render.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

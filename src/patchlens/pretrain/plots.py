@@ -1,6 +1,6 @@
-"""DVC plots of the runs that there are: all objectives in one picture.
+"""DVC plots of the existing runs: all objectives in one figure.
 
-Not in pretrain/dvc.yaml: `dvc plots` of a clone would miss the runs that nobody made yet.
+Not in pretrain/dvc.yaml: `dvc plots` in a clone would miss runs that do not exist yet.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ TITLES = {
 
 
 def write(runs: Path) -> None:
-    """Write `runs`/dvc.yaml, which `dvc plots show` finds: a plot of loss, rate and probe each."""
+    """Write `runs`/dvc.yaml for `dvc plots show`: one plot each of loss, rate and probe."""
     plots = []
     for name, title in TITLES.items():
         paths = sorted(runs.glob(f"*/dvclive/plots/metrics/{name}.tsv"))

@@ -15,17 +15,17 @@ from patchlens.tasks.knn import search, vote
 from patchlens.tasks.labels import patch_labels
 from patchlens.tasks.scores import accuracy, confusion, mean_iou
 
-BATCH = 16  # frames a forward
+BATCH = 16  # frames per forward pass
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the probe saw.
+    """The result of a probe.
 
     Attributes:
-        miou: patch mIoU over the classes that the scored scenes show, in 0..1.
-        accuracy: share of right patches, in 0..1.
-        spread: variance of the unit features, Σ over dimensions, in 0..1; 0 is a collapse.
+        miou: patch mIoU over the classes present in the scored scenes, in 0..1.
+        accuracy: share of correct patches, in 0..1.
+        spread: variance of the unit features, summed over dimensions, in 0..1; 0 is a collapse.
     """
 
     miou: float
@@ -34,11 +34,11 @@ class Found:
 
 
 class KnnProbe:
-    """A memory bank of scenes, and others to be labelled by it.
+    """A memory bank of scenes, and query scenes that it labels.
 
     Args:
         frames: uint8 [N, 4, H, W], the bank first.
-        bank: how many of them are the bank.
+        bank: number of frames in the bank.
         k: neighbours.
         patch: patch size in pixels.
         device: where features and neighbours are computed.
@@ -80,7 +80,7 @@ class KnnProbe:
         )
 
     def features(self, model: nn.Module) -> NDArray[np.float32]:
-        """Patch features [N, h, w, D] of all frames, as the product extracts them."""
+        """Patch features [N, h, w, D] of all frames, as the stage `extract` computes them."""
         backbone = as_backbone(model).to(self._device)
         parts = []
         for start in range(0, len(self._frames), BATCH):

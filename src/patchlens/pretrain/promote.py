@@ -1,4 +1,4 @@
-"""From a finished run to a committed model: checked, with its card, whole or not at all."""
+"""From a finished run to a committed model: checked, with its card, written atomically."""
 
 import json
 from pathlib import Path
@@ -36,9 +36,9 @@ def run(objective: str, settings: Pretrain, seed: int | None = None) -> Path:
         seed: of the run, where it is another than that of the settings: `dino-seed1`.
 
     Raises:
-        SettingsError: there is no such objective.
-        DataError: the run is unfinished or another one's, its code was not committed, or its file
-            does not fit.
+        SettingsError: the objective is unknown.
+        DataError: the run is unfinished or of another recipe, its code was not committed, or its
+            file does not fit.
     """
     if objective not in readme.ORDER:
         raise SettingsError(f"unknown objective '{objective}'; {nearest(objective, readme.ORDER)}")
@@ -58,46 +58,46 @@ def run(objective: str, settings: Pretrain, seed: int | None = None) -> Path:
 
 
 def finished(folder: Path) -> dict[str, Any]:
-    """`result.json` of a run that came to its end, of code that a commit holds.
+    """`result.json` of a finished run of committed code.
 
     Raises:
-        DataError: it did not, or no commit tells what ran.
+        DataError: the run is unfinished, or its code was not committed.
     """
     again = f"run `patchlens pretrain {folder.name.replace('-seed', ' --seed ')}`"
-    result: dict[str, Any] = read_json(folder / "result.json", f"{again} to its end first")
+    result: dict[str, Any] = read_json(folder / "result.json", f"{again} until it finishes")
     if not result.get("finished"):
-        raise DataError(f"{folder}: this run is not finished; {again} once more, it goes on")
+        raise DataError(f"{folder}: this run is not finished; {again} again to resume it")
     if missing := sorted(NEEDED - result.keys()):
         raise DataError(f"{folder}: result.json has no {', '.join(missing)}; {again} anew")
     if not result["commit"]:
         raise DataError(
-            f"{folder}: no commit is known of this run; train in a Git checkout, or set "
-            "PATCHLENS_COMMIT where there is none"
+            f"{folder}: the commit of this run is unknown; train in a Git checkout, or set "
+            "PATCHLENS_COMMIT"
         )
     if result["dirty"]:
         raise DataError(
-            f"{folder}: this run was made by code or recipes that were not committed; commit them, "
+            f"{folder}: the code or recipes of this run were not committed; commit them, "
             f"remove {folder} and {again} again"
         )
     return result
 
 
 def recipe_of(result: dict[str, Any], folder: Path, wanted: dict[str, Any]) -> Recipe:
-    """The recipe that a run was made by.
+    """The recipe of a run.
 
     Raises:
-        DataError: it is no recipe, or of another objective, size or seed than is `wanted`.
+        DataError: the recipe is invalid, or its objective, size or seed is not the `wanted` one.
     """
     try:
         recipe = Recipe.model_validate(result["recipe"])
     except ValueError as error:
         lines = " ".join(str(error).split())
-        raise DataError(f"{folder}: the recipe in result.json is none of ours: {lines}") from None
+        raise DataError(f"{folder}: result.json has an invalid recipe: {lines}") from None
     for what, value in wanted.items():
         if (found := getattr(recipe, what)) != value:
             raise DataError(
-                f"{folder}: this run was of {what} {found}, not {value}; run `patchlens pretrain` "
-                "anew, or set pretrain/params.yaml to what was trained"
+                f"{folder}: this run has {what} {found} instead of {value}; run `patchlens "
+                "pretrain` again, or set pretrain/params.yaml to the settings of the run"
             )
     return recipe
 
@@ -109,17 +109,19 @@ def checked(path: Path, recipe: Recipe) -> dict[str, Tensor]:
         DataError: a name or shape does not fit, or a value is not finite in half precision.
     """
     if not path.is_file():
-        raise DataError(f"{path}: missing; run `patchlens pretrain {recipe.objective}` once more")
+        raise DataError(f"{path}: missing; run `patchlens pretrain {recipe.objective}` again")
     tensors = {name: value.half() for name, value in contents(path).items()}
     load_strictly(create(str(path), ARCH, arch_args(recipe.shared)), tensors, str(path))
     broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
     if broken:
-        raise DataError(f"{path}: NaN or infinite values in {broken[0]} (half precision)")
+        raise DataError(
+            f"{path}: NaN or infinite values in {broken[0]} (half precision); train again"
+        )
     return tensors
 
 
 def tried(objective: str) -> list[dict[str, Any]]:
-    """Every run of an objective that ended, in order: recipe, probe, what stopped it."""
+    """All ended runs of an objective in order, with recipe, probe and the reason of the end."""
     path = TRIED / f"{objective}.jsonl"
     if not path.is_file():
         return []
@@ -127,7 +129,7 @@ def tried(objective: str) -> list[dict[str, Any]]:
 
 
 def place(name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
-    """Write weights, card and README; until the two renames at the end the old ones stand.
+    """Write weights, card and README; the old files stay until the two renames at the end.
 
     Raises:
         DataError: the file would be larger than `LARGEST`.
@@ -141,8 +143,8 @@ def place(name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
     )
     if len(content) > LARGEST:
         raise DataError(
-            f"{path}: {len(content) / 1e6:.1f} MB are more than {LARGEST / 1e6:.0f} MB, and Git "
-            "keeps every version; take a smaller depth or width in pretrain/params.yaml"
+            f"{path}: {len(content) / 1e6:.1f} MB exceed the limit of {LARGEST / 1e6:.0f} MB, and "
+            "Git keeps every version; use a smaller depth or width in pretrain/params.yaml"
         )
     with whole_file(path.with_suffix(".json")) as card_file, whole_file(path) as weight_file:
         weight_file.write_bytes(content)

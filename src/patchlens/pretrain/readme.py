@@ -12,18 +12,18 @@ from patchlens.pretrain.objectives import OBJECTIVES, RANDOM
 from patchlens.pretrain.tables import last_probe, table
 
 ORDER = (*OBJECTIVES, RANDOM)
-# What has to agree before a difference is the objective's: of all models, and of the trained ones.
+# What must agree for a fair comparison of objectives: for all models, and for trained models.
 OF_ALL = {"size": "size", "seed": "seed", "arch_args": "architecture"}
 OF_TRAINED = {"crops": "crops seen", "device": "device", "shared": "shared settings"}
 ROLES = {RANDOM: "floor", "supervised": "ceiling"}  # of the models in params.yaml
 HEAD = """\
 # The mini models
 
-Small ViTs that this repository pre-trained on frames of minicity which no evaluation uses: the same
-architecture, images and number of crops seen, another objective. Half precision, timm's names.
-`supervised` has seen the evaluation's classes and is a ceiling; `random` is the untrained ViT that
-all of them started from. How they were made, and how to make them again:
-[docs/pretrain.md](../docs/pretrain.md).
+Small ViTs that this repository pre-trained on frames of minicity that are not used for evaluation:
+the same architecture, images and number of crops seen, but different objectives. Half precision,
+timm's names. `supervised` was trained on the classes of the evaluation and is a ceiling; `random`
+is the untrained ViT from which all of them started. [docs/pretrain.md](../docs/pretrain.md)
+describes how they were made and how to make them again.
 
 Written by `patchlens promote` from the cards (`*.json`) beside the models. Do not edit.
 """
@@ -33,7 +33,7 @@ def write(folder: Path) -> None:
     """Write the README of a folder of promoted models.
 
     Raises:
-        DataError: a card is not of the model beside it.
+        DataError: a card does not belong to the model beside it.
     """
     write_text(render(cards(folder)), folder / "README.md")
 
@@ -46,7 +46,9 @@ def cards(folder: Path) -> list[dict[str, Any]]:
         card_file = path.with_suffix(".json")
         card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
         if card.get("sha256") != file_hash(path, "sha256"):
-            raise DataError(f"{path}: its card is not of this file; promote it again")
+            raise DataError(
+                f"{path}: the card beside it belongs to another file; run `patchlens promote` again"
+            )
         found.append(card | {"name": path.stem})
     return found
 
@@ -84,7 +86,7 @@ def _differs(found: list[dict[str, Any]], key: str) -> bool:
 
 
 def _section(card: dict[str, Any]) -> str:
-    """One model: how it enters params.yaml, its recipe, what else was tried."""
+    """One model: its entry in params.yaml, its recipe, and other runs that were tried."""
     name = card["name"]
     slot = {
         name.replace("-", "_"): {
@@ -108,7 +110,7 @@ def _tried(runs: list[dict[str, Any]]) -> str:
     """The runs of an objective, the promoted one among them, each with its recipe."""
     if not runs:
         return "No record of other runs.\n"
-    lines = ["Every run that was tried, with its last probe:", ""]
+    lines = ["All runs that were tried, with their last probe:", ""]
     for run in runs:
         probe = last_probe(run.get("probe", {}))
         end = "finished" if run.get("finished") else f"stopped: {run.get('stopped', 'unknown')}"

@@ -1,4 +1,4 @@
-"""What a recipe says of its own objective; the shared part is in `shared.Shared`."""
+"""The part of a recipe that belongs to its objective; the rest is in `shared.Shared`."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Area = Annotated[float, Field(gt=0, le=1)]
 
 
 class Own(Strict):
-    """What every objective needs: AdamW with warm-up over a share of the steps, then cosine to 0.
+    """Settings of every objective: AdamW with warm-up over a share of the steps, then cosine to 0.
 
     `batch` counts windows of frames; an objective makes one crop of each, or several.
     """
@@ -88,7 +88,7 @@ class Ibot(Dino):
 class Simmim(Own):
     """Masked patches in, their pixels out (Xie et al. 2022, arXiv 2111.09886).
 
-    `mask_patch`: patches a side of the cells that are masked as one.
+    `mask_patch`: patches per side of the cells that are masked as one.
     """
 
     mask_ratio: Ratio

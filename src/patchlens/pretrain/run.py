@@ -1,4 +1,4 @@
-"""The command `patchlens pretrain`: frames, loop, and a result that is whole or not there."""
+"""The command `patchlens pretrain`: frames, loop, and a result that is complete or absent."""
 
 import hashlib
 import json
@@ -33,19 +33,19 @@ from patchlens.progress import log
 RUNS = Path("runs/pretrain")
 TRIED = Path("pretrain/tried")
 WARM = 3  # steps before the clock starts
-# What decides a result: other files may change while runs go on, such as weights/.
+# The files that determine a result; others, such as weights/, may change during a run.
 DECISIVE = ("src", "pyproject.toml", "pretrain/params.yaml", "pretrain/dvc.yaml")
 IGNORED = {"__pycache__", "patchlens.egg-info"}  # written by Python, in no commit
 
 
 def result(objective: str, size: str | None = None, seed: int | None = None) -> Path:
-    """The folder of a result; a size or a seed that was asked for by hand gets its own."""
+    """The folder of a result; a size or seed given on the command line has a separate folder."""
     parts = (objective, size, None if seed is None else f"seed{seed}")
     return RUNS / "-".join(part for part in parts if part)
 
 
 def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
-    """Train one objective into the folder `out`; a run that was killed goes on where it was.
+    """Train one objective into the folder `out`; a killed run is resumed.
 
     Raises:
         TrainingError: see `Loop.run`.
@@ -74,7 +74,7 @@ def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
 
 
 def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> str:
-    """Train for some seconds and keep nothing: how long the whole budget would take, in words."""
+    """Train for some seconds and discard the result; returns the estimated time of the budget."""
     loop, _ = _loop(recipe, work)
     loop.checkpoint = loop.probe = None
     if seconds <= 0:
@@ -83,7 +83,7 @@ def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> st
     wait(loop.device)
     start, before = time.perf_counter(), loop.state.step
     while (spent := time.perf_counter() - start) < seconds and loop.state.step < loop.steps:
-        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run waits once a row too
+        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run also waits once per row
         wait(loop.device)
     crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
     rate = crops / spent
@@ -102,7 +102,7 @@ def export(model: nn.Module, path: Path) -> None:
 def commit() -> dict[str, Any]:
     """The commit of the working tree, and whether code or recipes differ from it.
 
-    Where there is no checkout (a copy on a machine with a GPU), `PATCHLENS_COMMIT` says it.
+    Without a checkout (a copy on a machine with a GPU), `PATCHLENS_COMMIT` is the commit.
     """
     try:
         found = [
@@ -138,7 +138,7 @@ def _show(tracker: Live, row: Row) -> None:
 
 
 def _result(recipe: Recipe, loop: Loop) -> dict[str, Any]:
-    """All that is known of a run but its commit."""
+    """The result of a run without its commit."""
     state, images = loop.state, loop.state.step * recipe.own.batch
     rows = state.rows or [{}]
     return {
@@ -162,12 +162,12 @@ def _result(recipe: Recipe, loop: Loop) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The packages that decide a result."""
+    """The versions of packages that determine a result."""
     return {module.__name__: module.__version__ for module in (torch, timm, lightly)}
 
 
 def code() -> str:
-    """A hash of what `commit` looks at: a run that goes on was made by one commit's files."""
+    """A hash of the files that `commit` checks, so that a run is resumed with the same code."""
     digest = hashlib.sha256()
     for name in DECISIVE:
         for path in sorted([Path(name), *Path(name).rglob("*")]):
@@ -177,7 +177,7 @@ def code() -> str:
 
 
 def _tried(content: dict[str, Any]) -> None:
-    """Add a run to those that were tried: the choice of a recipe is part of its card."""
+    """Record a run as tried: the choice of a recipe is part of its card."""
     path = TRIED / f"{content['objective']}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Settings of the pre-training: `pretrain/params.yaml`, one recipe an objective and size."""
+"""Settings of the pre-training: `pretrain/params.yaml`, one recipe per objective and size."""
 
 from math import ceil, lcm
 from pathlib import Path
@@ -38,7 +38,7 @@ class Objectives(Strict):
 
 
 class Recipe(Strict):
-    """All that shapes one run."""
+    """All settings of one run."""
 
     objective: str
     size: Size
@@ -58,10 +58,10 @@ class Pretrain(Strict):
     objectives: Objectives
 
     def recipe(self, objective: str, size: str | None = None, seed: int | None = None) -> Recipe:
-        """The recipe of an objective; `size` and `seed` instead of the file's where given.
+        """The recipe of an objective; `size` and `seed` replace those of the file if given.
 
         Raises:
-            SettingsError: there is no such objective or size, or the seed is negative.
+            SettingsError: the objective or size is unknown, or the seed is negative.
         """
         chosen: Any = size or self.size
         for what, name, known in (
@@ -98,7 +98,7 @@ def _crops_per_step(objectives: Objectives, size: str) -> int:
 
 
 def _crops_that_do_not_fit(settings: Pretrain) -> list[str]:
-    """A budget, local crops, masked cells or blocks that do not come out even."""
+    """Budgets, local crops, masked cells and blocks that do not divide evenly."""
     found = []
     for size in get_args(Size):
         shared: Shared = getattr(settings.sizes, size)
@@ -107,19 +107,20 @@ def _crops_that_do_not_fit(settings: Pretrain) -> list[str]:
         if shared.crops % (step := _crops_per_step(settings.objectives, size)):
             even = step * ceil(shared.crops / step)
             found.append(
-                f"sizes.{size}.crops: {shared.crops} is no whole number of steps of every "
-                f"objective; take a multiple of {step}, such as {even}"
+                f"sizes.{size}.crops: {shared.crops} is not a whole number of steps for every "
+                f"objective; use a multiple of {step}, such as {even}"
             )
         for objective in Objectives.model_fields:
             own: Own = getattr(getattr(settings.objectives, objective), size)
             where = f"objectives.{objective}.{size}"
             if isinstance(own, Dino) and own.local_crop % patch:
                 found.append(
-                    f"{where}.local_crop: {own.local_crop} is no multiple of the patch size {patch}"
+                    f"{where}.local_crop: {own.local_crop} is not a multiple of the patch size "
+                    f"{patch}"
                 )
             if isinstance(own, Simmim) and side % own.mask_patch:
                 found.append(
-                    f"{where}.mask_patch: {own.mask_patch} does not divide the {side} patches a "
+                    f"{where}.mask_patch: {own.mask_patch} does not divide the {side} patches per "
                     "side of a crop"
                 )
             if isinstance(own, Ibot) and own.mask_ratio[0] * side**2 < 1:

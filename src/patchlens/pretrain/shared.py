@@ -1,4 +1,4 @@
-"""What all objectives of a size share: architecture, budget, frames, probe, augmentation."""
+"""The settings that all objectives of a size share: architecture, budget, data, augmentation."""
 
 from typing import Annotated
 
@@ -45,7 +45,7 @@ class Frames(Strict):
 
     @property
     def count(self) -> int:
-        """How many frames there are."""
+        """The number of frames."""
         return self.stills + self.videos * self.frames
 
     @model_validator(mode="after")
@@ -74,7 +74,7 @@ class Probe(Strict):
 
 
 class Augment(Strict):
-    """What happens to every global crop, of every objective alike.
+    """The augmentation of every global crop, the same for all objectives.
 
     `window`: side of the square that is cut from a frame, in pixels; `scale`: share of the window's
     area that a crop covers; `flip`, `grey`: probabilities; `jitter`: strength of the change of
@@ -89,9 +89,10 @@ class Augment(Strict):
 
 
 class Shared(Strict):
-    """What all objectives of a size share; `crops` is the budget, of crops that the backbone sees.
+    """The settings that all objectives of a size share.
 
-    A crop of any size counts once; the teacher's forwards are counted apart.
+    `crops` is the budget: the crops that the backbone sees, each counted once whatever its size;
+    the forward passes of the teacher are counted separately.
     """
 
     arch: Arch

@@ -17,7 +17,7 @@ HEADER = (
 
 
 def table(cards: list[dict[str, Any]]) -> str:
-    """Markdown: one row a model; the probe is patch mIoU of k-NN on held-out scenes."""
+    """Markdown: one row per model; the probe is the patch mIoU of k-NN on held-out scenes."""
     lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     lines += ["| " + " | ".join(_row(card)) + " |" for card in cards]
     return "\n".join([*lines, ""])

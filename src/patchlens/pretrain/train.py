@@ -1,4 +1,4 @@
-"""The training loop, the same for every objective: deterministic, and resumed exactly."""
+"""The training loop of every objective: deterministic and resumed exactly."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -35,8 +35,8 @@ class Loop:
         objective: on its device.
         frames: uint8 [N, 4, H, W], on the same device.
         probe: scores the student; None: no probes.
-        checkpoint: where the state is kept; None: nowhere.
-        report: is given every row, those of an interrupted run too.
+        checkpoint: where the state is saved; None: not saved.
+        report: called with every row, including those of an interrupted run.
     """
 
     objective: Objective
@@ -88,7 +88,7 @@ class Loop:
                     self.state.seconds, start = self.state.seconds + now - start, now
                 probing = step % self.probe_every == 0 or step == self.steps
                 if probing:
-                    wait(self.device)  # steps still under way count as steps
+                    wait(self.device)  # wait for steps that are still running
                 began = time.perf_counter()
                 if probing:
                     self._probe()
@@ -177,16 +177,16 @@ class Loop:
 
 
 def wait(device: torch.device) -> None:
-    """Until all that was asked of a device is done."""
+    """Wait until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Only kernels whose result is the same every time, inside.
+    """Allow only deterministic kernels inside.
 
-    On a GPU torch wants CUBLAS_WORKSPACE_CONFIG too, set before CUDA starts: see `run`.
+    On a GPU, torch also needs CUBLAS_WORKSPACE_CONFIG, set before CUDA starts: see `run`.
     """
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)

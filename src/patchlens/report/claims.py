@@ -12,6 +12,7 @@ from patchlens.report import verdict as rules
 from patchlens.report.configured import Configured, missing
 from patchlens.report.draws import Floats, Lottery, NotRun, Score
 from patchlens.report.measures import METRICS
+from patchlens.report.verdict_words import note
 from patchlens.settings.claims import Claim, Side
 from patchlens.tasks.bootstrap import interval
 
@@ -20,10 +21,20 @@ LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the
 
 @dataclass(frozen=True)
 class Outcome:
-    """A judged claim: a reason where it was not run, else the numbers behind the verdict.
+    """A judged claim: the reason why it was not run, or the numbers behind the verdict.
 
-    `effect` is positive where it goes the way that the claim says; `low` and `high` are not
-    adjusted for the number of claims; `p_holm` is.
+    Attributes:
+        claim: as in claims.yaml.
+        verdict: supported, contradicted, undecided or not run.
+        note: the reason for the verdict, in words.
+        effect: positive where it goes the way that the claim says.
+        low, high: ends of its interval, not adjusted for the number of claims.
+        p_supported, p_contradicted, p: p values of this claim alone.
+        p_holm: p adjusted for the number of claims.
+        units: query units of the smallest dataset.
+        rival: of a superlative, the strongest rival, which the effect is measured against.
+        above_chance: of an equivalence with `chance`, by how much that variant is above chance,
+            with the ends of the interval.
     """
 
     claim: Claim
@@ -37,16 +48,18 @@ class Outcome:
     p: float = 1.0
     p_holm: float = 1.0
     units: int = 0
+    rival: str = ""
+    above_chance: tuple[float, float, float] | None = None
 
     @property
     def was_run(self) -> bool:
-        """Whether there are numbers."""
+        """Whether the claim was judged."""
         return self.verdict != "not run"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A side minus a side: the estimate, its expanded resamples [B], units of the least dataset."""
+    """Side a minus side b: estimate, expanded resamples [B], units of the smallest dataset."""
 
     estimate: float
     samples: Floats
@@ -72,7 +85,8 @@ def judge(
         for name, adjusted in rules.holm(family).items():
             o = outcomes[name]
             decided = rules.verdict(o.p_supported, o.p_contradicted, adjusted, o.units)
-            outcomes[name] = replace(o, verdict=decided, p_holm=adjusted)
+            judged = replace(o, verdict=decided, p_holm=adjusted)
+            outcomes[name] = replace(judged, note=note(judged))
     return outcomes
 
 
@@ -95,14 +109,14 @@ class _Court:
             return Outcome(claim, note=str(reason))
 
     def _judge(self, claim: Claim) -> Outcome:
-        note = ""
+        rival, above_chance = "", None
         if claim.kind == "superlative":
             rivals = {
                 model: self._effect(claim, claim.a, Side(models=[model], variant=claim.b.variant))
                 for model in claim.b.models
             }
-            closest = min(rivals, key=lambda model: rivals[model].estimate)
-            shown, note = rivals[closest], f"closest rival: {closest}"
+            rival = min(rivals, key=lambda model: rivals[model].estimate)
+            shown = rivals[rival]
             p = rules.superlative([effect.samples for effect in rivals.values()], claim.delta)
         else:
             shown = self._effect(claim, claim.a, claim.b)
@@ -113,16 +127,12 @@ class _Court:
             else:
                 above = self._above_chance(claim, claim.chance.variant)
                 low, high = interval(above.samples, LEVELS[claim.kind])
-                note = (
-                    f"{claim.chance.variant} is {above.estimate:+.4f} [{low:+.4f}, {high:+.4f}] "
-                    "above chance"
-                )
+                above_chance = (above.estimate, float(low), float(high))
                 p = rules.equivalence(shown.samples, claim.delta, above.samples)
         low, high = interval(shown.samples, LEVELS[claim.kind])
         return Outcome(
             claim,
             verdict="undecided",
-            note=note,
             effect=shown.estimate,
             low=float(low),
             high=float(high),
@@ -130,6 +140,8 @@ class _Court:
             p_contradicted=float(p.contradicted),
             p=float(p.combined),
             units=shown.units,
+            rival=rival,
+            above_chance=above_chance,
         )
 
     def _above_chance(self, claim: Claim, variant: str) -> Effect:
@@ -167,14 +179,14 @@ class _Court:
         first = scores[0]
         if any((score.seeds, score.units) != (first.seeds, first.units) for score in scores):
             raise DataError(
-                f"{paths.CELLS / dataset}: the records of {', '.join(claim.models)} hold other "
-                "seeds or images than each other; run `dvc repro`"
+                f"{paths.CELLS / dataset}: the records of {', '.join(claim.models)} have different "
+                "seeds or images; run `dvc repro`"
             )
         grids = sorted({score.grid for score in scores})
         if len(grids) > 1:
             raise NotRun(
-                f"patch scores on {dataset} are of the grids {' and '.join(grids)}, which cannot "
-                "be compared: use a pixel metric, or view.grid: equal"
+                f"patch scores on {dataset} are on different grids, {' and '.join(grids)}, and "
+                "cannot be compared: use a pixel metric or view.grid: equal"
             )
 
     def _score(self, metric: str, dataset: DatasetName, model: ModelName, variant: str) -> Score:
@@ -184,7 +196,8 @@ class _Court:
             if not np.isfinite(score.samples).all():
                 raise DataError(
                     f"{paths.cell(dataset=dataset, model=model)}: {metric} of variant {variant} is "
-                    "undefined in some resamples; the query has too few labelled units"
+                    "undefined in some resamples: too few query units have labels; select more "
+                    "query images"
                 )
             self.scores[key] = score
         return self.scores[key]

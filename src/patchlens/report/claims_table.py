@@ -7,6 +7,7 @@ import pandas as pd
 from patchlens.report import grid
 from patchlens.report.claims import LEVELS, Outcome
 from patchlens.report.verdict import MIN_UNITS
+from patchlens.report.verdict_words import effect, threshold
 from patchlens.settings.claims import Claim, Side
 
 SCORE, P = 4, 5  # digits
@@ -14,10 +15,10 @@ GROUPS = {
     "paper": ("Findings of the paper", "Judged only with the paper's model families on real data."),
     "minicity": (
         "Findings in minicity",
-        "Verdicts from mini models are about training objectives in that world, not about the "
+        "Verdicts on the mini models are about training objectives in minicity, not about the "
         "released models.",
     ),
-    "own": ("Own claims", "A family of their own for Holm's adjustment."),
+    "own": ("Own claims", "A separate family for Holm's adjustment."),
 }
 COLUMNS = [
     *("id", "group", "kind", "text", "source", "a", "b", "metric", "datasets", "direction"),
@@ -33,7 +34,7 @@ SIGNS = {"greater": ">", "less": "<", None: "≈"}
 
 
 def numbers(outcome: Outcome) -> dict[str, float | int]:
-    """What was found, rounded; nothing for a claim that was not run."""
+    """The numbers of a claim, rounded; empty for a claim that was not run."""
     if not outcome.was_run:
         return {}
     return {
@@ -51,12 +52,12 @@ def rows(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """One row a claim; the numbers of a claim that was not run are empty.
+    """One row per claim; the numbers of a claim that was not run are empty.
 
     Args:
         outcomes: id -> judged claim.
-        protocols: id -> the protocols of the cells that it was judged on, a row a cell.
-        resamples: B.
+        protocols: id -> the protocols of the cells that it was judged on, one row per cell.
+        resamples: number of resamples B.
         seed: of the resamples.
     """
     table = [
@@ -84,8 +85,8 @@ def rows(
 
 
 def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
-    """One section a group: a table of the claims that were run, a list of the others."""
-    parts = [] if outcomes else ["claims.yaml holds no claim."]
+    """One section per group: a table of the judged claims, then a list of those not run."""
+    parts = [] if outcomes else ["claims.yaml lists no claims."]
     for title, remark, of_group in _groups(outcomes):
         parts += [f"### {title}", remark]
         ran = _body({name: o for name, o in of_group.items() if o.was_run})
@@ -99,7 +100,7 @@ def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
 
 
 def latex(outcomes: Mapping[str, Outcome], resamples: int) -> str:
-    """The same as LaTeX tables, to be input; they need no package."""
+    """The same as LaTeX tables, to be included as they are; they need no package."""
     widths = "lp{.2\\linewidth}lp{.2\\linewidth}rp{.12\\linewidth}rrp{.14\\linewidth}"
     parts = []
     for title, remark, of_group in _groups(outcomes):
@@ -128,15 +129,17 @@ def _groups(outcomes: Mapping[str, Outcome]) -> Iterator[tuple[str, str, dict[st
 def caption(resamples: int) -> str:
     """How the verdicts were reached, in words."""
     return (
-        f"{resamples} resamples draw support seeds and query units together, the same draws on "
-        "both sides and for all claims on a dataset, and are expanded for few seeds and units. "
-        "Effect: a minus b, positive where it goes the way of the claim; its interval (95 %, for "
-        "≈ 90 %) is not adjusted for the number of claims. p: adjusted by Holm over the claims of "
-        "the paper and of minicity that were run, own claims apart; the verdict uses it: supported "
-        "or contradicted at p ≤ 0.05, else undecided, and never decided with fewer than "
-        f"{MIN_UNITS} units. "
-        "n: units of the smallest dataset. δ: the smallest effect that counts, for ≈ the largest "
-        "that does not."
+        f"{resamples} bootstrap resamples draw support seeds and query units together, with the "
+        "same draws for both sides and for all claims on a dataset; their spread is corrected for "
+        "small numbers of seeds and units. "
+        "Effect: a minus b (for <, b minus a), positive if it agrees with the claim, in percentage "
+        "points where the metric is a share. "
+        "Its interval (95 %; 90 % for ≈) is not adjusted for the number of claims. "
+        "p: adjusted by Holm over all judged claims of the paper and of minicity, and separately "
+        "over own claims. Verdict: supported or contradicted if p ≤ 0.05 and there are at least "
+        f"{MIN_UNITS} units, otherwise undecided. "
+        "n: query units of the smallest dataset. δ: the smallest effect that counts; for ≈, the "
+        "largest difference that does not count."
     )
 
 
@@ -162,10 +165,10 @@ def _body(outcomes: Mapping[str, Outcome]) -> list[list[str]]:
     for name, o in outcomes.items():
         numbers = ["", "", ""]
         if o.was_run:
-            effect = f"{o.effect:+.4f} [{o.low:+.4f}, {o.high:+.4f}]"
-            numbers = [effect, f"{o.p_holm:.4f}", str(o.units)]
+            found = effect(o.claim.metric, (o.effect, o.low, o.high))
+            numbers = [found, f"{o.p_holm:.4f}", str(o.units)]
         text, source = " ".join(o.claim.text.split()), o.claim.source
         verdict = f"{o.verdict}: {o.note}" if o.note else o.verdict
-        delta = f"{o.claim.delta:g}"
+        delta = threshold(o.claim.metric, o.claim.delta)
         body.append([name, text, source, comparison(o.claim), delta, *numbers, verdict])
     return body

@@ -3,22 +3,22 @@
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
 
-ELSEWHERE = 0.002  # allowed difference between machines; on machines that are alike it is 0
-# Where last bits differ, what is chosen among near equals may jump: not compared elsewhere.
+ELSEWHERE = 0.002  # allowed difference between machines; on equal machines it is 0
+# A choice among nearly equal values may change with the last bits: not compared elsewhere.
 CHOSEN = {
     *("c_median", "c_at_edge_share", "oracle_m", "chosen_m", "chosen_m_std", "prune_m_used"),
     *("birth_threshold", "p_holm", "overlap", "note"),
-    # One row a rank: when two dimensions change places, so does all that is told of them.
+    # One row per rank: when two dimensions change places, so do all values in their rows.
     *("dimension", "mean", "kurtosis", "r_row", "r_column", "r_brightness", "r_edges"),
 }
-MARKS = ("level_with_best", "level_with_best_model")  # ends of columns: chosen too
+MARKS = ("level_with_best", "level_with_best_model")  # suffixes of columns that are choices too
 Place = tuple[str, str]  # a file below the folder, and a place in that file
 
 
@@ -34,12 +34,12 @@ def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[st
             the `machine.json` of both sides say the same, and 0.002 elsewhere.
 
     Returns:
-        A line for each difference that is not allowed, and one line that sums the comparison up.
+        One line per difference beyond the tolerance, and one line that summarises the comparison.
 
     Raises:
         SettingsError: the tolerance is not a finite number of at least 0.
-        DataError: a side is no folder, holds nothing to compare or a file that cannot be read, or
-            all that the two sides share is left out of the comparison.
+        DataError: a side is not a folder, or has nothing to compare, or a file that cannot be
+            read; or every value that both sides have is excluded from the comparison.
     """
     if tolerance is not None and not 0 <= tolerance < math.inf:
         raise SettingsError(f"--tolerance {tolerance:g}: give a finite number of at least 0")
@@ -81,7 +81,11 @@ def flat(content: Any, sign: str, place: str = "") -> Iterator[tuple[str, Any]]:
 
     An empty dict or list is a value too: that it is there can differ.
     """
-    items = enumerate(content) if isinstance(content, list) else getattr(content, "items", tuple)()
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(content, list):
+        items = enumerate(content)
+    elif isinstance(content, dict):
+        items = content.items()
     inner = [(f"{place}{sign}{key}" if place else str(key), value) for key, value in items]
     if not inner:
         yield place, content

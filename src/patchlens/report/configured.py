@@ -1,4 +1,4 @@
-"""Whether a run holds what a claim is about; where it does not, the claim is not run."""
+"""Whether a run has the models, datasets and metrics of a claim; otherwise it is not run."""
 
 import difflib
 import json
@@ -15,12 +15,12 @@ TASKS = sorted({metric.split(".")[0] for metric in METRICS})
 
 @dataclass(frozen=True)
 class Configured:
-    """What params.yaml asks for; cells of anything else are left-overs and decide nothing.
+    """What params.yaml lists; cells of other models and datasets are ignored.
 
     Attributes:
         models: names of the models.
-        tasks: first word of a metric -> the datasets that the task runs on.
-        kinds: dataset -> its kind, since a name is only a name.
+        tasks: task (the first word of a metric) -> the datasets that it runs on.
+        kinds: dataset -> its kind.
     """
 
     models: Sequence[ModelName]
@@ -29,13 +29,13 @@ class Configured:
 
 
 def missing(claim: Claim, configured: Configured) -> Iterator[str]:
-    """Why a claim cannot be run, as far as params.yaml and the weights tell."""
+    """Reasons why a claim cannot be run, from params.yaml and the weights."""
     if claim.metric not in METRICS:
         near = difflib.get_close_matches(claim.metric, METRICS, n=1, cutoff=0.7)
         others = (
-            f"the nearest that is: {near[0]}" if near else f"tasks that are: {', '.join(TASKS)}"
+            f"did you mean {near[0]}?" if near else f"its first word must be {' or '.join(TASKS)}"
         )
-        yield f"metric {claim.metric} is not measured, {others}"
+        yield f"unknown metric {claim.metric}; {others}"
     absent = [model for model in claim.models if model not in configured.models]
     if absent:
         yield f"not in models: {', '.join(absent)}"
@@ -50,21 +50,21 @@ def missing(claim: Claim, configured: Configured) -> Iterator[str]:
         if dataset not in ran and claim.metric in METRICS:
             yield f"{claim.metric.split('.')[0]} does not run on {dataset}"
         elif claim.group != "own" and kind != dataset:
-            yield f"dataset {dataset} is of kind {kind}: not what the claim is about"
+            yield f"dataset {dataset} is of kind {kind}, but the claim is about {dataset}"
         else:
             yield from _misfilled(claim, dataset, absent)
 
 
 def _misfilled(claim: Claim, dataset: DatasetName, absent: Sequence[ModelName]) -> Iterator[str]:
-    """Slots that hold other weights than the claim is about."""
+    """Slots whose weights are not those that the claim is about."""
     for model, texts in claim.slots.items():
         if model in absent:
             continue
         path = paths.cell(dataset=dataset, model=model) / "extract.json"
         if not path.is_file():
-            yield f"{model} on {dataset}: there is no {path.name}"
+            yield f"{model} on {dataset}: {path.name} is missing"
             continue
         origin = json.loads(path.read_text(encoding="utf-8"))["origin"]
-        # The architecture is no witness: an untrained model has one too.
+        # Not the architecture: an untrained model has the same one.
         if not any(text.lower() in origin.lower() for text in texts):
-            yield f"slot {model} holds {origin}, not {' or '.join(texts)}"
+            yield f"slot {model} has the weights {origin}, not {' or '.join(texts)}"

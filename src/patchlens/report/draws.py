@@ -1,4 +1,4 @@
-"""Which seeds and units each resample holds: drawn together, once for everything on a dataset."""
+"""Resamples of support seeds and query units, drawn together and once per dataset."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ CHUNK = 250  # resamples in memory at a time
 
 
 class NotRun(Exception):
-    """A claim names what this run does not hold; the message is the reason."""
+    """A claim cannot be judged in this run; the message says why."""
 
 
 @dataclass(frozen=True)
 class Draws:
-    """How often each seed and unit of a dataset counts in each resample, for all of its claims.
+    """How often each seed and unit of a dataset is drawn in each resample, for all of its claims.
 
     Attributes:
-        seeds: shares [B, S], each row sums to 1.
-        units: counts [B, U], each row sums to U.
+        seeds: shares [B, S]; each row sums to 1.
+        units: counts [B, U]; each row sums to U.
     """
 
     seeds: Floats
@@ -40,12 +40,12 @@ class Score:
     """A metric of one cell, as it is and resampled over units.
 
     Attributes:
-        seeds: support seeds; one 0 where the metric has none.
+        seeds: support seeds; [0] if the metric has none.
         units: names of the bootstrap units.
         point: the metric of each seed [S].
         samples: the metric of each resample of units and each seed [B, S].
-        draws: what was drawn; the same for all scores of a dataset with the same units.
-        grid: the patch grid, where only scores of one grid can be compared; else empty.
+        draws: the resamples, the same for all scores of a dataset with the same units.
+        grid: the patch grid if only scores of the same grid can be compared, otherwise "".
     """
 
     seeds: list[int]

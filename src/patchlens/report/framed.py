@@ -1,4 +1,4 @@
-"""A place in an image, framed by what it is: what the sheets of `patchlens show` are made of."""
+"""Patches and objects framed in their images, for the sheets of `patchlens show`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from patchlens.report.why_figures import COLOURS
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels
 Look = tuple[str, str]  # the colour and the line of a frame
-# Told apart by colour and by line, with the word beside it.
+# Distinguished by colour, by line and by the word beside it.
 RIGHT, WRONG = (COLOURS["zscore"], "-"), (COLOURS["prune"], "--")
 PLAIN = (COLOURS["keep_top"], "-")
 
@@ -36,13 +36,13 @@ def framed(
     """Draw an image with a box in a frame; grey lies outside the image.
 
     Args:
-        axes: their limits are the caller's to set.
-        image: what is shown of the pixels.
+        axes: where to draw; the caller sets its limits.
+        image: the pixels to show.
         extent: its left, right, bottom and top, in pixels.
-        box: drawn over it; see `outline`.
-        look: of the frame.
-        title: above it.
-        text: how the title is set, if not as ever.
+        box: the box that is framed; see `outline`.
+        look: colour and line of the frame.
+        title: above the image.
+        text: properties of the title text.
     """
     colour, line = look
     axes.set_axis_on()

@@ -1,4 +1,4 @@
-"""A header and rows of text cells as Markdown and as LaTeX; what a column says, in words."""
+"""A header and rows of text cells as Markdown and LaTeX, and parts of captions."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -43,17 +43,17 @@ COST = {
 
 
 def number(value: Any) -> str:
-    """A number as short as it is, or the words that stand for it."""
+    """A number without trailing zeros; text stays as it is."""
     return f"{value:g}" if isinstance(value, float | int) else str(value)
 
 
 def values(rows: pd.DataFrame, key: str) -> str:
-    """What the rows hold under `key`; where they differ, all of it."""
-    return "/".join(dict.fromkeys(rows[key].astype(str)))
+    """The distinct values of a column, joined by "/"; whole numbers have no decimals."""
+    return "/".join(dict.fromkeys(map(_text, rows[key])))
 
 
 def view(rows: pd.DataFrame) -> str:
-    """How images became features, in words."""
+    """The view and the features of the rows, in words."""
     of = partial(values, rows)
     return (
         f"View: {of('view')}, grid {of('grid')} ({of('grid_rule')}), layer {of('layer')} "
@@ -62,11 +62,11 @@ def view(rows: pd.DataFrame) -> str:
 
 
 def ceilings(rows: pd.DataFrame) -> str:
-    """Which models are shown but not compared, in words; nothing where all are."""
+    """Which models are excluded from the ranking, in words; empty if none is."""
     names = dict.fromkeys(rows.loc[rows["role"] == "ceiling", "model"])
     if not names:
         return ""
-    return f" No part of the comparison, as it saw these classes in training: {', '.join(names)}."
+    return f" Excluded from ranking: {', '.join(names)} (trained on these labels)."
 
 
 def libraries(rows: pd.DataFrame) -> str:
@@ -76,19 +76,19 @@ def libraries(rows: pd.DataFrame) -> str:
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table as GitHub shows it."""
-    # A bar would end the cell.
+    """A table in GitHub's Markdown."""
+    # An unescaped bar would end the cell.
     clean = [[cell.replace("|", "\\|") for cell in row] for row in body]
     return tabulate(clean, header, tablefmt="github", disable_numparse=True)
 
 
 def escape(text: str) -> str:
-    """`text` as LaTeX shows it: signs that LaTeX would read as commands are replaced."""
+    """`text` with the special characters of LaTeX escaped."""
     return "".join(SIGNS.get(sign, sign) for sign in text)
 
 
 def latex(header: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
-    """A table environment, to be input; it needs no package. `**bold**` cells become bold."""
+    """A table environment that needs no package; `**bold**` cells become bold."""
     grid = tabulate(
         [[_cell(cell) for cell in row] for row in body],
         [escape(cell) for cell in header],
@@ -96,6 +96,12 @@ def latex(header: Sequence[str], body: Sequence[Sequence[str]], caption: str) ->
         disable_numparse=True,
     )
     return f"\\begin{{table}}\n\\centering\n{grid}\n\\caption{{{escape(caption)}}}\n\\end{{table}}"
+
+
+def _text(value: Any) -> str:
+    """A value as text; a column of counts is of floats where some of its rows are empty."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value)
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which metrics of a task's table are its headlines, and what is said of each."""
+"""The headline metrics in the table of a task."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from patchlens.report.task_tables import LEVEL, T1, Shown
 
 @dataclass(frozen=True)
 class Headline:
-    """A metric of a head on a dataset, with its rows: one a model × variant.
+    """A metric of a head on a dataset, with one row per model and variant.
 
     Attributes:
         task, dataset, head: where it was measured.
         shown: the metric.
-        rows: those of the table.
-        level: the column that marks rows level with the best one.
+        rows: its rows of the table.
+        level: the column that marks rows level with the best.
     """
 
     task: str
@@ -29,7 +29,7 @@ class Headline:
 
     @property
     def key(self) -> str:
-        """A name for files and places in a page."""
+        """A unique key for files and anchors."""
         return f"{self.task}-{self.dataset}-{self.head}-{self.shown.key}"
 
     @property
@@ -48,7 +48,7 @@ def of(task: str, table: pd.DataFrame) -> Iterator[Headline]:
 
     Args:
         task: its name.
-        table: its rows; the floor that looks at no feature is left out.
+        table: its rows; the floor that uses no features is excluded.
     """
     scores = table[table["head"] != tables.FLOOR]
     for (dataset, head), rows in scores.groupby(["dataset", "head"], sort=False):
@@ -67,7 +67,7 @@ def _metrics(
 
 
 def _marked(there: list[str], rows: pd.DataFrame) -> Iterator[Shown]:
-    """The metrics of a task that came later: those that its table compares with the best."""
+    """The metrics of a task unknown here: those that its table compares with the best."""
     for key in (name.removesuffix(LEVEL) for name in there if name.endswith(LEVEL)):
         if key in there:
             share = bool(rows[key].between(0, 1).all())

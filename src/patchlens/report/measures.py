@@ -1,4 +1,4 @@
-"""What a claim can be about: each metric resampled from the records of one cell.
+"""The metrics that claims can be about, each resampled from the records of one cell.
 
 A measure is a function (lottery, dataset, model, variant) -> `Score`. A new task adds its metrics
 to `METRICS`, and its datasets to the command `claims`.
@@ -35,10 +35,10 @@ def segmentation(
     level: str,
     chance: bool = False,
 ) -> Score:
-    """MIoU of each support seed, the mean of its draws; unit = query image or sequence.
+    """MIoU of each support seed, averaged over its draws; the unit is the query image or sequence.
 
-    With `chance` it is that of predictions which know nothing: as often each class, independent of
-    the truth.
+    With `chance`, the expected mIoU of predictions with the same class frequencies that are
+    independent of the truth.
     """
     records, protocol = _records("segmentation", dataset, model, head, variant, level=level)
     query = _query(dataset)
@@ -47,7 +47,7 @@ def segmentation(
     if strangers:
         path = paths.cell(dataset=dataset, model=model) / "segmentation.records.parquet"
         raise DataError(
-            f"{path}: holds image '{min(strangers)}', which is no query image of {dataset}; "
+            f"{path}: image '{min(strangers)}' is not a query image of {dataset}; "
             "run `dvc repro segmentation`"
         )
     labels = records[["true", "predicted"]].to_numpy()
@@ -83,7 +83,7 @@ def of_task(
     head: str,
     name: str,
 ) -> Score:
-    """A metric of T2, T3 or T4; there are no seeds. Units as in `tasks.weighted`."""
+    """A metric of T2, T3 or T4, which have no seeds; units as in `tasks.weighted`."""
     records, protocol = _records(task, dataset, model, head, variant)
     weighted = OF_TASK[task](records)
     draws = lottery.draw(f"{dataset} {task}", 1, len(weighted.units))
@@ -93,7 +93,7 @@ def of_task(
     samples = np.concatenate([weighted.metrics(weights)[name] for weights in draws.chunks()])
     if not np.isfinite(samples).all():
         raise NotRun(
-            f"{model} on {dataset}: {name} of {head} is undefined without some of the "
+            f"{model} on {dataset}: {name} of {head} is undefined in some resamples of the "
             f"{len(weighted.units)} units"
         )
     grid = protocol["grid"] if head.startswith("patch") else ""
@@ -103,16 +103,16 @@ def of_task(
 def variance(
     lottery: Lottery, dataset: DatasetName, model: ModelName, variant: str, *, name: str
 ) -> Score:
-    """How concentrated the variance over dimensions is; there are no seeds.
+    """How concentrated the variance is over the dimensions; it has no seeds.
 
-    The unit is the image, or its sequence where the query's unit is the sequence.
+    The unit is the image, or its sequence if that is the unit of the query.
     """
     path = _existing(
         paths.cell(dataset=dataset, model=model) / "variance.records.parquet", dataset, model
     )
     if variant != "raw":
-        raise NotRun(f"variance.{name} is measured on variant raw, not {variant}")
-    records = pd.read_parquet(path).astype({"image_id": str})  # categories sort as they please
+        raise NotRun(f"variance.{name} is only measured on variant raw, not on {variant}")
+    records = pd.read_parquet(path).astype({"image_id": str})  # categories do not sort by name
     records["unit"] = records["image_id"].map(_unit_of_image(dataset))
     summed = records.groupby(["unit", "dimension"])[["count", "total", "squares"]].sum()
     units = sorted(records["unit"].unique())
@@ -137,7 +137,7 @@ def _records(
     text = _existing(cell / f"{task}.json", dataset, model).read_text(encoding="utf-8")
     protocol = json.loads(text)["protocol"]
     if variant in OF_M and protocol["prune_m_used"] == 0:
-        raise NotRun(f"{model} on {dataset}: no dimension is pruned, so {variant} says nothing")
+        raise NotRun(f"{model} on {dataset}: no dimension is pruned, so {variant} has no effect")
     wanted = {"head": head, "variant": variant} | also
     records = pd.read_parquet(path, filters=[(key, "==", v) for key, v in wanted.items()])
     if not len(records):
@@ -160,11 +160,11 @@ def _unit_of_image(dataset: DatasetName) -> pd.Series:
 
 def _existing(path: Path, dataset: DatasetName, model: ModelName) -> Path:
     if not path.is_file():
-        raise NotRun(f"{model} on {dataset}: there is no {path.name}")
+        raise NotRun(f"{model} on {dataset}: {path.name} is missing")
     return path
 
 
-OF_M = ("prune", "keep_top", "prune_random")  # what they do hangs on the number of dimensions
+OF_M = ("prune", "keep_top", "prune_random")  # variants that depend on the number of dimensions m
 SPECTRUM: Sequence[str] = ("top1", "top5", "top_1pct", "top_10pct", "participation")
 IDENTIFIED = ("top1", "top5", "robustness")
 RANKED = ("map", "r1", "r5", "r10")

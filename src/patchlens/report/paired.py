@@ -1,4 +1,4 @@
-"""Which results cannot be told from the best or from `raw`: paired bootstrap intervals."""
+"""Paired bootstrap intervals of each result against the best and against `raw`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ RAW = "raw"
 
 
 def counts_from_records(records: pd.DataFrame, units: Mapping[str, str], classes: int) -> Floats:
-    """Hits, true and predicted counts [R, U, C, 3] of each seed × draw, unit and class.
+    """Hits, true counts and predicted counts [R, U, C, 3] per seed × draw, unit and class.
 
     Args:
         records: rows of one head, variant and level.
@@ -42,9 +42,9 @@ def resamples(counts: Floats, number: int, seed: int) -> Floats:
 
 
 def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[bool]:
-    """Whether each row is the best, or its paired interval against the best includes 0.
+    """Whether each row is the best or its paired interval against the best includes 0.
 
-    Scores may be rounded: of rows with the same score the first is called the best, and one whose
+    Scores may be rounded: of rows with equal scores the first counts as the best, and a row whose
     resamples lie above it is level too.
     """
     best = int(np.argmax(scores))
@@ -58,20 +58,20 @@ def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[
 def compared(
     rows: Sequence[Mapping[str, Any]], samples: Sequence[Floats], key: str, sense: int = 1
 ) -> list[dict[str, float | bool]]:
-    """What paired resamples say of each row of one head.
+    """Compare each row of one head with the best rows and with `raw`, by paired resamples.
 
     Args:
         rows: each with its `model`, `variant`, `role` and rounded score.
         samples: resamples [B] of each row, the same draws for all.
         key: the metric.
-        sense: 1 where higher is better, else -1.
+        sense: 1 if higher is better, otherwise -1.
 
     Returns:
-        For each row `level_with_best`; `level_with_best_model`, the same among the rows of its
-        variant; but for the best one of these, `behind`, by how much that is better; and, but for
-        `raw` itself, `gain` over `raw` of its model, positive where it is better. Both with their
-        95 % intervals, such as `gain_ci_low`, `gain_ci_high`. A ceiling is never level and never
-        behind: it is no part of the comparison.
+        For each row: `level_with_best`; `level_with_best_model`, the same among the rows of its
+        variant; `behind`, how much better the best of these rows is (not for that row itself);
+        and `gain` over `raw` of the same model, positive if better (not for `raw`). The last two
+        have 95 % intervals, such as `gain_ci_low` and `gain_ci_high`. A ceiling is excluded from
+        ranking: it is never level and never behind.
     """
     drawn, scores = [sense * sample for sample in samples], [sense * row[key] for row in rows]
     found = [dict[str, float | bool]() for _ in rows]
@@ -94,7 +94,7 @@ def compared(
         for i in group:
             found[i][name] = i in level
         if name == "level_with_best_model" and at:
-            best = max(at, key=lambda i: scores[i])  # the first of equal ones, as above
+            best = max(at, key=lambda i: scores[i])  # of equal scores the first, as above
             for i in at:
                 if i != best:
                     found[i] |= difference("behind", best, i)

@@ -1,7 +1,7 @@
-"""One colour and one shape a model, the same in every figure.
+"""One colour and one shape per model, the same in every figure.
 
 After Okabe and Ito's colour-blind-safe set, each moved in lightness until it has a contrast of 3:1
-or more on both the light and the dark ground. The shape says the same without colour.
+or more on both the light and the dark ground. The shape identifies a model without colour.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ COLOURS = (
     "#b5628f",  # reddish purple
     "#b07a00",  # orange
     "#7d7d7d",  # grey
-    "#2f8fc7",  # sky blue: late, since lines have no shape to tell it from blue
+    "#2f8fc7",  # sky blue: late, since lines have no shape to distinguish it from blue
     "#8a8400",  # yellow
 )
 # Names of Vega's symbols with the same shape as an SVG path in a box of -1..1.

@@ -1,4 +1,4 @@
-"""Published numbers beside ours: what is comparable, how far apart, and why the rest is not."""
+"""Published numbers beside ours: the differences, and why some are not comparable."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ STATUSES: dict[Status, str] = {
     "not comparable": "not comparable",
     "not run": "not run",
 }
-DIGITS = 2  # of per cent
-NO_WEIGHTS = "the registry has no weights of it"
+DIGITS = 2  # after the decimal point, in per cent
+NO_WEIGHTS = "no weights of this model in the registry"
 KEYS = ["dataset", "origin", "head", "variant"]
 
 
 class AtLeast(Strict):
-    """A number that must not be smaller."""
+    """A lower bound of a protocol value."""
 
     at_least: float
 
 
 class PublishedModel(Strict):
-    """A model as a source calls it; see reference.yaml."""
+    """A model as its source names it; see reference.yaml."""
 
     weights: list[str]
     values: Annotated[dict[str, dict[str, float]], Field(min_length=1)]
@@ -57,10 +57,10 @@ class Published(Strict):
             raise ValueError("'band' and 'band_reason' go together")
         scored = self.task is not None and self.why_not is None
         if scored and self.band is None:
-            raise ValueError("'band' is missing: ours will be compared with it")
+            raise ValueError("'band' is missing; it is needed to compare ours")
         names = [score for model in self.models.values() for score in model.values]
         if scored and (wrong := [name for name in names if name.count(".") != 2]):
-            raise ValueError(f"'{wrong[0]}' is no score of a table: head.variant.metric")
+            raise ValueError(f"'{wrong[0]}' is not a score; write head.variant.metric")
         return self
 
 
@@ -68,7 +68,7 @@ class Published(Strict):
 class Compared:
     """A published number and ours, both in per cent.
 
-    `ours` is None where we have none; `why` says why they are not compared.
+    `ours` is None if we have none; `why` says why the two are not compared.
     """
 
     published: Published
@@ -83,7 +83,7 @@ class Compared:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus theirs, in points, where that means something."""
+        """Ours minus theirs in points; None if the two are not comparable."""
         if self.ours is None or self.status == "not comparable":
             return None
         return round(self.ours - self.value, DIGITS)
@@ -93,7 +93,9 @@ def published() -> dict[str, Published]:
     """The numbers of reference.yaml."""
     with as_file(files("patchlens.report") / "reference.yaml") as path:
         found: dict[str, Published] = validated(
-            path, dict[str, Published], missing="it is part of the package: install it again"
+            path,
+            dict[str, Published],
+            missing="this file belongs to the package; reinstall patchlens",
         )
     return found
 
@@ -103,11 +105,11 @@ def compare(
     tables: Mapping[str, pd.DataFrame],
     kinds: Mapping[str, str],
 ) -> list[Compared]:
-    """Every published number with ours, one row a number, dataset and model slot.
+    """Every published number with ours, one row per number, dataset and model slot.
 
     Args:
-        numbers: what was published.
-        tables: task -> its table, a row a (dataset, model, head, variant) with its protocol.
+        numbers: the published numbers.
+        tables: task -> its table, one row per dataset, model, head and variant, with protocol.
         kinds: dataset in params.yaml -> its kind.
     """
     return [
@@ -138,7 +140,7 @@ def _rows(
         return
     head, variant, metric = score.split(".")
     found = tables.get(one.task, pd.DataFrame(columns=KEYS))
-    if found.empty:  # a task without datasets has a table without the columns of its cells
+    if found.empty:  # the table of a task without datasets lacks the columns of its cells
         found = pd.DataFrame(columns=KEYS)
     here = found["dataset"].map(kinds) == dataset
     named = [any(text in str(origin) for text in about.weights) for origin in found["origin"]]
@@ -161,9 +163,9 @@ def _rows(
 
 
 def _missing(dataset: str, task: str, has_dataset: bool, has_model: bool) -> str:
-    absent = [] if has_dataset else [f"no {dataset} in {task}"]
-    absent += [] if has_model else ["its weights fill no slot"]
-    return ", ".join(absent) or "this head, variant or metric is not in the run"
+    absent = [] if has_dataset else [f"{task} was not run on {dataset}"]
+    absent += [] if has_model else ["no model slot has these weights"]
+    return " and ".join(absent) or "this head, variant or metric was not run"
 
 
 def _unmet(one: Published, row: "pd.Series[Any]") -> Iterator[str]:
@@ -171,6 +173,6 @@ def _unmet(one: Published, row: "pd.Series[Any]") -> Iterator[str]:
         value = row.get(column)
         if isinstance(wanted, AtLeast):
             if not isinstance(value, Real) or not float(value) >= wanted.at_least:
-                yield f"{column} is {value}, theirs at least {wanted.at_least:g}"
+                yield f"{column} is {value}, but at least {wanted.at_least:g} in theirs"
         elif value not in (allowed := wanted if isinstance(wanted, list) else [wanted]):
-            yield f"{column} is {value}, theirs {' or '.join(map(str, allowed))}"
+            yield f"{column} is {value}, but {' or '.join(map(str, allowed))} in theirs"

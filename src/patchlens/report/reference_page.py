@@ -10,11 +10,12 @@ INTRODUCTION = """\
 <!-- Made by `make readme` from src/patchlens/report/reference.yaml and metrics/tables. -->
 # Published numbers and ours
 
-Numbers that others published on protocols near ours, in per cent, beside those of this run. A
-comparison is made where dataset, weights and metric are the same and the protocol holds what theirs
-needs; all else says why not. Bands are ours: none of these figures is expected to come out equal.
+Published numbers from protocols similar to ours, in per cent, beside the numbers of this run. Two
+numbers are compared only if dataset, weights and metric are the same and our protocol meets the
+conditions of theirs; otherwise the table says why not. The tolerance bands are our own choice: no
+exact agreement is expected.
 
-No number of the paper itself is here: our collection of references has none. Its findings are
+The paper itself is not listed, since our references contain no numbers of it. Its findings are
 judged as [claims](claims.md).
 
 {counts}
@@ -23,7 +24,7 @@ HEAD = ["model", "dataset", "score", "published", "ours", "difference", "result"
 
 
 def counts(rows: Sequence[Compared]) -> dict[str, int]:
-    """How many numbers have each result, in words."""
+    """The number of rows with each result, by the words for it."""
     return {words: sum(row.status == status for row in rows) for status, words in STATUSES.items()}
 
 
@@ -38,8 +39,8 @@ def page(rows: Sequence[Compared]) -> str:
 
 
 def heading(one: Published) -> list[str]:
-    """Source, protocol and band, a sentence or two each."""
-    second = " (second-hand: read from a transcript)" if one.second_hand else ""
+    """Source, protocol and tolerance band, one or two sentences each."""
+    second = " (second-hand, from a transcript)" if one.second_hand else ""
     told = [f"Source: {one.source}{second}.", f"Protocol: {one.protocol}."]
     if one.band is not None:
         told.append(f"Band: ±{one.band:g} points. {one.band_reason}")
@@ -47,7 +48,7 @@ def heading(one: Published) -> list[str]:
 
 
 def result(row: Compared) -> str:
-    """The result in words, with its reason."""
+    """The result in words, with the reason."""
     return STATUSES[row.status] + (f": {row.why}" if row.why else "")
 
 

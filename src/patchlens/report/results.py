@@ -1,6 +1,6 @@
 """One page on all results: which model for which task, what the variants change, the verdicts.
 
-It reads the tables only, so that a task that has a table is on the page.
+It reads only the tables, so every task with a table is on the page.
 """
 
 from typing import Any
@@ -15,13 +15,14 @@ from patchlens.report.task_tables import T1
 
 LEVEL = "_level_with_best_model"
 MODELS = (
-    "Features as they are (`raw`), best model in bold, and every model whose paired 95 % interval "
-    "against it includes 0; bracketed: 95 % bootstrap interval. The intervals do not know of "
-    "another training run with another seed."
+    "Unmodified features (`raw`). Bold: the best model, and every model whose paired 95 % interval "
+    "against it includes 0. In brackets: 95 % bootstrap interval. The intervals do not cover the "
+    "variation between training runs."
 )
 GAINS = (
-    "Points gained over `raw` of the same model, with the paired 95 % interval; bold where it "
-    "excludes 0. Not adjusted for the number of comparisons: the verdicts below are."
+    "Gain over `raw` of the same model in percentage points, with the paired 95 % interval; bold "
+    "if the interval excludes 0. These intervals are not adjusted for the number of comparisons; "
+    "the verdicts below are."
 )
 
 
@@ -37,7 +38,7 @@ def models(found: list[Headline]) -> str:
 
 
 def gains(line: Headline) -> str:
-    """The table of models × variants of what a variant gains over `raw`."""
+    """The table of models × variants: the gain of each variant over `raw`."""
     variants = [name for name in dict.fromkeys(line.rows["variant"]) if name != RAW]
     by_cell = line.rows.set_index(["model", "variant"])
     body = []
@@ -59,12 +60,12 @@ def first_of_each_task(found: list[Headline]) -> list[Headline]:
 
 
 def name_of(line: Headline) -> str:
-    """What is measured, for people."""
+    """The task, head and metric in words."""
     return f"{line.task}, {line.title}"
 
 
 def points(value: float, low: float, high: float, shown: task_tables.Shown) -> str:
-    """A difference with its interval, in points where of shares; bold where 0 lies outside."""
+    """A difference with its interval, in points for shares; bold if the interval excludes 0."""
     if np.isnan(value):
         return ""
     factor = 100 if shown.share else 1

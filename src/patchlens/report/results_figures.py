@@ -17,7 +17,7 @@ SWEPT = ("prune", "prune_random", "keep_top")
 
 
 def spectra(tables: Mapping[ModelName, pd.DataFrame], path: Path) -> None:
-    """Cumulative share of the variance by rank, a curve a model.
+    """Cumulative share of the variance by rank, one curve per model.
 
     Args:
         tables: model -> its variance_spectrum.csv, rows of the last layer only.
@@ -44,7 +44,7 @@ def spectra(tables: Mapping[ModelName, pd.DataFrame], path: Path) -> None:
 
 
 def pruning(tables: Mapping[ModelName, pd.DataFrame], path: Path) -> None:
-    """Points over `raw` when m dimensions are dropped or kept, a row a head, a panel a model.
+    """Points over `raw` with m dimensions dropped or kept: one row per head, one panel per model.
 
     Args:
         tables: model -> its sweep.csv.
@@ -60,8 +60,8 @@ def pruning(tables: Mapping[ModelName, pd.DataFrame], path: Path) -> None:
                 _panel(axes, table[table["head"] == head])
                 if head == heads[0]:
                     axes.set_title(model)
-            row[0].set_ylabel(f"{HEADS[head]}\n(points over raw)")
-        figure.supxlabel("m, dimensions dropped or kept (% of the width)")
+            row[0].set_ylabel(f"{HEADS[head]}\n(gain over raw, points)")
+        figure.supxlabel("dimensions dropped or kept, m (% of the width)")
         handles = panels[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper center", ncols=len(SWEPT) + 1)
         save(figure, path)

@@ -1,4 +1,4 @@
-"""The sheet of `patchlens show identification`: one patch in degraded copies, and what it finds."""
+"""The sheet of `patchlens show identification`: a patch in degraded copies and its matches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from patchlens.report.framed import PLAIN, RIGHT, WRONG, Look, Place, framed, outline
 from patchlens.report.why_figures import STYLE
 
-CONTEXT = 2.5  # patches that are shown around the middle of one, to each side
+CONTEXT = 2.5  # patches shown to each side of the centre of the patch
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One condition: the query in its copy, what it found, and whether that is right.
+    """One condition: the query in its copy, its nearest neighbour, and whether that is correct.
 
-    `query` is None where the patch is not whole in the copy.
+    `query` is None if the patch is not entirely inside the copy.
     """
 
     degradation: str
@@ -29,13 +29,13 @@ class Answer:
 
 
 def sheet(title: str, true: Place, answers: Sequence[Answer], path: Path) -> None:
-    """A row a degradation: the true place, then query and found place of each severity.
+    """One row per degradation: the true place, then query and match for each severity.
 
     Args:
-        title: above it all.
+        title: above the figure.
         true: the patch in its clean image.
-        answers: one a condition, mildest first.
-        path: of the PNG.
+        answers: one per condition, mildest first.
+        path: the PNG file.
     """
     names = list(dict.fromkeys(answer.degradation for answer in answers))
     rows = {name: [one for one in answers if one.degradation == name] for name in names}

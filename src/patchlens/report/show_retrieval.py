@@ -1,4 +1,4 @@
-"""The sheet of `patchlens show retrieval`: queries with their nearest objects."""
+"""The sheet of `patchlens show retrieval`: queries with their nearest neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ MARKS = {True: ("✓", RIGHT), False: ("✗", WRONG)}
 
 @dataclass(frozen=True)
 class Ranked:
-    """A query and its list, nearest first: each a place and whether it is relevant."""
+    """A query and its ranked list, nearest first: places, and whether each is relevant."""
 
     query: Place
     found: Sequence[tuple[Place, bool]]
 
 
 def sheet(title: str, rows: Sequence[Ranked], path: Path) -> None:
-    """A row a query: the query, then its list; relevant ones have a solid frame and a tick.
+    """One row per query: the query, then its list; relevant objects have a solid frame and a tick.
 
     Args:
-        title: above it all.
+        title: above the figure.
         rows: at least one query.
-        path: of the PNG.
+        path: the PNG file.
     """
     columns = 1 + max(len(row.found) for row in rows)
     with mpl.rc_context(STYLE):
@@ -55,7 +55,7 @@ def sheet(title: str, rows: Sequence[Ranked], path: Path) -> None:
 
 
 def _draw(axes: Axes, place: Place, look: Look, title: str) -> None:
-    """An object with some of what is around it, in a square."""
+    """An object with some context, in a square."""
     x0, y0, x1, y1 = place.box
     reach = (0.5 + MARGIN) * max(x1 - x0, y1 - y0)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
@@ -75,7 +75,7 @@ def _inside(corners: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[
 
 
 def _small(image: Image.Image) -> Image.Image:
-    """No larger than what is drawn, so that the sheet stays small and smooth."""
+    """Scaled to the size at which it is drawn, so that the file stays small."""
     small = image.copy()
     small.thumbnail((96, 96))
     return small

@@ -1,4 +1,4 @@
-"""The animation of `patchlens show tracking`: a sequence with its linked ids drawn."""
+"""The animation of `patchlens show tracking`: a sequence with the linked ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Okabe and Ito's colours, told apart with every colour vision; the number says which id it is.
+# Okabe and Ito's colour-blind-safe colours; the number identifies the track.
 ORANGE, SKY_BLUE, GREEN, YELLOW = (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)
 BLUE, VERMILION, PURPLE, WHITE = (0, 114, 178), (213, 94, 0), (204, 121, 167), (255, 255, 255)
 COLOURS = (ORANGE, SKY_BLUE, GREEN, YELLOW, BLUE, VERMILION, PURPLE, WHITE)
-GREYS = 24  # of the picture below: colour is the ids'
-MILLISECONDS = 150  # a frame
+GREYS = 24  # shades of the image; colours are for the ids
+MILLISECONDS = 150  # per frame
 WIDTHS = (512, 400, 320, 256, 200, 160)  # the widest whose file is small enough
 LARGEST = 1_000_000  # bytes
 FONT = Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans-Bold.ttf")
@@ -21,7 +21,7 @@ FONT = Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans-Bold.ttf")
 
 @dataclass(frozen=True)
 class Mark:
-    """An object in a frame: its id, its box in pixels, or its mask [H, W]."""
+    """An object in a frame: its id, and its box in pixels or its mask [H, W]."""
 
     track: int
     box: tuple[float, float, float, float]
@@ -29,9 +29,9 @@ class Mark:
 
 
 def animation(frames: Sequence[tuple[Image.Image, Sequence[Mark]]], path: Path) -> None:
-    """Write frames with their marks as a GIF, as wide as 1 MB allows.
+    """Write frames with their marks as a GIF, as wide as possible within 1 MB.
 
-    Where the narrowest is larger still, every second frame is dropped until it fits.
+    If even the narrowest is larger, every second frame is dropped until the file fits.
     """
     for width in WIDTHS:
         _write(frames, width, path)

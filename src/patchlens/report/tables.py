@@ -12,8 +12,8 @@ COST = grid.COST | {"bank_mb": "bank (MB)"}
 
 
 def markdown(rows: pd.DataFrame) -> str:
-    """One section a dataset, one table a head: models × variants, bold = level with the best."""
-    parts = [] if len(rows) else ["segmentation.datasets lists no dataset."]
+    """One section per dataset, one table per head: models × variants; bold: level with the best."""
+    parts = [] if len(rows) else ["segmentation.datasets lists no datasets."]
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: few-shot semantic segmentation, pixel mIoU (%)")
         for head, of_head in _heads(of_dataset):
@@ -41,17 +41,18 @@ def caption(rows: pd.DataFrame) -> str:
         f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
         f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
         f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
-        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C by folds "
-        "grouped by image; † where at least half of the fits chose a C at the edge of its range. "
-        f"Variants are fitted on the {of('fit_on')} patches; prune, keep_top and prune_random take "
-        f"{_dimensions(rows)}, prune_random the mean of {of('random_draws')} draws in all. mIoU "
-        "over the classes present in the query, one confusion matrix over all query images at the "
-        "original mask resolution; a class absent from the support scores 0. ± is "
-        "the standard deviation over the support seeds. Bold: the best of the table, and every "
+        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C chosen by "
+        "cross-validation with folds grouped by image; † if at least half of the fits chose a C at "
+        "the edge of its range. "
+        f"Variants are fitted on the {of('fit_on')} patches. prune, keep_top and prune_random use "
+        f"{_dimensions(rows)}; prune_random is the mean over {of('random_draws')} draws in all. "
+        "mIoU is the mean over the classes present in the query, from one confusion matrix over "
+        "all query images at the original mask resolution; a class absent from the support scores "
+        "0. ±: standard deviation over support seeds. Bold: the best entry of the table, and every "
         "entry whose paired 95 % bootstrap interval against it "
-        f"({of('query_units')} units, unit = {of('query_unit')}, conditional on these supports) "
-        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column), "
-        f"{FLOOR} (the commonest support class). " + grid.libraries(rows)
+        f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
+        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column) "
+        f"and {FLOOR} (the most frequent support class). " + grid.libraries(rows)
     )
 
 
@@ -60,7 +61,8 @@ def _dimensions(rows: pd.DataFrame) -> str:
     of = partial(grid.values, rows)
     if set(rows["prune_select"]) == {"fixed"}:
         return f"m = {of('prune_m')} of the width"
-    return f"the m that folds choose within each support set (mean {of('prune_m_used')} dimensions)"
+    used = of("prune_m_used")
+    return f"the m chosen by cross-validation in each support set (mean {used} dimensions)"
 
 
 def _heads(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -37,11 +37,12 @@ def caption(rows: pd.DataFrame, task: str) -> str:
     about = {"identification": _identification, "retrieval": _retrieval, "tracking": _tracking}
     return (
         f"Protocol {of('protocol_version')}. {of('query_images')} images of {of('split_query')}. "
-        f"{about[task](rows)} {grid.view(rows)} Variants are fitted on {fit}, without labels; "
-        f"prune, keep_top and prune_random take m = {of('prune_m')} of the width, prune_random is "
-        f"the mean of {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
-        f"{_units(rows)}. Bold: the best of the table, and every entry whose paired 95 % interval "
-        f"against it includes 0.{grid.ceilings(rows)}{_few(rows, task)} " + grid.libraries(rows)
+        f"{about[task](rows)} {grid.view(rows)} Variants are fitted on {fit}, without labels. "
+        f"prune, keep_top and prune_random use m = {of('prune_m')} of the width; prune_random is "
+        f"the mean over {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
+        f"{_units(rows)}. Bold: the best entry of the table, and every entry whose paired 95 % "
+        f"interval against it includes 0.{grid.ceilings(rows)}{_few(rows, task)} "
+        + grid.libraries(rows)
     )
 
 
@@ -52,25 +53,26 @@ def _units(rows: pd.DataFrame) -> str:
 
 
 def _few(rows: pd.DataFrame, task: str) -> str:
-    """A warning where there are too few units for any verdict."""
+    """A warning if there are too few units for any verdict."""
     count = {"identification": "degraded_images", "tracking": "videos"}
     keys = [count[task]] if task in count else list(rows.filter(like="units_"))
     if rows[keys].to_numpy(dtype=np.float64).min() >= MIN_UNITS:
         return ""
-    return f" Fewer than {MIN_UNITS} {_units(rows)}: what is not bold is undecided all the same."
+    return f" Fewer than {MIN_UNITS} {_units(rows)}: too few for a verdict, even where not bold."
 
 
 def _identification(rows: pd.DataFrame) -> str:
     of = partial(grid.values, rows)
     counts = "; ".join(
         f"{title(str(head))}: {grid.values(of_head, 'queries')} queries, "
-        f"{grid.values(of_head, 'gallery')} in the gallery"
+        f"gallery of {grid.values(of_head, 'gallery')}"
         for head, of_head in rows.groupby("head", sort=False)
     )
     return (
-        f"{of('copies')} degraded copies of {of('degraded_images')} of them look for their patches "
-        f"({of('patches')} of each copy, by {of('distance')}) in all clean images. {counts}. "
-        "Robustness: mean over degradations of the mean over severities of top-1."
+        f"{of('degraded_images')} of them have {of('copies')} degraded copies in all; "
+        f"{of('patches')} patches of each copy are searched for among all clean images by "
+        f"{of('distance')}. {counts}. "
+        "Robustness: top-1 averaged over severities, then over degradations."
     )
 
 
@@ -83,9 +85,10 @@ def _retrieval(rows: pd.DataFrame) -> str:
     )
     searched = "images" if of("unit") == "query" else "objects"
     return (
-        f"{of('gallery')} {searched}, by {of('distance')}; {of('left_out')} left out. {counts}. "
-        "Average precision is step-wise (easy, medium, hard: trapezoidal, as published), and its "
-        "expected value where similarities tie."
+        f"Gallery: {of('gallery')} {searched}, ranked by {of('distance')}; excluded: "
+        f"{of('left_out')}. {counts}. "
+        "Average precision is step-wise (trapezoidal for easy, medium and hard, as published); "
+        "where similarities tie, it is the expected value over orders of the tied."
     )
 
 
@@ -100,17 +103,17 @@ def _tracking(rows: pd.DataFrame) -> str:
     of = partial(grid.values, rows)
     if set(rows["head"]) == {"davis"}:
         return (
-            f"{of('videos')} videos, {of('objects')} objects; labels of the first frame are "
-            f"propagated from it and the {of('queue')} frames before, within {of('radius')} "
-            f"patches, top {of('top')}, T = {of('temperature')}."
+            f"{of('videos')} videos, {of('objects')} objects. Labels are propagated from the first "
+            f"frame and the {of('queue')} previous frames, within a radius of {of('radius')} "
+            f"patches, from the top {of('top')} neighbours, T = {of('temperature')}."
         )
     return (
         f"{of('videos')} videos, {of('boxes')} ground-truth boxes. Association: share of objects "
-        "whose nearest in the later frame is the same. Linking: by cosine alone within the class, "
-        f"age limit {of('age')} frames, birth threshold from {THRESHOLDS[of('threshold_from')]}; "
-        f"scored by {of('scored_by')}. With ground-truth boxes "
-        "DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT, so that AssA, IDF1 and ID switches say "
-        "it all."
+        "whose nearest neighbour in the later frame is the same object. Linking: by cosine alone, "
+        f"within each class; age limit {of('age')} frames; birth threshold chosen on "
+        f"{THRESHOLDS[of('threshold_from')]}; scored by {of('scored_by')}. With ground-truth boxes "
+        "DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT, so only AssA, IDF1 and ID switches are "
+        "shown."
     )
 
 

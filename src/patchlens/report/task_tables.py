@@ -1,7 +1,7 @@
-"""Headline metrics of each task, and the tables of T2, T3 and T4: models × variants for each."""
+"""Headline metrics of each task, and the models × variants tables of T2, T3 and T4."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,14 @@ LEVEL = "_level_with_best"
 
 @dataclass(frozen=True)
 class Shown:
-    """A metric that has a table: its key in a cell, its name, whether it is a share, its sense."""
+    """A metric with a table of its own.
+
+    Attributes:
+        key: its name in a cell.
+        name: its name in tables.
+        share: whether it is a share, shown in per cent.
+        higher: whether higher is better.
+    """
 
     key: str
     name: str
@@ -31,12 +38,12 @@ class Shown:
 
 
 def headline(task: str, head: str, keys: list[str]) -> list[Shown]:
-    """The metrics of a head that have a table each.
+    """The metrics of a head that have tables of their own.
 
     Args:
-        task: segmentation, identification, retrieval, tracking.
-        head: of its cells.
-        keys: the metrics that are there.
+        task: segmentation, identification, retrieval or tracking.
+        head: a head of the task.
+        keys: the metrics that were measured.
     """
     if task == T1:
         found = [Shown("pixel_miou", "pixel mIoU (%)")]
@@ -47,22 +54,22 @@ def headline(task: str, head: str, keys: list[str]) -> list[Shown]:
     elif head == "association":
         deltas = sorted(int(key[1:]) for key in keys if re.fullmatch(r"d\d+", key))
         found = [
-            Shown(f"d{delta}", f"nearest after {delta} frame{'s' * (delta > 1)} (%)")
+            Shown(f"d{delta}", f"accuracy after {delta} frame{'s' * (delta > 1)} (%)")
             for delta in dict.fromkeys([*deltas[:1], *deltas[-1:]])
         ]
     elif head == "davis":
         found = [Shown("jf_mean", "J&F mean (%)")]
     else:
         found = [Shown("assa", "AssA (%)")]
-        if head == "link":  # of the threshold-free one the rest is in the CSV file
+        if head == "link":  # without a threshold, the other metrics are in the CSV file only
             found.append(Shown("idf1", "IDF1 (%)"))
             found.append(Shown("idsw", "ID switches (fewer is better)", share=False, higher=False))
     return [shown for shown in found if shown.key in keys]
 
 
 def markdown(rows: pd.DataFrame, task: str) -> str:
-    """One section a dataset, one table a head and metric; bold = level with the best."""
-    parts = [] if len(rows) else [f"{task}.datasets lists no dataset."]
+    """One section per dataset, one table per head and metric; bold: level with the best."""
+    parts = [] if len(rows) else [f"{task}.datasets lists no datasets."]
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: {TITLES[task]}")
         for shown, head, of_head in _tables(of_dataset, task):
@@ -103,8 +110,23 @@ def _grid(of_head: pd.DataFrame, shown: Shown) -> tuple[list[str], list[list[str
     return ["model", *variants, *grid.COST.values()], body
 
 
+def difference(shown: Shown, values: Sequence[float], sign: str = "") -> str:
+    """A difference and the ends of its interval in the unit of the tables; no end is rounded to 0.
+
+    Args:
+        shown: the metric.
+        values: the difference and both ends.
+        sign: `+` to show the sign of a positive difference.
+    """
+    if not shown.share:
+        return f"{{:{sign}.4g}} [{{:.4g}}, {{:.4g}}]".format(*values)
+    points = [100 * value for value in values]
+    digits = 2 if any(0 < abs(value) < 0.05 for value in points) else 1
+    return f"{{:{sign}.{digits}f}} points [{{:.{digits}f}}, {{:.{digits}f}}]".format(*points)
+
+
 def entry(row: "pd.Series[Any]", shown: Shown, mark: str) -> str:
-    """A score with its interval, in bold where the column that ends with `mark` says so."""
+    """A score with its interval, in bold if the column with the suffix `mark` is true."""
     values = [float(row[shown.key + end]) for end in ("", "_ci_low", "_ci_high")]
     if np.isnan(values[0]):
         return ""

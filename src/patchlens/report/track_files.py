@@ -1,4 +1,4 @@
-"""Linked videos in the formats of MOTChallenge and BDD100K, so that others' tools can score them.
+"""Linked videos in the formats of MOTChallenge and BDD100K, for external evaluation tools.
 
 MOT: motchallenge.net/instructions. BDD100K: TrackEval's docs/BDD100k-format.txt.
 """
@@ -20,7 +20,7 @@ class TrackFiles:
     Attributes:
         index: the dataset.
         kind: its kind.
-        sequences: sequence -> its images in the order of the frames.
+        sequences: sequence -> its images in frame order.
     """
 
     index: Index
@@ -29,7 +29,7 @@ class TrackFiles:
 
     @property
     def shift(self) -> int:
-        """What is added to a frame number in a MOT file, whose frames are 1-based."""
+        """The offset added to frame numbers in a MOT file, whose frames are 1-based."""
         return 0 if self.kind in MOT else 1
 
     def image_paths(self, sequence: str) -> list[str]:
@@ -37,7 +37,7 @@ class TrackFiles:
         return [str(p) for p in self.index.images.loc[self.sequences[sequence], "path"]]
 
     def stem(self, sequence: str) -> str:
-        """The name of a sequence's result file: in MOTChallenge that of its official folder."""
+        """The file name of a sequence; for MOTChallenge, the name of its official folder."""
         if self.kind in MOT:
             return Path(self.image_paths(sequence)[0]).parent.parent.name
         return sequence.replace("/", "_")
@@ -49,7 +49,7 @@ class TrackFiles:
         write_text(self.bdd(video, tracks), folder / "bdd100k" / f"{stem}.json")
 
     def mot(self, video: Video, tracks: Ints) -> str:
-        """One line a box, without classes; pixels are 1-based, and frames where they were 0-based.
+        """One line per box, without classes; pixels and frames are 1-based.
 
         Args:
             video: the objects [O].
@@ -63,7 +63,7 @@ class TrackFiles:
         return "".join(lines)
 
     def bdd(self, video: Video, tracks: Ints) -> str:
-        """A list of frames, also of those without objects; x2 and y2 belong to the box.
+        """A list of all frames, with or without objects; x2 and y2 are inside the box.
 
         Args:
             video: the objects [O].

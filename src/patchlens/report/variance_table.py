@@ -23,18 +23,18 @@ COLUMNS = {
 }
 CUES = ("row", "column", "brightness", "edges")
 EXPLAINED = (
-    "Shares of the total variance (%) that the dimensions of highest variance hold. Participation "
-    "ratio (Σv)²/Σv² over the variances of the D dimensions, and over the eigenvalues of their "
-    "covariance: between 1 (one has it all) and D. Of the top ⌈D/100⌉ dimensions: mean kurtosis "
-    "(3 for a normal distribution), and mean |r| with the patch's row, column, brightness and "
-    "edge energy, beside that of all other dimensions. Seeds, layers: mean overlap of the top "
-    "sets of prune_m dimensions between support seeds and between the extracted layers, beside "
-    "that of random sets."
+    "top: share of the total variance (%) in the dimensions of highest variance. particip.: "
+    "participation ratio (Σv)²/Σv² of the variances of the D dimensions, and of the eigenvalues of "
+    "their covariance (PCA); it lies between 1 (one dimension has all the variance) and D. "
+    "kurtosis: mean over the top ⌈D/100⌉ dimensions (3 for a normal distribution). r: mean |r| of "
+    "the top ⌈D/100⌉ dimensions with the row, column, brightness and edge energy of the patch / "
+    "the same for all other dimensions. seeds, layers: mean overlap of the prune_m top dimensions "
+    "between support seeds and between extracted layers / the overlap of random sets."
 )
 
 
 def rows(cells: dict[tuple[DatasetName, ModelName], dict[str, Any]]) -> pd.DataFrame:
-    """One row a (dataset, model) from its variance.json, with its protocol and overlaps."""
+    """One row per dataset and model from its variance.json, with its protocol and overlaps."""
     flat = []
     for (dataset, model), cell in cells.items():
         numbers = {key: v for key, v in cell.items() if key not in ("overlap", "protocol")}
@@ -55,7 +55,7 @@ def between_datasets(
         m: the headline share of the width, beside ⌈D/100⌉ and ⌈D/10⌉.
 
     Returns:
-        Columns model, a, b, m (dimensions), overlap, chance; a row a pair of datasets and m.
+        Columns model, a, b, m (dimensions), overlap, chance; one row per pair of datasets and m.
     """
     found = []
     for ((a, model), x), ((b, other), y) in combinations(rankings.items(), 2):
@@ -70,8 +70,8 @@ def between_datasets(
 
 
 def markdown(table_rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """One section a dataset, and one for the overlaps between datasets where there are two."""
-    parts = [] if len(table_rows) else ["segmentation.datasets lists no dataset."]
+    """One section per dataset, and one for overlaps if there are several datasets."""
+    parts = [] if len(table_rows) else ["segmentation.datasets lists no datasets."]
     for dataset, of_dataset in table_rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: how the variance spreads over the dimensions")
         parts.append(grid.markdown(*_grid(of_dataset)))

@@ -1,4 +1,4 @@
-"""`patchlens why`: the text of one page on what the variance of a model's features does."""
+"""The page of `patchlens why`: the variance of a model's features and its effect on scores."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +34,7 @@ def page(
     """
     beside, other, swept = floor or (None, None, None)
     parts = [
-        f"# {model} on {name}: what the variance of its features does",
+        f"# {model} on {name}: feature variance and its effect on scores",
         *_spectrum(model, variance, beside, other),
         *_encoded(variance, top),
         *_removed(sweep, best_rivals(sweep), beside, swept),
@@ -43,7 +43,7 @@ def page(
 
 
 def best_rivals(sweep: Cell) -> dict[str, str]:
-    """The best rival of pruning of each head that was swept with one."""
+    """The best rival of pruning for each head that was swept with rivals."""
     found = {}
     for head in (head for head in why_figures.HEADS if head in sweep):
         scores = {name: sweep[head][name]["score"] for name in RIVALS if name in sweep[head]}
@@ -66,7 +66,7 @@ def _spectrum(model: str, own: Cell, floor: str | None, other: Cell | None) -> l
     lines = [sentence(model, own)]
     lines += [sentence(floor, other)] if floor and other else []
     return [
-        "## Its spectrum",
+        "## Variance spectrum",
         "\n".join(f"- {line}" for line in lines),
         "![Cumulative share of the variance by rank](spectrum.png)",
         f"{about['patches']} patches of {about['images']} images, layer {about['layer']} "
@@ -83,12 +83,12 @@ def _encoded(own: Cell, top: pd.DataFrame) -> list[str]:
     shown = top[list(columns)].rename(columns=columns)
     strongest = max(CUES, key=lambda cue: own[f"{cue}_top"])
     return [
-        "## What its top dimensions encode",
-        f"Of what a patch shows before any model, they follow {strongest} most: mean |r| "
-        f"{own[f'{strongest}_top']:.2f}, against {own[f'{strongest}_rest']:.2f} of all other "
+        "## What the top dimensions encode",
+        f"Among simple cues of the patch, they correlate most with {strongest}: mean |r| "
+        f"{own[f'{strongest}_top']:.2f}, against {own[f'{strongest}_rest']:.2f} for all other "
         "dimensions.",
         tabulate(shown.to_numpy(dtype=object).tolist(), list(columns.values()), tablefmt="github"),
-        "![Images beside the values of the top dimensions](dimensions.png)",
+        "![Images beside maps of the top dimensions](dimensions.png)",
     ]
 
 
@@ -123,19 +123,19 @@ def _removed(
             for what, score in entries
         ]
     return [
-        "## What removing them does",
+        "## The effect of removing them",
         tabulate(
             rows,
-            ["score (%)", "variant", "value", "against raw"],
+            ["metric", "variant", "score (%)", "gain over raw (points)"],
             tablefmt="github",
             disable_numparse=True,
         ),
-        "![Scores over the number of dimensions dropped or kept](sweep.png)",
+        "![Scores by the number of dimensions dropped or kept](sweep.png)",
         f"k = {about['k']}, {about['distance']}, {about['shots']} support images, {about['seeds']} "
-        f"seeds (± is over them), {about['query_images']} query images"
+        f"seeds (±: standard deviation over seeds), {about['query_images']} query images"
         + (f"; retrieval: {about['retrieval_queries']} queries" if "retrieval" in sweep else "")
-        + '. "Best m" is the best on the query, which no user can know; the m chosen on the '
-        "support is what one can have.",
+        + '. "Best m" is the best on the query and an upper bound: it cannot be known in advance. '
+        "The m chosen on the support can.",
     ]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from patchlens.names import ModelName
 
-# Okabe and Ito's palette: told apart with every kind of colour vision.
+# Okabe and Ito's colour-blind-safe palette.
 COLOURS = {
     "raw": "#000000",
     "prune": "#D55E00",
@@ -30,7 +30,7 @@ STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": Fal
 
 
 def spectra(shares: Mapping[ModelName, NDArray[np.float64]], path: Path) -> None:
-    """Cumulative share of variance by rank [D], one curve a name, beside an equal spread."""
+    """Cumulative share of variance by rank [D], one curve per name, beside equal variances."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5, 3.4), layout="constrained")
         axes = figure.subplots()
@@ -39,7 +39,13 @@ def spectra(shares: Mapping[ModelName, NDArray[np.float64]], path: Path) -> None
             ranks = np.arange(len(share) + 1) / len(share)
             total = np.concatenate([[0], share.cumsum()])
             axes.plot(100 * ranks, 100 * total, color=colour, label=name, linewidth=2)
-        axes.plot([0, 100], [0, 100], color=COLOURS["prune_random"], linestyle=":", label="equal")
+        axes.plot(
+            [0, 100],
+            [0, 100],
+            color=COLOURS["prune_random"],
+            linestyle=":",
+            label="equal variances",
+        )
         axes.set_xlabel("dimensions, highest variance first (% of the width)")
         axes.set_ylabel("share of the variance (%)")
         axes.set_xlim(0, 100)
@@ -59,7 +65,7 @@ def activations(
     Args:
         images: RGB [H, W, 3] each.
         maps: values of K dimensions in each image [N, K, h, w].
-        names: of the K dimensions.
+        names: names of the K dimensions.
         path: of the PNG.
     """
     rows, columns = len(images), 1 + len(names)
@@ -71,7 +77,7 @@ def activations(
         for r, image in enumerate(images):
             grid[r, 0].imshow(image)
             for k in range(len(names)):
-                # One scale a dimension, so that images can be compared.
+                # One scale per dimension, so that images can be compared.
                 low, high = maps[:, k].min(), maps[:, k].max()
                 extent = (0, image.shape[1], image.shape[0], 0)
                 grid[r, k + 1].imshow(
@@ -85,7 +91,7 @@ def activations(
 
 
 def sweeps(table: pd.DataFrame, best_rival: Mapping[str, str], path: Path) -> None:
-    """Scores over m, one panel a head; `best_rival` is a line of its own where it is no z-score.
+    """Scores over m, one panel per head; `best_rival` is added as a line if it is not zscore.
 
     Args:
         table: sweep.csv of the model.
@@ -114,7 +120,7 @@ def sweeps(table: pd.DataFrame, best_rival: Mapping[str, str], path: Path) -> No
                     label=variant,
                 )
             axes.set_title(HEADS[head] + " (%)")
-            axes.set_xlabel("m, dimensions dropped or kept (% of the width)")
+            axes.set_xlabel("dimensions dropped or kept, m (% of the width)")
         shown_once = {line.get_label(): line for axes in figure.axes for line in axes.lines}
         figure.legend(handles=list(shown_once.values()), loc="outside lower center", ncols=6)
         save(figure, path)

@@ -1,11 +1,11 @@
-"""One sentence a headline metric: which model leads, by how much, and what cannot be told."""
+"""One sentence per headline metric: which model leads, by how much, and how certain that is."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from patchlens.report.headlines import Headline
-from patchlens.report.task_tables import Shown
+from patchlens.report.task_tables import Shown, difference
 from patchlens.site import prose
 from patchlens.site.leads import Lead, Rival, lead
 from patchlens.site.reasons import gain, over_floor
@@ -13,16 +13,17 @@ from patchlens.site.reasons import gain, over_floor
 
 @dataclass(frozen=True)
 class Answer:
-    """What the first page says of a metric.
+    """What the overview says about a metric.
 
     Attributes:
-        need: what it is good for.
+        need: what a user would want the metric for.
         title: of the metric, with its dataset.
-        leader: the best model, or "" where nothing can be said.
-        sentence: about it.
-        caveat: what keeps it from being a verdict, or "".
-        why: what the leader has over a floor, and without its dimensions of high variance, or "".
-        variant: the best of all variants, in words.
+        leader: the best model, or "" if no models were compared.
+        sentence: which model leads, and by how much.
+        caveat: why the lead is not a verdict, or "".
+        why: how far the leader is above the nearest floor, and how its score changes without its
+            dimensions of highest variance, or "".
+        variant: the best model and variant, in words.
         link: the page of the task.
     """
 
@@ -38,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Tally:
-    """How often a model is the best of those that are compared, and how often it alone is."""
+    """On how many metrics a model is the best or level with it (`best`), and alone the best."""
 
     model: str
     best: int
@@ -46,10 +47,10 @@ class Tally:
 
 
 def tally(found: Iterable[Headline]) -> tuple[list[Tally], int]:
-    """How often each model is not separable from the best, the most often first.
+    """On how many metrics each model is the best or not separable from it, most metrics first.
 
     Returns:
-        The models that ever are, and the number of metrics with enough units to tell.
+        The models that are so at least once, and the number of metrics with enough units.
     """
     leads = [one for headline in found if (one := lead(headline)) and not one.few]
     best, alone = Counter[str](), Counter[str]()
@@ -66,10 +67,10 @@ def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:
 
     Args:
         headline: the metric.
-        is_floor: whether a model is there to be beaten.
+        is_floor: whether a model is a floor.
     """
     of_task = prose.of(headline.task)
-    leader, sentence = "", "Its table has no paired bootstrap: no lead is claimed."
+    leader, sentence = "", "The table has no paired bootstrap, so no model is called the best."
     caveat, why = "", ""
     if (found := lead(headline)) is not None:
         leader, sentence, caveat = found.leader, _sentence(found), _caveat(found, is_floor)
@@ -95,7 +96,7 @@ def _sentence(found: Lead) -> str:
     shown = found.headline.shown
     score = amount(shown, found.score)
     if not found.rivals:
-        return f"{found.leader} alone was run: {score}."
+        return f"Only {found.leader} was run: {score}."
     near = [rival for rival in found.rivals if not rival.separable]
     behind = next((rival for rival in found.rivals if rival.separable), None)
     if behind is found.rivals[0]:
@@ -106,7 +107,7 @@ def _sentence(found: Lead) -> str:
 
 
 def _named(shown: Shown, rivals: Sequence[Rival]) -> str:
-    """All of them, the nearest with its difference."""
+    """All rivals by name, the nearest one with its difference."""
     first, *others = rivals
     return ", ".join([f"{first.model} ({_by(shown, first)})", *(r.model for r in others)])
 
@@ -115,30 +116,23 @@ def _by(shown: Shown, rival: Rival) -> str:
     return difference(shown, (rival.difference, rival.low, rival.high))
 
 
-def difference(shown: Shown, values: Sequence[float], sign: str = "") -> str:
-    """A difference and its interval in the unit of the tables; no end is rounded to 0."""
-    if not shown.share:
-        return f"{{:{sign}.4g}} [{{:.4g}}, {{:.4g}}]".format(*values)
-    points = [100 * value for value in values]
-    digits = 2 if any(0 < abs(value) < 0.05 for value in points) else 1
-    return f"{{:{sign}.{digits}f}} points [{{:.{digits}f}}, {{:.{digits}f}}]".format(*points)
-
-
 def reasons(found: Lead, is_floor: Callable[[str], bool]) -> str:
-    """What the leader has over the nearest floor, and without its dimensions of high variance."""
+    """How far the leader is above the nearest floor, and its change without the top dimensions."""
     shown, parts = found.headline.shown, []
     if (floor := over_floor(found, is_floor)) is not None and floor[1][1] > 0:
         parts.append(f"{difference(shown, floor[1])} above the nearest floor, {floor[0]}.")
     if (pruned := gain(found, "prune")) is not None:
         control = gain(found, "prune_random")
-        beside = f", without as many at random {_change(shown, control)}" if control else ""
+        beside = (
+            f"; without as many random dimensions: {_change(shown, control)}" if control else ""
+        )
         without = "Without its dimensions of highest variance"
-        parts.append(f"{without} {_change(shown, pruned)}{beside}.")
+        parts.append(f"{without}: {_change(shown, pruned)}{beside}.")
     return " ".join(parts)
 
 
 def _change(shown: Shown, better: Sequence[float]) -> str:
-    """By how much a score changes that gets better by so much."""
+    """The change of a score, given by how much it gets better."""
     value, low, high = better
     return difference(shown, better if shown.higher else (-value, -high, -low), "+")
 
@@ -148,18 +142,19 @@ def _caveat(found: Lead, is_floor: Callable[[str], bool]) -> str:
     names = [found.leader, *(rival.model for rival in found.rivals)]
     trained = [name for name in names if not is_floor(name)]
     if trained and is_floor(found.leader):
-        parts.append(f"{found.leader} is a floor: here no trained model is shown to beat it.")
+        parts.append(f"{found.leader} is a floor, and no trained model is shown to beat it.")
     elif trained:
         level = [r.model for r in found.rivals if not r.separable and is_floor(r.model)]
         if level:
-            parts.append(f"Not shown to beat the floor {', '.join(level)}.")
+            kind = "floors" if len(level) > 1 else "a floor"
+            parts.append(f"Not shown to beat {' or '.join(level)} ({kind}).")
     if found.few:
         parts.append(f"Undecided: {found.units} units are too few for a verdict.")
     return " ".join(parts)
 
 
 def _best(headline: Headline) -> str:
-    """The best model × variant, and how many others are level with it."""
+    """The best model and variant, and how many others are level with it."""
     shown, rows = headline.shown, headline.rows
     known = rows[rows[shown.key].notna() & (rows["role"] != "ceiling")]
     at = known[shown.key].argmax() if shown.higher else known[shown.key].argmin()

@@ -1,4 +1,4 @@
-"""Renders pages into a folder that opens from disk, with everything that they load."""
+"""Renders pages into a folder that opens from disk, with all files that they load."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -23,14 +23,14 @@ def write(pages: Sequence[Page], shared: Mapping[str, Any], out: Path) -> int:
 
     Args:
         pages: in the order of the navigation.
-        shared: what every template knows beside its own context.
+        shared: the context shared by all templates.
         out: the folder of the site.
 
     Returns:
         The size of the site in bytes.
 
     Raises:
-        DataError: two pages have one slug, or give one file different contents.
+        DataError: two pages have the same slug, or write one file with different contents.
     """
     environment = Environment(
         loader=PackageLoader("patchlens.site"),
@@ -56,7 +56,7 @@ def write(pages: Sequence[Page], shared: Mapping[str, Any], out: Path) -> int:
 
 
 def _static() -> dict[str, bytes]:
-    """The files of static/, and Vega with what draws its specifications."""
+    """The files of static/, and Vega with its renderer."""
     found = {
         f"static/{item.name}": item.read_bytes() for item in STATIC.iterdir() if item.is_file()
     }

@@ -1,4 +1,4 @@
-"""What differs between two sets of metrics: scores with their intervals, settings, verdicts."""
+"""The differences between two sets of metrics: scores, settings and verdicts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ CLAIMS = "claims.json"
 
 @dataclass(frozen=True)
 class Change:
-    """A score that moved.
+    """A score that changed.
 
     Attributes:
         cell: `dataset/model/task`.
-        name: head, variant and metric, parted by dots.
+        name: head, variant and metric, joined by dots.
         before, after: its values.
-        low, high: the 95 % interval that it had before, or None.
+        low, high: its 95 % interval before, or None.
     """
 
     cell: str
@@ -33,12 +33,12 @@ class Change:
 
     @property
     def difference(self) -> float:
-        """By how much it moved."""
+        """After minus before."""
         return self.after - self.before
 
     @property
     def excess(self) -> float:
-        """How many half-widths of its interval it moved; 0 where it had none."""
+        """The change in half-widths of the interval before; 0 without an interval."""
         if self.low is None or self.high is None:
             return 0
         half = (self.high - self.low) / 2
@@ -46,7 +46,7 @@ class Change:
 
     @property
     def beyond(self) -> str:
-        """Whether the new value lies outside the interval that the old one had."""
+        """Whether the new value lies outside the interval of the old value."""
         if self.low is None or self.high is None:
             return "no interval"
         return "within" if self.low <= self.after <= self.high else "beyond"
@@ -54,14 +54,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Differences:
-    """All that differs.
+    """All differences.
 
     Attributes:
-        scores: that moved, the farthest against its interval first, those without one last.
-        words: (place, before, after) of settings, hashes and other words.
+        scores: changed scores, the largest change relative to its interval first, those without
+            an interval last.
+        words: (place, before, after) of settings, hashes and other text.
         verdicts: (claim, before, after).
-        only_before, only_after: cells of one side.
-        equal: how many scores are the same.
+        only_before, only_after: cells that only one side has.
+        equal: the number of unchanged scores.
     """
 
     scores: list[Change]
@@ -73,7 +74,7 @@ class Differences:
 
 
 def between(before: Metrics, after: Metrics) -> Differences:
-    """Compare the cells and verdicts of two sets of metrics; timings are left out."""
+    """Compare the cells and verdicts of two sets of metrics, without timings."""
     scores, words, equal = [], [], 0
     cells = [{path for path in side if path.startswith("cells/")} for side in (before, after)]
     for path in sorted(cells[0] & cells[1]):

@@ -7,25 +7,25 @@ from patchlens.site.changes import Change, Differences
 from patchlens.site.figure import ROW, Cell, Figure, Grid, base, files, spec
 from patchlens.site.page import Page
 
-DRAWN = 25  # changes in the figure; the table has all
+DRAWN = 25  # changes in the figure; the table lists all
 NARROW = alt.ExprRef("windowSize()[0] < 700 ? 150 : 330")  # pixels for the name of a score
 COLOURS = {"beyond": "#d55e00", "within": "#0072b2", "no interval": "#7d7d7d"}
 SHAPES = {"beyond": "diamond", "within": "circle", "no interval": "square"}
 
 
 def page(found: Differences, before: str, after: str) -> Page:
-    """The page, which is a site of its own.
+    """The page, a site by itself.
 
     Args:
-        found: what differs.
-        before: name of the first side.
-        after: name of the second.
+        found: the differences.
+        before: name of the first set.
+        after: name of the second set.
     """
     beyond = sum(change.beyond == "beyond" for change in found.scores)
     figure = _figure(found.scores, before, after) if found.scores else None
     scores = _grid(found.scores, before, after)
     verdicts = _words("verdicts", "Verdicts that changed", "finding", found.verdicts)
-    words = _words("settings", "Settings and other words that changed", "place", found.words)
+    words = _words("settings", "Settings and other values that changed", "place", found.words)
     context = {
         "before": before,
         "after": after,
@@ -41,7 +41,7 @@ def page(found: Differences, before: str, after: str) -> Page:
 
 
 def _names(changes: list[Change]) -> list[str]:
-    """Model and score, and where several datasets are shown the dataset too."""
+    """Model and score, with the dataset if several are shown."""
     parts = [change.cell.split("/") for change in changes]
     several = len({part[0] for part in parts}) > 1
     return [
@@ -51,7 +51,7 @@ def _names(changes: list[Change]) -> list[str]:
 
 
 def _figure(changes: list[Change], before: str, after: str) -> Figure:
-    """The largest changes of scores that are shares: the old interval, and where the score went."""
+    """The largest changes among scores that are shares: the old interval and the new score."""
     shares = [c for c in changes if abs(c.before) <= 1 and abs(c.after) <= 1] or changes
     shown = ([c for c in shares if c.low is not None] or shares)[:DRAWN]
     data = pd.DataFrame(
@@ -92,12 +92,12 @@ def _figure(changes: list[Change], before: str, after: str) -> Figure:
     words = "; ".join(f"{r.score} {r.before:g} to {r.after:g}" for r in data.head(5).itertuples())
     return Figure(
         "changes",
-        "The largest changes against their intervals",
+        "The largest changes relative to their intervals",
         f"Scores of {before} and {after}. The largest changes: {words}.",
         spec(layers, data, ROW * len(data) + 10),
         data,
-        note=f"Upright line: {before}, in its 95 % interval; point: {after}, ◆ beyond the "
-        "interval, ● within it, ■ where there is none.",
+        note=f"Vertical line: {before}, with its 95 % interval; point: {after}, ◆ beyond the "
+        "interval, ● within it, ■ without an interval.",
         wide=True,
     )
 
@@ -120,8 +120,9 @@ def _grid(changes: list[Change], before: str, after: str) -> Grid:
         )
     header = ["cell", "score", before, after, "difference", "interval", f"of {before}"]
     note = (
-        "Beyond: the new score lies outside the 95 % interval of the old one. Not paired: a change "
-        "within it may still be real, since both sides saw the same images."
+        "Beyond: the new score lies outside the 95 % interval of the old score. The comparison is "
+        "not paired: a change within the interval may still be real, since both scores are on the "
+        "same images."
     )
     return Grid("scores", "Scores that changed", header, rows, note)
 

@@ -1,4 +1,4 @@
-"""What is taken for what: confusion matrices from the records of a task that predicts classes."""
+"""Confusion matrices from the records of a task that predicts classes."""
 
 from pathlib import Path
 
@@ -12,19 +12,19 @@ from patchlens.files import existing
 from patchlens.names import DatasetName, ModelName
 from patchlens.site.figure import Figure, base, choices, spec
 
-REMEDY = "`dvc pull` or `dvc repro` brings the records; Git does not hold them"
+REMEDY = "run `dvc pull` or `dvc repro`: the records are not in Git"
 COUNTS = {"head", "variant", "true", "predicted", "count"}
-VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # of the records; the site stays small
-MOST = 30  # classes; the rarest of more are left out
-SIDE = 30  # pixels a class
+VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # only these, so that the site stays small
+MOST = 30  # classes; the rarest classes beyond are omitted
+SIDE = 30  # pixels per class
 
 
 def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure | None:
-    """Shares of each true class by predicted class; None where records hold no such counts.
+    """Shares of each true class by predicted class; None if the records have no such counts.
 
     Args:
-        task: whose records; it keeps some.
-        dataset: of the cells.
+        task: a task with records.
+        dataset: the dataset of the cells.
         models: the configured models.
 
     Raises:
@@ -52,8 +52,8 @@ def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure |
     order = [classes[number] for number in kept]
     return Figure(
         f"confusion-{task}-{dataset}",
-        f"What is taken for what, {dataset}",
-        f"Confusion matrix over {len(order)} classes: {', '.join(order)}; counts in the CSV file.",
+        f"Confusion matrix, {dataset}",
+        f"Confusion matrix over {len(order)} classes: {', '.join(order)}. Counts: CSV file.",
         _spec(shown, order),
         shown,
         choices(shown, ["model", "head", "variant"]),
@@ -63,7 +63,7 @@ def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure |
 
 
 def _counts(path: Path) -> pd.DataFrame:
-    """Summed over images, seeds and draws; of the pixels where there are several levels."""
+    """Counts summed over images, seeds and draws; of pixels if there are several levels."""
     table = pd.read_parquet(path, filters=[("variant", "in", VARIANTS)])
     if "level" in table:
         table = table[table["level"] == "pixel"]
@@ -74,9 +74,11 @@ def _counts(path: Path) -> pd.DataFrame:
 
 def _note(classes: int) -> str:
     text = (
-        "Rows are true classes; a cell is the share of their pixels that got the predicted class."
+        "Rows are true classes; each cell is the share of their pixels with that predicted class."
     )
-    return text + (f" The {MOST} commonest of {classes} classes." if classes > MOST else "")
+    return text + (
+        f" Only the {MOST} most frequent of {classes} classes are shown." if classes > MOST else ""
+    )
 
 
 def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:

@@ -1,6 +1,6 @@
-"""Figures of what a stage plots: lines with bands, or bars where one axis names things.
+"""Figures of the plots of a stage: lines with bands, or bars for a categorical axis.
 
-Made from the `plots:` entries of dvc.yaml alone, so that a stage that comes later has its figures.
+Made only from the `plots:` entries of dvc.yaml, so that new stages have figures too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
 from patchlens.site.plots import Plot
 
 WIDE_RANGE = 30  # an axis that spans more is logarithmic
-FEW = 8  # values on an axis, each of which has its tick
+FEW = 8  # values on an axis that each have a tick
 BAR = 9  # pixels
 
 
@@ -24,9 +24,9 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     """The figure of one plot.
 
     Args:
-        plot: its axes, and the columns that tell its rows apart.
+        plot: its axes, and the columns that distinguish its rows.
         data: its rows of all configured cells, with columns dataset and model.
-        looks: of the models, in their order.
+        looks: colour and shape of each model, in order.
     """
     bars = plot.bars(data)
     names = ["dataset", "model", *(n for n in plot.names(data) if n not in ("dataset", "model"))]
@@ -34,7 +34,7 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
     tidy, mean_of = _averaged(data, [*names, over], value)
     models = [model for model in looks if model in set(tidy["model"])]
     controls = choices(tidy, [name for name in names if name != "model"])
-    title = f"{prose.column(value)} {'of each' if bars else 'over'} {prose.column(over)}"
+    title = f"{prose.column(value)} {'of each' if bars else 'by'} {prose.column(over)}"
     band = _band(tidy, value)
     notes = [f"Each point is the mean of {mean_of} values."] if mean_of > 1 else []
     notes += {"ci": ["Bands: 95 % intervals."], "std": ["Bands: ± one standard deviation."]}.get(
@@ -58,7 +58,7 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
 
 
 def colour(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Color:
-    """The colour of a model; the legend is the page's."""
+    """The colour of a model; the page has the legend."""
     scale = alt.Scale(domain=list(models), range=[looks[m].colour for m in models])
     return alt.Color("model:N", scale=scale, legend=None)
 
@@ -70,11 +70,11 @@ def shape(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Shape:
 
 
 def axis(name: str, values: Sequence[float] = ()) -> alt.Axis:
-    """An axis with its column in words, in per cent where it is a share.
+    """An axis titled with its column in words, in per cent for shares.
 
     Args:
         name: the column.
-        values: where its ticks are, if not where they are round.
+        values: positions of its ticks; by default, round numbers.
     """
     share = name in prose.SHARES
     words = prose.column(name)
@@ -89,7 +89,7 @@ def axis(name: str, values: Sequence[float] = ()) -> alt.Axis:
 
 
 def ticks(data: pd.Series, log: bool = False) -> list[float]:
-    """Where an axis has its ticks: at a few values each, by 1, 2, 5 if logarithmic; or anywhere."""
+    """The ticks of an axis: each value if there are few; 1, 2, 5 steps if logarithmic."""
     distinct = sorted(float(value) for value in data.unique())
     if len(distinct) <= FEW:
         return distinct
@@ -101,7 +101,7 @@ def ticks(data: pd.Series, log: bool = False) -> list[float]:
 
 
 def tips(columns: Sequence[str]) -> list[alt.Tooltip]:
-    """What is said of a point: each column by its name in words, shares in per cent."""
+    """The tooltip of a point: each column by its name in words, shares in per cent."""
     return [
         alt.Tooltip(f"{name}:Q", title=prose.column(name), format=".1%")
         if name in prose.SHARES
@@ -111,7 +111,7 @@ def tips(columns: Sequence[str]) -> list[alt.Tooltip]:
 
 
 def _averaged(data: pd.DataFrame, keys: list[str], value: str) -> tuple[pd.DataFrame, int]:
-    """A row a combination of `keys` with its scores, and how many rows most became one."""
+    """One row per combination of `keys` with its mean scores, and the most rows averaged."""
     scores = [
         c
         for c in data.columns
@@ -132,9 +132,8 @@ def _band(data: pd.DataFrame, value: str) -> str:
 
 
 def _extent(data: pd.DataFrame, value: str) -> str:
-    return (
-        f"Values from {data[value].min():.3g} to {data[value].max():.3g}; all are in the CSV file."
-    )
+    low, high = data[value].min(), data[value].max()
+    return f"Values from {low:.3g} to {high:.3g}; all values are in the CSV file."
 
 
 def _lines(

@@ -1,4 +1,4 @@
-"""The patch explorer: a page a dataset, on which a patch shows its nearest patches."""
+"""The patch explorer: one page per dataset that shows the nearest patches of each patch."""
 
 from patchlens.site import precomputed
 from patchlens.site.page import Page
@@ -8,12 +8,12 @@ PART = "patches"
 SIMILARITY = {
     "cosine": "cosine similarity",
     "dot": "dot product",
-    "l2": "minus the squared distance",
+    "l2": "negative squared distance",
 }
 
 
 def pages(run: Run) -> list[Page]:
-    """A page for each dataset that the stage explorer took apart."""
+    """A page for each dataset that the stage `explorer` processed."""
     shown = precomputed.datasets(PART)
     return [
         _page(run, dataset, *precomputed.named(dataset, "explorer", "Patch explorer", shown))

@@ -1,4 +1,4 @@
-"""What a figure of the site is: a Vega-Lite specification with its selectors and its data."""
+"""A figure of the site: a Vega-Lite specification with its selectors and its data."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from patchlens.report import grid
 from patchlens.site import prose
 
 ROWS = "rows"  # name of the data in a specification
-HIDDEN = "hidden"  # the signal that holds the models that the legend hides
+HIDDEN = "hidden"  # the signal with the models hidden by the legend
 HEIGHT = 300  # pixels
-ROW = 26  # pixels a row of bars or points
-FORMS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}  # of a table, by the ends of its files
+ROW = 26  # pixels per row of bars or points
+FORMS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}  # formats of a table, by file suffix
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Control:
     """A selector of a figure.
 
     Attributes:
-        field: the column whose rows are chosen.
+        field: the column by which rows are selected.
         label: its name on the page.
-        options: the values of the column, in order -> in words.
-        value: the one that is chosen at first.
+        options: value of the column -> its words, in order.
+        value: the value selected at first.
     """
 
     field: str
@@ -36,7 +36,7 @@ class Control:
 
     @property
     def signal(self) -> str:
-        """The signal of the specification that holds the choice."""
+        """The signal of the specification with the selection."""
         return f"choose_{self.field}"
 
 
@@ -47,13 +47,13 @@ class Figure:
     Attributes:
         key: unique in the site; also the name of its data file.
         title: above the figure.
-        alt: what it shows, in words.
+        alt: the alternative text.
         spec: the Vega-Lite specification with its data.
         data: the same data, for the CSV file.
         controls: its selectors.
-        models: those of the legend.
-        note: below the title.
-        wide: whether it takes the whole width of the page.
+        models: the models in the legend.
+        note: text below the title.
+        wide: whether it spans the page.
     """
 
     key: str
@@ -68,7 +68,7 @@ class Figure:
 
     @property
     def csv_path(self) -> str:
-        """Where its data lies below the site."""
+        """The path of its data in the site."""
         return f"data/{self.key}.csv"
 
     def files(self) -> dict[str, bytes]:
@@ -78,7 +78,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, what to sort by, whether it is level with the best."""
+    """A cell of a table: its text, its sort key, and whether it is level with the best."""
 
     text: str
     value: float | str | None = None
@@ -91,10 +91,10 @@ class Grid:
 
     Attributes:
         key: unique in the site; also the name of its files.
-        caption: above it.
-        header: a name a column.
-        rows: cells, as many a row as the header has names.
-        note: below it.
+        caption: text above the table.
+        header: one name per column.
+        rows: rows of cells, one cell per column.
+        note: text below the table.
     """
 
     key: str
@@ -105,7 +105,7 @@ class Grid:
 
     @property
     def links(self) -> dict[str, str]:
-        """Name of a form -> where the same table lies below the site."""
+        """Name of a format -> path of the same table in the site."""
         return {words: f"tables/shown/{self.key}.{end}" for end, words in FORMS.items()}
 
     def files(self) -> dict[str, bytes]:
@@ -133,7 +133,7 @@ def csv(table: pd.DataFrame) -> bytes:
 
 
 def base(controls: Sequence[Control] = ()) -> alt.Chart:
-    """A chart of the rows that the selectors choose, of models that are not hidden."""
+    """A chart of the selected rows, without hidden models."""
     chart = alt.Chart(alt.NamedData(name=ROWS)).add_params(alt.param(name=HIDDEN, value=[]))
     chart = chart.transform_filter(f"!isValid(datum.model) || indexof({HIDDEN}, datum.model) < 0")
     for control in controls:
@@ -145,11 +145,11 @@ def base(controls: Sequence[Control] = ()) -> alt.Chart:
 
 
 def spec(layers: Sequence[alt.Chart], data: pd.DataFrame, height: int = HEIGHT) -> dict[str, Any]:
-    """The specification of a chart as wide as its box; colours of text and grid are the page's.
+    """The specification of a chart as wide as its box; the page sets colours of text and grid.
 
     Args:
-        layers: made of `base`, the lowest first.
-        data: its rows; they are kept under one header, a third of the size: see figures.js.
+        layers: made from `base`, the lowest first.
+        data: its rows, stored under one header at a third of the size: see figures.js.
         height: in pixels.
     """
     chart = alt.layer(*layers)
@@ -160,11 +160,11 @@ def spec(layers: Sequence[alt.Chart], data: pd.DataFrame, height: int = HEIGHT) 
 
 
 def choices(data: pd.DataFrame, fields: Sequence[str]) -> list[Control]:
-    """A selector for each column that has more than one value; `raw` and `all` come first.
+    """A selector for each column with more than one value; `raw` and `all` come first.
 
     Args:
         data: the rows of the figure.
-        fields: columns that tell its rows apart.
+        fields: columns that distinguish its rows.
     """
     found = []
     for name in fields:

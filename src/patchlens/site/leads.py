@@ -1,6 +1,6 @@
-"""Who leads a headline metric, by how much, and from whom it cannot be told.
+"""Which model leads a headline metric, by how much, and which models are not separable from it.
 
-As the tables say it of the features as they come (`raw`), so that no model gains by a variant:
+From the tables, for unmodified features (`raw`), so that no model benefits from a variant:
 resamples draw query units, the same for all models, conditional on the support sets.
 """
 
@@ -17,7 +17,7 @@ class Rival:
 
     Attributes:
         model: its name.
-        difference: by how much the leader is better; a share or the metric's own unit.
+        difference: by how much the leader is better, in the unit of the metric.
         low, high: ends of its paired 95 % interval.
     """
 
@@ -34,14 +34,14 @@ class Rival:
 
 @dataclass(frozen=True)
 class Lead:
-    """The models on a headline metric, the best first.
+    """The models on a headline metric, best first.
 
     Attributes:
         headline: the metric.
         leader: its best model.
-        score: of the leader.
-        rivals: the others, from the nearest to the farthest.
-        units: how many query units were resampled.
+        score: the score of the leader.
+        rivals: the other models, nearest first.
+        units: the number of resampled query units.
     """
 
     headline: Headline
@@ -52,12 +52,12 @@ class Lead:
 
     @property
     def few(self) -> bool:
-        """Whether there are too few units for any verdict."""
+        """Whether there are too few units for a verdict."""
         return self.units < MIN_UNITS
 
 
 def lead(headline: Headline) -> Lead | None:
-    """The lead on a metric; None where its table compares no models."""
+    """The lead on a metric; None if its table does not compare models."""
     key, rows = headline.shown.key, headline.rows
     columns = [f"{key}_behind", f"{key}_behind_ci_low", f"{key}_behind_ci_high"]
     if not {*columns, f"{key}_units"} <= set(rows.columns):

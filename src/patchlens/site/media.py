@@ -1,4 +1,4 @@
-"""Movies and sheets: linked tracks as a player, and what objects and patches find as pictures."""
+"""Videos and sheets: a player of linked tracks, and pictures of retrieved objects and patches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from patchlens.site import precomputed, prose
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
-AROUND = 0.3  # of an object's longer side, shown around it
-CONTEXT = 2.0  # patches shown around a patch, to each side
+AROUND = 0.3  # margin around an object, as a share of its longer side
+CONTEXT = 2.0  # patches shown to each side of a patch
 GROUP = "Look"
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a picture with a box in it, as an SVG shows it.
+    """A part of an image with a box, drawn as SVG.
 
     Attributes:
-        image: file below the site, width and height in pixels.
-        view: what is shown: left, top, width, height in pixels of the picture.
-        box: what is framed, likewise.
-        alt: what it is, in words.
-        sign: what stands below it.
+        image: path in the site, width and height in pixels.
+        view: the visible part: left, top, width and height in pixels.
+        box: the framed part, likewise.
+        alt: the alternative text.
+        sign: the text below it.
         kind: `asked`, `right` or `wrong`.
     """
 
@@ -35,7 +35,7 @@ class Crop:
 
 
 def pages(run: Run) -> list[Page]:
-    """Pages of videos and of sheets, one a dataset that has some."""
+    """Pages of videos and sheets, one per dataset that has them."""
     found = [
         _videos(run, name, *precomputed.named(name, "videos", "Videos", names))
         for names in [precomputed.datasets("tracks")]
@@ -147,7 +147,7 @@ def _identification(run: Run, dataset: str, slug: str, title: str) -> Page:
 def _pair(dataset: str, one: Mapping[str, Any]) -> tuple[Crop, Crop]:
     condition = f"{one['degradation']} {one['severity']:g}"
     sign, word, kind = ("✓", "right", "right") if one["found"]["right"] else ("✗", "wrong", "wrong")
-    place = f"found with {condition}, {word}, in {one['found']['image']['id']}"
+    place = f"nearest neighbour with {condition}, {word}, in {one['found']['image']['id']}"
     return (
         _patch(dataset, one["query"], "query", "asked", f"Query: the patch with {condition}"),
         _patch(dataset, one["found"], f"{sign} {word}", kind, place.capitalize()),

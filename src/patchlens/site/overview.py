@@ -1,4 +1,4 @@
-"""The first page: which backbone for which local task, and why; what was run and what was not."""
+"""The overview: which backbone for which local task, and why; what was run and what was not."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,16 +7,16 @@ from patchlens.report import headlines
 from patchlens.report.claims_table import GROUPS
 from patchlens.report.headlines import Headline
 from patchlens.report.palette import Look
-from patchlens.report.task_tables import Shown
+from patchlens.report.verdict_words import effect, threshold
 from patchlens.site import overview_figures, prose, provenance, tasks
-from patchlens.site.answers import answer, difference, tally
+from patchlens.site.answers import answer, tally
 from patchlens.site.figure import files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
 
 def page(run: Run, looks: Mapping[str, Look]) -> Page:
-    """The first page.
+    """The overview.
 
     Args:
         run: what was measured.
@@ -72,26 +72,27 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
 
 
 def _comparison(claim: Mapping[Any, Any]) -> str:
-    """What was compared and what came out, in words; nothing for a claim that was not run."""
+    """The comparison and its result in words; empty for a claim that was not run."""
     if claim["effect"] is None:
         return ""
     task, *head, metric = str(claim["metric"]).split(".")
     where = ", ".join([prose.of(task).title, *map(prose.value, head)])
-    shown = Shown(metric, prose.column(metric), metric in prose.SHARES)
-    effect = difference(shown, [claim[name] for name in ("effect", "ci_low", "ci_high")], "+")
+    found = effect(claim["metric"], [claim[name] for name in ("effect", "ci_low", "ci_high")])
     return (
-        f"{claim['a']} against {claim['b']} on {claim['datasets']} ({where}: {shown.name}): "
-        f"{effect}; p = {claim['p_holm']:.3g}, {claim['n_units']:.0f} units."
+        f"{claim['a']} against {claim['b']} on {claim['datasets']} "
+        f"({where}: {prose.column(metric)}): {found}; "
+        f"δ = {threshold(claim['metric'], claim['delta'])}, adjusted p = {claim['p_holm']:.3g}, "
+        f"{claim['n_units']:.0f} units."
     )
 
 
 def _first(found: list[Headline]) -> list[Headline]:
-    """Those that the first page shows."""
+    """The headlines that the overview shows."""
     if not found:
         return []
     wanted = prose.of(found[0].task).heads
     chosen = [h for h in found if (h.head, h.shown.key) in wanted]
     if chosen:
         return chosen
-    heads = {(h.dataset, h.head): h for h in reversed(found)}  # the first metric of each
+    heads = {(h.dataset, h.head): h for h in reversed(found)}  # the first metric of each head
     return list(reversed(heads.values()))[: prose.HEADS_SHOWN]

@@ -1,4 +1,4 @@
-"""Figures of the first page: verdicts, rankings, scores against cost."""
+"""Figures of the overview: verdicts, rankings, scores against cost."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ import pandas as pd
 from patchlens.report.grid import COST
 from patchlens.report.headlines import Headline
 from patchlens.report.palette import Look
+from patchlens.report.verdict_words import shown
 from patchlens.site import prose
 from patchlens.site.curves import colour, shape
 from patchlens.site.figure import HEIGHT, ROW, Figure, base, choices, spec
@@ -20,15 +21,15 @@ VERDICTS = {
     "undecided": ("#7d7d7d", "diamond"),
 }
 POINTS = "format(100 * datum.value, '~r')"
-WIDE = "windowSize()[0] >= 800"  # a screen with room for the words of a claim
+WIDE = "windowSize()[0] >= 800"  # a screen wide enough for the text of a claim
 SIGN = {"supported": "●", "contradicted": "✚", "undecided": "◆", "not run": "○"}
 
 
 def forest(claims: pd.DataFrame) -> Figure | None:
-    """Effects of the claims that were run, with their intervals; None if none was.
+    """Effects of the judged claims with their intervals; None if no claim was judged.
 
     Args:
-        claims: a row a claim.
+        claims: one row per claim.
     """
     columns = ["id", "effect", "ci_low", "ci_high", "delta", "verdict", "text"]
     claims = claims[claims["effect"].notna()].reset_index(drop=True)
@@ -50,10 +51,10 @@ def forest(claims: pd.DataFrame) -> Figure | None:
         legend=None,
     )
     chart = base()
-    points = all(str(name).split(".")[-1] in prose.SHARES for name in claims["metric"])
+    points = all(shown(str(name)).share for name in claims["metric"])
     x = alt.X(
         "ci_low:Q",
-        title="effect and its interval" + (" (points)" if points else ""),
+        title="effect with its interval" + (" (points)" if points else ""),
         axis=alt.Axis(tickCount=8, labelExpr=POINTS if points else "datum.label"),
     )
     zero = chart.mark_rule(strokeDash=[3, 3])
@@ -74,12 +75,12 @@ def forest(claims: pd.DataFrame) -> Figure | None:
     )
     return Figure(
         "claims-forest",
-        "Effects of the findings that were run",
+        "Effects of the judged findings",
         f"Forest plot. {words}.",
         spec(layers, ran, ROW * len(ran) + 10),
         ran,
-        note="The short upright line is δ, the smallest effect that counts (of an equivalence: the "
-        "largest that does not).",
+        note="Short vertical line: δ, the smallest effect that counts; for an equivalence, the "
+        "largest difference that does not count.",
         wide=True,
     )
 
@@ -89,8 +90,8 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
 
     Args:
         headline: the metric.
-        looks: of the models.
-        role: model -> `rival`, or what else it is: the axis says so.
+        looks: colour and shape of each model.
+        role: model -> its role; the axis names every role but `rival`.
     """
     shown = headline.shown
     names = {shown.key: "score", f"{shown.key}_ci_low": "low", f"{shown.key}_ci_high": "high"}
@@ -139,7 +140,7 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
 
 
 def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
-    """Scores of `raw` features against what a model costs: one selector for each.
+    """Scores of `raw` features against the cost of a model, with a selector for each.
 
     `patchlens serve` and cost.js add how fast extraction was, by the column `dataset`.
 

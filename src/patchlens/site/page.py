@@ -7,16 +7,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Page:
-    """What one page is made of.
+    """The parts of one page.
 
     Attributes:
-        slug: the file's name without `.html`, unique in the site; `index` is the first page.
-        title: of the page and of its entry in the navigation.
+        slug: the file name without `.html`, unique in the site; `index` is the overview.
+        title: the title of the page and of its navigation entry.
         template: a file of `site/templates/`, which extends `base.html`.
-        context: what the template is rendered with; `page`, `pages` and `palette` are added.
-        files: path below the site -> content, written beside the page; two pages may share a file
+        context: the context of the template; `page`, `pages` and `palette` are added.
+        files: path in the site -> content, written with the page; two pages may share a file
             if its content is the same.
-        group: heading of the navigation under which the page stands.
+        group: the navigation heading of the page.
     """
 
     slug: str

@@ -19,19 +19,19 @@ from patchlens.names import DatasetName, ModelName
 PIPELINE = Path("dvc.yaml")
 TEMPLATES = Path(".dvc/plots")
 CELL = "metrics/cells/${item.dataset}/${item.model}/"
-REMEDY = "`dvc repro` makes it, or `git checkout metrics` brings the committed one back"
+REMEDY = "run `dvc repro` to make it, or `git checkout metrics` to restore the committed file"
 
 
 @dataclass(frozen=True)
 class Plot:
-    """What a stage plots of each of its cells.
+    """A plot that a stage makes for each of its cells.
 
     Attributes:
-        stage: whose it is.
+        stage: the stage.
         file: name of the CSV file in the folder of a cell.
         x, y: its columns.
-        told_apart: the column that the template of the plot tells lines apart by, or None.
-        datasets: those that the stage runs on.
+        told_apart: the column that distinguishes lines in the template of the plot, or None.
+        datasets: the datasets that the stage runs on.
     """
 
     stage: str
@@ -43,11 +43,11 @@ class Plot:
 
     @property
     def key(self) -> str:
-        """The name of its figure."""
+        """The key of its figure."""
         return f"{self.stage}-{Path(self.file).stem}"
 
     def names(self, data: pd.DataFrame) -> list[str]:
-        """The columns that tell rows apart: words, and what the template says."""
+        """The columns that distinguish rows: text columns, and the one of the template."""
         return [
             str(name)
             for name in data.columns
@@ -56,14 +56,14 @@ class Plot:
         ]
 
     def bars(self, data: pd.DataFrame) -> bool:
-        """Whether y names things, so that x is the score."""
+        """Whether y is categorical, so that x is the score."""
         return not is_numeric_dtype(data[self.y])
 
     def rows(self, models: Mapping[str, Any]) -> pd.DataFrame:
         """Its rows in all configured cells, with columns dataset and model before the others.
 
         Raises:
-            DataError: a configured cell has no such file, or it lacks a column.
+            DataError: the file of a configured cell is missing or lacks a column.
         """
         parts = []
         for dataset in self.datasets:
@@ -73,14 +73,16 @@ class Plot:
                 table = pd.read_csv(existing(path, REMEDY))
                 for name in (self.x, self.y):
                     if name not in table:
-                        raise DataError(f"{path}: no column {name}, which dvc.yaml plots")
+                        raise DataError(
+                            f"{path}: no column {name}, which dvc.yaml plots; run `dvc repro`"
+                        )
                 parts.append(table.assign(dataset=dataset, model=model))
         whole = pd.concat(parts, ignore_index=True)
         return whole[["dataset", "model", *whole.columns.drop(["dataset", "model"])]]
 
 
 def read(params: Mapping[str, Any]) -> list[Plot]:
-    """The plots of all stages that run once a dataset and model, in the order of dvc.yaml.
+    """The plots of all stages that run per dataset and model, in the order of dvc.yaml.
 
     Args:
         params: the content of params.yaml.
@@ -98,7 +100,7 @@ def keep_records() -> frozenset[str]:
 
 
 def _stages() -> dict[str, Any]:
-    text = existing(PIPELINE, "run this in the folder that holds it").read_text(encoding="utf-8")
+    text = existing(PIPELINE, "run this in the folder of dvc.yaml").read_text(encoding="utf-8")
     stages: dict[str, Any] = yaml.safe_load(text)["stages"]
     return stages
 
@@ -116,7 +118,7 @@ def _of_stage(name: str, stage: Mapping[str, Any], params: Mapping[str, Any]) ->
 
 
 def _listed(value: Any, params: Mapping[str, Any]) -> list[str]:
-    """What a `matrix` runs over: a list, or `${a.b}`, a place in params.yaml."""
+    """The values of a `matrix`: a list, or `${a.b}`, a key in params.yaml."""
     if not isinstance(value, str):
         return list(value)
     found: Any = params
@@ -126,7 +128,7 @@ def _listed(value: Any, params: Mapping[str, Any]) -> list[str]:
 
 
 def _told_apart(template: str | None) -> str | None:
-    """The column that a template of this repository colours lines by."""
+    """The column by which a template of this repository colours lines."""
     path = TEMPLATES / f"{template}.json"
     if template is None or not path.is_file():
         return None

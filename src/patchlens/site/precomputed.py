@@ -1,8 +1,8 @@
-"""What the stage explorer left in data/explorer, and the files of it that a page takes along.
+"""The output of the stage `explorer` in data/explorer, and the files of it that a page needs.
 
 `dimensions` is for the variance page: model -> `images` (id, file, width, height) and `dimensions`,
 each with its number, its `share` of all variance, `low` and `high` (the values of the darkest and
-the brightest colour) and `maps`: a PNG of a pixel a patch for each image.
+the brightest colour) and `maps`: for each image, a PNG with one pixel per patch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ REMEDY = "run `dvc repro explorer`"
 
 
 def datasets(part: str) -> list[str]:
-    """The datasets that have a part (`patches`, `dimensions`, `retrieval`, ...), in their order."""
+    """The datasets that have a part (`patches`, `dimensions`, `retrieval`, ...), in order."""
     listed: Mapping[str, Sequence[str]] = read_json(paths.EXPLORER / "datasets.json", REMEDY)
     return [name for name, parts in listed.items() if part in parts]
 
@@ -27,12 +27,12 @@ def read(dataset: str, part: str) -> Any:
 
 
 def at(dataset: str, file: str) -> str:
-    """Where a file of a dataset lies below the site."""
+    """The path of a dataset's file in the site."""
     return f"explorer/{dataset}/{file}"
 
 
 def files(dataset: str, names: Iterable[str]) -> dict[str, bytes]:
-    """The files `names` of a dataset, by their place below the site.
+    """The files `names` of a dataset, by their paths in the site.
 
     Raises:
         DataError: one is missing.
@@ -45,12 +45,12 @@ def files(dataset: str, names: Iterable[str]) -> dict[str, bytes]:
 
 
 def named(dataset: str, slug: str, title: str, shown: Sequence[str]) -> tuple[str, str]:
-    """Slug and title of a page on a dataset: its name is in them where there are several."""
+    """Slug and title of a page on a dataset, with its name if there are several datasets."""
     return (slug, title) if len(shown) == 1 else (f"{slug}-{dataset}", f"{title}: {dataset}")
 
 
 def first_columns(run: Run, columns: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """What two panels show at first: the first trained model, raw beside pruned if it has both.
+    """The initial content of two panels: the first trained model, raw and pruned if it has both.
 
     Args:
         run: which models are floors.

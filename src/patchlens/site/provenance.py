@@ -1,4 +1,4 @@
-"""What was run, with counts, seeds, hashes and licences; and what was not."""
+"""What was run, with counts, seeds, hashes and licences, and what was not run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,28 +27,28 @@ FIXED = (
 
 
 def grids(run: Run) -> list[Grid]:
-    """The tables of what was run."""
+    """The tables of models, datasets and protocols."""
     return [_models(run), _datasets(run), *_protocols(run)]
 
 
 def not_run(run: Run) -> list[str]:
-    """A line for each task that was not run."""
+    """One line for each task that was not run."""
     return [
-        f"{task}: not run, since {task}.datasets of params.yaml lists no dataset."
+        f"{task}: not run ({task}.datasets in params.yaml lists no datasets)."
         for task, table in run.tables.items()
         if table.empty
     ]
 
 
 def licence(model: Model) -> str:
-    """Under which terms the weights of a model are, as far as is known."""
+    """The licence of a model's weights, as far as it is known."""
     if model.source == "registry":
         return licence_of(find(model.model, "patchlens models"))
     if model.source == "file" and Path(model.file).parts[0] == OURS:
-        return "this repository's"
+        return "licence of this repository"
     return {
         "timm": "see the model's page on the hub",
-        "file": "your own file: as you have it",
+        "file": "your own file: see its source",
         "untrained": "no weights: drawn from a seed",
         "pixels": "no weights",
     }[model.source]
@@ -75,7 +75,7 @@ def _models(run: Run) -> Grid:
                 *(Cell("" if n is None else grid.number(n), n) for n in numbers),
             ]
         )
-    header = ["model", "is", "weights", "hash", "licence", "architecture", *grid.COST.values()]
+    header = ["model", "role", "weights", "hash", "licence", "architecture", *grid.COST.values()]
     note = (
         "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where it was "
         "converted; the whole is in metrics/weights/. Licences are as their publishers state them."
@@ -88,7 +88,9 @@ def _datasets(run: Run) -> Grid:
     for name, dataset in run.settings.datasets.items():
         made = isinstance(dataset, Minicity)
         terms = (
-            "made by this pipeline, as free as its code" if made else CARDS[dataset.kind].licence
+            "made by this pipeline: licence of this repository"
+            if made
+            else CARDS[dataset.kind].licence
         )
         tasks = [task for task, names in run.settings.tasks().items() if name in names]
         support, query = dataset.support, dataset.query
@@ -116,7 +118,7 @@ def _datasets(run: Run) -> Grid:
 
 
 def _protocols(run: Run) -> list[Grid]:
-    """One table: a row a setting, a column a task × dataset."""
+    """One table: one row per setting, one column per task and dataset."""
     columns = {
         f"{task} on {dataset}": rows
         for task, table in run.tables.items()

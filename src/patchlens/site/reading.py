@@ -1,4 +1,4 @@
-"""What a run left: its tables, verdicts and records of weights."""
+"""The results of a run: its tables, verdicts and records of weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from patchlens.settings.models import Role, role
 from patchlens.site.plots import REMEDY, Plot, keep_records
 from patchlens.site.plots import read as read_plots
 
-OF_A_TASK = ["dataset", "model", "head", "variant"]  # how the table of a task begins
+OF_A_TASK = ["dataset", "model", "head", "variant"]  # the first columns in the table of a task
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the pages are made of.
+    """The data of the pages.
 
     Attributes:
-        settings: of the run.
-        tables: task -> its table, long; empty for a task without datasets.
-        claims: a row a claim.
-        plots: of all stages.
+        settings: the settings of the run.
+        tables: task -> its table in long form; empty for a task without datasets.
+        claims: one row per claim.
+        plots: the plots of all stages.
         records: the stages that keep records.
-        weights: model -> which file it was.
+        weights: model -> the record of its file.
     """
 
     settings: Settings
@@ -45,19 +45,19 @@ class Run:
         return list(self.settings.models)
 
     def role(self, model: str) -> Role:
-        """What a model is in a comparison."""
+        """The role of a model in a comparison."""
         return role(self.settings.models[ModelName(model)])
 
     def is_floor(self, model: str) -> bool:
-        """Whether a model is there to be beaten."""
+        """Whether a model is a floor."""
         return self.role(model) == "floor"
 
 
 def read(settings: Settings) -> Run:
-    """Read metrics/ of the folder that the command runs in.
+    """Read metrics/ of the working folder.
 
     Raises:
-        DataError: a file is missing, or a table holds other models than are configured.
+        DataError: a file is missing, or a table has models that are not configured.
     """
     tables = {}
     for path in sorted(paths.TABLES.glob("*.csv")):
@@ -66,7 +66,7 @@ def read(settings: Settings) -> Run:
             strangers = sorted(set(table["model"]) - set(settings.models))
             if strangers:
                 raise DataError(
-                    f"{path}: models that params.yaml does not list: {', '.join(strangers)}; "
+                    f"{path}: has models that params.yaml does not list: {', '.join(strangers)}; "
                     "run `dvc repro tables`"
                 )
             tables[path.stem] = table

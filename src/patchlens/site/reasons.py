@@ -1,4 +1,4 @@
-"""Why a model leads, as far as the tables tell: what training and the top dimensions add."""
+"""Why a model leads, from the tables: the contributions of training and of the top dimensions."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ ENDS = ("", "_ci_low", "_ci_high")
 
 
 def over_floor(found: Lead, is_floor: Callable[[str], bool]) -> tuple[str, list[float]] | None:
-    """The floor that is nearest to the leader with by how much; None where a floor leads."""
+    """The floor nearest to the leader with the difference; None if a floor leads."""
     floors = [rival for rival in found.rivals if is_floor(rival.model)]
     if is_floor(found.leader) or not floors:
         return None
@@ -17,7 +17,7 @@ def over_floor(found: Lead, is_floor: Callable[[str], bool]) -> tuple[str, list[
 
 
 def gain(found: Lead, variant: str) -> list[float] | None:
-    """What a variant adds to the leader over its raw features, with the interval, if it was run."""
+    """The gain of a variant over the leader's raw features, with its interval, if it was run."""
     key, rows = found.headline.shown.key, found.headline.rows
     columns = [f"{key}_gain{end}" for end in ENDS]
     at = rows[(rows["model"] == found.leader) & (rows["variant"] == variant)]

@@ -1,4 +1,4 @@
-"""Published numbers and ours, as a page: the same rows as docs/reference-comparison.md."""
+"""The page of published numbers beside ours, with the rows of docs/reference-comparison.md."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,9 +30,9 @@ CELLS: dict[str, Callable[[Compared], Cell]] = {
 
 @dataclass(frozen=True)
 class Section:
-    """The numbers of one source: a table, lines above it, how many have which result.
+    """The numbers of one source: a table, lines above it, and the count of each result.
 
-    `compared` says whether any of ours is beside them; a section without is folded.
+    `compared` says whether any number of ours is beside them; other sections are collapsed.
     """
 
     grid: Grid
@@ -42,7 +42,7 @@ class Section:
 
 
 def rows(run: Run) -> list[Compared]:
-    """Every published number beside ours."""
+    """Every published number with ours."""
     kinds: dict[str, str] = {name: dataset.kind for name, dataset in run.settings.datasets.items()}
     return compare(published(), run.tables, kinds)
 
@@ -57,14 +57,14 @@ def pages(run: Run) -> list[Page]:
     sections.sort(key=lambda section: not section.compared)
     context = {"sections": sections, "counts": counts(found), "total": len(found), "data": DATA}
     content = {DATA: _csv(found)} | files(section.grid for section in sections)
-    return [Page("reference", "Paper and ours", "reference.html", context, content, "Others")]
+    return [Page("reference", "Published numbers", "reference.html", context, content, "Others")]
 
 
 def _section(key: str, members: Sequence[Compared]) -> Section:
     one = members[0].published
     told = counts(members)
     summary = ", ".join(f"{number} {words}" for words, number in told.items() if number)
-    # What rows share is said once, above; what none of them has is no column.
+    # A reason shared by rows is stated once, above; empty columns are dropped.
     reasons, own = _folded(members)
     columns = {name: [cell(row) for row in members] for name, cell in CELLS.items()}
     columns["result"] = [Cell(text) for text in own]
@@ -81,7 +81,7 @@ def _section(key: str, members: Sequence[Compared]) -> Section:
 
 
 def _folded(members: Sequence[Compared]) -> tuple[list[str], list[str]]:
-    """Reasons that several rows share, a line each, and what each row says: its letter or all."""
+    """One line per reason that several rows share, and the text of each row: a letter or all."""
     said = Counter(result(row) for row in members)
     if len(said) == 1:
         (text,) = said

@@ -1,4 +1,4 @@
-"""The metrics of a Git revision: a commit, branch or tag, or a result of `dvc exp` by its name."""
+"""The metrics of a Git revision: a commit, branch or tag, or an experiment of `dvc exp`."""
 
 import io
 import json
@@ -15,16 +15,16 @@ Metrics = Mapping[str, Any]  # path below metrics/ -> content of a JSON file
 
 
 def of_revision(revision: str) -> Metrics:
-    """The JSON files that a revision holds below metrics/.
+    """The JSON files of a revision below metrics/.
 
     Raises:
-        DataError: there is no such revision, or it holds no metrics.
+        DataError: the revision does not exist or has no metrics.
     """
     commit = _commit(revision)
     done = _git("archive", "--format=tar", commit, METRICS.as_posix())
     if done.returncode:
         raise DataError(
-            f"revision '{revision}': it holds no {METRICS}/; choose one that was committed after "
+            f"revision '{revision}': has no {METRICS}/; choose a revision that was committed after "
             "`dvc repro`"
         )
     found = {}
@@ -37,7 +37,7 @@ def of_revision(revision: str) -> Metrics:
 
 
 def of_workspace() -> Metrics:
-    """The JSON files below metrics/ of the folder that the command runs in.
+    """The JSON files below metrics/ of the working folder.
 
     Raises:
         DataError: there are none.
@@ -52,14 +52,14 @@ def of_workspace() -> Metrics:
 
 def _some(found: Metrics, of: str) -> Metrics:
     if not any(path.startswith("cells/") for path in found):
-        raise DataError(f"{of}: no cell in {METRICS}/cells; `dvc repro` makes them")
+        raise DataError(f"{of}: no cells in {METRICS}/cells; run `dvc repro`")
     return found
 
 
 def _commit(revision: str) -> str:
-    """The commit of a revision; a name of `dvc exp` is the last part of a reference below exps."""
+    """The commit of a revision; an experiment of `dvc exp` is a reference below refs/exps."""
     if not revision or revision.startswith("-"):
-        raise DataError(f"'{revision}' is no revision; give --compare REV or --compare REV..REV")
+        raise DataError(f"'{revision}' is not a revision; use --compare REV or --compare REV..REV")
     done = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if done.returncode == 0:
         return done.stdout.decode().strip()
@@ -69,8 +69,8 @@ def _commit(revision: str) -> str:
         if name.rsplit("/", 1)[-1] == revision:
             return commit
     raise DataError(
-        f"no revision '{revision}' in this Git repository; `git log` and `dvc exp list` name those "
-        "that there are"
+        f"no revision '{revision}' in this Git repository; `git log` and `dvc exp list` show the "
+        "existing ones"
     )
 
 

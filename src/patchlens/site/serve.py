@@ -1,4 +1,4 @@
-"""Serves the report site on the loopback."""
+"""Serves the report site on localhost."""
 
 import io
 import json
@@ -15,22 +15,22 @@ from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.files import existing
 
-HOST = "127.0.0.1"  # never another: the site is for the person at this machine
+HOST = "127.0.0.1"  # no other address: the site is only for this machine
 PLACE = '<script type="application/json" id="speeds">{}</script>'  # in the first page
 
 
 def server(folder: Path, port: int, cost: Path = paths.COST) -> ThreadingHTTPServer:
-    """A server of `folder` on the loopback, not yet running.
+    """A server of `folder` on localhost, not yet running.
 
     The first page also shows how fast extraction was, as `cost` says when the page is asked for.
 
     Args:
         folder: the site.
-        port: 0 for any that is free.
+        port: 0 for any free port.
         cost: the folder of what the stage extract measured; it may be missing.
 
     Raises:
-        DataError: there is no site.
+        DataError: the folder has no site.
         SettingsError: the port is taken.
     """
     existing(folder / "index.html", "run `patchlens report` first")
@@ -38,13 +38,15 @@ def server(folder: Path, port: int, cost: Path = paths.COST) -> ThreadingHTTPSer
     try:
         return ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:
-        raise SettingsError(f"--port {port}: {error.strerror}; give another, or 0") from error
+        raise SettingsError(
+            f"--port {port}: {error.strerror}; choose another port, or 0 for any free port"
+        ) from error
 
 
 def run(folder: Path, port: int, say: Callable[[str], None]) -> None:
     """Serve until interrupted."""
     with server(folder, port) as running:
-        say(f"http://{HOST}:{running.server_address[1]}/ (Ctrl-C ends it)")
+        say(f"http://{HOST}:{running.server_address[1]}/ (press Ctrl-C to stop)")
         try:
             running.serve_forever()
         except KeyboardInterrupt:
@@ -52,7 +54,7 @@ def run(folder: Path, port: int, say: Callable[[str], None]) -> None:
 
 
 def speeds(cost: Path) -> dict[str, dict[str, Any]]:
-    """Dataset -> model -> images a second and the device; what cannot be read is left out."""
+    """Dataset -> model -> images per second and the device; what cannot be read is left out."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(cost.glob("*/*.json")):
         try:

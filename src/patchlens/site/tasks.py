@@ -1,4 +1,4 @@
-"""A page a task: its tables, rankings, curves, classes and confusions."""
+"""One page per task: its tables, rankings, curves, classes and confusion matrices."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,15 +19,15 @@ from patchlens.site.page import Page
 from patchlens.site.plots import REMEDY
 from patchlens.site.reading import Run
 
-ELSEWHERE = ("variance", "sweep")  # stages that have a page of their own
+ELSEWHERE = ("variance", "sweep")  # stages with a separate page
 
 
 def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
-    """A page for every task, and for every other stage that plots something.
+    """A page for every task, and for every other stage that has plots.
 
     Args:
-        run: what was measured.
-        looks: of the models.
+        run: the results of the run.
+        looks: colour and shape of each model.
 
     Raises:
         DataError: a file of a configured cell is missing.
@@ -38,7 +38,7 @@ def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
 
 
 def links(name: str) -> dict[str, str]:
-    """Name of a form -> where the table lies below the site."""
+    """Name of a format -> path of the table in the site."""
     return {words: f"tables/{name}.{end}" for end, words in FORMS.items()}
 
 
@@ -71,7 +71,7 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
         "ceilings": [model for model in run.models if run.role(model) == "ceiling"],
         "captions": _captions(task) if task in run.tables else {},
         "links": links(task) if task in run.tables else {},
-        "why_not": f"{task}.datasets of params.yaml lists no dataset",
+        "why_not": f"{task}.datasets in params.yaml lists no datasets",
     }
     return Page(
         task,
@@ -89,7 +89,7 @@ def _datasets(found: list[Headline]) -> list[str]:
 
 
 def _grids(found: list[Headline]) -> list[Grid]:
-    """A table a dataset and head: a row a model × variant, a column a headline metric."""
+    """One table per dataset and head: one row per model and variant, one column per metric."""
     heads = dict.fromkeys((h.dataset, h.head) for h in found)
     return [_grid([h for h in found if (h.dataset, h.head) == head]) for head in heads]
 
@@ -99,7 +99,7 @@ def _grid(found: list[Headline]) -> Grid:
     by_score = first.rows.sort_values(
         first.shown.key, ascending=not first.shown.higher, kind="stable"
     )
-    ceiling = by_score["role"] == "ceiling"  # the best of what is compared stands on top
+    ceiling = by_score["role"] == "ceiling"  # the best of the ranked models comes first
     ordered = pd.concat([by_score[~ceiling], by_score[ceiling]])
     rows = []
     for _, row in ordered.iterrows():
@@ -131,7 +131,7 @@ def _cell(row: "pd.Series[Any]", shown: Shown, level: str) -> Cell:
 
 
 def _captions(task: str) -> dict[str, str]:
-    """Title of a dataset's section -> its protocol in words, from the task's Markdown table."""
+    """Title of a dataset's section -> its protocol in words, from the task's Markdown tables."""
     text = existing((paths.TABLES / task).with_suffix(".md"), REMEDY).read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for section in text.split("### ")[1:]:

@@ -1,4 +1,4 @@
-"""The page on variance: spectra, what the top dimensions look like, what pruning them does."""
+"""The page on variance: spectra, maps of the top dimensions, and the effect of pruning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ from patchlens.site.reading import Run
 SPECTRUM = "variance_spectrum.csv"
 SWEEP = "sweep.csv"
 OWN = (SPECTRUM, SWEEP, "variance_dimensions.csv")
-DASHES: dict[str, list[float]] = {  # variant -> its dashes; what is not here is in the CSV file
+DASHES: dict[str, list[float]] = {  # variant -> its dashes; other variants are in the CSV file only
     "prune": [1, 0],
     "prune_random": [5, 3],
     "zscore": [14, 4],
@@ -33,14 +33,14 @@ COLUMNS = {
     "top_1pct": "largest 1 % (%)",
     "top_10pct": "largest 10 % (%)",
     "participation": "participation ratio",
-    "pca_participation": "the same over PCA",
+    "pca_participation": "participation ratio (PCA)",
     "kurtosis_top": "kurtosis of the largest",
     "width": "dimensions D",
 }
 TITLES = {"share": "Share of the variance by rank", "cumulative": "Cumulative share"}
 EQUAL = {
-    "share": "Equal dimensions would lie on a flat line.",
-    "cumulative": "The sooner a line rises, the fewer dimensions hold the variance.",
+    "share": "With equal variances the line would be flat.",
+    "cumulative": "The faster a line rises, the fewer dimensions hold the variance.",
 }
 
 
@@ -114,7 +114,7 @@ def _spectrum(data: pd.DataFrame, value: str, title: str, looks: Mapping[str, Lo
     return Figure(
         f"variance-{value}",
         title,
-        f"{title}, a line a model. The first dimension holds: {words}.",
+        f"{title}, one line per model. The first dimension holds: {words}.",
         spec([lines], shown),
         shown,
         controls,
@@ -124,7 +124,7 @@ def _spectrum(data: pd.DataFrame, value: str, title: str, looks: Mapping[str, Lo
 
 
 def sweep(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> list[Figure]:
-    """For each model: scores over the share of dimensions removed, beside the rivals of removal."""
+    """For each model: scores by the share of removed dimensions, with the rivals of removal."""
     kept = data[data["variant"].isin(DASHES)].reset_index(drop=True)
     return [
         _sweep(plot, kept[kept["model"] == m], m, look)
@@ -158,7 +158,7 @@ def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
     return Figure(
         f"sweep-{model}",
         model,
-        f"Scores of {model} over the share of dimensions removed: {', '.join(variants)}.",
+        f"Scores of {model} by the share of dimensions removed: {', '.join(variants)}.",
         spec([area, lines], shown, 220),
         shown,
         controls,
@@ -166,7 +166,7 @@ def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
 
 
 def _scored(control: Control, data: pd.DataFrame) -> Control:
-    """The selector of heads, each with the metric that its scores are."""
+    """The selector of heads, each with the metric of its scores."""
     if control.field != "head" or "metric" not in data:
         return control
     metric = data.groupby("head")["metric"].first()
@@ -175,7 +175,7 @@ def _scored(control: Control, data: pd.DataFrame) -> Control:
 
 
 def _heat_maps(models: Sequence[str]) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    """What the top dimensions look like over images, an entry a dataset and model; their files."""
+    """Maps of the top dimensions, one entry per dataset and model, and their files."""
     found, files = [], dict[str, bytes]()
     for dataset in precomputed.datasets("dimensions"):
         at = precomputed.at(dataset, "")

@@ -1,1 +1,1 @@
-"""Tasks: pure functions of arrays. No file and no model is opened in here."""
+"""Tasks: pure functions of arrays. They open no files and no models."""

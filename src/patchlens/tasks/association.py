@@ -1,4 +1,4 @@
-"""T4a, association: which object of a later frame is the one of this frame?"""
+"""T4a, association: which object of a later frame is the same as one of this frame?"""
 
 from collections.abc import Sequence
 
@@ -18,17 +18,17 @@ def associate(video: Video, features: Array, deltas: Sequence[int]) -> Floats:
     `pairs`: objects of t that also exist in t + Δ. `nearest`: how many of them have their highest
     cosine, among all objects of t + Δ, with themselves; ties share the hit. `optimal`: how many
     the assignment of highest total cosine gives to themselves. `chance`: the hits expected of a
-    guess, the sum of 1/n over pairs, with n objects in t + Δ. An object without a feature is
-    neither found nor chosen.
+    guess, the sum of 1/n over pairs, with n objects in t + Δ. An object without a
+    feature is never matched.
 
     Args:
         video: the objects [O].
         features: their features [O, D]; D may be 0, then every cosine is 0.
-        deltas: differences of frame numbers; a frame that is not there makes no pairs.
+        deltas: differences of frame numbers; missing frames make no pairs.
     """
     unit = unit_rows(features)
     frames = dict(video.by_frame())
-    # Objects come in the order of their ids: equal candidates must not be told apart by it.
+    # Objects are in the order of their ids, which must not decide between equal candidates.
     rng = np.random.default_rng(SEED)
     sums = np.zeros((len(deltas), len(COUNTS)))
     for row, delta in enumerate(deltas):

@@ -1,7 +1,7 @@
-"""Resampling query units with replacement, and the percentile interval of what comes of it.
+"""Resampling query units with replacement, and percentile intervals of the results.
 
-The intervals of tables are conditional on the support sets that were drawn: they say how a score
-would vary with other query images, not with other supports (that is `_std`).
+The intervals of tables are conditional on the drawn support sets: they describe the variation of a
+score over query images, not over support sets (which `_std` does).
 """
 
 from collections.abc import Iterator
@@ -38,8 +38,8 @@ def run_miou(
         counts: hits, true and predicted pixels [R, U, C, 3] of each run (seed and draw), unit and
             class.
         weights: how often each unit counts [B, U].
-        present: the classes of the whole query's ground truth [C]; one whose union is empty in a
-            resample leaves that mean.
+        present: the classes in the ground truth of the whole query [C]; a class whose union is
+            empty in a resample is excluded from its mean.
         chance: whether hits are instead those expected of independent predictions with the same
             margins, true × predicted / all, as in Cohen's kappa (1960).
     """

@@ -1,4 +1,4 @@
-"""What few-shot tasks work on: a few labelled support images, and query images that are scored."""
+"""The data of few-shot tasks: a few labelled support images, and query images to score."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -68,14 +68,14 @@ class Support:
         """The patches that have a label.
 
         Raises:
-            FitError: there is none.
+            FitError: no patch has a label.
         """
         features, labels = self.features(shots, layer), self.labels(shots)
         keep = (labels != IGNORE).reshape(-1)
         if not keep.any():
             raise FitError(
-                f"the support images of seed {self.seed} have no labelled patch; choose other "
-                "seeds or more images"
+                f"the support images of seed {self.seed} have no labelled patch; use other seeds "
+                "or more support images"
             )
         return Labelled(
             features.reshape(-1, features.shape[-1])[keep],

@@ -1,4 +1,4 @@
-"""T2, instance identification: a patch or object of a degraded copy finds itself in clean images.
+"""T2, instance identification: find a patch or object of a degraded copy in clean images.
 
 All queries of a head, of all conditions, are searched at once.
 """
@@ -29,7 +29,7 @@ def hits(
     distance: Distance,
     device: torch.device,
 ) -> list[tuple[Bools, Bools]]:
-    """Whether the nearest one, and one of the five nearest, of each query of each head is a hit.
+    """Whether the nearest neighbour, and one of the five nearest, of each query is a hit.
 
     Args:
         heads: one or more, with the same images and copies, each with a query or more.
@@ -40,8 +40,8 @@ def hits(
         device: where to search.
 
     Returns:
-        Top-1 and top-5 hits [Q] of each head. Where all are equally similar (no dimension is left)
-        the first of the gallery are found.
+        Top-1 and top-5 hits [Q] of each head. If all are equally similar (no dimension is left),
+        the first items of the gallery are returned.
     """
     found = []
     images, copies = len(heads[0].gallery), len(heads[0].queries)

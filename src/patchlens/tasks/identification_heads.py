@@ -1,6 +1,6 @@
-"""What T2 searches for, and in what: patches, pooled squares of them, and objects.
+"""The queries and galleries of T2: patches, pooled squares of patches, and objects.
 
-A head is a set of queries and a gallery, both of them weighted means of patches.
+A head is a set of queries and a gallery, both weighted means of patches.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ Size = tuple[int, int]
 Grid = tuple[int, int]
 EDGE = 1e-6  # pixels: a corner that rounding moves off the image's edge is still on it
 CHUNK = 32  # images in memory at a time
-NO_BIN = -1  # of queries that are no objects
+NO_BIN = -1  # for queries that are not objects
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Head:
     Attributes:
         name: `patch`, `patch_<g>`, `object`.
         gallery: weights of the patches of each clean image, sparse [n, h·w].
-        labels: what each row of the gallery is [G].
+        labels: the identity of each row of the gallery [G].
         queries: weights of the patches of each copy, sparse [q, h·w].
         targets: the label that a hit has [Q].
         bins: size bin of each query [Q], an index into `objects.SIZES`, or `NO_BIN`.
@@ -70,20 +70,20 @@ def patch_head(
     share: int | Literal["all"],
     seed: int,
 ) -> Head:
-    """Squares of g × g patches, on a grid of them; what is left at the right and bottom is dropped.
+    """Squares of g × g patches on a grid; the remainder at the right and bottom is dropped.
 
-    A query counts if its four corners map inside the clean image, so that nothing of it is padding.
-    It looks for the square that contains its mapped centre; one whose centre lies in the dropped
-    remainder is no query.
+    A square is a query if its four corners map inside the clean image, so that it has no padding.
+    Its target is the square that contains its mapped centre; if the centre lies in the dropped
+    remainder, the square is not a query.
 
     Args:
         copies: the degraded copies.
         rows: the clean image of each copy, as a row of the gallery.
         sizes: height and width in pixels of each clean image.
         grid: patch rows and columns.
-        g: patches a side.
-        share: how many queries of each copy at most, by a seeded draw.
-        seed: of that draw.
+        g: patches per side.
+        share: maximum number of queries per copy, chosen by a seeded draw.
+        seed: the seed of that draw.
     """
     blocks = block_weights(grid, g)
     count, places, targets = len_of(blocks), [], []
@@ -144,8 +144,8 @@ def object_head(
 ) -> Head:
     """Objects: the mean of their patches, weighted by how much of each the moved area covers.
 
-    Only patches that map inside the clean image weigh; an object without one is no query. A hit is
-    the same instance, in whichever image. Where nothing moves, the gallery's weights are used.
+    Only patches that map inside the clean image have weight; an object without one is not a query.
+    A hit is the same instance in any image. Where nothing moves, the gallery's weights are used.
 
     Args:
         copies: the degraded copies.

@@ -1,4 +1,4 @@
-"""From the hits of T2 to what is written: records, then from them the cell and the curves."""
+"""From the hits of T2 to its outputs: records, and from them the cell and the curves."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ ALL = "all"  # sizes together, and the size of patches
 def records(
     head: Head, variant: str, draw: int, found: tuple[Bools, Bools], copies: Sequence[Copy]
 ) -> pd.DataFrame:
-    """Hits and queries of each copy and size bin that has a query; they add up over any rows.
+    """Hits and queries of each copy and size bin with a query; they are additive over rows.
 
     Columns: head, variant, draw, unit (the source image), degradation, severity, size, hits1,
     hits5, queries.
@@ -104,7 +104,7 @@ def curves(
     resamples: int,
     seed: int,
 ) -> pd.DataFrame:
-    """One row a head × variant × condition, for objects also one a size bin.
+    """One row per head, variant and condition; for objects also one per size bin.
 
     `top1` has the 95 % interval over source images. A condition without queries has empty scores.
 

@@ -13,7 +13,7 @@ from patchlens.settings.base import Distance
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
-BLOCK = 4096  # queries a block: bounds the memory beside the bank
+BLOCK = 4096  # queries per block: bounds the memory besides the bank
 PRODUCTS = 1 << 28  # similarities that torch holds at once on a GPU: 1 GB
 
 
@@ -54,10 +54,10 @@ def search(
 
 
 def check_k(k: int, bank: int) -> None:
-    """Stop where the memory bank is smaller than k."""
+    """Raise an error if the memory bank has fewer than k patches."""
     if k > bank:
         raise FitError(
-            f"k = {k} is more than the {bank} patches of the memory bank; lower segmentation.k or "
+            f"k = {k} exceeds the {bank} patches of the memory bank; reduce segmentation.k or "
             "k_sweep"
         )
 

@@ -1,4 +1,4 @@
-"""From a label mask to one label a patch."""
+"""From a label mask to one label per patch."""
 
 from typing import Literal
 

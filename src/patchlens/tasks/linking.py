@@ -18,7 +18,7 @@ def link(video: Video, features: Array, age: int, threshold: float = FREE) -> In
     In every frame the live tracks, each with the feature of the object that it was last seen as,
     are assigned to the frame's objects of the same class so that the sum of cosines is highest. A
     pair below `threshold` counts as the threshold and is not linked; an object that is not linked
-    begins a track. One without a feature is a track of its own.
+    begins a track. One without a feature is a separate track.
 
     Args:
         video: the objects [O].
@@ -27,7 +27,7 @@ def link(video: Video, features: Array, age: int, threshold: float = FREE) -> In
         threshold: the birth threshold, a cosine; without it all that can be linked is.
     """
     unit = unit_rows(features)
-    # Objects come in the order of their ids: equal candidates must not be told apart by it.
+    # Objects are in the order of their ids, which must not decide between equal candidates.
     rng = np.random.default_rng(SEED)
     tracks = np.zeros(len(video), dtype=np.int64)
     live = np.empty(0, dtype=np.int64)  # the last object of each live track

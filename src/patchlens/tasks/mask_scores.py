@@ -47,7 +47,7 @@ def boundary(mask: Bools) -> Bools:
 
 
 def _hit(pixels: NDArray[np.int64], others: NDArray[np.int64], reach: float) -> float:
-    # Distances are roots of whole numbers: half of one beyond is none further.
+    # Distances are roots of integers: half a unit beyond reaches no further pixel.
     limit = np.sqrt(reach**2 + 0.5)
     distance, _ = KDTree(others).query(pixels, distance_upper_bound=limit)
     return float(np.isfinite(distance).mean())

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours for nested sets of dimensions, at a part of the price of each alone.
+"""Exact nearest neighbours for nested sets of dimensions, cheaper than separate searches.
 
 Dropping the m dimensions of highest variance for growing m keeps sets that lie inside each other.
 Inner products are summed from the smallest kept set upwards, each set adding only the dimensions
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from patchlens.settings.base import Distance
 from patchlens.tasks.knn import Array, Ints, check_k, in_order
 
-BLOCK = 256  # queries a block: their products stay in the processor's cache
+BLOCK = 256  # queries per block: their products stay in the processor's cache
 GROUP = 16  # columns whose maximum stands for them
 
 
@@ -60,7 +60,7 @@ class NestedBank:
         self._scales = [_scale(squares, distance) for squares in self._squares(parts)]
 
     def search(self, queries: Array, k: int) -> Iterator[Found]:
-        """The k most similar bank rows of each query [Q, D], one `Found` a size.
+        """The k most similar bank rows of each query [Q, D], one `Found` per size.
 
         Raises:
             FitError: the bank holds fewer than k rows.

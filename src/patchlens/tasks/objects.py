@@ -1,4 +1,4 @@
-"""Object features: what an object of an image is, as a mean of its patches."""
+"""Object features: the mean of the patches of an object."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -28,7 +28,7 @@ class Objects:
 
     Attributes:
         row: the image of each, as a row of the images that features are read by.
-        instance: what thing it is, a number in the whole dataset.
+        instance: its identity, a number unique in the dataset.
         class_id: its class.
         fine_class: a number of its fine class, or of its class where it has no fine one.
         sequence: a number of the sequence of its image, or of the image where there is none.
@@ -126,7 +126,7 @@ def object_features(
         objects: the objects; those without a patch get zeros.
         images: number of images.
         features: rows of the images -> raw patch features [n, h, w, D].
-        transforms: variant -> its transforms, one a draw; they see patches, not means.
+        transforms: variant -> its transforms, one per draw, applied to patches before the mean.
         chunk: images in memory at a time.
     """
     parts: dict[Key, list[list[Array]]] = {key: [[] for _ in of] for key, of in transforms.items()}

@@ -1,4 +1,4 @@
-"""What is left to say where features say nothing: the class shares of the support."""
+"""The prediction if features carry no information: the class shares of the support."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Ints = NDArray[np.int64]
 
 
 def knn_says_nothing(width: int, settings: Knn) -> bool:
-    """Whether neighbours cannot be told apart: no dimension, or the cosine of one, a sign."""
+    """Whether features cannot rank neighbours: no dimension, or the cosine of one, a sign."""
     return width == 0 or (width == 1 and settings.distance == "cosine")
 
 

@@ -120,7 +120,7 @@ def path(
         if np.abs(found.jac).max() > 2 * tolerance:
             raise FitError(
                 f"the linear probe did not converge in {max_iter} iterations at C = {c} "
-                f"({found.message}); raise segmentation.linear.max_iter"
+                f"({found.message}); increase segmentation.linear.max_iter"
             )
         inner = found.x.reshape(inner.shape) * scale
         weights = axes @ inner[:-1]

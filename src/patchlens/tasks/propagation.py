@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from patchlens.settings.tracking import Propagation
 
-BLOCK = 8  # patches a side that are propagated at a time: the window around them bounds memory
+BLOCK = 8  # side in patches of a block propagated at once: the window around it bounds memory
 
 
 @dataclass(frozen=True)

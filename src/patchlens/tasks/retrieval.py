@@ -1,4 +1,4 @@
-"""T3, object retrieval: an object of one image finds itself, or its kind, in all others."""
+"""T3, object retrieval: find an object, or others of its fine class, in all other images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,12 +44,11 @@ def retrieve(
     frame_distance: int | None,
     distance: Distance,
 ) -> Answers:
-    """Let every object query all others; one without a relevant object is no query.
+    """Search all other objects for every object that has a relevant one.
 
-    Left out are the objects of the query's own image and of its own sequence; with a frame
-    distance, only those of the frames of its sequence that are nearer. Relevant is the same
-    instance; or the same fine class, and then the same instance is neither right nor wrong: it is
-    taken off the list.
+    Objects of the query's own image and sequence are excluded; with a frame distance, only those in
+    nearer frames of its sequence. Relevant objects are of the same instance; or of the same fine
+    class, and then objects of the same instance are removed from the list, neither right nor wrong.
 
     Args:
         features: of the objects [O, D]; D may be 0, then all are equally similar.

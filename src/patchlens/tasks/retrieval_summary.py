@@ -1,4 +1,4 @@
-"""From the answers of T3 to what is written: the records, the cell, the size bins."""
+"""From the answers of T3 to its outputs: the records, the cell, the size bins."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ RECORDS = ["head", "variant", "draw", "unit", "query", "size", *METRICS]
 
 
 def records(head: str, variant: str, draw: int, objects: Objects, answers: Answers) -> pd.DataFrame:
-    """A row a query: its unit (the instance), its number, its size bin and its scores."""
+    """One row per query: its unit (the instance), its number, its size bin and its scores."""
     query = answers.query
     table = pd.DataFrame(
         {
@@ -44,7 +44,7 @@ def all_records(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def by_size(
     table: pd.DataFrame, variants: Sequence[str], resamples: int, seed: int
 ) -> pd.DataFrame:
-    """One row a head, variant and size of the query, with the number of queries.
+    """One row per head, variant and size of the query, with the number of queries.
 
     `map` has the 95 % interval over instances.
 

@@ -46,7 +46,7 @@ class Benchmark:
 
 
 def answer(features: Array, asked: Benchmark, distance: Distance) -> Iterator[tuple[str, Answers]]:
-    """The answers of each head; a query without a relevant image is no query of that head.
+    """The answers of each head; a query without a relevant image is excluded from that head.
 
     `instance` is scored as `retrieval.judge` does, the levels by `map_revisited`.
     """

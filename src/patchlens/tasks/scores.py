@@ -1,4 +1,4 @@
-"""Confusion matrices and what is read from them."""
+"""Confusion matrices and the scores computed from them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ImageCounts:
 
     @classmethod
     def of(cls, matrices: Iterable[Counts], classes: int) -> "ImageCounts":
-        """From one matrix [C, C] an image, which is not kept."""
+        """From one matrix [C, C] per image, which is not kept."""
         parts = []
         for matrix in matrices:
             true, predicted = np.nonzero(matrix)

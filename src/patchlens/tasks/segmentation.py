@@ -1,4 +1,4 @@
-"""T1, few-shot semantic segmentation: a few labelled images classify the patches of all others."""
+"""T1, few-shot semantic segmentation: classify the patches of images from a few labelled ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Run:
-    """One classifier, fitted and scored: confusion counts a query image.
+    """One classifier, fitted and scored: confusion counts per query image.
 
     `counts` maps `patch` and `pixel` to counts of each image. Pixels are counted at the original
     mask resolution; the k sweep of variants other than `raw` lacks them.
@@ -63,7 +63,7 @@ class _Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """T1 with its settings; `run` is the whole of it."""
+    """T1 with its settings; `run` yields all results."""
 
     settings: Segmentation
     prune: Prune

@@ -41,14 +41,14 @@ def choose_m(
         device: where to search.
 
     Raises:
-        FitError: there is one support image, so that nothing can be held out.
+        FitError: there is only one support image, so none can be held out.
     """
     x, y, groups = known.x, known.y, known.groups
     images = len(np.unique(groups))
     if images < 2:
         raise FitError(
-            "prune.select: auto needs at least 2 support images, which folds hold out in turn; "
-            "raise segmentation.shots or set prune.select: fixed"
+            "prune.select: auto needs at least 2 support images to hold out in turn; increase "
+            "segmentation.shots or set prune.select: fixed"
         )
     width: int = x.shape[1]
     sizes = sorted({width - m for m in counts})

@@ -1,4 +1,4 @@
-"""From the runs of T1 to what is written: the cell, the sweeps, the classes, the records."""
+"""From the runs of T1 to its outputs: the cell, the sweeps, the classes, the records."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -79,7 +79,7 @@ def unit_counts(runs: Sequence[Run], units: Sequence[str], level: str) -> NDArra
 
 
 def sweep(runs: Sequence[Run], axis: str) -> pd.DataFrame:
-    """One row a head × variant × value of `axis` (k, layer or shots), with mean and std."""
+    """One row per head, variant and value of `axis` (k, layer or shots), with mean and std."""
     groups: dict[tuple[str, str, int], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.head, run.variant, getattr(run, axis)), []).append(run)
@@ -133,7 +133,7 @@ def chosen_c(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def records(runs: Sequence[Run], image_ids: Sequence[str]) -> pd.DataFrame:
-    """Every confusion count above 0 of the headline runs: what intervals and claims are made of."""
+    """Every confusion count above 0 of the headline runs, the basis of intervals and claims."""
     frames = []
     for run in runs:
         for level in ("pixel", "patch"):

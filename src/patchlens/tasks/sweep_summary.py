@@ -1,4 +1,4 @@
-"""From the scores of a sweep to what is written: the curves, the best m, the m that was chosen."""
+"""From the scores of a sweep to its outputs: the curves, the best m, the chosen m."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Scores = Mapping[Point, float]
 
 
 def curves(head: str, found: Sequence[Scores], counts: Sequence[int], width: int) -> pd.DataFrame:
-    """A row a variant and m; `raw` and the rivals have the same score at every m, as lines.
+    """One row per variant and m; `raw` and the rivals have the same score at every m.
 
     Args:
         head: knn, linear or retrieval.
@@ -43,7 +43,7 @@ def curves(head: str, found: Sequence[Scores], counts: Sequence[int], width: int
 
 
 def _values(found: Sequence[Scores], variant: str, m: int) -> NDArray[np.float64]:
-    """A score a support seed; without seeds, a score a draw."""
+    """One score per support seed; without seeds, one per draw."""
     wanted = m if variant in WITH_M else 0
     by_seed = [
         [score for point, score in scores.items() if (point.variant, point.m) == (variant, wanted)]

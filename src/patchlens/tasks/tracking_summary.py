@@ -1,4 +1,4 @@
-"""From the counts of videos to what T4 writes: the records, the cell, the curve over Δ."""
+"""From the counts of videos to the outputs of T4: the records, the cell, the curve over Δ."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -27,7 +27,7 @@ Row = tuple[str, str, int, str, str, float]
 def rows(
     head: str, variant: str, draw: int, unit: str, counts: Mapping[str, float]
 ) -> Iterable[Row]:
-    """The records of one video: one row a count."""
+    """The records of one video: one row per count."""
     return [(head, variant, draw, unit, name, float(value)) for name, value in counts.items()]
 
 
@@ -90,7 +90,7 @@ def curve(
     variants: Sequence[str],
     deltas: Sequence[int],
 ) -> pd.DataFrame:
-    """Association by Δ: one row a variant and Δ; empty where a Δ has no pairs.
+    """Association by Δ: one row per variant and Δ; empty if a Δ has no pairs.
 
     Args:
         table: the records.

@@ -14,7 +14,7 @@ def upsampled_argmax(scores: NDArray[np.float32], size: tuple[int, int]) -> NDAr
     The corners of the image are aligned, not the centres of the corner pixels
     (`align_corners=False`). Scores that differ by less than about 1e-6 go to the lower class id.
     """
-    # A class that no patch of the image scores cannot win: leave it out of the work.
+    # A class without any score in the image cannot win: skip it.
     present = np.flatnonzero(scores.reshape(-1, scores.shape[-1]).max(axis=0) > 0)
     # Votes are often equal, and interpolation rounds equal maps differently (a value's place in its
     # vector register decides): a handicap above rounding makes the lower id win everywhere.

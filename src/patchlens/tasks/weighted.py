@@ -1,6 +1,6 @@
-"""The metrics of T2, T3 and T4 as functions of how often each unit counts, and their intervals.
+"""The metrics of T2, T3 and T4 as functions of the weight of each unit, and their intervals.
 
-Made of the records of one head and variant; means over draws. They have no seeds.
+Computed from the records of one head and variant, as means over draws. They have no seeds.
 """
 
 from collections.abc import Callable, Mapping
@@ -75,8 +75,8 @@ def scored(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Head -> variant -> metric with its 95 % interval, of all records `table` of a cell.
 
-    A metric without anything to score is left out; so is the interval of chance, which is no
-    estimate. Resamples without anything to score leave the interval.
+    Metrics with nothing to score are omitted, and so is the interval of chance, which is not an
+    estimate. Resamples with nothing to score are excluded from the interval.
     """
     out: dict[str, dict[str, dict[str, float]]] = {}
     for (head, variant), rows in table.groupby(["head", "variant"], observed=True, sort=False):

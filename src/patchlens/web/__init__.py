@@ -1,1 +1,1 @@
-"""Files from the web: several at a time, resumed, tried again, checked, whole or not there."""
+"""Downloads: parallel, resumed, retried and checked; a file is complete or absent."""

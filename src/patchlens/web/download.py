@@ -1,7 +1,7 @@
-"""Download files: several at a time behind one bar, after a look at the free space.
+"""Download files in parallel with one progress bar, after checking the free disk space.
 
-Built on httpx2, which huggingface_hub brings along (streams, redirects, proxies and certificates
-of the environment), and filelock. What they lack is in this folder: resuming, insisting, checking.
+Built on httpx2, a dependency of huggingface_hub (streams, redirects, proxies and certificates
+of the environment), and filelock. This folder adds resuming, retrying and checking.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from patchlens.web.remote import Patience, Remote
 from patchlens.web.space import check_space
 from patchlens.web.transfer import Transfer
 
-MARGIN = 200_000_000  # bytes that stay free
+MARGIN = 200_000_000  # bytes to keep free
 
 
 def download(
@@ -33,21 +33,21 @@ def download(
     room: float = 1.0,
     patience: Patience | None = None,
 ) -> None:
-    """Bring every file to its path, whole and checked.
+    """Download every file to its path, complete and checked.
 
-    What is there and right is not fetched again, what is there in part is resumed.
+    Complete files are kept, partial ones are resumed.
 
     Args:
-        remotes: the files; each path once.
-        what: what the bar is called.
-        jobs: how many files at a time.
-        room: how much space the files will take in all, as a multiple of their size: 2 for
-            archives that will be unpacked beside themselves.
-        patience: how long to insist.
+        remotes: the files, with distinct paths.
+        what: the label of the progress bar.
+        jobs: number of parallel downloads.
+        room: disk space that the files will need, as a multiple of their size: 2 for archives
+            that will be unpacked in place.
+        patience: how often and how long to retry.
 
     Raises:
-        SourceError: a file cannot be had, or the disk is too small. Files that were brought stay,
-            partial ones too, and the next call goes on with them.
+        SourceError: a file cannot be downloaded, or the disk is too small. Complete and partial
+            files are kept, and the next call resumes them.
     """
     patience = patience or Patience()
     _check_addresses(remotes)
@@ -55,7 +55,7 @@ def download(
     with _client(patience) as client, ThreadPoolExecutor(jobs) as pool:
         sizes = list(pool.map(lambda remote: _size(client, remote), remotes))
         needed = _still_needed(remotes, sizes, room)
-        check_space("the download and what comes of it", needed, MARGIN)
+        check_space("the download and the files made from it", needed, MARGIN)
         with _shown(what, sizes) as places:
             transfers = [
                 Transfer(client, remote, patience, at, stop)
@@ -65,7 +65,7 @@ def download(
             try:
                 for future in as_completed(futures):
                     future.result()
-            except BaseException:  # Ctrl-C too: the others end at their next bytes
+            except BaseException:  # including Ctrl-C: the others stop at their next chunk
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -76,10 +76,10 @@ def _check_addresses(remotes: Sequence[Remote]) -> None:
         try:
             scheme = httpx2.URL(remote.url).scheme
         except httpx2.InvalidURL as error:
-            raise SourceError(f"{remote.url}: this is no web address ({error})") from None
+            raise SourceError(f"{remote.url}: not a valid URL ({error})") from None
         if scheme not in ("http", "https"):
             raise SourceError(
-                f"{remote.url}: only http and https are spoken here; download this file with "
+                f"{remote.url}: only http(s) URLs are supported; download this file with "
                 "another program, for example curl -O"
             )
 
@@ -93,12 +93,12 @@ def _client(patience: Patience) -> httpx2.Client:
 
 
 def _size(client: httpx2.Client, remote: Remote) -> int | None:
-    """Bytes of a file: as published, as it lies here, or as the server says; None: unknown."""
+    """Bytes of a file, as published, on disk, or stated by the server; None if unknown."""
     if remote.size is not None:
         return remote.size
     if remote.path.is_file():
         return remote.path.stat().st_size
-    # An estimate for the bar and the free space: whatever fails here, the download itself reports.
+    # Only an estimate for the bar and the free space: the download itself reports failures.
     try:
         headers = {**remote.headers, "Accept-Encoding": "identity"}
         answer = client.head(remote.url, headers=headers)
@@ -111,7 +111,7 @@ def _size(client: httpx2.Client, remote: Remote) -> int | None:
 def _still_needed(
     remotes: Sequence[Remote], sizes: Sequence[int | None], room: float
 ) -> Iterator[tuple[Path, float]]:
-    """The folder of each file, and the bytes that are still to come."""
+    """The folder of each file, and its remaining bytes."""
     for remote, size in zip(remotes, sizes, strict=True):
         here = remote.path if remote.path.is_file() else place(remote)
         there = here.stat().st_size if here.is_file() else 0
@@ -120,7 +120,7 @@ def _still_needed(
 
 @contextmanager
 def _shown(what: str, sizes: Sequence[int | None]) -> Iterator[list[Callable[[int], None]]]:
-    """One bar for all files; of each a function that is told how many bytes are there."""
+    """One progress bar for all files; one function per file that receives its bytes so far."""
     known = [size for size in sizes if size is not None]
     total = sum(known) if len(known) == len(sizes) else None
     lock, places = Lock(), [0] * len(sizes)

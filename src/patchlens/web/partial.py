@@ -1,4 +1,4 @@
-"""A file that is not whole yet: `<name>.part`, and `<name>.part.json` to ask for the rest."""
+"""A partial download: `<name>.part`, and `<name>.part.json` to resume it."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,17 @@ from patchlens.web.remote import Remote, fault_of
 
 
 def place(remote: Remote) -> Path:
-    """Where the bytes of a file lie until it is whole."""
+    """The path of a file until it is complete."""
     return remote.path.with_name(f"{remote.path.name}.part")
 
 
 class Partial:
-    """The bytes of a file that are there.
+    """The bytes of a file that were downloaded so far.
 
     Attributes:
-        path: where they are.
-        validator: ETag or date of the file that they belong to; empty if the server gave none.
-        total: bytes of the whole file, if anyone has said so.
+        path: where they are stored.
+        validator: ETag or date of the file; empty if the server gave none.
+        total: bytes of the complete file, if known.
     """
 
     def __init__(self, remote: Remote) -> None:
@@ -29,19 +29,19 @@ class Partial:
         self._about = remote.path.with_name(f"{remote.path.name}.part.json")
         about = json.loads(self._about.read_text("utf-8")) if self._about.is_file() else {}
         known = about.get("url") == (remote.stable or remote.url)
-        # Without one of the two, the end of another file could be sewn to the beginning of this.
+        # Without one of the two, parts of two different files could be joined.
         if known and (about["validator"] or remote.checksum):
             self.validator, self.total = about["validator"], about["total"]
         else:
             self.clear()
 
     def size(self) -> int:
-        """Bytes that are there."""
+        """Bytes downloaded so far."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def begin(self, validator: str, total: int | None) -> None:
-        """Start at zero with what the server says of the file."""
-        # Emptied first: a run killed in between must not take old bytes for the new file's.
+        """Start from zero with what the server states about the file."""
+        # Emptied first: a run killed in between must not mistake old bytes for the new file.
         self.path.write_bytes(b"")
         self.validator, self.total = validator, total
         url = self._remote.stable or self._remote.url
@@ -49,23 +49,24 @@ class Partial:
         write_json(about, self._about)
 
     def clear(self) -> None:
-        """Forget what is there."""
+        """Discard the bytes downloaded so far."""
         self.path.unlink(missing_ok=True)
         self._about.unlink(missing_ok=True)
         self.validator, self.total = "", self._remote.size
 
     def finish(self) -> None:
-        """Check the whole file and give it its name.
+        """Check the complete file and rename it into place.
 
         Raises:
-            SourceError: it is not the published file; it has been removed.
+            SourceError: it is not the published file; it was removed.
         """
         fault = fault_of(self.path, self._remote.checksum, self._remote.size)
         if fault is not None:
             self.clear()
             raise SourceError(
-                f"{self._remote.url}: {fault}. The file was removed: it was damaged on the way, or "
-                "it changed at its source. Run this again; if it stays so, the source has changed"
+                f"{self._remote.url}: {fault}. The file was removed: it was damaged in transit, or "
+                "it changed on the server. Run this again; if the error remains, the source has "
+                "changed"
             )
         self.path.replace(self._remote.path)
         self._about.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What is to be downloaded, how long to insist, and whether a file is the published one."""
+"""The files to download, how long to retry, and whether a file is the published one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from patchlens.files import file_hash
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to be had, and where it goes.
+    """A file to download, and its path.
 
-    `checksum` is `md5:<hex>` or `sha256:<hex>`, `size` is in bytes; None: not published.
-    `headers` are sent along, to this host only. `stable` names the file where the address changes
-    from day to day (signed, or of a session), so that a download in part is still known.
+    `checksum` is `md5:<hex>` or `sha256:<hex>`, `size` is in bytes; None if not published.
+    `headers` are sent to this host only. `stable` identifies the file if its address changes from
+    time to time (signed, or of a session), so that a partial download is recognised.
     """
 
     url: str
@@ -26,10 +26,10 @@ class Remote:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to insist. `tries` counts failures in a row that brought no new byte.
+    """How long to retry. `tries` counts consecutive failures without a new byte.
 
-    The pause before the second try is `wait` seconds and doubles from try to try; a server that
-    asks for more than `longest` ends the download. `timeout` is what one read may take.
+    The pause before the second try is `wait` seconds and doubles with each try; the download ends
+    if the server asks for more than `longest`. `timeout` is the limit of one read.
     """
 
     tries: int = 6
@@ -39,15 +39,15 @@ class Patience:
 
 
 def fault_of(path: Path, checksum: str | None, size: int | None = None) -> str | None:
-    """Why a file is not the published one; None if it is, or if nothing is published."""
+    """Why a file is not the published one; None if it is, or if nothing is published about it."""
     found = path.stat().st_size
     if found == 0:
         return "it is empty"
     if size is not None and found != size:
-        return f"it has {found} bytes, published are {size}"
+        return f"its size is {found} bytes, but the published size is {size}"
     if checksum is not None:
         algorithm, published = checksum.split(":")
         digest = file_hash(path, algorithm)
         if digest != published:
-            return f"its {algorithm} is {digest}, published is {published}"
+            return f"its {algorithm} is {digest}, but the published one is {published}"
     return None

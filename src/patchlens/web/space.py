@@ -1,4 +1,4 @@
-"""Whether what is to come fits on the disk."""
+"""Checks of the free disk space."""
 
 import shutil
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from patchlens.errors import SourceError
 
 
 def check_space(what: str, needed: Iterable[tuple[Path, float]], margin: float = 0) -> None:
-    """Compare what will be written with what is free.
+    """Compare the space that will be needed with the free space.
 
     Args:
         what: what will be written, for the message.
-        needed: folders (they need not exist yet) and bytes that will be written below them.
-        margin: bytes of each disk that stay free.
+        needed: folders (they need not exist yet) and the bytes that will be written to them.
+        margin: bytes of each disk to keep free.
 
     Raises:
         SourceError: a disk is too small.
@@ -29,6 +29,6 @@ def check_space(what: str, needed: Iterable[tuple[Path, float]], margin: float =
         if size > free:
             want, have = (tqdm.format_sizeof(n, "B") for n in (size, free))
             raise SourceError(
-                f"{disk}: about {want} are needed for {what}, {have} are free on this disk; free "
-                "some space and run this again"
+                f"{disk}: not enough space for {what}: about {want} are needed, {have} are free; "
+                "free some space and run this again"
             )

@@ -1,4 +1,4 @@
-"""One file over HTTP(S): asked for until it is whole, each time from where it stopped."""
+"""The download of one file over HTTP(S), resumed until it is complete."""
 
 import errno
 from collections.abc import Callable, Iterable
@@ -23,11 +23,11 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Transfer:
-    """How one file is brought.
+    """The download of one file.
 
     Attributes:
-        at: hears how many bytes are there.
-        stop: ends the transfer early when it is set.
+        at: receives the number of bytes so far.
+        stop: ends the download early when it is set.
     """
 
     client: httpx2.Client
@@ -37,11 +37,11 @@ class Transfer:
     stop: Event
 
     def run(self) -> None:
-        """Bring the file to its path.
+        """Download the file to its path.
 
         Raises:
-            SourceError: it cannot be had. Nothing lies at its path; what is partial and still
-                good stays for the next run.
+            SourceError: it cannot be downloaded. Nothing is written to its path; valid partial
+                data is kept for the next run.
             Stopped: `stop` was set.
         """
         path = self.remote.path
@@ -52,14 +52,14 @@ class Transfer:
                     self._insist()
         except Timeout:
             raise SourceError(
-                f"{path}: another process is downloading this file; wait until it has ended"
+                f"{path}: another process is downloading this file; wait until it has finished"
             ) from None
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             raise SourceError(
-                f"{path}: the disk is full; free some space and run this again: it goes on where "
-                "it stopped"
+                f"{path}: the disk is full; free some space and run this again to resume the "
+                "download"
             ) from None
 
     def _is_there(self) -> bool:
@@ -70,7 +70,7 @@ class Transfer:
         if fault is None:
             self.at(path.stat().st_size)
             return True
-        log.warning("%s: %s; it is downloaded again", path, fault)
+        log.warning("%s: %s; downloading it again", path, fault)
         path.unlink()
         return False
 
@@ -82,7 +82,7 @@ class Transfer:
                 self._attempt(partial)
                 break
             except Again as again:
-                # New bytes alone are progress: what always breaks at the same place is given up.
+                # Only new bytes are progress: a download that always fails at one byte is given up.
                 failures = 1 if partial.size() > furthest else failures + 1
                 furthest = max(furthest, partial.size())
                 self._pause(partial, again, failures)
@@ -93,24 +93,25 @@ class Transfer:
     def _pause(self, partial: Partial, again: Again, failures: int) -> None:
         pause = self.patience.wait * 2 ** (failures - 1) if again.pause is None else again.pause
         if failures >= self.patience.tries or pause > self.patience.longest:
-            asked = "" if again.pause is None else f" and asks to wait {again.pause:.0f} s"
+            asked = "" if again.pause is None else f" and asks for a pause of {again.pause:.0f} s"
             of = "" if partial.total is None else f" of {partial.total}"
-            there = f": it goes on at byte {partial.size()}{of}" if partial.size() else ""
+            there = f" to resume at byte {partial.size()}{of}" if partial.size() else ""
             raise SourceError(
-                f"{self.remote.url}: {again}{asked}; given up, tries without a new byte: "
-                f"{failures}. Check the network or run this again later{there}"
+                f"{self.remote.url}: {again}{asked}; gave up after {failures} "
+                f"{'try' if failures == 1 else 'tries'} without a new byte. "
+                f"Check the network or run this again later{there}"
             )
-        log.info("%s: %s; next try in %.0f s", self.remote.url, again, pause)
+        log.info("%s: %s; retrying in %.0f s", self.remote.url, again, pause)
         if self.stop.wait(pause):
             raise Stopped
 
     def _attempt(self, partial: Partial) -> None:
-        """Ask once for what is missing and write what comes."""
+        """Request the missing bytes once and write what arrives."""
         have = partial.size()
-        if have and have == partial.total:  # killed before it got its name
+        if have and have == partial.total:  # killed before it was renamed
             self.at(have)
             return
-        # Identity: compression on the way would make lengths and ranges meaningless.
+        # Identity: with compression, lengths and ranges would be meaningless.
         headers = {**self.remote.headers, "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
@@ -118,7 +119,7 @@ class Transfer:
             headers["If-Range"] = partial.validator
         try:
             with self.client.stream("GET", self.remote.url, headers=headers) as response:
-                # Raw: some servers call a .tar.gz a compressed tar, and it would be decoded.
+                # Raw: some servers declare a .tar.gz as a compressed tar, which would be decoded.
                 chunks = response.iter_raw()
                 first = next(chunks, b"") if response.is_success else b""
                 judge(response, first, self.remote, partial)
@@ -127,7 +128,7 @@ class Transfer:
             raise trouble(self.remote, error) from None
         have = partial.size()
         if partial.total is not None and have < partial.total:
-            raise Again(f"the connection ended at byte {have} of {partial.total}")
+            raise Again(f"connection closed at byte {have} of {partial.total}")
 
     def _write(self, chunks: Iterable[bytes], partial: Partial) -> None:
         with partial.path.open("ab") as file:

@@ -64,7 +64,7 @@ def test_entries_of_all_files_are_merged(family: Write) -> None:
 def test_a_name_is_there_once(family: Write) -> None:
     family("a", ENTRY.format(name="one"))
     folder = family("b", ENTRY.format(name="one"))
-    assert complaint(folder) == "b.yaml: 'one' is in a.yaml too; rename one"
+    assert complaint(folder) == "b.yaml: 'one' is also in a.yaml; rename one of them"
 
 
 @pytest.mark.parametrize(
@@ -126,5 +126,5 @@ def test_a_misspelt_name_is_met_with_the_nearest() -> None:
     with pytest.raises(SettingsError) as caught:
         read.find("dino_vitb61", "params.yaml: models.x.model")
     message = str(caught.value)
-    assert message.startswith("params.yaml: models.x.model: the registry has no 'dino_vitb61' (")
+    assert message.startswith("params.yaml: models.x.model: 'dino_vitb61' is not in the registry (")
     assert message.endswith("did you mean 'dino_vitb16'?")

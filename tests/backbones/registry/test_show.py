@@ -74,14 +74,17 @@ def test_one_model_in_full() -> None:
 def test_what_is_not_published_is_said_to_be_unknown() -> None:
     text = patchlens("show", "dino_vits8")
     assert "file size     unknown, ≥ 0.09 GB" in text
-    assert "no hash published: that of the first download is recorded" in text
+    assert "no hash published: the first download is recorded" in text
     assert "NON-COMMERCIAL" not in text
 
 
 def test_a_gated_file_says_how_it_is_had() -> None:
     entry = entries()["dinov3_vits16"]
     asked = show("x", entry)
-    assert f"accept its terms on {entry.homepage}, place the file and name it in `file`" in asked
+    assert (
+        f"accept its terms on {entry.homepage}, download the file and set `file` to its path"
+        in asked
+    )
 
 
 def test_a_hub_entry_without_a_commit_says_so(root: Path) -> None:
@@ -98,7 +101,7 @@ def test_an_unknown_model_is_exit_code_2() -> None:
     result = CliRunner().invoke(app, ["models", "show", "mae_vitb61"])
     assert result.exit_code == 2
     assert result.stderr.startswith(
-        "Error: patchlens models show: the registry has no 'mae_vitb61'"
+        "Error: patchlens models show: 'mae_vitb61' is not in the registry"
     )
     assert result.stderr.endswith("did you mean 'mae_vitb16'?\n")
 

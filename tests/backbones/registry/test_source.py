@@ -79,5 +79,5 @@ def test_an_unknown_name_says_where_it_stands(convert: Convert) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "registry", "model": "mae_b16"})
     assert str(caught.value).startswith(
-        "params.yaml: models.m.model: the registry has no 'mae_b16'"
+        "params.yaml: models.m.model: 'mae_b16' is not in the registry"
     )

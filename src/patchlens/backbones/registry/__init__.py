@@ -1,1 +1,1 @@
-"""The models that patchlens knows by name: data, one entry a model."""
+"""The models that patchlens knows by name: data, one entry per model."""

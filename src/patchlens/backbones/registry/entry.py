@@ -1,4 +1,4 @@
-"""One entry of the registry: everything that is needed to fetch, load and cite a model."""
+"""One entry of the registry: everything needed to download, load and cite a model."""
 
 from typing import Annotated, Any, Literal
 
@@ -28,16 +28,16 @@ Objective = Literal[
 
 
 def drive_page(file_id: str) -> str:
-    """The page of a file that Google Drive shares, for a person."""
+    """The web page of a shared file on Google Drive."""
     return f"https://drive.google.com/file/d/{file_id}/view"
 
 
 class Source(Strict):
-    """Where the official file lies.
+    """The location of the official file.
 
-    `hub`: `repo` at `revision` (a commit), `file` in it. `url`: https, a GitHub release included.
-    `drive`: a Google Drive file id. `bytes`, `sha256`, `md5` where published; `sha256_starts` and
-    `md5_starts` where only the first digits are.
+    `hub`: `file` in `repo` at `revision` (a commit). `url`: an https address, such as a GitHub
+    release. `drive`: a Google Drive file id. `bytes`, `sha256` and `md5` if published;
+    `sha256_starts` and `md5_starts` if only the first digits are published.
     """
 
     kind: Literal["hub", "url", "drive"]
@@ -55,7 +55,7 @@ class Source(Strict):
 
     @property
     def address(self) -> str:
-        """Where a person finds the file; what tells one source from another."""
+        """The web address of the file, which identifies its source."""
         if self.kind == "hub":
             return (
                 f"https://huggingface.co/{self.repo}/resolve/{self.revision or 'main'}/{self.file}"
@@ -71,13 +71,13 @@ class Source(Strict):
 
 
 class Entry(Strict):
-    """A model as it was published. The name of the entry is the key in its family's file."""
+    """A published model. The name of the entry is its key in the file of its family."""
 
     title: str
     family: str
     objective: Objective
     data: str
-    images_seen: str  # in words, as published; "not stated" where it is not
+    images_seen: str  # in words, as published; otherwise "not stated"
     source: Source
     mapping: Mapping
     arch: str

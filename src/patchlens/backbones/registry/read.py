@@ -1,6 +1,6 @@
-"""The registry: one YAML file a family beside this module, name of a model -> its `Entry`.
+"""The registry: one YAML file per family beside this module, model name -> `Entry`.
 
-Adding an entry is described in docs/add-a-model.md.
+See docs/add-a-model.md for how to add an entry.
 """
 
 from functools import cache
@@ -21,29 +21,31 @@ def entries(folder: Path = FOLDER) -> dict[str, Entry]:
     """All entries by name, in the order of the files and of the entries in them.
 
     Raises:
-        SettingsError: a file is no YAML, an entry is not as `Entry` says, or a name is there twice.
+        SettingsError: a file is not YAML, an entry does not match `Entry`, or a name is repeated.
     """
     found: dict[str, Entry] = {}
     origin: dict[str, Path] = {}
     for path in sorted(folder.glob("*.yaml")):
-        family: dict[str, Entry] = validated(path, FAMILY, missing="install patchlens again")
+        family: dict[str, Entry] = validated(path, FAMILY, missing="reinstall patchlens")
         for name in family.keys() & found.keys():
-            raise SettingsError(f"{path}: '{name}' is in {origin[name].name} too; rename one")
+            raise SettingsError(
+                f"{path}: '{name}' is also in {origin[name].name}; rename one of them"
+            )
         found |= family
         origin |= dict.fromkeys(family, path)
     return found
 
 
 def find(name: str, where: str) -> Entry:
-    """The entry `name`; `where` is the place that names it, for the message.
+    """The entry `name`; `where` is the setting that names it, for the message.
 
     Raises:
-        SettingsError: there is none; the message has the nearest name.
+        SettingsError: the entry does not exist; the message names the closest one.
     """
     known = entries()
     if name not in known:
         raise SettingsError(
-            f"{where}: the registry has no '{name}' (`patchlens models` lists what it has); "
+            f"{where}: '{name}' is not in the registry (see `patchlens models`); "
             f"{nearest(name, known)}"
         )
     return known[name]

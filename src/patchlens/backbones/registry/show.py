@@ -1,4 +1,4 @@
-"""What `patchlens models` says: the registry as a table, and one entry in full."""
+"""The output of `patchlens models`: the registry as a table, and one entry in full."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,15 @@ from tabulate import tabulate
 from patchlens.backbones.registry.entry import Entry, Source
 
 HEAD = ("name", "family", "objective", "data", "params", "patch", "licence", "source", "used as")
-NO_HASH = "no hash published: that of the first download is recorded, later ones must equal it"
-UNPINNED = "no commit of the hub is pinned: that of the first download is recorded and kept"
+NO_HASH = "no hash published: the first download is recorded, and later ones must match it"
+UNPINNED = "no commit of the hub is pinned: the commit of the first download is recorded and kept"
 NON_COMMERCIAL = "NON-COMMERCIAL: these weights may not be used commercially"
 
 
 def listing(
     entries: Mapping[str, Entry], configured: Mapping[str, list[str]]
 ) -> list[dict[str, Any]]:
-    """One dict an entry: all that it says, its name, and the slots of params.yaml that hold it."""
+    """One dict per entry: its content, its name, and the slots of params.yaml that use it."""
     return [
         {"name": name, **entry.model_dump(), "configured": configured.get(name, [])}
         for name, entry in entries.items()
@@ -44,7 +44,7 @@ def show_listing(entries: Mapping[str, Entry], configured: Mapping[str, list[str
 
 
 def show(name: str, entry: Entry) -> str:
-    """One entry in full: what it is, its terms, and what the weights stage will download."""
+    """One entry in full: its description, its terms, and the download of the weights stage."""
     prefix = f"{entry.prefix_tokens} prefix token{'' if entry.prefix_tokens == 1 else 's'}"
     size = f"width {entry.width}, {entry.depth} blocks, patch {entry.patch_size}, {prefix}"
     rows = [
@@ -68,46 +68,48 @@ def show(name: str, entry: Entry) -> str:
         *(("note", note) for note in entry.notes),
     ]
     lines = [f"{name}: {entry.title}", "", *(f"{key:14}{value}".rstrip() for key, value in rows)]
-    use = f"models:\n  {name}:               # any name: it is a slot\n    source: registry\n    "
+    use = f"models:\n  {name}:               # any name\n    source: registry\n    "
     return "\n".join([*lines, "", "In params.yaml:", "", f"{use}model: {name}"])
 
 
 def licence(entry: Entry) -> str:
-    """The licence, marked where it forbids commercial use."""
+    """The licence, marked if it forbids commercial use."""
     return f"{entry.licence} (non-commercial)" if entry.non_commercial else entry.licence
 
 
 def place(source: Source) -> str:
-    """Where the file lies, in short."""
+    """The location of the file, in short."""
     if source.kind == "hub":
         return f"hub {source.repo}"
     return urlsplit(source.address).netloc
 
 
 def unpinned(source: Source) -> bool:
-    """Whether the address does not say which commit of the hub is meant."""
+    """Whether the file is on the hub without a pinned commit."""
     return source.kind == "hub" and source.revision is None
 
 
 def gate(entry: Entry) -> str:
-    """How a gated file is had, which is never on the hub here."""
-    return f"gated: accept its terms on {entry.homepage}, place the file and name it in `file`"
+    """How to obtain a gated file; gated files of the registry are not on the hub."""
+    return (
+        f"gated: accept its terms on {entry.homepage}, download the file and set `file` to its path"
+    )
 
 
 def size_of(entry: Entry) -> str:
-    """The size of the download, or what is known of it."""
+    """The size of the download, as far as it is known."""
     return size_text(entry.source.bytes, round(entry.parameters_m * 4e6))
 
 
 def size_text(size: int | None, at_least: int) -> str:
-    """Bytes as GB; where no size is known, `at_least` is what the parameters take in float32."""
+    """Bytes as GB; if unknown, at least `at_least`, the bytes of the parameters in float32."""
     if size is not None:
         return f"{size / 1e9:.2f} GB"
     return f"unknown, ≥ {at_least / 1e9:.2f} GB" if at_least else "unknown"
 
 
 def hash_of(source: Source) -> str:
-    """The published hash, or as much of it as there is."""
+    """The published hash, or its published first digits."""
     if source.sha256:
         return f"sha256 {source.sha256}"
     if source.md5:

@@ -14,7 +14,7 @@ OBJECTIVES = {
     "simmim": "Simmim",
     "supervised": "Supervised",
 }
-RANDOM = "random"  # no objective: the untrained model that all of them start from
+RANDOM = "random"  # no objective: the untrained model from which all of them start
 
 
 def create(recipe: "Recipe") -> "Objective":

@@ -1,4 +1,4 @@
-"""What every objective does; the loop in `train` knows nothing else of it."""
+"""The interface of every objective to the loop in `train`."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a number of windows cost.
+    """The cost of a number of windows.
 
     Attributes:
         crops: forward passes of a crop, of any size, through the trained backbone: the budget.
-        teacher_forwards: the same through a teacher, which learns nothing from it.
+        teacher_forwards: the same through a teacher, without gradient.
         visible_tokens: patch tokens that entered the trained backbone.
     """
 
@@ -35,8 +35,8 @@ class Objective(nn.Module, ABC):
     All of `state_dict()` is in a checkpoint; parameters with `requires_grad` are trained.
 
     Attributes:
-        labels: whether `views` wants the class of each pixel as fourth channel.
-        masked: the backbone behind masks; there after `see_masked`.
+        labels: whether `views` needs the class of each pixel as fourth channel.
+        masked: the backbone with masks; set by `see_masked`.
     """
 
     labels: ClassVar[bool] = False
@@ -48,11 +48,11 @@ class Objective(nn.Module, ABC):
         self.recipe = recipe
 
     def see_masked(self, *, token: bool) -> None:
-        """Make `masked`, which leaves tokens out or, with `token`, puts a learnt one in place."""
+        """Set `masked`, which drops tokens or, with `token`, replaces them by a learned one."""
         if token:
             self.mask_token = nn.Parameter(torch.zeros(1, 1, self.backbone.embed_dim))
             nn.init.trunc_normal_(self.mask_token, std=0.02)
-        # Not a submodule of its own: the backbone and the token are registered already.
+        # Not registered as a submodule: the backbone and the token are registered already.
         self.__dict__["masked"] = MaskedVisionTransformerTIMM(
             self.backbone,
             mask_token=self.mask_token if token else None,
@@ -63,21 +63,21 @@ class Objective(nn.Module, ABC):
     def global_crop(
         self, windows: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        """The crop that every objective makes alike; see `view`."""
+        """The global crop, the same for every objective; see `view`."""
         shared = self.recipe.shared
         return view(windows, shared.crop, shared.augment, shared.augment.scale, generator)
 
     @abstractmethod
     def views(self, crops: Tensor, generator: torch.Generator) -> Batch:
-        """What one step needs of windows uint8 [n, 3 or 4, H, W], on their device."""
+        """The batch of one step from windows uint8 [n, 3 or 4, H, W], on their device."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and scalars to log, detached."""
+        """The loss, and detached scalars to log."""
 
     # Most objectives need none of it.
     def after_step(self, progress: float) -> None:
-        """What follows an optimiser's step, such as the teacher's update."""
+        """Work after an optimiser step, such as the update of the teacher."""
 
     def student(self) -> nn.Module:
         """The timm ViT whose features are exported."""
@@ -86,10 +86,10 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def seen(self, windows: int) -> Seen:
-        """What this many windows cost."""
+        """The cost of this many windows."""
 
     def collapse(self) -> str | None:
-        """Why the last steps are a collapse; None if they are none."""
+        """Why the last steps are a collapse; None if they are not."""
         return None
 
     def tokens(self, crop: int) -> int:

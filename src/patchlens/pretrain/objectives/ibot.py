@@ -80,7 +80,7 @@ def block_masks(side: int, ratio: list[float], seed: int) -> Tensor:
     """`POOL` masks of blocks, bool [m, side, side], drawn by lightly; none of them is empty.
 
     Args:
-        side: patches a side of a global crop.
+        side: patches per side of a global crop.
         ratio: least and largest share of masked patches; blocks that overlap may leave fewer.
         seed: of the draws.
     """

@@ -23,7 +23,7 @@ from patchlens.pretrain.settings import Recipe
 
 
 class Mae(Objective):
-    """The backbone sees some patches only; a small decoder tells the pixels of the others."""
+    """The backbone sees only some patches; a small decoder predicts the pixels of the others."""
 
     def __init__(self, backbone: Any, recipe: Recipe) -> None:
         super().__init__(backbone, recipe)
@@ -62,6 +62,6 @@ class Mae(Objective):
         return functional.mse_loss(predicted.float(), target), {}
 
     def seen(self, windows: int) -> Seen:
-        """One crop a window, and of it the patches that stay."""
+        """One crop per window, of which only the kept patches are visible."""
         visible = int(self.tokens(self.recipe.shared.crop) * (1 - self.own.mask_ratio))
         return Seen(windows, 0, windows * visible)

@@ -1,4 +1,4 @@
-"""SimMIM (Xie et al. 2022): masked patches become a token, a linear layer tells their pixels."""
+"""SimMIM (Xie et al. 2022): masked patches become a token, a linear layer predicts pixels."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ class Simmim(Objective):
         return (predicted.float() - target).abs().mean(), {}
 
     def seen(self, windows: int) -> Seen:
-        """One crop a window; masked patches are computed and not visible."""
+        """One crop per window; masked patches are computed but not visible."""
         cell = self.own.mask_patch**2
         cells = self.tokens(self.recipe.shared.crop) // cell
         visible = cell * int(cells * (1 - self.own.mask_ratio))

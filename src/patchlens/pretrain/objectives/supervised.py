@@ -1,6 +1,6 @@
-"""The ceiling: patch labels of minicity's masks, a linear head on every patch token.
+"""The ceiling: a linear head on every patch token, trained on patch labels of minicity's masks.
 
-It has seen the evaluation's classes (on other scenes), which no other objective has.
+Unlike all other objectives, it is trained on the classes of the evaluation (in other scenes).
 """
 
 from typing import Any, ClassVar
@@ -28,11 +28,13 @@ class Supervised(Objective):
         """`pixels` [n, 3, S, S] and `targets` int64 [n, h·w] of windows [n, 4, H, W]."""
         pixels, labels = self.global_crop(crops, generator)
         if labels is None:
-            raise ValueError("supervised needs windows of four channels: the last is the class")
+            raise ValueError(
+                "supervised needs windows with four channels, the last of which is the class"
+            )
         return {"pixels": pixels, "targets": patch_targets(labels, self.patch)}
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean over the patches that have a label; 0 where none has."""
+        """Mean over the labelled patches; 0 if there are none."""
         patches = self.backbone.forward_features(batch["pixels"])[:, 1:]
         logits, targets = self.head(patches).float().flatten(0, 1), batch["targets"].flatten()
         labelled = (targets != IGNORE).sum().clamp(min=1)
@@ -41,7 +43,7 @@ class Supervised(Objective):
         return total / labelled, {"accuracy": accuracy}
 
     def seen(self, windows: int) -> Seen:
-        """One crop a window, all of its patches."""
+        """One crop per window with all of its patches."""
         return Seen(windows, 0, windows * self.tokens(self.recipe.shared.crop))
 
 
@@ -49,7 +51,7 @@ def patch_targets(labels: Tensor, patch_size: int) -> Tensor:
     """Class of each patch, by the rule `majority` of tasks/labels.py, for a batch on its device.
 
     Args:
-        labels: class ids uint8 [n, H, W], `IGNORE` where nothing counts.
+        labels: class ids uint8 [n, H, W], `IGNORE` where unlabelled.
         patch_size: H and W are multiples of it.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The teacher of dino and ibot: a moving average of the student, and what its outputs tell."""
+"""The teacher of dino and ibot: a moving average of the student, and checks of its outputs."""
 
 from collections.abc import Sequence
 from math import log
@@ -28,11 +28,11 @@ def update(
 
 
 class Entropy(nn.Module):
-    """How the teacher spreads over the K prototypes, and when that is a collapse.
+    """The entropy of the teacher over the K prototypes, and whether it is a collapse.
 
     A uniform teacher has sample entropy log K: every sample goes everywhere. A constant one has
     batch entropy 0: all samples go to one prototype. The loss stays near log K for the first
-    hundreds of steps while features already improve, so the first `grace` steps are no collapse.
+    hundreds of steps while features already improve, so the first `grace` steps are not checked.
 
     Args:
         prototypes: K.

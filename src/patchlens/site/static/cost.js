@@ -2,7 +2,7 @@
 // writes it into the page. It runs before figures.js and tables.js, which take what they find.
 "use strict";
 (() => {
-  const NAME = "images a second";
+  const NAME = "images per second";
   const table = document.getElementById("models");
   const place = document.getElementById("speeds");
   if (!table || !place) return;

@@ -84,7 +84,7 @@
   }
 
   function verdict(truth, label) {
-    if (truth === data.ignore) return ["none", "·", "no label to compare with"];
+    if (truth === data.ignore) return ["none", "·", "the query patch has no label"];
     return label === truth ? ["right", "✓", "right"] : ["wrong", "✗", "wrong"];
   }
 
@@ -178,7 +178,7 @@
     const { truth, winner, nearest, accuracy } = neighbours(panel.column, row, col);
     const right = nearest.filter((one) => one.label === truth).length;
     const share = accuracy === null ? "" : ` In this image ${(100 * accuracy).toFixed(0)} % of the pixels are right.`;
-    panel.answer.textContent = `Row ${row + 1}, column ${col + 1}: ${name(truth)}. ${right} of ${nearest.length} neighbours right; the vote says ${name(winner)}.${share}`;
+    panel.answer.textContent = `Row ${row + 1}, column ${col + 1}: ${name(truth)}. ${right} of ${nearest.length} neighbours are right; the vote predicts ${name(winner)}.${share}`;
     panel.list.replaceChildren(...nearest.map((one, i) => crop(panel.column, one, truth, i + 1)));
   }
 

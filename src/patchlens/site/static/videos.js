@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  // Ids are told apart by their numbers; colours only help to follow them.
+  // The numbers identify the tracks; colours only help to follow them.
   const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2", "#ffffff"];
   const data = JSON.parse(document.getElementById("videos-data").textContent);
   const [sequence, speed, play, slider] = ["sequence", "speed", "play", "frame"].map((id) => document.getElementById(id));
@@ -125,7 +125,7 @@
     End: () => go(Number(slider.max)),
   };
   document.addEventListener("keydown", (event) => {
-    // Fields and buttons have keys of their own; the slider's are the same as ours.
+    // Fields and buttons handle keys themselves; the keys of the slider are the same as ours.
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.target.closest("select, a, button") || !(event.key in keys)) return;
     event.preventDefault();
