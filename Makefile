@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test repro check-repro readme dataset-pages model-pages
-.PHONY: flip seeds bench clean-metrics dag camvid
+.PHONY: variant-pages flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ dataset-pages: env  ## Write docs/datasets/ from the cards in the code
 
 model-pages: env  ## Write docs/models.md from the registry
 	python scripts/model_pages.py
+
+variant-pages: env  ## Write docs/variants.md from the table of variants
+	python scripts/variant_pages.py
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md and the README
 	python scripts/bench.py
