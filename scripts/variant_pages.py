@@ -33,12 +33,13 @@ INTRODUCTION = """\
 
 What is done to the features of patches before a distance or a probe sees them. Every task scores
 all variants of `segmentation.variants`, so that a model is never judged by one of them alone. In
-short: compare `raw` with `prune` for the paper's claim, with `prune_random` for the control, and with
-`zscore` and `pca_whiten` for what does the same without dropping anything.
+short: compare `raw` with `prune` for the paper's claim, with `prune_random` for the control, and
+with `zscore` and `pca_whiten`, which tame the same dimensions without dropping them.
 
 None of them sees a label. They are fitted on *all* patches of a seed's support images in T1,
-unlabelled ones included, and of all support images in T2 to T4; [protocol.md](protocol.md#2-variants)
-has the exact rules and thirty lines of numpy. Settings are keys of `prune` in `params.yaml`.
+unlabelled ones included, and of all support images in T2 to T4. The exact rules, and thirty lines
+of numpy, are in [protocol.md](protocol.md#2-variants). Settings are keys of `prune` in
+`params.yaml`.
 """
 EQUAL = """\
 ## Which variants cannot differ from `raw`
@@ -47,17 +48,20 @@ Computed on made features, with k-NN by each `distance` and with the linear prob
 same neighbours in the same order, or the same class for every patch.
 """
 WHY = """\
-**Why `l2` equals `raw` under cosine.** Cosine is the inner product of features of length 1, and `l2`
-makes them so beforehand: cos(x, y) = ⟨x/‖x‖, y/‖y‖⟩ either way. The default distance is cosine, in
-every task, so the two columns agree wherever patches themselves are compared (k-NN, T2's `patch`).
-Under `dot` a long patch no longer attracts more queries than a short one, under `l2` length no
-longer adds to the distance, and the probe sees other inputs: there they differ. They differ a little,
-too, where patches are averaged before the cosine (squares of patches in T2, objects in T3 and T4):
-with `l2` every patch counts equally in the mean, with `raw` a long one counts more.
+**Why `l2` equals `raw` under cosine.** The cosine is the inner product of features of length 1, and
+`l2` gives them that length beforehand: cos(x, y) = ⟨x/‖x‖, y/‖y‖⟩ either way. Cosine is the default
+distance of every task, so the two agree wherever patches themselves are compared: k-NN in T1, the
+head `patch` of T2, label propagation in T4. They differ
 
-**Why `center` equals `raw` for Euclidean distance and the probe.** Moving all points moves no
-distance, and the probe's free intercepts take the mean up. Under cosine it changes a lot: angles are
-then seen from the middle of the features instead of from 0.
+- under `dot`, where a long patch of `raw` attracts more queries than a short one;
+- under `l2`, the Euclidean distance, to which the lengths of `raw` add;
+- for the linear probe, which sees other inputs;
+- a little where patches are averaged before the cosine (squares of patches in T2, objects in T2 to
+  T4): with `l2` every patch counts equally in the mean, with `raw` a long one counts more.
+
+**Why `center` equals `raw` for Euclidean distance and the probe.** Moving all points changes no
+distance, and the probe's free intercepts make up for the mean. Under cosine it can change a lot:
+angles are then measured at the mean of the features instead of at 0.
 """
 
 
@@ -68,8 +72,10 @@ def main() -> int:
 def page() -> str:
     """The whole page."""
     lines = [INTRODUCTION]
-    lines.append("| variant | what happens | fitted on the patches | settings | of 768 dimensions |")
-    lines.append("|---|---|---|---|---|")
+    lines += [
+        f"| variant | what happens | fitted on the patches | settings | of {WIDTH} dimensions |",
+        "|---|---|---|---|---|",
+    ]
     for name, variant in VARIANTS.items():
         learns = ", ".join(LEARNS[what] for what in variant.learns) or "nothing"
         settings = ", ".join(f"`prune.{key}`" for key in variant.settings) or "none"
@@ -105,9 +111,7 @@ def equality() -> Iterator[str]:
     yield f"|---|{'---|' * (len(DISTANCES) + 1)}"
     rng = np.random.default_rng(0)
     scales = np.geomspace(3, 0.5, 8)
-    bank, queries = (
-        (rng.normal(size=(n, 8)) * scales + 2).astype(np.float32) for n in (120, 200)
-    )
+    bank, queries = ((rng.normal(size=(n, 8)) * scales + 2).astype(np.float32) for n in (120, 200))
     labels = (bank[:, :3] + rng.normal(size=(120, 3))).argmax(axis=1)
     answers = {name: answers_of(name, bank, queries, labels) for name in VARIANTS}
     for name, own in answers.items():

