@@ -48,7 +48,7 @@ TASK = settings(
     variants=list(VARIANTS),
     k=4,
     shots=SHOTS,
-    linear=Linear(c=[0.01, 1.0], default_c=1.0, folds=2, max_iter=5000),
+    linear=Linear(c=[0.01, 0.3], default_c=1.0, folds=2, max_iter=5000),
 )
 CHANGES = Identification(
     datasets=["d"],
@@ -67,7 +67,7 @@ LINKS = Tracking(
     davis=Propagation(queue=2, radius=1, top=3, temperature=0.1),
 )
 EXACT = 0.5 * 10**-DIGITS + 1e-9  # the last digit that is published is right
-CLOSE = 5 * 10**-DIGITS  # the probe stops just before its optimum: a patch or so may differ
+CLOSE = 10 * 10**-DIGITS  # the probe stops just before its optimum: one patch in 200 may differ
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def dataset(root: Path, kind: str = "folder", *, support: bool = True) -> Collec
         root=str(root),
         view=View(mode="whole", grid="equal", patches=list(GRID)),
         support=chosen if support else None,
-        query=Query(split="val", images="all", per="total", unit="sequence"),
+        query=Query(split="val", images="all", per="total", unit="image"),
     )
 
 
@@ -169,8 +169,8 @@ def _write_index(images: list[dict], objects: list[dict]) -> None:
     pd.DataFrame(chosen, columns=["seed", "pool", "rank", "image_id"]).to_parquet(
         folder / "support.parquet"
     )
-    units = [image["sequence"] for image in images[10:]]
-    pd.DataFrame({"image_id": ids[10:], "unit": units}).to_parquet(folder / "query.parquet")
+    query = pd.DataFrame({"image_id": ids[10:], "unit": ids[10:]})
+    query.to_parquet(folder / "query.parquet")
     about = {"classes": [f"class {c}" for c in range(CLASSES)], "palette": [], "pixels": {}}
     about["labels"] = {str(c + 10): c for c in range(CLASSES)} | {"255": 255}
     (folder / "dataset.json").write_text(json.dumps(about))
@@ -222,21 +222,19 @@ def test_t1_by_knn(doc, here, t1, name):
 @pytest.mark.parametrize("name", ["raw", "zscore", "prune", "pca_whiten"])
 def test_t1_by_linear_probe(doc, here, t1_linear, name):
     def head(*given: Any) -> Callable:
-        return doc.linear(*given, values=[0.01, 1.0], folds=2)
+        return doc.linear(*given, values=[0.01, 0.3], folds=2)
 
     _compare_t1(doc, here, t1_linear["linear"][name], name, head, CLOSE)
 
 
 def _compare_t1(doc: Any, root: Path, scores: dict, name: str, head: Callable, near: float) -> None:
     counts = doc.segmentation("d", "m", root, name, head, SHOTS)
-    units = [f"val{video}" for video in (0, 1)]
-    weights = doc.weights(len(units), 100)
-    by_unit = counts.reshape(len(SEEDS), 2, 5, 2, CLASSES, CLASSES).sum(axis=2)
+    weights = doc.weights(counts.shape[1], 100)  # every image is a unit
     for level, what in enumerate(("pixel", "patch")):
         of_seeds = counts.sum(axis=1)[:, level]
         present = of_seeds[0].sum(axis=1) > 0
         seeds = doc.miou(of_seeds, present)
-        resampled = np.einsum("bu,su...->bs...", weights, by_unit[:, :, level])
+        resampled = np.einsum("bu,su...->bs...", weights, counts[:, :, level])
         low, high = doc.interval(doc.miou(resampled, present).mean(axis=1))
         found = {"": seeds.mean(), "_std": seeds.std(ddof=1), "_ci_low": low, "_ci_high": high}
         for key, value in found.items():
