@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
-.PHONY: dataset-pages model-pages flip seeds bench clean-metrics dag camvid
+.PHONY: dataset-pages model-pages variant-pages flip seeds bench clean-metrics dag camvid
 
 help:  ## List the targets
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ dataset-pages: env  ## Write docs/datasets/ from the cards in the code
 
 model-pages: env  ## Write docs/models.md from the registry
 	python scripts/model_pages.py
+
+variant-pages: env  ## Write docs/variants.md from the table of variants
+	python scripts/variant_pages.py
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md
 	python scripts/bench.py

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -6,7 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
 from patchlens.features.moments import rank_by_variance
-from patchlens.features.variants import FitData, draws, fit, pruned_count
+from patchlens.features.variants import VARIANTS, FitData, draws, fit, pruned_count
 from patchlens.settings.features import Prune, VariantName
 
 RNG = np.random.default_rng(0)
@@ -179,3 +180,33 @@ def test_every_variant_gives_float32_and_spares_its_input(name):
     before = OTHERS.copy()
     assert apply(name).dtype == np.float32
     assert np.array_equal(OTHERS, before)
+
+
+def test_every_variant_of_the_settings_has_an_entry_with_words():
+    assert list(VARIANTS) == list(get_args(VariantName))
+    for variant in VARIANTS.values():
+        assert variant.title
+        assert variant.does.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_learns_exactly_what_its_entry_says(name):
+    data, before = fit_data(), apply(name)
+    others = {
+        "mean": replace(data, mean=data.mean + 1),
+        "variance": replace(data, variance=data.variance * 2),
+        "ranking": replace(data, ranking=data.ranking[::-1]),
+        "components": replace(data, patches=lambda: [np.roll(PATCHES, 1, axis=1)]),
+    }
+    changes = {
+        what for what, o in others.items() if not np.array_equal(apply(name, data=o), before)
+    }
+    assert changes == set(VARIANTS[name].learns)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_obeys_exactly_the_settings_that_its_entry_says(name):
+    before = apply(name, m=0.25, pca_drop=1)
+    others = {"m": apply(name, m=0.75), "pca_drop": apply(name, pca_drop=3)}
+    changes = {key for key, other in others.items() if other.shape != before.shape}
+    assert changes | {"random_draws"} == {*VARIANTS[name].settings, "random_draws"}

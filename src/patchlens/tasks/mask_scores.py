@@ -1,7 +1,9 @@
 """T4c, scores: region similarity J and boundary accuracy F of masks, and their statistics.
 
 Definitions: Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object
-Segmentation, CVPR 2016, §4; void and the ends of a video as in the evaluation of DAVIS 2017.
+Segmentation, CVPR 2016, §4. The ends of a video are left out as in the semi-supervised evaluation
+of DAVIS 2017. Void is not as there: the official code counts it as background, so that what is
+predicted on it is wrong; here it is left out of both masks.
 """
 
 from collections.abc import Mapping
