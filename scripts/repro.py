@@ -9,6 +9,10 @@ all. Images a second are thus measured on a share of the cores, beside another m
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from patchlens.errors import PatchlensError
+from patchlens.stages.code import check_names
 
 OF_DATASET = ("render", "fetch", "manifest", "index")
 OF_FEATURES = ("weights", "extract", "prune", "variance")
@@ -19,6 +23,7 @@ REPRO = ["dvc", "--wait-for-lock", "repro"]
 
 
 def main(jobs: int) -> None:
+    check_names(Path("dvc.yaml"))  # before DVC puts them into a command
     found = subprocess.run(
         ["dvc", "stage", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True
     )
@@ -69,3 +74,6 @@ if __name__ == "__main__":
         main(int(sys.argv[1]))
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
+    except PatchlensError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -11,8 +11,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-# DVC builds stage names and paths from these.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+# DVC builds stage names, paths and shell commands from these.
+NAME = "^[a-z0-9_]+$"
+Name = Annotated[str, Field(pattern=NAME)]
 Distance = Literal["cosine", "dot", "l2"]
 Positive = Annotated[int, Field(ge=1)]
 
