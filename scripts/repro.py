@@ -12,6 +12,10 @@ import argparse
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from patchlens.errors import PatchlensError
+from patchlens.stages.code import check_names
 
 OF_DATASET = ("render", "fetch", "manifest", "index")
 OF_FEATURES = ("weights", "extract", "prune", "variance")
@@ -22,6 +26,7 @@ REPRO = ["dvc", "--wait-for-lock", "repro"]
 
 
 def main(jobs: int, force: bool) -> None:
+    check_names(Path("dvc.yaml"))  # before DVC puts them into a command
     found = subprocess.run(
         ["dvc", "stage", "list", "--name-only"], check=True, stdout=subprocess.PIPE, text=True
     )
@@ -84,3 +89,6 @@ if __name__ == "__main__":
         main(arguments.jobs, arguments.force)
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
+    except PatchlensError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

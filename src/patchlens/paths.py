@@ -25,9 +25,9 @@ COMPARISON = Path("reports/compare")
 EXPLORER = Path("data/explorer")
 
 
-def code(stage: str) -> Path:
-    """The package files that a stage uses, each with its hash."""
-    return Path("data/code") / f"{stage}.txt"
+def code(stage: str, graph: Path = Path()) -> Path:
+    """The files that a stage uses, each with its hash; `graph` is the folder of its dvc.yaml."""
+    return Path("data/code") / graph / f"{stage}.txt"
 
 
 def raw(dataset: DatasetName) -> Path:

@@ -1,5 +1,6 @@
 """Pretrained tags load strictly (trap 1), and an unreachable hub is one clear message."""
 
+import functools
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from patchlens.backbones import pretrained
+from patchlens.backbones.checkpoint import load_strictly
 from patchlens.backbones.load import load, provenance
 from patchlens.backbones.obtain import Obtained
 from patchlens.backbones.record import Record
@@ -89,6 +91,83 @@ def test_a_wrong_file_never_becomes_a_random_model(
     with pytest.raises(DataError, match=message):
         convert(settings)
     assert not (tmp_path / "m.safetensors").exists()
+
+
+MODULES = ("beit", "deit", "eva", "vision_transformer", "vision_transformer_relpos",
+           "vision_transformer_sam")  # fmt: skip
+
+
+def tags_of_vits() -> list[tuple[str, str]]:
+    """All tags whose architectures may be taken, each with the module of its constructor."""
+    of = {tag: timm.models.model_entrypoint(tag.partition(".")[0]).__module__.rpartition(".")[2]
+          for tag in timm.list_models(pretrained=True)}  # fmt: skip
+    return [(tag, module) for tag, module in of.items() if module in MODULES]
+
+
+def test_files_are_converted_by_what_the_constructors_of_timm_choose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[Any] = []
+
+    def note(*_: Any, pretrained_filter_fn: Any, **__: Any) -> None:
+        chosen.append(functools.partial(pretrained_filter_fn))  # which a partial stays as it is
+
+    for name in MODULES:
+        monkeypatch.setattr(getattr(timm.models, name), "build_model_with_cfg", note)
+    tags, kinds = tags_of_vits(), set()
+    assert {module for _, module in tags} == set(MODULES)
+    for tag, module in tags:
+        timm.models.model_entrypoint(tag.partition(".")[0])(pretrained=False)
+        ours, theirs = pretrained.conversion(tag), chosen.pop()
+        assert (ours.func, ours.keywords) == (theirs.func, theirs.keywords), tag
+        kinds.add((module, tuple(ours.keywords.items())))
+    assert len(kinds) == len(MODULES) + 3  # flexi, and radio with corners aligned or not
+
+
+def test_files_in_the_layout_of_jax_are_taken_as_the_hub_has_them_converted() -> None:
+    """timm would read .npz by its own loader, which is not strict; no tag leads us to one."""
+    custom = [tag for tag, _ in tags_of_vits() if timm.models.get_pretrained_cfg(tag).custom_load]
+    assert {TAG, "flexivit_small.1200ep_in1k", "vit_base_patch32_224.sam_in1k"} <= set(custom)
+    assert {pretrained.source_of(tag)[0].file for tag in custom} == {"model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "rename"),
+    [
+        (TAG, {}),
+        ("flexivit_small.1200ep_in1k", {}),
+        ("vit_base_patch16_radio_v3.c_radio", {}),
+        ("vit_base_patch32_clip_224.laion2b", {"": "visual.trunk."}),
+        ("vit_small_patch14_dinov2.lvd142m", {}),
+        ("deit3_small_patch16_224.fb_in1k", {"ls1.gamma": "gamma_1", "ls2.gamma": "gamma_2"}),
+        ("deit_tiny_distilled_patch16_224.fb_in1k", {}),
+        ("beit_base_patch16_224.in22k_ft_in22k", {}),
+        ("eva02_tiny_patch14_224.mim_in22k", {"mlp.fc2": "mlp.w3"}),
+        ("vit_relpos_small_patch16_224.sw_in1k", {}),
+    ],
+)
+def test_a_file_becomes_what_timm_makes_of_it(
+    tag: str, rename: dict[str, str], tmp_path: Path
+) -> None:
+    """From a larger image, so that positions are resampled where the architecture has them."""
+    size = 14 if "patch14" in tag else 16
+    args = ARGS | {"patch_size": size, "img_size": 4 * size}
+    source = timm.create_model(tag, pretrained=False, **args | {"img_size": 6 * size})
+    tensors = {}
+    for name, tensor in source.state_dict().items():
+        for theirs, original in rename.items():
+            name = name.replace(theirs, original, 1)
+        tensors[name] = torch.rand_like(tensor) if tensor.is_floating_point() else tensor
+    path = tmp_path / "model.safetensors"
+    save_file(tensors, path)
+    overlay = {"file": str(path)}
+    expected = timm.create_model(tag, pretrained=True, pretrained_cfg_overlay=overlay, **args)
+    settings = TimmModel(source="timm", tag=tag, arch_args=args)
+    model, found = pretrained._translated("here", settings, path)
+    load_strictly(model, found, tag)
+    assert found.keys() == expected.state_dict().keys()
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
 
 
 def test_the_pool_of_siglip_is_known_surplus(served: Callable[..., None], convert: Convert) -> None:

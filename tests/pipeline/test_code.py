@@ -1,68 +1,284 @@
-"""The lists of package files by which DVC sees that the code of a stage changed."""
+"""The lists of code by which DVC sees that a stage is to run anew."""
 
+import ast
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from patchlens import paths
+from patchlens.errors import DataError, SettingsError
 from patchlens.stages import code
 
 OF_ALL = ("tables", "figures", "explorer", "claims", "results", "report")  # of every task
+TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking")
+TRAIN = "pretrain/train"
+ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "variance", "degrade",
+       *TASKS, *OF_ALL, TRAIN}  # fmt: skip
+# One constant in each of these files, and the stages whose results may then be others.
+USERS = {
+    "backbones/convert.py": {"weights"},
+    "backbones/registry/dino.yaml": {"weights", "report"},  # the report links the origin of a model
+    "backbones/vit.py": {"extract", "degrade", TRAIN},
+    "cli/stages.py": set(),
+    "datasets/degrade.py": {"degrade", "identification", *OF_ALL},
+    "datasets/minicity/ground.py": {"render", TRAIN},
+    "datasets/unpack.py": {"fetch"},
+    "errors.py": ALL,
+    "features/spread.py": {"variance"},
+    "features/views.py": {"extract", "degrade"},
+    "plan/cost.py": set(),
+    "pretrain/augment.py": {TRAIN},
+    "pretrain/objectives/mae.py": {TRAIN},  # imported by its name
+    "protocol.py": {"variance", *TASKS, *OF_ALL},
+    "report/measures.py": {"claims", "report"},
+    "report/reference.yaml": {"report"},
+    "report/results_figures.py": {"results"},
+    "settings/base.py": ALL,
+    "settings/claims.py": {"claims", "report"},
+    "settings/load.py": {"report"},
+    "site/curves.py": {"report"},
+    "site/serve.py": set(),
+    "site/static/tables.js": {"report"},
+    "site/templates/base.html": {"report"},
+    "stages/prune.py": {"prune"},
+    "stages/retrieval.py": {"retrieval", "figures", "explorer"},
+    "tasks/probe.py": {"segmentation", "sweep"},
+    "tasks/retrieval.py": {"retrieval", "sweep", *OF_ALL},
+    "web/transfer.py": {"fetch", "weights"},
+}
+
+
+@pytest.fixture(scope="module")
+def copied(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a copy of all code and of both graphs."""
+    folder = tmp_path_factory.mktemp("code")
+    shutil.copytree(root / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "pretrain", folder / "pretrain")
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(root / name, folder)
+    return folder
 
 
 @pytest.fixture
-def package(root: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package in a working folder with the graph, and the lists of its stages."""
-    shutil.copytree(root / "src/patchlens", here / "src/patchlens")
-    shutil.copy(root / "dvc.yaml", here)
-    monkeypatch.setattr(code, "SRC", here / "src")
-    code._tree.cache_clear()
-    code.run()
-    return here / "src/patchlens"
+def edit(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """`edit(file, text)`: writes a file below src/ of the copy for the time of the test."""
+    before: dict[Path, str | None] = {}
+    monkeypatch.chdir(copied)
+    monkeypatch.setattr(code, "SRC", copied / "src")
+
+    def write(name: str, text: str) -> None:
+        path = copied / "src" / name
+        before.setdefault(path, path.read_text(encoding="utf-8") if path.is_file() else None)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    yield write
+    for path, text in before.items():
+        path.unlink() if text is None else path.write_text(text, encoding="utf-8")
 
 
 def lists() -> dict[str, str]:
-    return {path.stem: path.read_text() for path in paths.code("x").parent.iterdir()}
+    code.run()
+    code.run(Path("pretrain/dvc.yaml"), "patchlens.pretrain.run")
+    folder = Path("data/code")
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*.txt")
+    }
+
+
+def text_of(name: str) -> str:
+    return (code.SRC / name).read_text(encoding="utf-8")
+
+
+def another_constant(text: str) -> str:
+    """The text with its last number or string replaced, wherever in its code that is."""
+    for node in reversed(list(ast.walk(code._Executed().visit(ast.parse(text))))):
+        if isinstance(node, ast.Constant) and node.lineno == node.end_lineno:
+            lines = [line.encode() for line in text.splitlines(keepends=True)]
+            line, start, end = lines[node.lineno - 1], node.col_offset, node.end_col_offset
+            if line[start:end] == repr(node.value).replace("'", '"').encode():
+                lines[node.lineno - 1] = line[:start] + b'"another"' + line[end:]
+                return b"".join(lines).decode()
+    raise AssertionError("no constant")
+
+
+def other_words(text: str) -> str:
+    """The text without its comments and its formatting, and with other docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node) is not None:
+                node.body.pop(0)
+            node.body.insert(0, ast.Expr(ast.Constant("Other words.")))
+    return "# A comment.\n" + ast.unparse(ast.fix_missing_locations(tree))
+
+
+@pytest.mark.parametrize("file", USERS)
+def test_another_constant_is_in_the_lists_of_the_stages_that_use_it_and_no_others(
+    edit: Callable[[str, str], None], file: str
+) -> None:
+    before, name = lists(), f"patchlens/{file}"
+    text = text_of(name)
+    edit(name, another_constant(text) if file.endswith(".py") else f"{text}\n")
+    after = lists()
+    assert before.keys() == after.keys() == ALL
+    assert {stage for stage in before if before[stage] != after[stage]} == USERS[file]
+
+
+def test_every_package_and_every_folder_of_data_has_a_file_above(root: Path) -> None:
+    src = root / "src/patchlens"
+    known = {(src / file).parent for file in USERS}
+    assert {path.parent.name for path in src.parent.glob("*/*.py")} == {"patchlens"}
+    assert {path.parent for path in src.glob("*/*.py")} <= known
+    data = {path.parent for path in code._data(root / "src")}
+    assert packages - known == {src / "datasets/sources"}  # data that datasets/*.py read
+    assert data <= {(src / file).parent for file in USERS if not file.endswith(".py")}
+
+
+def test_other_words_in_all_files_change_no_list(edit: Callable[[str, str], None]) -> None:
+    before, count = lists(), 0
+    for path in code.SRC.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        edit(path.relative_to(code.SRC).as_posix(), other_words(text))
+        count += text != path.read_text(encoding="utf-8")
+    assert count > 250
+    assert lists() == before
+
+
+# What each of these does differs, so that none may have the hash of another.
+DIFFERENT = [
+    "x = 1", "x = 1.0", "x = True", "x = '1'", "x = b'1'", "x = None", "x = []", "x: int = 1",
+    "x: float = 1", "def x(): return 1", "def x(): return None", "def x(): return",
+    "def x(a): return 1", "def x(*a): return 1", "def x(a=None): return 1", "def x(*, a): return 1",
+    "async def x(): return 1", "x = {**y}", "x = {None: y}", "x = f'{y}'", "x = f'{y!r}'",
+    "x = f'{y:>4}'", "x = y[1:]", "x = y[None:]", "x = y[:1]", "import x", "import x as y",
+    "from x import y", "from .x import y", "if x: y = 1", "if x: y = 1\nelse: y = 2", "del x",
+    "class X: ...", "class X(Y): ...", "@y\nclass X: ...", "x = not TYPE_CHECKING", "x = lambda: ...",
+]  # fmt: skip
+
+
+def hash_of(text: str) -> str:
+    return code._parsed(text, "patchlens/some.py").hash
+
+
+def test_what_differs_in_what_it_does_differs_in_its_hash() -> None:
+    assert len({hash_of(text) for text in DIFFERENT}) == len(DIFFERENT)
 
 
 @pytest.mark.parametrize(
-    ("file", "users"),
+    ("text", "same"),
     [
-        ("stages/retrieval.py", {"retrieval", "figures", "explorer"}),
-        ("tasks/retrieval.py", {"retrieval", "sweep", *OF_ALL}),
-        ("tasks/probe.py", {"segmentation", "sweep"}),
-        ("cli/stages.py", set()),
-        ("settings/load.py", {"report"}),
-        ("pretrain/train.py", set()),
-        ("backbones/registry/dino.yaml", {"weights", "report"}),
-        ("site/static/tables.js", {"report"}),
-        ("report/reference.yaml", {"report"}),
+        ("x = 1", '"""Words."""\n\nx = (  # a comment\n    1\n)\n'),
+        ("class X:\n    y = 1", 'class X:\n    """Words."""\n\n    y = 1\n    """More words."""'),
+        ("class X(Y):\n    pass", 'class X(Y):\n    """Words."""'),
+        ("def x(): ...", 'def x():\n    """Words."""'),
+        ("x = 'ab'", 'x = "a" "b"'),
+        ("x = 1000", "x = 1_000"),
+        ("", "if TYPE_CHECKING:\n    from x import y"),
+        ("y = 1", "if typing.TYPE_CHECKING:\n    from x import y\nelse:\n    y = 1"),
     ],
 )
-def test_a_change_is_in_the_lists_of_the_stages_that_use_it(
-    package: Path, file: str, users: set[str]
-) -> None:
-    before = lists()
-    with (package / file).open("a", encoding="utf-8") as stream:
-        stream.write("\n")
-    code.run()
-    after = lists()
-    assert {stage for stage in before if before[stage] != after[stage]} == users
+def test_what_does_the_same_has_the_same_hash(text: str, same: str) -> None:
+    assert hash_of(text) == hash_of(same)
 
 
-def test_what_is_imported_inside_a_function_or_only_by_others_counts(package: Path) -> None:
-    (package / "deep.py").write_text("VALUE = 1\n")
-    (package / "middle.py").write_text("def f():\n    from patchlens import deep\n")
-    with (package / "stages/prune.py").open("a", encoding="utf-8") as stream:
-        stream.write("import patchlens.middle\n")
-    code._tree.cache_clear()
-    code.run()
-    assert {"patchlens/deep.py", "patchlens/middle.py"} <= code.closure("patchlens.stages.prune")
-    assert "  patchlens/deep.py\n" in lists()["prune"]
-    assert "deep" not in lists()["tables"]
+def test_the_hash_is_the_same_under_every_version_of_python() -> None:
+    """Another one would run every stage of every user anew."""
+    assert hash_of("\n".join(DIFFERENT)) == "76f2db67efab855db03dbe0893e4c730"
 
 
-def test_a_file_with_nothing_but_a_docstring_decides_nothing(package: Path) -> None:
-    assert (package / "stages/__init__.py").is_file()
+def test_imports_are_followed_wherever_they_stand(edit: Callable[[str, str], None]) -> None:
+    edit("patchlens/deep.py", "VALUE = 1\n")
+    edit("patchlens/near.py", "VALUE = 1\n")
+    edit("patchlens/typed.py", "VALUE = 1\n")
+    edit("other/__init__.py", "VALUE = 1\n")
+    edit("other/named.py", "from . import beside\n")
+    edit("other/beside.py", "VALUE = 1\n")
+    edit(
+        "patchlens/middle.py", "def f():\n    from patchlens import deep\n    from .near import g\n"
+    )
+    more = "import patchlens.middle\nimport_module(f'other.{x}')\nif TYPE_CHECKING:\n"
+    more += "    from patchlens import typed\n"
+    edit("patchlens/stages/prune.py", text_of("patchlens/stages/prune.py") + more)
+    found = {f"patchlens/{name}.py" for name in ("deep", "near", "middle")}
+    found |= {f"other/{name}.py" for name in ("__init__", "named", "beside")}
+    assert found <= code.closure("patchlens.stages.prune")
+    assert "patchlens/typed.py" not in code.closure("patchlens.stages.prune")
+    assert not found & code.closure("patchlens.stages.tables")
+
+
+def test_what_import_module_brings_must_be_readable(edit: Callable[[str, str], None]) -> None:
+    edit("patchlens/named.py", "\nimport_module(name)\n")
+    with pytest.raises(DataError, match=r"^src/patchlens/named\.py:2: what import_module brings"):
+        code.run()
+
+
+def test_there_is_no_list_of_a_module_that_is_not_there() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"patchlens\.stages\.nothing"):
+        code.closure("patchlens.stages.nothing")
+
+
+def test_a_file_that_executes_nothing_decides_nothing(edit: Callable[[str, str], None]) -> None:
+    assert text_of("patchlens/stages/__init__.py")
     assert not [name for name in code.closure("patchlens.stages.prune") if "__init__" in name]
+
+
+@pytest.mark.parametrize("file", ["tasks/words.yaml", "tasks/folder/words.json", "words.txt"])
+def test_data_that_no_module_reads_is_named(edit: Callable[[str, str], None], file: str) -> None:
+    edit(f"patchlens/{file}", "words\n")
+    with pytest.raises(DataError, match=rf"^src/patchlens/{file}: no module of its folder"):
+        code.run()
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "from pathlib import Path\nwords = (Path(__file__).parent / 'words.yaml').read_text()",
+        "from importlib.resources import files\nwords = files('patchlens.tasks') / 'words.yaml'",
+        "from importlib import resources\nwords = resources.files(__package__) / 'words.yaml'",
+        "from jinja2 import PackageLoader\nPackageLoader('patchlens.tasks')",
+    ],
+)
+@pytest.mark.parametrize("place", ["tasks/knn.py", "stages/segmentation.py"])
+def test_data_belongs_to_the_module_that_reads_it(
+    edit: Callable[[str, str], None], reader: str, place: str
+) -> None:
+    edit("patchlens/tasks/words.yaml", "words\n")
+    edit(f"patchlens/{place}", text_of(f"patchlens/{place}") + "\n" + reader)
+    if place.startswith("tasks") or "'patchlens.tasks'" in reader:
+        code.run()
+        assert "patchlens/tasks/words.yaml" in code.closure("patchlens.stages.segmentation")
+        assert "patchlens/tasks/words.yaml" not in code.closure("patchlens.stages.weights")
+    else:
+        with pytest.raises(DataError, match="no module of its folder"):
+            code.run()
+
+
+PLACES = ["models", "datasets", "fetch.made", "fetch.downloaded", "extract.datasets"]
+PLACES += [f"{task}.datasets" for task in TASKS]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["m$(touch X)", "x;touch X;", "a b", "a\n", "A", "../a", "", True])
+def test_every_name_that_dvc_puts_into_a_command_is_checked(
+    edit: Callable[[str, str], None], place: str, name: str, root: Path
+) -> None:
+    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    section, _, key = place.partition(".")
+    if key:
+        content[section][key] = ["minicity", name]
+    else:
+        content[section][name] = next(iter(content[section].values()))
+    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    shutil.rmtree("data", ignore_errors=True)
+    try:
+        with pytest.raises(SettingsError) as caught:
+            code.run()
+    finally:
+        shutil.copy(root / "params.yaml", "params.yaml")
+    told = f"params.yaml: {place}: {str(name)!r} is not allowed; use a-z, 0-9 and _ only"
+    assert str(caught.value) == told
+    assert not Path("data").exists()

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DVC = """#!/usr/bin/env python
 import json, os, sys
 args = sys.argv[1:]
+open("asked", "w").close()
 if args[:2] == ["stage", "list"]:
     print("{stages}")
 else:
@@ -35,14 +37,19 @@ def repro(
     folder: Path, root: Path, jobs: int, broken: str = "none", *options: str
 ) -> tuple[int, str, list]:
     """The exit code, the errors, and of each call of DVC its stages, its threads, its options."""
+    for name in ("dvc.yaml", "params.yaml"):
+        if not (folder / name).exists():
+            shutil.copy(root / name, folder)
     fake = folder / "dvc"
     fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken, threads=THREADS))
     fake.chmod(0o755)
     script = str(root / "scripts/repro.py")
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     command = ("env", f"PATH={path}", "python", script, str(jobs), *options)
-    done = run(*command, cwd=folder, check=False)
-    calls = [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
+    done = run(*command, cwd=folder, check=False, PYTHONPATH=str(root / "src"))
+    calls = []
+    if (folder / "calls").exists():
+        calls = [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
     return done.returncode, done.stderr, calls
 
 
@@ -107,6 +114,22 @@ def test_a_failed_stage_stops_it_and_the_others_come_to_their_end(
     assert code == 1
     assert len(calls) == (3 if broken.startswith("render") else 7)
     assert calls[-1][0]  # the last `dvc repro` did not run
+
+
+@pytest.mark.parametrize("name", ["x;touch X;", "m$(touch X)"])
+@pytest.mark.parametrize("section", ["models", "datasets"])
+def test_a_name_that_a_shell_would_run_is_refused_before_dvc_is_asked_anything(
+    here: Path, root: Path, section: str, name: str
+) -> None:
+    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content[section] = {name: next(iter(content[section].values()))}
+    (here / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    code, errors, calls = repro(here, root, 2)
+    assert (code, calls) == (2, [])
+    assert not (here / "asked").exists()
+    assert errors == (
+        f"Error: params.yaml: {section}: {name!r} is not allowed; use a-z, 0-9 and _ only\n"
+    )
 
 
 def test_no_stage_of_the_real_graph_needs_one_of_another_process(root: Path) -> None:

@@ -1,11 +1,13 @@
 """pretrain/dvc.yaml says what the code does, and nothing below knows of the pre-training."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from conftest import run
 from patchlens.pretrain.objectives import OBJECTIVES as known
 from patchlens.pretrain.settings import Objectives
 from patchlens.stages.code import closure
@@ -14,10 +16,15 @@ OBJECTIVES = tuple(Objectives.model_fields)
 
 
 @pytest.fixture(scope="module")
-def stage(root: Path) -> dict[str, Any]:
+def graph(root: Path) -> dict[str, Any]:
     content = yaml.safe_load((root / "pretrain/dvc.yaml").read_text(encoding="utf-8"))
-    assert list(content["stages"]) == ["train"]
-    return content["stages"]["train"]
+    assert list(content["stages"]) == ["code", "train"]
+    return content["stages"]
+
+
+@pytest.fixture(scope="module")
+def stage(graph: dict[str, Any]) -> dict[str, Any]:
+    return graph["train"]
 
 
 def test_one_stage_an_objective(stage: dict[str, Any]) -> None:
@@ -27,11 +34,20 @@ def test_one_stage_an_objective(stage: dict[str, Any]) -> None:
     assert [list(out) for out in stage["outs"]] == [["../runs/pretrain/${item.objective}"]]
 
 
-def test_it_lists_exactly_the_package_files_that_training_uses(stage: dict[str, Any]) -> None:
-    used = closure("patchlens.pretrain.run")
+def test_it_depends_on_the_list_of_the_package_files_that_training_uses(
+    graph: dict[str, Any], stage: dict[str, Any], root: Path, here: Path
+) -> None:
+    (listed,) = stage["deps"]
+    assert graph["code"]["outs"] == [{listed: {"cache": False}}]
+    assert graph["code"]["deps"] == ["../src", "params.yaml", "dvc.yaml"]
+    shutil.copytree(root / "pretrain", here / "pretrain")
+    command = f"cd pretrain && {graph['code']['cmd']}"
+    run("bash", "-c", command, cwd=here, PYTHONPATH=str(root / "src"))
+    lines = (here / "pretrain" / listed).read_text(encoding="utf-8").splitlines()
+    found = {line.split("  ")[1] for line in lines}
+    assert found == closure("patchlens.pretrain.run")
     for objective in OBJECTIVES:  # imported by its name
-        used |= closure(f"patchlens.pretrain.objectives.{objective}")
-    assert stage["deps"] == sorted(f"../src/{path}" for path in used)
+        assert closure(f"patchlens.pretrain.objectives.{objective}") <= found
 
 
 def test_the_root_pipeline_does_not_train(root: Path) -> None:

@@ -6,13 +6,16 @@ we load.
 """
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import timm
 from safetensors import SafetensorError
+from timm.models import deit, load_state_dict
+from timm.models.vision_transformer import _RADIO_ALIGN_CORNERS
 from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create, keep_periods
@@ -92,26 +95,32 @@ def check_activation(where: str, settings: TimmModel, model: Any) -> None:
 
 def _translated(where: str, settings: TimmModel, path: Path) -> tuple[Any, dict[str, Tensor]]:
     """The model with the head that the file was saved with, and the file under timm's names."""
-    tensors: dict[str, Tensor] = {}
-
-    def keep(_: nn.Module, found: Mapping[str, Tensor], **__: Any) -> Any:
-        tensors.update(found)
-        return mock.Mock(missing_keys=[], unexpected_keys=[])
-
+    model: Any = timm.create_model(settings.tag, pretrained=False, **settings.arch_args)
     try:
-        # What timm would load, and however loosely, is caught at the last step.
-        with mock.patch.object(nn.Module, "load_state_dict", keep):
-            model: Any = timm.create_model(
-                settings.tag,
-                pretrained=True,
-                pretrained_cfg_overlay={"file": str(path)},
-                **settings.arch_args,
-            )
+        tensors = conversion(settings.tag)(load_state_dict(str(path)), model)
     except (RuntimeError, KeyError, SafetensorError) as error:
         raise DataError(f"{where}.tag: {settings.tag}: {error}") from None
     pooled = getattr(model, "attn_pool", None) is not None
     # The pool of SigLIP's files is known surplus where the architecture averages instead.
     return model, {n: v for n, v in tensors.items() if pooled or not n.startswith("attn_pool.")}
+
+
+def conversion(tag: str) -> Callable[[dict[str, Any], Any], dict[str, Tensor]]:
+    """Timm's function from the content of a tag's file and its model to the model's names.
+
+    Each file of architectures has one, which its constructors complete by the architecture's name;
+    timm gives it out only together with a load that is not strict.
+    """
+    arch = tag.partition(".")[0]
+    module = sys.modules[timm.models.model_entrypoint(arch).__module__]
+    more: dict[str, Any] = {}
+    if module is deit:
+        more = {"adapt_layer_scale": True}
+    elif "flexi" in arch or "radio" in arch:
+        more = {"interpolation": "bilinear", "antialias": False}
+    if "radio" in arch:
+        more["align_corners"] = any(name in arch for name in _RADIO_ALIGN_CORNERS)
+    return partial(module.checkpoint_filter_fn, **more)
 
 
 def source_of(tag: str) -> tuple[Source, str]:

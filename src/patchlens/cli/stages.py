@@ -29,11 +29,16 @@ OF_ALL = {  # all that params.yaml lists
 
 
 @stage()
-def code() -> None:
-    """List the package files that each stage uses, so that DVC sees a change of one."""
+def code(
+    graph: Annotated[Path, typer.Option(help="A dvc.yaml, with its params.yaml beside it.")] = (
+        Path("dvc.yaml")
+    ),
+    module: Annotated[str, typer.Option(help="What a stage runs.")] = "patchlens.stages.{stage}",
+) -> None:
+    """Check the names in params.yaml, and list the code of each stage, so that DVC sees it."""
     from patchlens.stages import code
 
-    code.run()
+    code.run(graph, module)
 
 
 @stage()

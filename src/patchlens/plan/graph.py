@@ -1,6 +1,7 @@
 """The stages that `dvc repro` would run, counted from dvc.yaml and the settings."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -30,32 +31,65 @@ def stages(path: Path, settings: Settings) -> list[Stage]:
         SettingsError: the file is missing, or a matrix refers to missing settings or has an
             unsupported form.
     """
+    found = []
+    for stage, matrix in _matrices(path):
+        axes = {axis: _names(stage, source, settings) for axis, source in matrix.items()}
+        cells = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        found.append(Stage(stage, cells))
+    return found
+
+
+def names(path: Path, settings: Any) -> dict[str, list[str]]:
+    """Every name that a matrix of a dvc.yaml makes stages of, by where it comes from.
+
+    Args:
+        path: the dvc.yaml.
+        settings: the content of its params.yaml, checked or not.
+
+    Returns:
+        Place in params.yaml, or in dvc.yaml for names that stand there -> its names.
+
+    Raises:
+        SettingsError: see `stages`.
+    """
+    return {
+        _place(source) or f"stages.{stage}.matrix.{axis}": _names(stage, source, settings)
+        for stage, matrix in _matrices(path)
+        for axis, source in matrix.items()
+    }
+
+
+def _matrices(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         raise SettingsError(f"{path}: no such file; run this in the folder of dvc.yaml")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
-    return [Stage(name, _cells(name, stage, settings)) for name, stage in content.items()]
+    for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items():
+        matrix = stage.get("matrix", {})
+        if "foreach" in stage or not isinstance(matrix, dict):
+            raise _unknown(name, stage.get("foreach", matrix))
+        yield name, matrix
 
 
-def _cells(name: str, stage: dict[str, Any], settings: Settings) -> list[dict[str, str]]:
-    matrix = stage.get("matrix", {})
-    if "foreach" in stage or not isinstance(matrix, dict):
-        raise _unknown(name, stage.get("foreach", matrix))
-    axes = {axis: _names(name, source, settings) for axis, source in matrix.items()}
-    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+def _place(source: Any) -> str | None:
+    """`place.in.params` of `${place.in.params}`."""
+    place = PLACE.fullmatch(source) if isinstance(source, str) else None
+    return place and place[1]
 
 
-def _names(stage: str, source: Any, settings: Settings) -> list[str]:
+def _names(stage: str, source: Any, settings: Any) -> list[str]:
     """The values of an axis: a list, or `${key.in.params}` of a list or of a section with keys."""
     if isinstance(source, list) and all(NAME.fullmatch(str(value)) for value in source):
         return [str(value) for value in source]
-    place = PLACE.fullmatch(source) if isinstance(source, str) else None
+    place = _place(source)
     if place is None:
         raise _unknown(stage, source)
     found: Any = settings
-    for part in place[1].split("."):
+    for part in place.split("."):
         found = found.get(part) if isinstance(found, dict) else getattr(found, part, None)
     if found is None:
-        raise SettingsError(f"dvc.yaml: stages.{stage}.matrix: {source} is missing in params.yaml")
+        raise SettingsError(
+            f"dvc.yaml: stages.{stage}.matrix: {source} is missing in params.yaml; write [] for "
+            "none"
+        )
     if not isinstance(found, list | dict):
         raise _unknown(stage, source)
     return [str(value) for value in found]

@@ -13,8 +13,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-# DVC builds stage names and paths from these.
-Pattern = Field(pattern=r"^[a-z0-9_]+$")
+# DVC builds stage names, paths and shell commands from these.
+NAME = "^[a-z0-9_]+$"
+Pattern = Field(pattern=NAME)
 Name = Annotated[str, Pattern]
 DatasetName = Annotated[names.DatasetName, Pattern]
 ModelName = Annotated[names.ModelName, Pattern]

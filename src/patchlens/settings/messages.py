@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from patchlens.names import nearest
+from patchlens.settings.base import NAME
 
 RANGES = {
     "greater_than_equal": ("ge", "≥"),
@@ -16,7 +17,7 @@ RANGES = {
 }
 LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
 PATTERNS = {
-    "^[a-z0-9_]+$": "use a-z, 0-9 and _ only",
+    NAME: "use a-z, 0-9 and _ only",
     "^[0-9a-f]{64}$": "a sha256 is 64 digits of 0-9 and a-f",
     r"^[a-z0-9_]+(\.[a-z0-9_]+)+$": "use task.head.metric",
 }
@@ -55,7 +56,7 @@ def explain(error: ErrorDetails, settings: Any) -> str:
         return f"{loc}: holds {len(value)} characters; allowed: at least {ctx['min_length']}"
     if kind == "string_pattern_mismatch":
         allowed = PATTERNS.get(ctx["pattern"], f"it must match {ctx['pattern']}")
-        return f"{loc}: '{value}' is not allowed; {allowed}"
+        return f"{loc}: {value!r} is not allowed; {allowed}"
     if kind == "value_error":
         return f"{loc}: {ctx['error']}"
     expected = error["msg"].removeprefix("Input should be ")
