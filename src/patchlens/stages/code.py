@@ -261,7 +261,7 @@ class _Executed(ast.NodeTransformer):
 def _text(node: Any) -> str:
     """A tree as text without positions and empty fields, of which Python's versions add some."""
     if isinstance(node, ast.Constant):
-        return ascii(node.value)
+        return f"Constant({node.value!a})"  # a None beside it is a place left empty
     if isinstance(node, ast.AST):
         fields = [(name, getattr(node, name, None)) for name in node._fields]
         kept = [f"{name}={_text(value)}" for name, value in fields if value not in (None, [])]
