@@ -1,9 +1,9 @@
-"""Whether a change keeps every score: all tasks on a miniature, before and after, compared.
+"""Checks that a change keeps every score: runs all tasks on a miniature before and after it.
 
-`check_small.py [REV]` runs the stages that metrics come from, those of REV (HEAD by default) and
-those of the working tree, each side in one process without DVC, and compares the metrics number by
-number: they must be equal. What a revision gave is kept below .work/check-small, with the images
-that it rendered, which the other side takes where the code of the stage render is the same.
+`check_small.py [REV]` runs the stages that metrics depend on, once with the code of REV (HEAD by
+default) and once with that of the working tree, each in one process without DVC. All numbers of the
+two sets of metrics must be equal. The results of a revision are kept in .work/check-small, with its
+rendered images, which the working tree reuses if the code of the stage render is the same.
 """
 
 import os
@@ -40,7 +40,7 @@ def main(revision: str) -> None:
             archive = subprocess.Popen([*git, "archive", commit], stdout=subprocess.PIPE)
             subprocess.run(["tar", "-x", "-C", str(old)], stdin=archive.stdout, check=True)
             if archive.wait():
-                sys.exit(f"git archive {commit}: failed")
+                sys.exit(f"`git archive {commit}` failed; see the messages of Git above")
             reproduce(old, work / "before", KEPT)
             keep(work / "before", before)
         reproduce(ROOT, work / "after", before)
@@ -50,7 +50,7 @@ def main(revision: str) -> None:
 
 
 def reproduce(code: Path, folder: Path, rendered: Path) -> None:
-    """Run the stages of the repository `code` on the miniature, in `folder`."""
+    """Run the stages of the repository `code` on the miniature in `folder`."""
     folder.mkdir()
     for name in INPUTS:
         shutil.copy(code / name, folder)
@@ -61,7 +61,7 @@ def reproduce(code: Path, folder: Path, rendered: Path) -> None:
 
 
 def keep(folder: Path, target: Path) -> None:
-    """Move the metrics and the images of a run to `target`, whole or not at all."""
+    """Move the metrics and the images of a run to `target`, completely or not at all."""
     whole = folder / "kept"
     for path in (Path("metrics"), *RENDERED):
         (whole / path).parent.mkdir(parents=True, exist_ok=True)
@@ -74,17 +74,17 @@ def keep(folder: Path, target: Path) -> None:
 
 
 def stages(src: str, rendered: Path) -> None:
-    """Run the stages of the working folder's dvc.yaml in this process, in its order."""
+    """Run the stages of dvc.yaml in the working folder, in its order and in this process."""
     import patchlens
     from patchlens.cli import app
 
     if not Path(patchlens.__file__).is_relative_to(src):
-        sys.exit(f"{patchlens.__file__} was imported instead of the package in {src}")
+        sys.exit(f"imported {patchlens.__file__} instead of the package in {src}; see PYTHONPATH")
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
     wanted = needed(graph)
     raw, code = RENDERED
-    for name, stage in graph.items():  # each follows what it needs
+    for name, stage in graph.items():  # each stage follows those that it depends on
         if name not in wanted:
             continue
         known = (rendered / code).read_bytes() if (rendered / code).is_file() else b""
@@ -102,7 +102,7 @@ def stages(src: str, rendered: Path) -> None:
 
 
 def needed(graph: dict[str, Any]) -> set[str]:
-    """The stages that write metrics, and those whose outputs they need."""
+    """The stages that write metrics, and those on whose outputs they depend."""
     made = {name: _outputs(stage) for name, stage in graph.items()}
     found = {name for name, paths in made.items() if any(p.startswith("metrics/") for p in paths)}
     while True:
@@ -123,7 +123,7 @@ def _outputs(stage: dict[str, Any]) -> list[str]:
 
 
 def _values(source: str, params: dict[str, Any]) -> list[str]:
-    """The names that `${place.in.params}` stands for."""
+    """The names that `${key.in.params}` refers to."""
     found: Any = params
     for part in source.removeprefix("${").removesuffix("}").split("."):
         found = found[part]
@@ -131,7 +131,7 @@ def _values(source: str, params: dict[str, Any]) -> list[str]:
 
 
 def shrink(params: Path) -> None:
-    """Make the default so small that every stage takes seconds; nothing else changes."""
+    """Reduce the default so that every stage takes seconds; all other settings are unchanged."""
     content = yaml.safe_load(params.read_text(encoding="utf-8"))
     content["datasets"]["minicity"] |= {"stills": 10}
     content["datasets"]["minicity_video"] |= {"videos": 1}

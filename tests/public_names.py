@@ -1,8 +1,8 @@
-"""The names that users diff and write: what `tests/public_names.txt` freezes.
+"""The names that users compare and write, which `tests/public_names.txt` freezes.
 
-A name that leaves the list is a broken promise: list it old → new in CHANGELOG.md, and give whoever
-still writes it that line as the error. `python tests/public_names.py FOLDER` prints the list of a
-reproduced folder.
+Removing a name breaks a promise to users: list it as old → new in CHANGELOG.md, and raise an error
+with that line if settings still contain it. `python tests/public_names.py FOLDER` prints the list
+of a reproduced folder.
 """
 
 import csv
@@ -26,7 +26,7 @@ LIST = Path(__file__).with_suffix(".txt")
 
 
 def names(folder: Path) -> list[str]:
-    """All public names, sorted; metric keys and CSV columns are those of `folder`/metrics."""
+    """All public names, sorted; metric keys and CSV columns are read from `folder`/metrics."""
     stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     found = {f"stage {name}" for name in stages}
     found |= {f"claim metric {name}" for name in METRICS}
@@ -47,7 +47,7 @@ def _file(path: Path) -> str:
 
 
 def _metric_keys(path: Path, content: dict[str, Any]) -> Iterator[str]:
-    """Keys with dots; a variant and a claim's id stand for all of their kind."""
+    """Dotted keys, with one placeholder for all variants and one for all ids of claims."""
     for key, _ in flat(content, "\n"):
         parts = ["<variant>" if part in VARIANTS else part for part in key.split("\n")]
         if path.name == "claims.json":
@@ -56,7 +56,7 @@ def _metric_keys(path: Path, content: dict[str, Any]) -> Iterator[str]:
 
 
 def _keys(kind: Any) -> Iterator[str]:
-    """Keys of a section and of those below it, whatever stands around its type."""
+    """The keys of a section and of its subsections; wrappers of its type are ignored."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for name, field in kind.model_fields.items():
             below = set(_keys(field.annotation))

@@ -1,8 +1,8 @@
-"""Errors that a user can mend: one message, one exit code each, no traceback."""
+"""Errors that a user can fix: each has a message and an exit code, and prints no traceback."""
 
 
 class PatchlensError(Exception):
-    """Something the user can mend. The message names the file, key or value and the remedy."""
+    """An error that the user can fix. The message names the file, key or value, and the remedy."""
 
     exit_code = 1
 
@@ -20,12 +20,12 @@ class FitError(PatchlensError):
 
 
 class SourceError(PatchlensError):
-    """Weights or a dataset cannot be had: no network, no access, a wrong or missing file."""
+    """Weights or a dataset cannot be obtained: no network, no access, a wrong or missing file."""
 
     exit_code = 3
 
 
 class DataError(PatchlensError):
-    """A dataset, a weight file or a feature file was read and its content is not as promised."""
+    """The content of a dataset, a weight file or a feature file is not as expected."""
 
     exit_code = 4

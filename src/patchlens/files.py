@@ -1,4 +1,4 @@
-"""Writing files so that a killed run never leaves half of one, and hashing them."""
+"""Writing files so that a killed run never leaves an incomplete one, and hashing them."""
 
 import hashlib
 import json
@@ -29,11 +29,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder, renamed to `path` when the block ends without error.
 
-    What is at `path` is moved aside just before: a killed run leaves it, or nothing, never half.
+    An existing `path` is moved aside just before: a killed run leaves the old folder or none, never
+    an incomplete one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = (path.with_name(f".{path.name}.{s}") for s in ("partial", "old.partial"))
-    for left in (partial, old):  # by a killed run
+    for left in (partial, old):  # may remain from a killed run
         shutil.rmtree(left, ignore_errors=True)
     partial.mkdir()
     try:
@@ -49,19 +50,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def existing(path: Path, remedy: str) -> Path:
-    """`path`, which must be a file; else a `DataError` with what brings it."""
+    """Return `path`, which must be a file.
+
+    Raises:
+        DataError: the file does not exist; the message ends with `remedy`.
+    """
     if not path.is_file():
         raise DataError(f"{path}: missing; {remedy}")
     return path
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file, which must be there; see `existing`."""
+    """The content of a JSON file, which must exist; see `existing`."""
     return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write JSON with sorted keys; NaN and infinity are errors, since DVC cannot compare them."""
+    """Write JSON with sorted keys; NaN and infinity are errors because DVC cannot compare them."""
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     with whole_file(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")

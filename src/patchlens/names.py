@@ -1,4 +1,4 @@
-"""Names of datasets and models, which no type checker lets swap, and help with misspelt ones."""
+"""Types for the names of datasets and models, which prevent swaps, and help with misspelt names."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import NewType
 DatasetName = NewType("DatasetName", str)  # a key of `datasets` in params.yaml
 ModelName = NewType("ModelName", str)  # a key of `models`
 
-SHOWN = 24  # names that a message lists before it only counts
+SHOWN = 24  # names that a message lists; it counts the others
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """The allowed names, and the nearest one if one is near: text for the end of a message."""
+    """The end of a message: the allowed names, and the closest one if it is similar enough."""
     names = sorted(allowed)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""

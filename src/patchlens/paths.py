@@ -1,6 +1,6 @@
-"""Where everything lies, relative to the folder that holds params.yaml and dvc.yaml.
+"""The paths of all files, relative to the folder that contains params.yaml and dvc.yaml.
 
-What belongs to a dataset and a model takes both by keyword, so that no call can swap them.
+Functions of a dataset and a model take both by keyword, so that no call can swap them.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ from patchlens.settings.datasets import Collected, Dataset
 
 PARAMS = Path("params.yaml")
 CLAIMS = Path("claims.yaml")
-WORK = Path(".work")  # partial work: ignored by Git and DVC, safe to delete
+WORK = Path(".work")  # partial results: ignored by Git and DVC, safe to delete
 COST = WORK / "cost"  # outside every dependency and output
-MACHINE = "machine.json"  # beside metrics: what made them
+MACHINE = "machine.json"  # beside metrics: the machine that computed them
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
 WEIGHTS_RECORDS = Path("metrics/weights")
@@ -26,17 +26,17 @@ EXPLORER = Path("data/explorer")
 
 
 def code(stage: str, graph: Path = Path()) -> Path:
-    """The files that a stage uses, each with its hash; `graph` is the folder of its dvc.yaml."""
+    """The list of files that a stage uses, with hashes; `graph` is the folder of its dvc.yaml."""
     return Path("data/code") / graph / f"{stage}.txt"
 
 
 def raw(dataset: DatasetName) -> Path:
-    """The dataset that render or fetch brought, or the manifest of a placed one."""
+    """The dataset as rendered or downloaded, or the manifest of a dataset that the user placed."""
     return Path("data/raw") / dataset
 
 
 def images(dataset: DatasetName, settings: Dataset) -> Path:
-    """The folder that the paths of the index are relative to: the user's `root`, or `raw`."""
+    """The folder to which paths in the index are relative: the user's `root`, or `raw`."""
     if isinstance(settings, Collected) and settings.root is not None:
         return Path(settings.root)
     return raw(dataset)
@@ -48,12 +48,12 @@ def index(dataset: DatasetName) -> Path:
 
 
 def why(*, dataset: DatasetName, model: ModelName) -> Path:
-    """The folder of the page on one model."""
+    """The folder of the `patchlens why` page on one model."""
     return REPORTS / "why" / f"{dataset}-{model}"
 
 
 def shown(task: str, *, dataset: DatasetName, model: ModelName) -> Path:
-    """The picture of what a model finds in a task."""
+    """The picture of a model's answers in a task."""
     return REPORTS / task / f"{dataset}-{model}.png"
 
 
@@ -68,12 +68,12 @@ def weights(model: ModelName) -> Path:
 
 
 def weights_record(model: ModelName) -> Path:
-    """What the weights of a model were when they first came, for Git."""
+    """The record of a model's weights at their first download, for Git."""
     return WEIGHTS_RECORDS / f"{model}.json"
 
 
 def features(*, dataset: DatasetName, model: ModelName) -> Path:
-    """The folder of feature files, one a split."""
+    """The folder of feature files, one per split."""
     return Path("data/features") / dataset / model
 
 
@@ -98,5 +98,5 @@ def cell(*, dataset: DatasetName, model: ModelName) -> Path:
 
 
 def cost(*, dataset: DatasetName, model: ModelName) -> Path:
-    """How fast extraction was, and where: it varies from run to run, so it is no result."""
+    """Speed and machine of the extraction: they vary from run to run, so they are not a result."""
     return COST / dataset / f"{model}.json"

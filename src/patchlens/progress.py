@@ -18,7 +18,7 @@ def set_up(quiet: bool) -> None:
 
 
 def track(items: Iterable[T], *, total: int | None, what: str, unit: str = "image") -> Iterator[T]:
-    """Yield `items` behind a bar with rate and remaining time (only on a terminal)."""
+    """Yield `items` and show a bar with rate and remaining time (only on a terminal)."""
     with bar(total=total, what=what, unit=unit) as progress:
         for item in items:
             yield item
@@ -26,9 +26,9 @@ def track(items: Iterable[T], *, total: int | None, what: str, unit: str = "imag
 
 
 def bar(*, total: int | None, what: str, unit: str = "image", scale: bool = False) -> "tqdm[Never]":
-    """A bar to be updated by hand; silent with `-q` and where stderr is no terminal.
+    """A bar that the caller updates; silent with `-q` and if stderr is not a terminal.
 
-    `scale` shows large numbers with k, M and G.
+    `scale` abbreviates large numbers with k, M and G.
     """
     silent = log.getEffectiveLevel() > logging.INFO or not sys.stderr.isatty()
     return tqdm(

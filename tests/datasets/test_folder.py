@@ -93,9 +93,12 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
         ),
         ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
         ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),
-        ({"splits": {"query": [1]}}, "splits.query[0]: 1 (int) is wrong; allowed: a valid string"),
-        ({"classes": "road"}, "classes: 'road' (str) is wrong; allowed: a valid list"),
-        ({"splits": {"a": 1}}, "splits.a: 1 (int) is wrong; allowed: a valid list"),
+        (
+            {"splits": {"query": [1]}},
+            "splits.query[0]: 1 (int) is invalid; allowed: a valid string",
+        ),
+        ({"classes": "road"}, "classes: 'road' (str) is invalid; allowed: a valid list"),
+        ({"splits": {"a": 1}}, "splits.a: 1 (int) is invalid; allowed: a valid list"),
     ],
 )
 def test_description_mistakes(
@@ -140,8 +143,8 @@ def test_missing_split_file(own: Path, describe: Callable[..., None]) -> None:
     ("content", "fault"),
     [
         ("", "this file is empty"),
-        ("- road\n", "(whole file): ['road'] (list) is wrong; allowed: a section of keys"),
-        ("42\n", "(whole file): 42 (int) is wrong; allowed: a section of keys"),
+        ("- road\n", "(whole file): ['road'] (list) is invalid; allowed: a section with keys"),
+        ("42\n", "(whole file): 42 (int) is invalid; allowed: a section with keys"),
     ],
 )
 def test_a_description_that_is_no_section(own: Path, content: str, fault: str) -> None:

@@ -98,8 +98,8 @@ def test_a_line_that_does_not_fit(video: Make, line: str, message: str) -> None:
             "tracks: 'persons' is not in classes; allowed: car, person; did you mean 'person'?",
         ),
         ({"sequences": None}, "tracks are of sequences; list the sequences"),
-        ({"tracks": {}}, "tracks: holds 0; allowed: at least 1"),
-        ({"sequences": "drive"}, "sequences: 'drive' (str) is wrong; allowed: a valid list"),
+        ({"tracks": {}}, "tracks: 0 entries; allowed: at least 1"),
+        ({"sequences": "drive"}, "sequences: 'drive' (str) is invalid; allowed: a valid list"),
         ({"splits": {"a": ["drive"], "b": ["drive"]}}, "'drive' is in a and in b"),
     ],
 )

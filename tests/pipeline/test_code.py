@@ -212,7 +212,7 @@ def test_imports_are_followed_wherever_they_stand(edit: Callable[[str, str], Non
 
 def test_what_import_module_brings_must_be_readable(edit: Callable[[str, str], None]) -> None:
     edit("patchlens/named.py", "\nimport_module(name)\n")
-    with pytest.raises(DataError, match=r"^src/patchlens/named\.py:2: what import_module brings"):
+    with pytest.raises(DataError, match=r"^src/patchlens/named\.py:2: the call of import_module"):
         code.run()
 
 
@@ -229,7 +229,7 @@ def test_a_file_that_executes_nothing_decides_nothing(edit: Callable[[str, str],
 @pytest.mark.parametrize("file", ["tasks/words.yaml", "tasks/folder/words.json", "words.txt"])
 def test_data_that_no_module_reads_is_named(edit: Callable[[str, str], None], file: str) -> None:
     edit(f"patchlens/{file}", "words\n")
-    with pytest.raises(DataError, match=rf"^src/patchlens/{file}: no module of its folder"):
+    with pytest.raises(DataError, match=rf"^src/patchlens/{file}: no module in its folder"):
         code.run()
 
 
@@ -253,7 +253,7 @@ def test_data_belongs_to_the_module_that_reads_it(
         assert "patchlens/tasks/words.yaml" in code.closure("patchlens.stages.segmentation")
         assert "patchlens/tasks/words.yaml" not in code.closure("patchlens.stages.weights")
     else:
-        with pytest.raises(DataError, match="no module of its folder"):
+        with pytest.raises(DataError, match="no module in its folder"):
             code.run()
 
 

@@ -260,7 +260,10 @@ def test_a_missing_cell_stops_tables_with_the_remedy(miniature: Path, tmp_path: 
     (clone / CELL).unlink()
     done = run("patchlens", "tables", cwd=clone, check=False)
     assert done.returncode == 4
-    assert f"{CELL}: missing; `dvc repro` makes this configured cell" in done.stderr
+    assert (
+        f"{CELL}: missing; it belongs to a configured cell; compute it with `dvc repro`"
+        in done.stderr
+    )
     assert "git checkout metrics" in done.stderr
 
 

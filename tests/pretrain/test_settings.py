@@ -73,7 +73,7 @@ def test_committed_recipes(root: Path) -> None:
             "objectives.dino.cpu.local_crop: 30 is not a multiple of the patch size 8",
         ),
         ("objectives.mae.cpu.mask_ratio", 1.0, "objectives.mae.cpu.mask_ratio: 1.0 is out of"),
-        ("objectives.mae.gpu.batch", "many", "objectives.mae.gpu.batch: 'many' (str) is wrong"),
+        ("objectives.mae.gpu.batch", "many", "objectives.mae.gpu.batch: 'many' (str) is invalid"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -101,7 +101,7 @@ def test_nothing_to_train_on(content: Any, tmp_path: Path) -> None:
     [
         ("", "this file is empty"),
         ("size: [", "not valid YAML"),
-        ("size: cpu\nsize: gpu\n", "'size' stands twice"),
+        ("size: cpu\nsize: gpu\n", "'size' is defined twice"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, text: str, message: str) -> None:

@@ -118,16 +118,16 @@ def test_a_long_sequence_is_thinned_out(here):
 
 def test_what_is_missing_is_named(here):
     a_sequence(here)
-    with pytest.raises(SettingsError, match="unknown sequence 'b' of d"):
+    with pytest.raises(SettingsError, match="unknown sequence 'b' of 'd'"):
         draw(here, "b")
-    with pytest.raises(DataError, match=r"no tracks here; run `dvc repro tracking` first"):
+    with pytest.raises(DataError, match=r"no tracks; run `dvc repro tracking` first"):
         draw(here, model="other")
     assert not (here / "drawn.gif").exists()
 
 
 def test_images_without_a_sequence_are_an_error(here):
     write_index(here, [image("a", box(1, 0, 0, 8, 16))], support=[])
-    with pytest.raises(SettingsError, match="no query image of d is a frame of a sequence"):
+    with pytest.raises(SettingsError, match="no query image of 'd' is a frame of a sequence"):
         draw(here, None)
 
 

@@ -53,49 +53,55 @@ def test_a_valid_claim_has_its_defaults(tmp_path):
     ("changes", "message"),
     [
         ({"delta": -0.1}, "c3.delta: -0.1 is out of range; allowed: ≥ 0"),
-        ({"delta": "0.1"}, "c3.delta: '0.1' (str) is wrong; allowed: a valid number"),
-        ({"delta": float("nan")}, "c3.delta: nan (float) is wrong; allowed: a finite number"),
+        ({"delta": "0.1"}, "c3.delta: '0.1' (str) is invalid; allowed: a valid number"),
+        ({"delta": float("nan")}, "c3.delta: nan (float) is invalid; allowed: a finite number"),
         (
             {"kind": "diference"},
             "c3.kind: 'diference' is unknown; allowed: difference, equivalence, superlative; "
             "did you mean 'difference'?",
         ),
         ({"source": None}, "c3.source: this key is missing"),
-        ({"text": ""}, "c3.text: holds 0 characters; allowed: at least 1"),
-        ({"datasets": []}, "c3.datasets: holds 0; allowed: at least 1"),
-        ({"a": {"models": []}}, "c3.a.models: holds 0; allowed: at least 1"),
-        ({"a": "mae"}, "c3.a: 'mae' (str) is wrong; allowed: a section of keys"),
+        ({"text": ""}, "c3.text: 0 characters; allowed: at least 1"),
+        ({"datasets": []}, "c3.datasets: 0 entries; allowed: at least 1"),
+        ({"a": {"models": []}}, "c3.a.models: 0 entries; allowed: at least 1"),
+        ({"a": "mae"}, "c3.a: 'mae' (str) is invalid; allowed: a section with keys"),
         (
             {"a": {"model": ["mae"], "models": ["mae"]}},
             "c3.a.model: unknown key; allowed: models, variant; did you mean 'models'?",
         ),
         ({"metric": "miou"}, "c3.metric: 'miou' is not allowed; use task.head.metric"),
         ({"datasets": ["My Town"]}, "c3.datasets[0]: 'My Town' is not allowed; use a-z, 0-9 and _"),
-        ({"direction": None}, "c3.direction: this key is missing; a difference is greater or less"),
-        ({"kind": "equivalence"}, "c3.direction: an equivalence has none; remove it"),
-        (EQUAL | {"delta": 0}, "c3.delta: 0 leaves nothing to be equivalent within; allowed: > 0"),
-        ({"chance": {"variant": "keep_top"}}, "c3.chance: belongs to kind: equivalence; remove it"),
+        (
+            {"direction": None},
+            "c3.direction: this key is missing; a difference needs greater or less",
+        ),
+        ({"kind": "equivalence"}, "c3.direction: an equivalence has no direction; remove this key"),
+        (EQUAL | {"delta": 0}, "c3.delta: an equivalence needs a margin above 0; allowed: > 0"),
+        (
+            {"chance": {"variant": "keep_top"}},
+            "c3.chance: allowed with kind: equivalence only; remove this key",
+        ),
         (
             EQUAL | {"chance": {"variant": "keep_top"}, "metric": "variance.top1"},
-            "c3.chance: is defined for segmentation metrics only; remove it",
+            "c3.chance: defined for segmentation metrics only; remove this key",
         ),
         (PAPER | {"datasets": ["minicity"]}, "c3.datasets: a claim of group paper is about real"),
         (
             {"group": "minicity", "slots": {"mae": ["x"]}},
-            "c3.datasets: group minicity is about [minicity] and nothing",
+            "c3.datasets: must be [minicity] for a claim of group minicity",
         ),
         (
             {"group": "minicity", "datasets": ["minicity"]},
-            "c3.slots: must say what mae hold(s) for a claim of group minicity",
+            "c3.slots: a claim of group minicity must state the weights of mae",
         ),
-        ({"group": "paper"}, "c3.slots: must say what mae hold(s) for a claim of group paper"),
-        ({"slots": {"dino": ["x"]}}, "c3.slots.dino: no model of this claim; allowed: mae"),
-        ({"datasets": ["town", "town"]}, "c3.datasets: must be without repeats"),
-        ({"b": {"models": ["mae", "mae"]}}, "c3.b.models: must be without repeats"),
-        ({"a": {"models": ["mae"]}}, "c3.b: is compared with itself in a; name other models"),
+        ({"group": "paper"}, "c3.slots: a claim of group paper must state the weights of mae"),
+        ({"slots": {"dino": ["x"]}}, "c3.slots.dino: not a model of this claim; allowed: mae"),
+        ({"datasets": ["town", "town"]}, "c3.datasets: must not contain repeats"),
+        ({"b": {"models": ["mae", "mae"]}}, "c3.b.models: must not contain repeats"),
+        ({"a": {"models": ["mae"]}}, "c3.b: overlaps with a; choose other models"),
         (
             {"kind": "superlative", "a": {"models": ["mae"]}, "b": {"models": ["dino", "mae"]}},
-            "c3.b: is compared with itself in a; name other models",
+            "c3.b: overlaps with a; choose other models",
         ),
     ],
 )
@@ -133,24 +139,24 @@ def test_every_mistake_of_every_claim_is_a_line(tmp_path):
 def test_text_that_is_no_utf_8(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_bytes(b"# stra\xdfe\n" + VALID.encode())
-    with pytest.raises(SettingsError, match=r"claims\.yaml: not valid YAML: line 1 is no text in"):
+    with pytest.raises(SettingsError, match=r"claims\.yaml: not valid YAML: line 1 is not UTF-8"):
         load(path)
 
 
 def test_an_id_that_stands_twice_is_not_silently_dropped(tmp_path):
     (line,) = failing(tmp_path, VALID + VALID)
-    assert re.search(r"not valid YAML: 'c3' stands twice at line 13", line)
+    assert re.search(r"not valid YAML: 'c3' is defined twice at line 13", line)
     (line,) = failing(tmp_path, VALID + "  delta: 0.5\n")
-    assert "'delta' stands twice" in line
+    assert "'delta' is defined twice" in line
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("c3: [", "not valid YAML"),
-        ("- a\n", "(whole file): ['a'] (list) is wrong; allowed: a section of keys"),
+        ("- a\n", "(whole file): ['a'] (list) is invalid; allowed: a section with keys"),
         ("C3: {}\n", "C3: 'C3' is not allowed; use a-z, 0-9 and _ only"),
-        ("c3: supported\n", "c3: 'supported' (str) is wrong; allowed: a section of keys"),
+        ("c3: supported\n", "c3: 'supported' (str) is invalid; allowed: a section with keys"),
     ],
 )
 def test_a_file_that_holds_no_claims_says_where(tmp_path, text, message):
@@ -158,7 +164,7 @@ def test_a_file_that_holds_no_claims_says_where(tmp_path, text, message):
 
 
 def test_a_missing_file_is_an_error_and_an_empty_one_holds_no_claim(tmp_path):
-    with pytest.raises(SettingsError, match="no such file; `git checkout"):
+    with pytest.raises(SettingsError, match="no such file; restore it with `git checkout"):
         load(tmp_path / "claims.yaml")
     (tmp_path / "claims.yaml").write_text("# nothing yet\n", encoding="utf-8")
     assert load(tmp_path / "claims.yaml") == {}

@@ -7,9 +7,9 @@ import pytest
 
 Complaints = Callable[[dict[str, Any]], list[str]]
 LISTS = ["segmentation.datasets", "fetch.made", "fetch.downloaded", "fetch.placed"]
-TILE = "'tile' (pixels) is given with mode: tiles, and only then"
-PATCHES = "'patches: [rows, columns]' is given with grid: equal, and only then"
-PIXELS = "'pixels: [height, width]' is given with grid: paper, and only then"
+TILE = "'tile' (pixels) is required with mode: tiles and only allowed there"
+PATCHES = "'patches: [rows, columns]' is required with grid: equal and only allowed there"
+PIXELS = "'pixels: [height, width]' is required with grid: paper and only allowed there"
 
 
 @pytest.mark.parametrize(
@@ -39,15 +39,19 @@ def test_softmax_votes_need_cosine(complaints: Complaints, distance: str) -> Non
 
 def test_segmentation_needs_the_raw_features(complaints: Complaints) -> None:
     assert complaints({"segmentation.variants": ["prune"]}) == [
-        "segmentation: 'variants' must hold 'raw': the others are read against it"
+        "segmentation: 'variants' must contain 'raw', the reference of all others"
     ]
 
 
 @pytest.mark.parametrize(
     ("place", "values", "message"),
     [
-        ("segmentation.variants", ["raw", "raw"], "'variants' and 'heads' must be without repeats"),
-        ("segmentation.heads", ["knn", "knn"], "'variants' and 'heads' must be without repeats"),
+        (
+            "segmentation.variants",
+            ["raw", "raw"],
+            "'variants' and 'heads' must not contain repeats",
+        ),
+        ("segmentation.heads", ["knn", "knn"], "'variants' and 'heads' must not contain repeats"),
         ("segmentation.linear.c", [1.0, 0.1], "'c' must be ascending without repeats"),
         ("segmentation.linear.c", [1.0, 1.0], "'c' must be ascending without repeats"),
         ("datasets.minicity.support.seeds", [1, 1], "'seeds' must be distinct"),
@@ -105,7 +109,7 @@ def test_a_dataset_is_in_the_list_that_its_settings_ask_for(
     rest = [n for n in valid["fetch"][right] if n != name]
     assert complaints({f"fetch.{right}": rest}) == [missing]
     for wrong in {"made", "downloaded", "placed"} - {right}:
-        surplus = f"fetch.{wrong}: must not list '{name}': {why}, which is fetch.{right}"
+        surplus = f"fetch.{wrong}: must not list '{name}': {why} and so belongs in fetch.{right}"
         both = [*valid["fetch"][wrong], name]
         assert complaints({f"fetch.{wrong}": both}) == [surplus]
         assert complaints({f"fetch.{right}": rest, f"fetch.{wrong}": both}) == [missing, surplus]
@@ -125,13 +129,14 @@ def test_a_folder_of_ones_own_has_a_root(complaints: Complaints, gone: object) -
 
 def test_a_support_without_a_query_is_for_nothing(complaints: Complaints) -> None:
     assert complaints({"datasets.own.query": None}) == [
-        "datasets.own: 'support' needs a 'query': nothing would be scored"
+        "datasets.own: 'support' needs a 'query', because nothing else is scored"
     ]
 
 
 def test_what_is_extracted_has_a_query(complaints: Complaints) -> None:
     assert complaints({"extract.datasets": ["minicity", "streets", "scenes"]}) == [
-        "extract.datasets[2]: datasets.scenes.query is null: nothing would be scored"
+        "extract.datasets[2]: datasets.scenes.query is null, so nothing would be scored; "
+        "give a query"
     ]
 
 
@@ -141,8 +146,8 @@ def test_what_is_extracted_has_a_query(complaints: Complaints) -> None:
 def test_tasks_need_the_features_of_their_datasets(complaints: Complaints, task: str) -> None:
     lines = complaints({f"{task}.datasets": ["own"]})
     assert (
-        f"{task}.datasets[0]: 'own' is not in extract.datasets, so that there are no features of "
-        "it; add it there"
+        f"{task}.datasets[0]: 'own' is not in extract.datasets, so it would have no features; "
+        "add it there"
     ) in lines
 
 
@@ -151,34 +156,34 @@ def test_all_support_images_are_one_draw_and_segmentation_needs_more(
 ) -> None:
     whole = {"split": "a", "images": "all", "per": "total", "seeds": [0, 1]}
     assert complaints({"datasets.own.support": whole}) == [
-        "datasets.own.support: images: all is one draw: it needs per: total and one seed"
+        "datasets.own.support: images: all needs per: total and a single seed: it is the same draw"
     ]
     assert complaints({"datasets.streets.support": whole | {"seeds": [0]}}) == [
-        "datasets.streets.support.seeds: segmentation needs two or more: ± is over them"
+        "datasets.streets.support.seeds: segmentation needs at least two, for ± over seeds"
     ]
 
 
 def test_minicity_has_stills_or_videos(complaints: Complaints) -> None:
     assert complaints({"datasets.minicity.stills": 0, "datasets.minicity.videos": 0}) == [
-        "datasets.minicity: 'stills' and 'videos' are both 0: nothing would be rendered"
+        "datasets.minicity: 'stills' and 'videos' must not both be 0: nothing would be rendered"
     ]
 
 
 def test_t2_is_about_patches_and_some_degradation(complaints: Complaints) -> None:
     assert complaints({"identification.granularities": [2]}) == [
-        "identification: 'granularities' must hold 1, without repeats"
+        "identification: 'granularities' must contain 1 and no repeats"
     ]
     assert complaints({"identification.degradations": {}}) == [
         "identification.degradations: give at least one degradation with its severities"
     ]
     assert complaints({"identification.degradations": {"blur": [1, 1]}}) == [
-        "identification.degradations: severities must be without repeats"
+        "identification.degradations: severities must not contain repeats"
     ]
     assert complaints({"tracking.thresholds": [0.5, 0.1]}) == [
         "tracking: 'thresholds' must be ascending without repeats"
     ]
     assert complaints({"retrieval.relevant": ["instance", "instance"]}) == [
-        "retrieval: 'relevant' must be without repeats"
+        "retrieval: 'relevant' must not contain repeats"
     ]
 
 
@@ -186,8 +191,9 @@ def test_segmentation_needs_support_and_query(complaints: Complaints) -> None:
     changes = {"segmentation.datasets": ["minicity", "scenes"]}
     changes["extract.datasets"] = ["minicity", "scenes"]
     assert complaints(changes) == [
-        "extract.datasets[1]: datasets.scenes.query is null: nothing would be scored",
-        "datasets.scenes: segmentation.datasets lists it, so give 'support' and 'query'",
+        "extract.datasets[1]: datasets.scenes.query is null, so nothing would be scored; "
+        "give a query",
+        "datasets.scenes: is in segmentation.datasets, so it needs 'support' and 'query'",
     ]
 
 
@@ -197,14 +203,15 @@ def test_segmentation_needs_class_masks(complaints: Complaints) -> None:
     assert complaints(changes) == [
         "segmentation.datasets[0]: 'scenes' has no class masks (kind mot17); kinds that have: "
         "ade20k, bdd100k_seg, camvid, cityscapes, folder, minicity, voc2012",
-        "extract.datasets[0]: datasets.scenes.query is null: nothing would be scored",
-        "datasets.scenes: segmentation.datasets lists it, so give 'support' and 'query'",
+        "extract.datasets[0]: datasets.scenes.query is null, so nothing would be scored; "
+        "give a query",
+        "datasets.scenes: is in segmentation.datasets, so it needs 'support' and 'query'",
     ]
 
 
 def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
     # `own` has 4 and is not evaluated, so only the evaluated two are named.
-    rest = "that segmentation.shots and shots_sweep ask for"
+    rest = "that segmentation.shots and shots_sweep require"
     for changes in ({"segmentation.shots": 9}, {"segmentation.shots_sweep": [1, 9]}):
         assert complaints(changes) == [
             f"datasets.minicity.support.images: 8 is less than the 9 {rest}",
@@ -219,13 +226,13 @@ def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
             {"prune.choices": [0.26, 0.1]},
             ["prune: 'choices' must be ascending without repeats"],
         ),
-        ({"prune.choices": []}, ["prune.choices: holds 0; allowed: at least 1"]),
+        ({"prune.choices": []}, ["prune.choices: 0 entries; allowed: at least 1"]),
         ({"prune.choices": [0.0, 0.5]}, ["prune.choices[0]: 0.0 is out of range; allowed: > 0"]),
         (
             {"prune.select": "Auto"},
             ["prune.select: 'Auto' is unknown; allowed: auto, fixed; did you mean 'auto'?"],
         ),
-        ({"sweep.heads": ["knn", "knn"]}, ["sweep: 'heads' and 'rivals' must be without repeats"]),
+        ({"sweep.heads": ["knn", "knn"]}, ["sweep: 'heads' and 'rivals' must not contain repeats"]),
         (
             {"sweep.rivals": ["prune"]},
             ["sweep.rivals[0]: 'prune' is unknown; allowed: center, l2, pca_drop_top, pca_whiten"],
@@ -244,8 +251,8 @@ def test_shots_need_as_many_support_images(complaints: Complaints) -> None:
         (
             {"sweep.datasets": ["own"], "extract.datasets": ["minicity", "streets", "own"]},
             [
-                "sweep.datasets[0]: 'own' is not in segmentation.datasets, whose supports and "
-                "masks it needs; add it there"
+                "sweep.datasets[0]: 'own' is not in segmentation.datasets, whose support sets "
+                "and masks the sweep needs; add it there"
             ],
         ),
         (

@@ -14,7 +14,7 @@ PLACE = "datasets.streets.view"  # tiles of 256
 def test_it_is_the_ground_that_a_tile_covers() -> None:
     view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=0.5)
     assert view.ground == 128
-    assert view.describe(16) == "tiles of 256 at 224×224, 0.5 m a pixel"
+    assert view.describe(16) == "tiles of 256 at 224×224, 0.5 m per pixel"
 
 
 def test_without_it_the_ground_is_unknown() -> None:
@@ -25,7 +25,7 @@ def test_without_it_the_ground_is_unknown() -> None:
 
 def test_whole_images_cover_an_unknown_ground(complaints: Complaints) -> None:
     assert complaints({"datasets.minicity.view.gsd": 0.5}) == [
-        "datasets.minicity.view: 'gsd' needs mode: tiles, so that a view covers a known ground"
+        "datasets.minicity.view: 'gsd' needs mode: tiles, so that the ground of a view is known"
     ]
 
 

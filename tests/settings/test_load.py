@@ -56,7 +56,7 @@ def test_a_file_that_is_a_list(tmp_path: Path) -> None:
     path.write_text("- 1\n", encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load(path)
-    expected = f"{path}: (whole file): [1] (list) is wrong; allowed: a section of keys"
+    expected = f"{path}: (whole file): [1] (list) is invalid; allowed: a section with keys"
     assert str(caught.value) == expected
 
 
@@ -68,7 +68,7 @@ def test_text_in_another_encoding(tmp_path: Path, valid: Any) -> None:
     path.write_bytes(b"# eins\n# stra\xdfe\n" + text.encode())
     with pytest.raises(SettingsError) as caught:
         load(path)
-    expected = f"{path}: not valid YAML: line 2 is no text in UTF-8; save it as UTF-8"
+    expected = f"{path}: not valid YAML: line 2 is not UTF-8; save the file as UTF-8"
     assert str(caught.value) == expected
 
 

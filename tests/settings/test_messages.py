@@ -61,15 +61,15 @@ OUT_OF_RANGE = {
     "datasets.minicity.stills": (65, "65 is out of range; allowed: ≤ 64"),
 }
 WRONG_TYPES = {
-    "features.layer": ("last", "'last' (str) is wrong; allowed: a valid integer"),
-    "features.norm": (1, "1 (int) is wrong; allowed: a valid boolean"),
-    "features.batch_size": (8.0, "8.0 (float) is wrong; allowed: a valid integer"),
-    "prune.m": ("0.26", "'0.26' (str) is wrong; allowed: a valid number"),
-    "segmentation.datasets": ("minicity", "'minicity' (str) is wrong; allowed: a valid list"),
-    "segmentation.knn": (None, "None (NoneType) is wrong; allowed: a section of keys"),
-    "models.pixels": ("pixels", "'pixels' (str) is wrong; allowed: a section of keys"),
-    "models.random.arch": (3, "3 (int) is wrong; allowed: a valid string"),
-    "uncertainty.seed": (True, "True (bool) is wrong; allowed: a valid integer"),
+    "features.layer": ("last", "'last' (str) is invalid; allowed: a valid integer"),
+    "features.norm": (1, "1 (int) is invalid; allowed: a valid boolean"),
+    "features.batch_size": (8.0, "8.0 (float) is invalid; allowed: a valid integer"),
+    "prune.m": ("0.26", "'0.26' (str) is invalid; allowed: a valid number"),
+    "segmentation.datasets": ("minicity", "'minicity' (str) is invalid; allowed: a valid list"),
+    "segmentation.knn": (None, "None (NoneType) is invalid; allowed: a section with keys"),
+    "models.pixels": ("pixels", "'pixels' (str) is invalid; allowed: a section with keys"),
+    "models.random.arch": (3, "3 (int) is invalid; allowed: a valid string"),
+    "uncertainty.seed": (True, "True (bool) is invalid; allowed: a valid integer"),
 }
 
 
@@ -130,18 +130,18 @@ def test_names_are_what_dvc_can_use_in_stages_and_paths(complaints: Complaints, 
 @pytest.mark.parametrize("value", [0, -3, 1.5, "al", None, True, [1]])
 def test_query_images_is_all_or_a_count(complaints: Complaints, value: object) -> None:
     assert complaints({"datasets.minicity.query.images": value}) == [
-        f"datasets.minicity.query.images: {value!r} is wrong; allowed: all, or a count ≥ 1"
+        f"datasets.minicity.query.images: {value!r} is invalid; allowed: all, or a count ≥ 1"
     ]
 
 
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("segmentation.heads", [], "holds 0; allowed: at least 1"),
-        ("models", {}, "holds 0; allowed: at least 1"),
-        ("datasets.minicity.view.patches", [16], "holds 1; allowed: at least 2"),
-        ("datasets.minicity.view.patches", [16, 16, 16], "holds 3; allowed: at most 2"),
-        ("models.dino.mean", [0.5, 0.5], "holds 2; allowed: at least 3"),
+        ("segmentation.heads", [], "0 entries; allowed: at least 1"),
+        ("models", {}, "0 entries; allowed: at least 1"),
+        ("datasets.minicity.view.patches", [16], "1 entries; allowed: at least 2"),
+        ("datasets.minicity.view.patches", [16, 16, 16], "3 entries; allowed: at most 2"),
+        ("models.dino.mean", [0.5, 0.5], "2 entries; allowed: at least 3"),
     ],
 )
 def test_lists_of_a_wrong_length(
@@ -153,7 +153,7 @@ def test_lists_of_a_wrong_length(
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_are_finite(complaints: Complaints, value: float) -> None:
     assert complaints({"segmentation.linear.default_c": value}) == [
-        f"segmentation.linear.default_c: {value} (float) is wrong; allowed: a finite number"
+        f"segmentation.linear.default_c: {value} (float) is invalid; allowed: a finite number"
     ]
 
 
@@ -167,7 +167,7 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
     changes = {"device": "tpu", "prune.m": 2.0, "models.pixels.patch_size": "8", "prnue": 1}
     assert sorted(complaints(changes)) == [
         "device: 'tpu' is unknown; allowed: auto, cpu, cuda; did you mean 'cpu'?",
-        "models.pixels.patch_size: '8' (str) is wrong; allowed: a valid integer",
+        "models.pixels.patch_size: '8' (str) is invalid; allowed: a valid integer",
         "prnue: unknown key; allowed: datasets, device, extract, features, fetch, identification, "
         "models, prune, retrieval, segmentation, sweep, tracking, uncertainty; "
         "did you mean 'prune'?",
@@ -178,5 +178,7 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
 def test_a_key_that_stands_twice_is_not_silently_dropped(tmp_path: Path, valid: Any) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(valid) + "device: cuda\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"not valid YAML: 'device' stands twice at line \d+"):
+    with pytest.raises(
+        SettingsError, match=r"not valid YAML: 'device' is defined twice at line \d+"
+    ):
         load(path)

@@ -381,5 +381,5 @@ def test_a_granularity_beyond_the_grid_is_an_error_that_names_the_setting(city, 
     monkeypatch.chdir(city)
     degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
     coarse = TASK.model_copy(update={"granularities": [1, 99]})
-    with pytest.raises(SettingsError, match=r"granularities: 99 is more than the grid of"):
+    with pytest.raises(SettingsError, match=r"granularities: 99 exceeds the grid of"):
         identify(task=coarse)

@@ -156,7 +156,7 @@ def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
 
 def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
     chosen = CHOICES.model_copy(update={"choices": [0.01]})
-    with pytest.raises(SettingsError, match=r"prune\.choices: none of them means between 1 and 5"):
+    with pytest.raises(SettingsError, match=r"prune\.choices: none of them prunes between 1 and 5"):
         run(dataset, chosen)
 
 

@@ -191,5 +191,5 @@ def test_errors_name_what_is_missing(here):
         run(here)
     shutil.rmtree("data")
     prepare(here, frames("a", "query", [[0, 0, 0]]))
-    with pytest.raises(DataError, match="no evaluated object; T4 needs a split with ground truth"):
+    with pytest.raises(DataError, match="no evaluated objects, which T4 needs; choose a split"):
         run(here)

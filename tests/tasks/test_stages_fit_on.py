@@ -152,5 +152,5 @@ def test_the_stage_writes_the_cell_the_sweeps_and_the_protocol(labels, tmp_path)
 def test_images_without_class_masks_stop_segmentation_with_the_remedy(tmp_path):
     path = paths.index("d") / "images.parquet"
     pd.read_parquet(path).assign(mask=None).to_parquet(path)
-    with pytest.raises(SettingsError, match=r"datasets\.d uses have no class masks; take it off"):
+    with pytest.raises(SettingsError, match=r"datasets\.d uses have no class masks; remove it"):
         run(tmp_path, "support")

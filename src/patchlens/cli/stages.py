@@ -1,4 +1,4 @@
-"""A command for each DVC stage: each reads the settings and calls `run` of the stage's module."""
+"""One command per DVC stage: each reads the settings and calls `run` of the stage's module."""
 
 from importlib import import_module
 from pathlib import Path
@@ -14,16 +14,16 @@ OF_CELL = {  # one model on one dataset
     "prune": "Rank the feature dimensions by variance, per support seed.",
     "variance": "Study how the variance spreads over the dimensions and what the top ones encode.",
     "segmentation": "Evaluate few-shot semantic segmentation (T1).",
-    "sweep": "Score every m of prune.choices beside the rivals of pruning.",
+    "sweep": "Score every m in prune.choices, beside the rivals of pruning.",
     "degrade": "Extract the patch features of degraded copies of query images.",
     "identification": "Evaluate instance identification under degradations (T2).",
     "retrieval": "Evaluate object retrieval (T3).",
     "tracking": "Evaluate association, linking and label propagation (T4).",
 }
-OF_ALL = {  # all that params.yaml lists
+OF_ALL = {  # everything in params.yaml
     "tables": "Aggregate all configured cells into tables.",
     "figures": "Draw an example of T2, T3 and T4 on a dataset that the pipeline makes.",
-    "explorer": "Precompute what the report's pages look into, on datasets the pipeline makes.",
+    "explorer": "Precompute the report's interactive pages for datasets that the pipeline makes.",
     "results": "Write one page on the results of all models and tasks.",
 }
 
@@ -33,9 +33,11 @@ def code(
     graph: Annotated[Path, typer.Option(help="A dvc.yaml, with its params.yaml beside it.")] = (
         Path("dvc.yaml")
     ),
-    module: Annotated[str, typer.Option(help="What a stage runs.")] = "patchlens.stages.{stage}",
+    module: Annotated[str, typer.Option(help="The module of a stage.")] = (
+        "patchlens.stages.{stage}"
+    ),
 ) -> None:
-    """Check the names in params.yaml, and list the code of each stage, so that DVC sees it."""
+    """Check the names in params.yaml, and list the code of each stage for DVC."""
     from patchlens.stages import code
 
     code.run(graph, module)
@@ -71,7 +73,7 @@ def manifest(dataset: DatasetArgument) -> None:
 
 @stage()
 def index(dataset: DatasetArgument) -> None:
-    """Check a dataset, index it, choose support and query images."""
+    """Check and index a dataset, and choose its support and query images."""
     chosen = settings().dataset(dataset)
     from patchlens.stages import index
 
@@ -80,7 +82,7 @@ def index(dataset: DatasetArgument) -> None:
 
 @stage()
 def weights(model: ModelArgument) -> None:
-    """Bring a model's weights into one checked file."""
+    """Convert the weights of a model to one checked file."""
     chosen = settings().model(model)
     from patchlens.stages import weights
 
@@ -123,10 +125,10 @@ def claims() -> None:
 def report(
     compare: Annotated[
         str | None,
-        typer.Option(metavar="REV", help="Only show what changed since REV, or between REV..REV."),
+        typer.Option(metavar="REV", help="Show only the changes since REV, or in REV..REV."),
     ] = None,
 ) -> None:
-    """Write the report site; with --compare, the page of what changed since a Git revision."""
+    """Write the report site; with --compare, the page on the changes since a Git revision."""
     if compare is not None:
         from patchlens.stages import report_compare
 

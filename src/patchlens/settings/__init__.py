@@ -1,1 +1,1 @@
-"""Typed settings: `params.yaml` becomes pydantic models before any work starts."""
+"""Typed settings: `params.yaml` is parsed into pydantic models before any work starts."""

@@ -1,4 +1,4 @@
-"""What all settings share: no unknown key, no silent conversion, no later change."""
+"""The base of all settings: no unknown keys, no silent conversion, no later change."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 def all_or_count(value: Any) -> Any:
-    """Validator of `all`, or a count: one check for both, so that a mistake is one message."""
+    """Validate `all` or a count: a single check, so that a mistake gives a single message."""
     if value == "all" or (type(value) is int and value >= 1):
         return value
-    raise ValueError(f"{value!r} is wrong; allowed: all, or a count ≥ 1")
+    raise ValueError(f"{value!r} is invalid; allowed: all, or a count ≥ 1")

@@ -1,4 +1,7 @@
-"""Findings as data: `claims.yaml` becomes typed claims; every mistake is a line with its place."""
+"""Findings as data: `claims.yaml` is parsed into typed claims; each mistake is one line.
+
+The line names the key with the mistake.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,16 +29,20 @@ class Side(Strict):
 
 
 class Chance(Strict):
-    """What must be at chance, as good as blind guesses as frequent, on the models of side a."""
+    """The variant that must be at chance level on the models of side a.
+
+    Chance level is the score of guesses that name each class as often, independently of the truth.
+    """
 
     variant: VariantName
 
 
 class Claim(Strict):
-    """One finding, as docs/claims.md explains it.
+    """One finding; docs/claims.md explains the keys.
 
-    `delta` is in the metric's own unit: the smallest effect that counts, or for an equivalence the
-    largest that does not. `slots` maps a model to texts; the origin of its weights must hold one.
+    `delta` is in the unit of the metric: the smallest effect that counts, or for an equivalence the
+    largest that does not. `slots` maps a model to texts, one of which must occur in the origin of
+    its weights.
     """
 
     text: Text
@@ -66,31 +73,31 @@ class Claim(Strict):
     def _of_kind(self) -> Iterable[str]:
         if self.kind == "equivalence":
             if self.direction is not None:
-                yield "direction: an equivalence has none; remove it"
+                yield "direction: an equivalence has no direction; remove this key"
             if self.delta == 0:
-                yield "delta: 0 leaves nothing to be equivalent within; allowed: > 0"
+                yield "delta: an equivalence needs a margin above 0; allowed: > 0"
         else:
             if self.direction is None:
-                yield f"direction: this key is missing; a {self.kind} is greater or less"
+                yield f"direction: this key is missing; a {self.kind} needs greater or less"
             if self.chance is not None:
-                yield "chance: belongs to kind: equivalence; remove it"
+                yield "chance: allowed with kind: equivalence only; remove this key"
         if self.chance is not None and not self.metric.startswith("segmentation."):
-            yield "chance: is defined for segmentation metrics only; remove it"
+            yield "chance: defined for segmentation metrics only; remove this key"
 
     def _of_group(self) -> Iterable[str]:
         if self.group == "paper" and MINICITY in self.datasets:
             yield "datasets: a claim of group paper is about real data; remove 'minicity'"
         if self.group == "minicity" and self.datasets != [MINICITY]:
-            yield "datasets: group minicity is about [minicity] and nothing else"
+            yield "datasets: must be [minicity] for a claim of group minicity"
         unnamed = [model for model in self.models if model not in self.slots]
         if self.group != "own" and unnamed:
             names = ", ".join(unnamed)
-            yield f"slots: must say what {names} hold(s) for a claim of group {self.group}"
+            yield f"slots: a claim of group {self.group} must state the weights of {names}"
 
     def _of_names(self) -> Iterable[str]:
         for slot in self.slots:
             if slot not in self.models:
-                yield f"slots.{slot}: no model of this claim; {nearest(slot, self.models)}"
+                yield f"slots.{slot}: not a model of this claim; {nearest(slot, self.models)}"
         lists: dict[str, Sequence[str]] = {
             "datasets": self.datasets,
             "a.models": self.a.models,
@@ -98,12 +105,12 @@ class Claim(Strict):
         }
         for key, names in lists.items():
             if len(set(names)) != len(names):
-                yield f"{key}: must be without repeats"
+                yield f"{key}: must not contain repeats"
         common = set(self.a.models) & set(self.b.models)
         if self.a.variant == self.b.variant and (
             set(self.a.models) == set(self.b.models) or (common and self.kind == "superlative")
         ):
-            yield "b: is compared with itself in a; name other models or another variant"
+            yield "b: overlaps with a; choose other models or another variant"
 
 
 FILE = dict[Name, Claim]
@@ -113,15 +120,15 @@ def load(path: Path) -> dict[str, Claim]:
     """Read and validate a file of claims: id -> claim, in the order of the file.
 
     Raises:
-        SettingsError: no such file, no YAML, or one line for each mistake in it.
+        SettingsError: the file does not exist or is not YAML, or one line per mistake in it.
     """
-    missing = f"`git checkout {path}` brings it back"
+    missing = f"restore it with `git checkout {path}`"
     found: dict[str, Claim] = validated(path, FILE, missing=missing, empty={}, lines=_explain)
     return found
 
 
 def _explain(error: ErrorDetails) -> Iterable[str]:
-    """One line for each problem; what keys say together is one error with several."""
+    """One line per problem; the validators of `Claim` report several problems in one error."""
     if error["type"] != "value_error":
         yield explain(error, FILE)
         return

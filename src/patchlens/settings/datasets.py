@@ -1,4 +1,4 @@
-"""Settings of the datasets: where the images lie, which are used, how they are shown to a model."""
+"""Settings of the datasets: where images are, which are used, how they become model input."""
 
 from typing import Annotated, Literal
 
@@ -14,12 +14,12 @@ class View(Strict):
     """How an image becomes model input.
 
     `mode: whole` resizes the image; `mode: tiles` cuts it into squares of `tile` pixels, resizes
-    each, and stitches the patch maps before anything is scored.
-    `grid: equal` gives every model the same `patches: [rows, columns]` a view (input = grid × patch
-    size); `grid: paper` gives every model the same `pixels: [height, width]` input, so that grids
-    differ between patch sizes and only pixel scores are comparable.
-    `gsd` is the ground sample distance of images of the earth, in metres a pixel before any
-    resize. Models with position mode `gsd` (Scale-MAE) use it; without it their ratio is g = 1.
+    each, and stitches the patch maps before scoring.
+    `grid: equal` gives every model the same `patches: [rows, columns]` per view (input = grid ×
+    patch size); `grid: paper` gives every model the same `pixels: [height, width]` input, so that
+    grids differ between patch sizes and only pixel scores are comparable.
+    `gsd` is the ground sample distance of images of the earth, in metres per pixel before any
+    resize. Models with position mode `gsd` (Scale-MAE) use it; without it, their ratio is g = 1.
     """
 
     mode: Literal["whole", "tiles"]
@@ -32,13 +32,17 @@ class View(Strict):
     @model_validator(mode="after")
     def _complete(self) -> "View":
         if (self.mode == "tiles") != (self.tile is not None):
-            raise ValueError("'tile' (pixels) is given with mode: tiles, and only then")
+            raise ValueError("'tile' (pixels) is required with mode: tiles and only allowed there")
         if self.gsd is not None and self.tile is None:
-            raise ValueError("'gsd' needs mode: tiles, so that a view covers a known ground")
+            raise ValueError("'gsd' needs mode: tiles, so that the ground of a view is known")
         if (self.grid == "equal") != (self.patches is not None):
-            raise ValueError("'patches: [rows, columns]' is given with grid: equal, and only then")
+            raise ValueError(
+                "'patches: [rows, columns]' is required with grid: equal and only allowed there"
+            )
         if (self.grid == "paper") != (self.pixels is not None):
-            raise ValueError("'pixels: [height, width]' is given with grid: paper, and only then")
+            raise ValueError(
+                "'pixels: [height, width]' is required with grid: paper and only allowed there"
+            )
         return self
 
     def input_size(self, patch_size: int) -> tuple[int, int]:
@@ -50,23 +54,23 @@ class View(Strict):
 
     @property
     def ground(self) -> float | None:
-        """Metres that a side of one view covers, where that is known."""
+        """Metres on the ground along a side of one view, if known."""
         return None if self.gsd is None or self.tile is None else self.gsd * self.tile
 
     def describe(self, patch_size: int) -> str:
-        """The view in words, for the protocol that every table carries."""
+        """The view in words, for the protocol in every table."""
         height, width = self.input_size(patch_size)
         tiles = f"tiles of {self.tile}" if self.mode == "tiles" else "whole images"
-        ground = "" if self.gsd is None else f", {self.gsd:g} m a pixel"
+        ground = "" if self.gsd is None else f", {self.gsd:g} m per pixel"
         return f"{tiles} at {height}×{width}{ground}"
 
 
 class Support(Strict):
-    """The few labelled images: drawn at index time, once a seed, in the order of a hash.
+    """The few labelled images: drawn by the index stage, once per seed, in the order of a hash.
 
-    `images` counts in total, of each group (the city), or of each class, as `per` says. `all` is
-    the whole split: the train split of T2 to T4, which is drawn once, so with one seed.
-    `sequences` keeps only so many whole sequences of the split, the first in hash order.
+    `images` is a number in total, per group (such as the city) or per class, according to `per`.
+    `all` is the whole split: the train split of T2 to T4, which is drawn once, so with one seed.
+    `sequences` keeps only this number of whole sequences of the split, the first in hash order.
     """
 
     split: str
@@ -80,15 +84,15 @@ class Support(Strict):
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("'seeds' must be distinct")
         if self.images == "all" and (self.per != "total" or len(self.seeds) > 1):
-            raise ValueError("images: all is one draw: it needs per: total and one seed")
+            raise ValueError("images: all needs per: total and a single seed: it is the same draw")
         return self
 
 
 class Query(Strict):
-    """The images that are scored: all of the split, or `images` (of each group) in hash order.
+    """The images that are scored: all of the split, or `images` (per group), in hash order.
 
-    `sequences` keeps only so many whole sequences of the split, the first in hash order. `unit` is
-    what the bootstrap resamples: the sequence where frames are near-duplicates.
+    `sequences` keeps only this number of whole sequences of the split, the first in hash order.
+    `unit` is what the bootstrap resamples: the sequence if frames are near-duplicates.
     """
 
     split: str
@@ -99,7 +103,7 @@ class Query(Strict):
 
 
 class _Dataset(Strict):
-    # Nullable and not optional: DVC fails where a parameter of a stage is not written at all.
+    # Nullable but not optional: DVC fails if a parameter of a stage is absent.
     view: View
     support: Support | None
     query: Query | None
@@ -107,11 +111,11 @@ class _Dataset(Strict):
     @model_validator(mode="after")
     def _together(self) -> "_Dataset":
         if self.support is not None and self.query is None:
-            raise ValueError("'support' needs a 'query': nothing would be scored")
+            raise ValueError("'support' needs a 'query', because nothing else is scored")
         return self
 
     def few_shot(self) -> tuple[Support, Query]:
-        """Support and query of a dataset that segmentation uses: there, as `load` has checked."""
+        """Support and query of a dataset for segmentation; `load` has checked that they exist."""
         assert self.support is not None
         assert self.query is not None
         return self.support, self.query
@@ -120,8 +124,8 @@ class _Dataset(Strict):
 class Minicity(_Dataset):
     """The procedural street world, rendered by the render stage.
 
-    `stills` of each of support and query and `videos` of each of video_train and video_test are
-    rendered: the first ones of the frozen whole (64 and 4).
+    Rendered are the first `stills` of support and of query (at most 64 each), and the first
+    `videos` of video_train and of video_test (at most 4 each).
     """
 
     kind: Literal["minicity"]
@@ -131,7 +135,7 @@ class Minicity(_Dataset):
     @model_validator(mode="after")
     def _something(self) -> "Minicity":
         if self.stills == self.videos == 0:
-            raise ValueError("'stills' and 'videos' are both 0: nothing would be rendered")
+            raise ValueError("'stills' and 'videos' must not both be 0: nothing would be rendered")
         return self
 
 

@@ -22,9 +22,9 @@ VariantName = Literal[
 
 
 class Features(Strict):
-    """What is extracted. Layers are indices of blocks, negative ones count from the last.
+    """The features to extract. Layers are block indices; negative ones count from the last block.
 
-    `layer` is the headline, `layer_sweep` the others that `raw` is also scored at. `norm` applies
+    `layer` is the headline layer; `raw` is also scored at those in `layer_sweep`. `norm` applies
     the model's final norm to the tokens of every layer.
     """
 
@@ -38,14 +38,14 @@ class Features(Strict):
 class Prune(Strict):
     """How variants are fitted.
 
-    `m` is the share of the width that is pruned (or kept on top). `select: fixed` takes it as it
-    is; `select: auto` chooses it for each support seed among 0 and `choices`, by folds grouped by
-    image within the support set (this uses the support's labels). The sweep stage scores all
+    `m` is the share of dimensions to prune (or to keep, for `keep_top`). `select: fixed` uses `m`;
+    `select: auto` chooses it for each support seed among 0 and `choices`, by folds grouped by image
+    within the support set (this uses the labels of the support). The sweep stage scores all
     `choices`.
-    `fit_on: support` ranks dimensions on each seed's unlabelled support patches;
-    `fit_on: dataset` on all extracted images, as the authors' scripts do (this sees the query).
-    `random_draws` of prune_random are the least number over all support seeds: with five seeds,
-    three mean one draw each, five in all; T2 to T4 have no seeds and take three.
+    `fit_on: support` ranks dimensions on the unlabelled support patches of each seed;
+    `fit_on: dataset` on all extracted images, as in the authors' scripts (this uses query images).
+    `random_draws` is the minimum number of draws of prune_random over all support seeds: 3 with
+    five seeds means one draw per seed, five in total; T2 to T4 have no seeds and use three draws.
     """
 
     m: Annotated[float, Field(ge=0, lt=1)]

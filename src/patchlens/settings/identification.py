@@ -12,12 +12,12 @@ Severities = Annotated[list[Above0], Field(min_length=1)]
 
 
 class Degradations(Strict):
-    """The severities of each degradation, mildest first; an empty section leaves it out.
+    """The severities of each degradation, mildest first; omit a degradation to skip it.
 
     Pixels are those of the original image. blur: sigma in pixels. noise: sigma on 0..255.
-    frequency: a tenth of the sigma on 0..255 of noise with an amplitude spectrum of 1/f. jpeg:
+    frequency: noise with an amplitude spectrum of 1/f; a tenth of its sigma on 0..255. jpeg:
     quality in 1..100. brightness, contrast: factor. shift: pixels, to the right and down.
-    rotation: degrees, counter-clockwise. scale: factor, above 1 enlarges.
+    rotation: degrees, counter-clockwise. scale: factor, enlarging above 1.
     """
 
     blur: Severities | None = None
@@ -41,17 +41,17 @@ class Degradations(Strict):
         if not found:
             raise ValueError("give at least one degradation with its severities")
         if len(set(found)) != len(found):
-            raise ValueError("severities must be without repeats")
+            raise ValueError("severities must not contain repeats")
         if any(not quality.is_integer() or quality > 100 for quality in self.jpeg or []):
-            raise ValueError("'jpeg' holds qualities: whole numbers in 1..100")
+            raise ValueError("'jpeg' must contain qualities: integers in 1..100")
         return self
 
 
 class Identification(Strict):
-    """T2. Degraded copies of `images` query images look for their patches in all clean ones.
+    """T2. Patches of degraded copies of `images` query images are searched in all clean images.
 
-    `patches` of each copy are queries, a seeded share; the gallery is every patch. Patches are
-    also pooled in squares of `granularities` patches a side.
+    `patches` of each copy, drawn with `seed`, are queries; the gallery is all clean patches.
+    Patches are also pooled in squares of `granularities` patches per side.
     """
 
     datasets: list[DatasetName]
@@ -65,5 +65,5 @@ class Identification(Strict):
     @model_validator(mode="after")
     def _patches_are_the_headline(self) -> "Identification":
         if 1 not in self.granularities or len(set(self.granularities)) != len(self.granularities):
-            raise ValueError("'granularities' must hold 1, without repeats")
+            raise ValueError("'granularities' must contain 1 and no repeats")
         return self

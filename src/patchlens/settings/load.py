@@ -1,4 +1,4 @@
-"""Reads `params.yaml`; every mistake in it becomes a line that says where and what instead."""
+"""Reads `params.yaml`; each mistake becomes one line that names the key and what is allowed."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Extract(Strict):
-    """The datasets that features are extracted of, for every model: those of all tasks."""
+    """The datasets whose features are extracted, for every model: those of all tasks."""
 
     datasets: list[DatasetName]
 
@@ -53,16 +53,16 @@ class Settings(Strict):
         return {task: getattr(self, task).datasets for task in tasks}
 
     def cells(self) -> dict[str, list[DatasetName]]:
-        """Every stage that writes cells, and so every first word of a metric, with its datasets."""
+        """Every stage that writes cells, with its datasets; metric names begin with the stage."""
         more = {"extract": self.extract.datasets, "variance": self.segmentation.datasets}
         return self.tasks() | more
 
     def dataset(self, name: DatasetName) -> Dataset:
-        """Settings of the dataset `name`, or an error with the nearest name."""
+        """Settings of the dataset `name`, or an error with the closest name."""
         return _named(self.datasets, name, "dataset")
 
     def cell(self, *, dataset: DatasetName, model: ModelName) -> Dataset:
-        """Settings of the dataset of a cell, whose model must be there too."""
+        """Settings of the dataset of a cell, whose model must also exist."""
         self.model(model)
         return self.dataset(dataset)
 
@@ -72,7 +72,7 @@ class Settings(Strict):
         return _named(made, name, "made dataset")
 
     def downloaded(self, name: DatasetName) -> Collected:
-        """Settings of a dataset that the fetch stage brings."""
+        """Settings of a dataset that the fetch stage downloads or unpacks."""
         return _named(self._collected(rooted=False), name, "downloaded dataset")
 
     def placed(self, name: DatasetName) -> Collected:
@@ -87,12 +87,12 @@ class Settings(Strict):
         }
 
     def model(self, name: ModelName) -> Model:
-        """Settings of the model `name`, or an error with the nearest name."""
+        """Settings of the model `name`, or an error with the closest name."""
         return _named(self.models, name, "model")
 
 
 def load(path: Path) -> Settings:
-    """Read and validate `path`; every mistake in it is one line of a `SettingsError`."""
+    """Read and validate `path`; each mistake in it is one line of a `SettingsError`."""
     missing = "run this in the folder that holds params.yaml"
     settings: Settings = validated(path, Settings, missing=missing)
     refuse(path, _cross_checks(settings))
@@ -106,7 +106,7 @@ def _named(items: dict[K, T], name: K, what: str) -> T:
 
 
 def _cross_checks(settings: Settings) -> Iterable[str]:
-    """What no single section can know: names that point elsewhere, sizes that must fit."""
+    """Mistakes that no single section can detect: unknown names, sizes that do not fit."""
     tasks = {f"{name}.datasets": names for name, names in settings.tasks().items()}
     lists = {
         "fetch.made": settings.fetch.made,
@@ -132,8 +132,8 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
         for i, name in enumerate(names):
             if name in settings.datasets and name not in settings.extract.datasets:
                 yield (
-                    f"{where}[{i}]: '{name}' is not in extract.datasets, so that there are no "
-                    "features of it; add it there"
+                    f"{where}[{i}]: '{name}' is not in extract.datasets, so it would have no "
+                    "features; add it there"
                 )
     for task, (what, kinds) in NEEDS.items():
         for i, name in enumerate(settings.tasks()[task]):
@@ -145,14 +145,17 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
     for i, name in enumerate(settings.sweep.datasets):
         if name in settings.datasets and name not in settings.segmentation.datasets:
             yield (
-                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose supports "
-                "and masks it needs; add it there"
+                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose support "
+                "sets and masks the sweep needs; add it there"
             )
     if settings.sweep.datasets and "linear" in settings.sweep.heads:
         yield from _probed(settings)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:
-            yield f"extract.datasets[{i}]: datasets.{name}.query is null: nothing would be scored"
+            yield (
+                f"extract.datasets[{i}]: datasets.{name}.query is null, so nothing would be "
+                "scored; give a query"
+            )
     for name, dataset in settings.datasets.items():
         yield from _in_the_right_list(settings.fetch, name, dataset)
         if name in settings.segmentation.datasets:
@@ -160,7 +163,7 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
 
 
 def _probed(settings: Settings) -> Iterable[str]:
-    """The linear probe of the sweep takes the C that the segmentation chose."""
+    """The linear probe of the sweep uses the C that segmentation chose."""
     if "linear" not in settings.segmentation.heads:
         yield "sweep.heads: 'linear' needs 'linear' in segmentation.heads, which chooses its C"
     for name in ("raw", *settings.sweep.rivals):
@@ -182,20 +185,20 @@ def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Ite
     if name not in getattr(fetch, right):
         yield f"fetch.{right}: must list '{name}': {why}"
     for key in wrong:
-        yield f"fetch.{key}: must not list '{name}': {why}, which is fetch.{right}"
+        yield f"fetch.{key}: must not list '{name}': {why} and so belongs in fetch.{right}"
 
 
 def _serves_segmentation(
     segmentation: Segmentation, name: DatasetName, dataset: Dataset
 ) -> Iterable[str]:
     if dataset.support is None:
-        yield f"datasets.{name}: segmentation.datasets lists it, so give 'support' and 'query'"
+        yield f"datasets.{name}: is in segmentation.datasets, so it needs 'support' and 'query'"
     elif len(dataset.support.seeds) < 2:
-        yield f"datasets.{name}.support.seeds: segmentation needs two or more: ± is over them"
+        yield f"datasets.{name}.support.seeds: segmentation needs at least two, for ± over seeds"
     elif dataset.support.images == "all":  # never with two seeds; for the type checker
         return
     elif dataset.support.images < (needed := max(segmentation.shots, *segmentation.shots_sweep, 0)):
         yield (
             f"datasets.{name}.support.images: {dataset.support.images} is less than the "
-            f"{needed} that segmentation.shots and shots_sweep ask for"
+            f"{needed} that segmentation.shots and shots_sweep require"
         )

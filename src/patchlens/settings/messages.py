@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line for the user: where, what, and what instead."""
+"""Errors of pydantic as one line for the user: the key, what is wrong, and what is allowed."""
 
 from types import UnionType
 from typing import Any, get_args
@@ -25,11 +25,11 @@ SECTIONS = ("model_type", "model_attributes_type", "dict_type")
 
 
 def explain(error: ErrorDetails, settings: Any) -> str:
-    """One line for one error of `settings`: the place, the value, what is allowed.
+    """One line for one error of `settings`: the key, the value, what is allowed.
 
     Args:
         error: as pydantic reports it.
-        settings: what was validated: a section, or a dict of sections.
+        settings: the validated type: a section, or a dict of sections.
     """
     loc, section = _place(error["loc"], settings)
     kind, ctx, value = error["type"], error.get("ctx", {}), error["input"]
@@ -51,9 +51,9 @@ def explain(error: ErrorDetails, settings: Any) -> str:
         return f"{loc}: {value} is out of range; allowed: {sign} {ctx[key]}"
     if kind in LENGTHS:
         key, bound = LENGTHS[kind]
-        return f"{loc}: holds {ctx['actual_length']}; allowed: {bound} {ctx[key]}"
+        return f"{loc}: {ctx['actual_length']} entries; allowed: {bound} {ctx[key]}"
     if kind == "string_too_short":
-        return f"{loc}: holds {len(value)} characters; allowed: at least {ctx['min_length']}"
+        return f"{loc}: {len(value)} characters; allowed: at least {ctx['min_length']}"
     if kind == "string_pattern_mismatch":
         allowed = PATTERNS.get(ctx["pattern"], f"it must match {ctx['pattern']}")
         return f"{loc}: {value!r} is not allowed; {allowed}"
@@ -61,8 +61,8 @@ def explain(error: ErrorDetails, settings: Any) -> str:
         return f"{loc}: {ctx['error']}"
     expected = error["msg"].removeprefix("Input should be ")
     if kind in SECTIONS:
-        expected = "a section of keys"
-    return f"{loc}: {value!r} ({type(value).__name__}) is wrong; allowed: {expected}"
+        expected = "a section with keys"
+    return f"{loc}: {value!r} ({type(value).__name__}) is invalid; allowed: {expected}"
 
 
 def _options(expected: str) -> list[str]:
@@ -74,7 +74,7 @@ def _bare(ctx: dict[str, Any]) -> str:
 
 
 def _place(loc: tuple[int | str, ...], settings: Any) -> tuple[str, type[BaseModel] | None]:
-    """The dotted path of an error without pydantic's union tags, and the section it lies in."""
+    """The dotted path of an error without pydantic's union tags, and the section around it."""
     path, section, current = "", None, settings  # type: Any, Any, Any
     for part in loc:
         if part == "[key]":

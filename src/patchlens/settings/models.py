@@ -1,4 +1,4 @@
-"""Settings of the models: a name in `models:` is a slot; what fills it is said here."""
+"""Settings of the models: a name in `models:` is a slot; its settings say which model fills it."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,16 +17,16 @@ Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class Mapping(Strict):
-    """From the names in a weight file to those of the architecture, in this order.
+    """Maps the names in a weight file to those of the architecture, in this order.
 
-    `key`: entries of a nested file that may hold the weights, the first that is there is taken;
-    an empty list is a flat file, and a name "." in the list means that the file may be flat.
-    `prefix`: what the wanted names start with, which is cut off; of several, the first that any
-    name has. `beside`: patterns of the names without it, which are dropped.
-    `drop`: patterns of names that are known surplus (`optional_drop`: may be absent).
-    `rename`: [pattern, replacement] pairs, regular expressions over whole names, each must match.
-    `rules`: named conversions in code (backbones/rules.py) for what renaming cannot say.
-    `pickled`: classes that the file pickles beside its tensors; they are skipped, never run.
+    `key`: entries of a nested file that may contain the weights; the first existing one is used. An
+    empty list means a flat file, and a name "." in the list means that the file may be flat.
+    `prefix`: the prefix of the wanted names, which is removed; of several, the first that occurs.
+    `beside`: patterns of the names without the prefix, which are dropped.
+    `drop`: patterns of names that are not needed (`optional_drop`: may be absent).
+    `rename`: [pattern, replacement] pairs, regular expressions over whole names; each must match.
+    `rules`: conversions in code (backbones/rules.py) for what renaming cannot express.
+    `pickled`: classes that the file pickles beside its tensors; they are skipped, never executed.
     """
 
     key: list[str] = Field(default=[])
@@ -55,12 +55,12 @@ class TimmModel(_Vit):
 
 
 class RegistryModel(Strict):
-    """A model of the registry by its name: `patchlens models` lists them.
+    """A model of the registry by its name; `patchlens models` lists all.
 
-    The entry says everything else, so that the same name means the same features everywhere. What
-    may differ: `file`, the official file where the user placed it (nothing is downloaded);
-    `sha256`, which pins a file whose hash nobody published; and the two choices on which others'
-    evaluations differ, how input is resized and how positions are resampled.
+    The entry sets everything else, so that the same name means the same features everywhere. These
+    keys may be set: `file`, the official file if the user placed it (nothing is downloaded);
+    `sha256`, which pins a file without a published hash; and the two choices on which published
+    evaluations differ, how the input is resized and how positions are resampled.
     """
 
     source: Literal["registry"]
@@ -72,12 +72,12 @@ class RegistryModel(Strict):
 
 
 class FileModel(_Vit):
-    """A local `.safetensors` or `.pth` file with the name of the timm architecture it fits.
+    """A local `.safetensors` or `.pth` file, with the name of its timm architecture.
 
-    `mapping` explains every name in it, as in an entry of the registry. `sha256` pins the file,
-    which lies outside DVC: another file under the same name is an error and never an old score
-    under a new one. `role`: `floor` for weights that were never trained, `ceiling` for those that
-    have seen the evaluation's classes, which are shown but not compared.
+    `mapping` maps every name in the file, as in an entry of the registry. `sha256` pins the file,
+    which is outside DVC: another file under the same name is an error, so that old scores are never
+    attributed to new weights. `role`: `floor` for untrained weights, `ceiling` for weights trained
+    on the classes of the evaluation, which are shown but excluded from comparisons.
     """
 
     source: Literal["file"]
@@ -97,7 +97,7 @@ class UntrainedModel(_Vit):
 
 
 class PixelsModel(Strict):
-    """The floor without a network: mean RGB of the patch, its row and its column."""
+    """The floor without a network: the mean RGB of the patch, its row and its column."""
 
     source: Literal["pixels"]
     patch_size: Positive
@@ -110,7 +110,7 @@ Model = Annotated[
 
 
 def role(model: Model) -> Role:
-    """What a model is in a comparison: floors are there to be beaten, ceilings are left out."""
+    """The role of a model in comparisons: a floor is a baseline, a ceiling is excluded."""
     if isinstance(model, FileModel):
         return model.role
     return "floor" if model.source in ("untrained", "pixels") else "rival"

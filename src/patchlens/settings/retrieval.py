@@ -11,10 +11,10 @@ Relevant = Literal["instance", "fine_class"]
 
 
 class Retrieval(Strict):
-    """T3. Every object of the query images looks for `relevant` others.
+    """T3. Every object of the query images is a query for the objects that are `relevant` to it.
 
-    `frame_distance: null` leaves out all objects of the query's own sequence; a number only those
-    of frames that are nearer than it (the query's own image always).
+    `frame_distance: null` excludes all objects of the query's sequence; a number excludes those in
+    frames closer than this number. Objects of the query's image are always excluded.
     """
 
     datasets: list[DatasetName]
@@ -25,5 +25,5 @@ class Retrieval(Strict):
     @model_validator(mode="after")
     def _without_repeats(self) -> "Retrieval":
         if len(set(self.relevant)) != len(self.relevant):
-            raise ValueError("'relevant' must be without repeats")
+            raise ValueError("'relevant' must not contain repeats")
         return self

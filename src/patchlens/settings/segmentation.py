@@ -26,7 +26,10 @@ class Knn(Strict):
 
 
 class Linear(Strict):
-    """The linear probe: `c` is tried with `folds` grouped by image; one image uses `default_c`."""
+    """The linear probe: `c` is chosen with `folds` grouped by image.
+
+    A support of one image uses `default_c`.
+    """
 
     c: Annotated[list[Annotated[float, Field(gt=0)]], NonEmpty]
     default_c: Annotated[float, Field(gt=0)]
@@ -41,10 +44,10 @@ class Linear(Strict):
 
 
 class Segmentation(Strict):
-    """T1. `k` and `shots` are the headline; the sweeps stand beside them in CSV files.
+    """T1. `k` and `shots` are the headline; the sweeps are written to CSV files.
 
-    A `shots` of 8 means 8 support images in total, of each group, or of each class, as the
-    dataset's `support.per` says.
+    `shots: 8` means 8 support images in total, per group or per class, according to `support.per`
+    of the dataset.
     """
 
     datasets: list[DatasetName]
@@ -61,9 +64,9 @@ class Segmentation(Strict):
     @model_validator(mode="after")
     def _raw_is_the_reference(self) -> "Segmentation":
         if "raw" not in self.variants:
-            raise ValueError("'variants' must hold 'raw': the others are read against it")
+            raise ValueError("'variants' must contain 'raw', the reference of all others")
         if len(set(self.variants)) != len(self.variants) or len(set(self.heads)) != len(self.heads):
-            raise ValueError("'variants' and 'heads' must be without repeats")
+            raise ValueError("'variants' and 'heads' must not contain repeats")
         return self
 
 

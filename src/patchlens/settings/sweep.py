@@ -1,4 +1,4 @@
-"""Settings of the sweep over m, the number of dimensions that are dropped or kept."""
+"""Settings of the sweep over m, the number of dropped or kept dimensions."""
 
 from typing import Annotated, Literal
 
@@ -12,12 +12,12 @@ Rival = Literal["l2", "center", "zscore", "pca_drop_top", "pca_whiten"]
 
 
 class Sweep(Strict):
-    """How scores depend on m for `prune`, `keep_top` and `prune_random`, beside the rivals.
+    """Scores as a function of m for `prune`, `keep_top` and `prune_random`, beside the rivals.
 
-    `heads` are what is scored; retrieval needs a dataset with objects. k-NN and linear probe score
-    `images` of the query images (the first in hash order) or all; retrieval always all. The values
-    of m are `prune.choices`; k, distance, shots, labels and the probe are those of the
-    segmentation.
+    `heads` are scored; retrieval needs a dataset with objects. k-NN and the linear probe score
+    `images` of the query images (the first in hash order) or all; retrieval always scores all. The
+    values of m are `prune.choices`; k, distance, shots, labels and the probe are those of
+    `segmentation`.
     """
 
     datasets: list[DatasetName]
@@ -28,5 +28,5 @@ class Sweep(Strict):
     @model_validator(mode="after")
     def _distinct(self) -> "Sweep":
         if len(set(self.heads)) != len(self.heads) or len(set(self.rivals)) != len(self.rivals):
-            raise ValueError("'heads' and 'rivals' must be without repeats")
+            raise ValueError("'heads' and 'rivals' must not contain repeats")
         return self

@@ -11,7 +11,7 @@ Similarity = Annotated[float, Field(ge=-1, le=1)]
 
 
 class Propagation(Strict):
-    """DAVIS label propagation with DINO's settings; distances in patches."""
+    """DAVIS label propagation with the settings of DINO; distances are in patches."""
 
     queue: Positive
     radius: Positive
@@ -20,11 +20,11 @@ class Propagation(Strict):
 
 
 class Tracking(Strict):
-    """T4. `deltas` in frames; `age`: frames after which an unseen track ends.
+    """T4. `deltas` are in frames; `age` is the number of frames after which an unseen track ends.
 
-    `thresholds` are the cosines below which an object is born instead of linked; the best of them
-    is chosen on the support split, for each model and variant. Where a dataset has no support
-    (MOT17: one split with ground truth), each video's is chosen on the other videos of the query.
+    `thresholds` are cosines below which an object starts a new track instead of being linked. The
+    best one is chosen on the support split, for each model and variant. If a dataset has no support
+    (MOT17: one split with ground truth), that of each video is chosen on the other query videos.
     """
 
     datasets: list[DatasetName]

@@ -1,4 +1,4 @@
-"""Files of settings: read, and held against what they may say: a mistake is one line."""
+"""Reads and validates files of settings; each mistake is one line of the error."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -29,13 +29,14 @@ def validated(
     Args:
         path: the file.
         kind: a section, or a dict of sections.
-        missing: the remedy where there is no such file.
-        empty: what an empty file means; left out, it is a mistake.
-        lines: the lines of one mistake; left out, `messages.explain` gives one.
-        error: what a mistake is.
+        missing: the remedy if the file does not exist.
+        empty: the content of an empty file; by default, an empty file is a mistake.
+        lines: the lines of one mistake; by default, the one of `messages.explain`.
+        error: the class of error to raise.
 
     Raises:
-        SettingsError: (or `error`) no such file, no YAML, or one line for each mistake in it.
+        SettingsError: (or `error`) the file does not exist or is not YAML, or one line per mistake
+            in it.
     """
     try:
         content = read(path)
@@ -56,10 +57,10 @@ def validated(
 
 
 def refuse(path: Path, problems: Iterable[str]) -> None:
-    """Stop if there are any: what no single section can know.
+    """Raise an error if there are problems, such as those that no single section can detect.
 
     Raises:
-        SettingsError: one line for each problem.
+        SettingsError: one line per problem.
     """
     if found := [f"{path}: {line}" for line in problems]:
         raise SettingsError("\n".join(found))

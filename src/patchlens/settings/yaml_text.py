@@ -1,6 +1,6 @@
-"""YAML as every file here is read: plain values, and no key twice in one section.
+"""Reads YAML files: plain values, and no key twice in one section.
 
-YAML itself lets the last of two equal keys win in silence.
+In plain YAML, the last of two equal keys silently wins.
 """
 
 from collections.abc import Iterator
@@ -14,28 +14,28 @@ def read(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        OSError: it cannot be read.
-        yaml.YAMLError: it is no YAML in UTF-8, or a section holds a key twice; the message has the
+        OSError: the file cannot be read.
+        yaml.YAMLError: it is not YAML in UTF-8, or a section has a key twice; the message names the
             line, not the file.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")  # editors on Windows write a mark at the start
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise yaml.YAMLError(f"line {line} is no text in UTF-8; save it as UTF-8") from None
+        raise yaml.YAMLError(f"line {line} is not UTF-8; save the file as UTF-8") from None
     try:
         for key in _repeated(yaml.compose(text, yaml.SafeLoader)):
             raise yaml.MarkedYAMLError(
-                problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+                problem=f"'{key.value}' is defined twice", problem_mark=key.start_mark
             )
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        # The text has no name of its own; the caller knows the file.
+        # PyYAML does not know the file of the text; the caller names it.
         raise yaml.YAMLError(str(error).replace('in "<unicode string>", ', "at ")) from None
 
 
 def _repeated(node: Any) -> Iterator[Any]:
-    """Keys that stand a second time in their section, anywhere below a node."""
+    """Keys that occur a second time in their section, anywhere below a node."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _repeated(item)

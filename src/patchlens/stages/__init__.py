@@ -1,1 +1,1 @@
-"""One module a DVC stage: opens inputs, calls the rooms below, writes outputs whole."""
+"""One module per DVC stage: opens inputs, calls the lower packages, writes complete outputs."""

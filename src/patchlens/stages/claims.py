@@ -22,7 +22,7 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
 
     Args:
         claims: id -> claim, in the order of the file.
-        settings: what params.yaml asks for.
+        settings: the content of params.yaml.
 
     Raises:
         DataError: records contradict each other or cannot be resampled.
@@ -43,7 +43,7 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
 
 
 def _protocols(outcome: Outcome) -> pd.DataFrame:
-    """The protocols of the cells that a claim was judged on, a row a cell; none if it was not."""
+    """The protocols of the cells that a claim was judged on, one row per cell; empty if not run."""
     claim, task = outcome.claim, outcome.claim.metric.split(".")[0]
     cells = [
         paths.cell(dataset=d, model=m) / f"{task}.json"

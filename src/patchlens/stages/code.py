@@ -1,18 +1,18 @@
-"""Stage code: refuses names that a shell would run, and hashes the code that each stage uses.
+"""Stage code: refuses names that a shell would execute, and hashes the code that each stage uses.
 
-DVC sees no imports. So every other stage depends on its list here, which names each file that its
-module uses, directly or through others, with a hash; a list changes when one of them does.
+DVC does not see imports. Every other stage therefore depends on a list that this stage writes. The
+list contains each file that the stage's module uses, directly or indirectly, with its hash, and so
+changes with any of these files.
 
-What is hashed of a module is what Python would execute: comments, formatting, docstrings, lone
-constants, `pass` and what stands under `if TYPE_CHECKING:` are left out, so that mending a sentence
-runs nothing anew. Type annotations stay in: they decide what pydantic and dataclasses accept, and a
-needless run costs minutes where a missed one costs a wrong number. The hash is of the tree that
-`ast` gives, without its empty fields: the same from Python 3.11 to 3.13, where a whole `ast.dump`
-and `ast.unparse` are not.
+The hash of a module covers what Python executes. It excludes comments, formatting, docstrings, lone
+constants, `pass` and code under `if TYPE_CHECKING:`, so that correcting a sentence reruns nothing.
+It includes type annotations, because they decide what pydantic and dataclasses accept: a needless
+run costs minutes, but a missed run costs a wrong number. The hash is that of the `ast` tree without
+empty fields, which is the same from Python 3.11 to 3.13, unlike `ast.dump` and `ast.unparse`.
 
-DVC puts the names of datasets and models raw into shell commands. As all stages depend on this one,
-a `dvc repro`, with or without a target, is refused here before it runs anything else. Out of reach
-is what skips the stages that a target depends on: `dvc repro --single-item` and `--downstream`.
+DVC inserts the names of datasets and models unquoted into shell commands. All stages depend on this
+one, so that it refuses such names before `dvc repro`, with or without a target, runs anything else.
+It cannot do so for `dvc repro --single-item` and `--downstream`, which skip dependencies.
 """
 
 import ast
@@ -38,23 +38,23 @@ from patchlens.settings.base import Name
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import refuse
 
-SRC = Path(patchlens.__file__).parents[1]  # of the code that runs: our packages, and no others
-# A module in which one of these stands reads files that are no code, and so owns some: see `owned`.
+SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
+# A module that contains one of these reads data files, and so owns some: see `owned`.
 READERS = {"__file__", "importlib.resources", "jinja2.PackageLoader", "pkgutil.get_data"}
-UNREAD = ("py.typed", "*.pyi")  # for type checkers: nothing that runs reads them
+UNREAD = ("py.typed", "*.pyi")  # for type checkers: not read at run time
 
 
 def run(graph: Path = Path("dvc.yaml"), module: str = "patchlens.stages.{stage}") -> None:
     """Check all names, then write data/code/<stage>.txt for every other stage of `graph`.
 
     Args:
-        graph: a dvc.yaml; its params.yaml lies beside it, and its lists in data/code/ lie as deep
-            as it does.
-        module: what a stage runs; `{stage}` is its name.
+        graph: a dvc.yaml with its params.yaml beside it; the lists are written to the same
+            subfolder of data/code/.
+        module: the module that a stage runs; `{stage}` is the name of the stage.
 
     Raises:
         SettingsError: see `check_names`.
-        DataError: no module owns a file below src/, or what one imports cannot be read from it.
+        DataError: no module owns a file below src/, or the imports of a module cannot be read.
     """
     check_names(graph)
     _check_owned()
@@ -66,15 +66,15 @@ def run(graph: Path = Path("dvc.yaml"), module: str = "patchlens.stages.{stage}"
 
 
 def check_names(graph: Path) -> None:
-    """Refuse a name that DVC would put into a command and that is not of a-z, 0-9 and _.
+    """Refuse names that DVC would insert into a command and that use more than a-z, 0-9 and _.
 
     Raises:
-        SettingsError: one line for each such name; or DVC cannot read params.yaml, or it lacks what
-            a matrix of `graph` takes its names from.
+        SettingsError: one line per such name; or DVC cannot read params.yaml, or a matrix of
+            `graph` refers to a key that it lacks.
     """
     params = graph.with_name(paths.PARAMS.name)
     try:
-        content = load_yaml(params)  # as DVC reads it, whatever another reader makes of the file
+        content = load_yaml(params)  # exactly as DVC reads it
     except FileNotFoundError:
         raise SettingsError(f"{params}: no such file; run this in the folder that has it") from None
     except DvcException as error:
@@ -95,7 +95,7 @@ def _wrong(places: dict[str, list[str]]) -> Iterator[str]:
 
 
 def closure(module: str) -> set[str]:
-    """All files below src/ that `module` uses, relative to it; none that execute nothing.
+    """All files below src/ that `module` uses, relative to src/, except those without any code.
 
     Args:
         module: its dotted name.
@@ -113,9 +113,9 @@ def closure(module: str) -> set[str]:
 
 
 def files(name: str) -> set[Path]:
-    """The file of a dotted name, if it is a module of ours, and the __init__ of packages above it.
+    """The file of a dotted name, if it is our module, and the __init__ of the packages above it.
 
-    With a dot at its end it is a package with all of its modules.
+    A name that ends with a dot is a package with all of its modules.
     """
     parts = name.rstrip(".").split(".")
     candidates = [SRC.joinpath(*parts).with_suffix(".py")]
@@ -126,9 +126,9 @@ def files(name: str) -> set[Path]:
 
 
 def owned(path: Path) -> set[Path]:
-    """The files that are no code and that a module may read; a change of one is a change of it.
+    """The data files that a module may read; a change of one counts as a change of the module.
 
-    A module that knows its own place, or reads resources of packages, owns all that is in its
+    A module that uses its own path, or reads resources of packages, owns all data files in its
     folder and in the packages that it names, at any depth.
     """
     module = _read(path)
@@ -139,7 +139,7 @@ def owned(path: Path) -> set[Path]:
 
 
 def _data(folder: Path) -> set[Path]:
-    """Files below a folder that are no code, without those that no program reads."""
+    """Data files below a folder, without those that no program reads."""
     return {
         path
         for path in folder.rglob("*")
@@ -158,9 +158,9 @@ def _check_owned() -> None:
     if left:
         raise DataError(
             "\n".join(
-                f"src/{path.relative_to(SRC).as_posix()}: no module of its folder or above reads "
-                "files, so that no stage would see a change of it; move it to the module that "
-                "reads it (by importlib.resources or __file__), or remove it"
+                f"src/{path.relative_to(SRC).as_posix()}: no module in its folder or a parent "
+                "folder reads data files, so no stage would notice a change of this file; move it "
+                "to the module that reads it (with importlib.resources or __file__), or remove it"
                 for path in sorted(left)
             )
         )
@@ -168,14 +168,14 @@ def _check_owned() -> None:
 
 @dataclass(frozen=True)
 class _Module:
-    """What is known of a module's text.
+    """The facts about a module that its text gives.
 
     Attributes:
-        hash: of what it executes, in hex.
-        empty: whether that is nothing.
-        imports: dotted names anywhere in its body: of modules, of what lies in them, and with a dot
-            at the end of packages of which any module may be meant.
-        reads: whether it reads files that are no code.
+        hash: of the executed code, in hex.
+        empty: whether it has no such code.
+        imports: dotted names anywhere in its body: of modules, of names in modules, and, with a dot
+            at the end, of packages any module of which may be imported.
+        reads: whether it reads data files.
         strings: those that look like the name of a module in a package.
     """
 
@@ -196,7 +196,7 @@ def _read(path: Path) -> _Module:
 
 @cache
 def _parsed(text: str, name: str) -> _Module:
-    """A module by its text, so that an edit is seen; `name` is its path below src/."""
+    """A module, cached by its text so that edits are noticed; `name` is its path below src/."""
     tree = _Executed().visit(ast.parse(text))
     imports, seen, strings = set[str](), set[str](), set[str]()
     for node in ast.walk(tree):
@@ -227,30 +227,30 @@ def _package(name: str) -> str:
 
 
 def _imported(argument: ast.expr, name: str) -> str:
-    """What `import_module` brings: a module, or with a dot at the end any of a package."""
+    """The name that `import_module` imports; with a dot at the end, any module of a package."""
     match argument:
         case ast.Constant(str(value)):
             return resolve_name(value, _package(name))
         case ast.JoinedStr([ast.Constant(str(value)), *_]) if value.endswith("."):
             return resolve_name(value.rstrip("."), _package(name)) + "."
     raise DataError(
-        f"src/{name}:{argument.lineno}: what import_module brings cannot be read here; write its "
-        "package into the call, as in import_module(f'patchlens.package.{name}')"
+        f"src/{name}:{argument.lineno}: the call of import_module does not show what it imports; "
+        "write the package into the call, as in import_module(f'patchlens.package.{name}')"
     )
 
 
 class _Executed(ast.NodeTransformer):
-    """Takes away what Python does not execute, or what does nothing."""
+    """Removes what Python does not execute, or what has no effect."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """Docstrings, and other constants that stand alone, such as `...`."""
+        """Remove docstrings, and other lone constants such as `...`."""
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_Pass(self, node: ast.Pass) -> None:
-        """What a docstring takes the place of."""
+        """Remove it: a docstring may stand in its place."""
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        """Of `if TYPE_CHECKING:` only the `else`."""
+        """Keep only the `else` of `if TYPE_CHECKING:`."""
         self.generic_visit(node)
         match node.test:
             case ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
@@ -259,9 +259,9 @@ class _Executed(ast.NodeTransformer):
 
 
 def _text(node: Any) -> str:
-    """A tree as text without positions and empty fields, of which Python's versions add some."""
+    """A tree as text, without positions and empty fields, which vary with the version of Python."""
     if isinstance(node, ast.Constant):
-        return f"Constant({node.value!a})"  # a None beside it is a place left empty
+        return f"Constant({node.value!a})"  # here None is a value, elsewhere an empty field
     if isinstance(node, ast.AST):
         fields = [(name, getattr(node, name, None)) for name in node._fields]
         kept = [f"{name}={_text(value)}" for name, value in fields if value not in (None, [])]

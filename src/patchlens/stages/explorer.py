@@ -1,6 +1,6 @@
-"""Stage explorer: what the pages look into: neighbours of patches, sheets, videos, heat maps.
+"""Stage explorer: the data of the interactive pages: neighbours of patches, sheets, videos, maps.
 
-Only of datasets that the pipeline makes: the images of others are not ours to publish.
+It covers only datasets that the pipeline makes: we may not publish images of other datasets.
 """
 
 from typing import TYPE_CHECKING
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def run(settings: "Settings") -> None:
-    """Write data/explorer/: a folder a dataset, and `datasets.json`, which lists what is in each.
+    """Write data/explorer/: one folder per dataset, and `datasets.json`, which lists their parts.
 
-    Each part has a JSON file of its name: `patches`, `dimensions`, `retrieval`, `identification`,
-    `tracks`; a task that does not run on a dataset has none.
+    Each part is a JSON file: `patches`, `dimensions`, `retrieval`, `identification`, `tracks`. It
+    is absent if its task does not run on the dataset.
     """
     variants = [v for v in explorer_patches.VARIANTS if v in settings.segmentation.variants]
     parts: dict[str, list[str]] = {}

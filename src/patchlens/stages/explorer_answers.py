@@ -1,4 +1,4 @@
-"""Examples of T2 and T3 as data: what a patch or an object finds, with every model and variant."""
+"""Examples of T2 and T3 as data: nearest patches and objects, with every model and variant."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,14 +25,14 @@ def write_retrieval(
     variants: Sequence[VariantName],
     pictures: Pictures,
 ) -> None:
-    """Write `retrieval.json`: the lists of a few queries, the same for every model."""
+    """Write `retrieval.json`: the ranked lists of a few queries, which are those of all models."""
     content: dict[str, Any] = {"columns": []}
     asked_on: dict[tuple[int, int], Asked] = {}
     distance = settings.retrieval.distance
     for model in settings.models:
         fitted = open_fitted(dataset=dataset, model=model, settings=settings, variants=variants)
         header = fitted.query.header
-        if header.grid not in asked_on:  # what is asked depends on the model's grid alone
+        if header.grid not in asked_on:  # the queries depend on the model's grid only
             asked_on[header.grid] = ask(fitted.index, header, settings.retrieval)
         asked = asked_on[header.grid]
         objects, ids = asked.objects, header.image_ids
@@ -64,7 +64,7 @@ def write_identification(
     variants: Sequence[VariantName],
     pictures: Pictures,
 ) -> None:
-    """Write `identification.json`: one patch in all copies of its image, and what it finds."""
+    """Write `identification.json`: one patch in all copies of its image, with its answers."""
     columns = []
     given = settings.identification
     copies: dict[str, dict[str, Any]] = {}

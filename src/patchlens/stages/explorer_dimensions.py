@@ -18,14 +18,14 @@ from patchlens.stages.explorer_files import Pictures, spread
 
 IMAGES = 3
 DIMENSIONS = 4
-COLOURS = "cividis"  # reads the same with every kind of colour vision
+COLOURS = "cividis"  # looks the same with every kind of colour vision
 REMEDY = "run `dvc repro variance`"
 
 
 def write(dataset: DatasetName, models: Sequence[ModelName], pictures: Pictures) -> None:
-    """Write `dimensions.json`, and below `dimensions/` a PNG of a pixel a patch for each map.
+    """Write `dimensions.json`, and for each map a PNG with one pixel per patch in `dimensions/`.
 
-    A dimension has one scale over its images: the darkest is `low`, the brightest `high`.
+    A dimension has the same scale in all images: the darkest value is `low`, the brightest `high`.
     """
     content, out = dict[str, Any](), pictures.folder
     for model in models:
@@ -48,7 +48,7 @@ def write(dataset: DatasetName, models: Sequence[ModelName], pictures: Pictures)
 
 
 def _draw(maps: NDArray[np.float32], stem: str, out: Path) -> dict[str, Any]:
-    """Write the maps [n, h, w] of one dimension; their files and the scale they share."""
+    """Write the maps [n, h, w] of one dimension; return their files and their common scale."""
     low, high = float(maps.min()), float(maps.max())
     levels = np.rint(255 * (maps - low) / ((high - low) or 1)).astype(np.uint8)
     palette = (255 * mpl.colormaps[COLOURS](np.arange(256))[:, :3]).round().astype(np.uint8)

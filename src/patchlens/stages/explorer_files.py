@@ -1,4 +1,4 @@
-"""What the parts of the stage explorer write with: pictures, label maps, arrays, scripts."""
+"""Output functions for the parts of the stage explorer: pictures, label maps, arrays, scripts."""
 
 import base64
 import io
@@ -20,11 +20,11 @@ Colour = tuple[int, int, int]
 
 
 class Pictures:
-    """Images of a dataset as JPEG files in `folder`/images, each written when first asked for.
+    """Images of a dataset as JPEG files in `folder`/images, each written at its first use.
 
     Attributes:
         index: of the dataset.
-        folder: where all that the explorer has of the dataset is written.
+        folder: the explorer's folder of the dataset.
     """
 
     def __init__(self, index: Index, folder: Path) -> None:
@@ -64,11 +64,11 @@ def packed(values: NDArray[np.number]) -> str:
 
 
 def write_script(function: str, content: Any, path: Path) -> None:
-    """Write a script that calls `function` with `content`: a page opened from disk can load it."""
+    """Write a script that calls `function` with `content`; pages opened from disk can load it."""
     text = json.dumps(content, separators=(",", ":"), sort_keys=True, allow_nan=False)
     write_text(f"{function}({text.replace('<', chr(92) + 'u003c')});\n", path)
 
 
 def spread(ids: Sequence[str], count: int) -> list[str]:
-    """At most `count` of the ids, evenly spread over them."""
+    """At most `count` of the ids, evenly spaced."""
     return list(ids[:: max(1, len(ids) // count)][:count])

@@ -1,4 +1,4 @@
-"""The neighbours of patches of query images, and their vote, as T1 has them."""
+"""The neighbours of patches of query images, and their vote, as in T1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,13 +28,13 @@ NEAREST = 5  # neighbours of a patch
 
 @dataclass(frozen=True)
 class Found:
-    """What k-NN says of the patches [n, h, w] of some images.
+    """The result of k-NN for the patches [n, h, w] of some images.
 
     Attributes:
         similarity, places: of the nearest patches, nearest first [n, h, w, k]; a place is
             image · h · w + patch among the support images.
         shares: of the classes in the vote [n, h, w, C].
-        winners: class of each patch [n, h, w].
+        winners: predicted class of each patch [n, h, w].
     """
 
     similarity: Array
@@ -44,7 +44,7 @@ class Found:
 
 
 def first_support(inputs: Inputs, settings: "Settings") -> Support:
-    """The support of the first seed, as T1 has it."""
+    """The support of the first seed, as in T1."""
     ranked = inputs.ranked
     first = Ranked(ranked.seeds[:1], ranked.mean[:1], ranked.variance[:1], ranked.ranking[:1])
     try:
@@ -67,9 +67,9 @@ def neighbours(
     ids: Sequence[str],
     settings: "Settings",
 ) -> Found | None:
-    """What the k-NN head of T1 finds for all patches of the query images `ids`.
+    """The result of T1's k-NN head for all patches of the query images `ids`.
 
-    None where a variant leaves nothing to tell patches apart by.
+    None if the features of the variant cannot distinguish patches.
     """
     segmentation = settings.segmentation
     shots, knn = segmentation.shots, segmentation.knn

@@ -1,6 +1,6 @@
-"""The patch explorer's data: what T1's k-NN finds for every patch of a few query images.
+"""The data of the patch explorer: T1's nearest neighbours of every patch of a few query images.
 
-`patches.json` says what there is; `patches/<n>.js` holds the neighbours of all patches of an image.
+`patches.json` describes them; `patches/<n>.js` contains the neighbours of all patches of an image.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Ints = NDArray[np.int64]
-IMAGES = 8  # query images of a dataset
-VARIANTS: tuple[VariantName, ...] = ("raw", "zscore", "prune")  # those that are configured
-COSINE_STEP = 1e-4  # what a step of a stored cosine is worth
+IMAGES = 8  # query images per dataset
+VARIANTS: tuple[VariantName, ...] = ("raw", "zscore", "prune")  # if configured
+COSINE_STEP = 1e-4  # resolution of a stored cosine
 STEPS = 32767
 
 
 def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> None:
-    """Write the explorer of a dataset: the first support seed, every model."""
+    """Write the explorer's data of a dataset: the first support seed, every model."""
     index, out, segmentation = pictures.index, pictures.folder, settings.segmentation
     models = list(settings.models)
     wanted = [variant for variant in VARIANTS if variant in segmentation.variants]
@@ -90,7 +90,7 @@ def _truth(index: Index, inputs: Inputs, row: int, image_id: str) -> dict[str, A
 def _packed(
     found: Found, row: int, inputs: Inputs, image_id: str, segmentation: Segmentation
 ) -> dict[str, Any]:
-    """One image of `found`: whole numbers of few bytes, the segmentation as an indexed PNG."""
+    """One image of `found`: small integers, and the segmentation as an indexed PNG."""
     similarity, places = found.similarity[row], found.places[row]
     step = COSINE_STEP
     if segmentation.knn.distance != "cosine":

@@ -1,4 +1,4 @@
-"""Linked videos as frames and boxes, for a player: `tracks.json` and a script a sequence."""
+"""Linked videos as frames and boxes for the player: `tracks.json` and one script per sequence."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,9 @@ def write(
     variants: Sequence[VariantName],
     pictures: Pictures,
 ) -> None:
-    """Write the videos of the query that T4 linked, with the ids of every model and variant.
+    """Write the query videos that T4 linked, with the track ids of every model and variant.
 
-    A box of a thing that last had another id is marked: there the identity switched.
+    A box is marked as an identity switch if the id of its object was another one before.
 
     Raises:
         DataError: a model's tracks are missing.
@@ -67,7 +67,7 @@ Box = tuple[float, ...]
 
 
 def _things(index: Index, image_id: str) -> Mapping[Box, int]:
-    """Box, as files of tracks have it -> the thing that it truly holds."""
+    """Box, as in the files of tracks -> its true object."""
     objects = index.objects[index.objects["image_id"] == image_id]
     boxes = objects[["x0", "y0", "x1", "y1"]].itertuples(index=False, name=None)
     return {_rounded(box): int(i) for box, i in zip(boxes, objects["instance"], strict=True)}
@@ -80,7 +80,7 @@ def _rounded(box: Sequence[float]) -> Box:
 def _marked(
     shown: Sequence[tuple[Mapping[Box, int], Sequence[Line]]],
 ) -> tuple[list[list[list[Any]]], int]:
-    """Of every frame [id, x0, y0, x1, y1, 1 where the identity switched]; and the switches."""
+    """For every frame, boxes [id, x0, y0, x1, y1, 1 at an identity switch]; and all switches."""
     last: dict[int, int] = {}
     frames, switches = [], 0
     for things, lines in shown:

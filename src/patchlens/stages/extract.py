@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
-    """Write data/features/<dataset>/<model>/{support,query}.safetensors and what it costs.
+    """Write data/features/<dataset>/<model>/{support,query}.safetensors, and the cost.
 
-    How fast it was goes to `paths.cost`, which nothing depends on.
+    The speed is written to `paths.cost`, on which no stage depends.
     """
     own = settings.dataset(dataset)
     opened = open_extraction(

@@ -1,4 +1,4 @@
-"""What extract and degrade share: a model on its device, and what its feature files say."""
+"""Shared by extract and degrade: a model on its device, and the headers of its feature files."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class Extraction:
     Attributes:
         index: the dataset.
         backbone: the model.
-        about: where its weights came from.
+        about: the provenance of its weights.
         extractor: the model on its device.
     """
 
@@ -41,7 +41,7 @@ class Extraction:
     _features: Features
 
     def header(self, split: str, image_ids: Sequence[str]) -> Header:
-        """What a file of the features of these images says; the extractor completes the grid."""
+        """The header of a feature file of these images; the extractor sets its grid."""
         return Header(
             dataset=self._dataset,
             split=split,
@@ -58,7 +58,7 @@ class Extraction:
         )
 
     def work(self, stage: str, image_ids: Sequence[str], seed: int = 0) -> Path:
-        """The folder of a run's shards: they fit this model, these very images, this seed only."""
+        """The folder of a run's shards, which is specific to model, image contents and seed."""
         files = self.index.images.loc[list(image_ids), "path"]
         contents = [file_hash(self.index.root / path, "md5") for path in files]
         text = json.dumps([self.about, contents, seed], sort_keys=True)
@@ -76,7 +76,7 @@ def open_extraction(
     """Open a model for the images of a dataset.
 
     Raises:
-        SettingsError: the model has no such layer, or the view does not fit its patches.
+        SettingsError: the model has no such layer, or the view does not match its patch size.
     """
     index = Index.of(dataset, settings)
     backbone = load(paths.weights(model), settings.view.ground)

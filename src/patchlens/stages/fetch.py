@@ -1,4 +1,4 @@
-"""Stage fetch: a dataset that others collected, from its source or from the user's archives."""
+"""Stage fetch: download a dataset from its source, or unpack it from the user's archives."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from patchlens.settings.datasets import Collected
 
 
 def run(dataset: DatasetName, settings: Collected) -> None:
-    """Make data/raw/<dataset>, whole or not at all."""
+    """Make data/raw/<dataset>, completely or not at all."""
     obtain(
         dataset,
         SOURCES[settings.kind],

@@ -1,4 +1,4 @@
-"""What the few-shot stages read: features, labels and moments of one model on one dataset."""
+"""The inputs of the few-shot stages: features, labels and moments of one model on one dataset."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -32,11 +32,11 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What T1 and the sweep read of one model on one dataset.
+    """The inputs of T1 and the sweep for one model on one dataset.
 
     Attributes:
-        masks: class ids at the original resolution, of every support and query image by id.
-        labels: patch labels [h, w] of the same images.
+        masks: image id -> class ids at the original resolution, of all support and query images.
+        labels: image id -> patch labels [h, w], of the same images.
     """
 
     index: Index
@@ -52,7 +52,7 @@ class Inputs:
         return self.query.header.layers[0]
 
     def query_set(self, ids: list[str]) -> Query:
-        """The scored images `ids`."""
+        """The images `ids`, to be scored."""
         return Query(
             features=lambda rows, layer: self.query.images(ids[rows.start : rows.stop], layer),
             labels=np.stack([self.labels[i] for i in ids]),
@@ -61,13 +61,17 @@ class Inputs:
         )
 
     def all_patches(self, *, with_query: bool) -> Iterator[Array]:
-        """Headline patches [n, D] of every extracted support image, or of the query as well."""
+        """Headline patches [n, D] of all extracted support images, and optionally of the query."""
         for file in [self.support, self.query] if with_query else [self.support]:
             yield from file.patches(CHUNK)
 
 
 def open_inputs(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> Inputs:
-    """Open the features of a model on a dataset and read the masks of their images."""
+    """Open the features of a model on a dataset and read the masks of their images.
+
+    Raises:
+        SettingsError: an image has no mask.
+    """
     index = Index.of(dataset, settings.dataset(dataset))
     folder = paths.features(dataset=dataset, model=model)
     support = FeatureFile(folder / "support.safetensors")
@@ -76,9 +80,9 @@ def open_inputs(*, dataset: DatasetName, model: ModelName, settings: "Settings")
     if index.images.loc[ids, "mask"].isna().any():
         raise SettingsError(
             f"params.yaml: segmentation.datasets: the splits that datasets.{dataset} uses have no "
-            "class masks; take it off the list, or name splits that have some"
+            "class masks; remove it from the list, or choose splits with masks"
         )
-    # Decoded once: every seed and variant scores the same masks.
+    # Decoded once, because every seed and variant scores the same masks.
     masks = {i: index.mask(i) for i in ids}
     grid, classes, rule = query.header.grid, len(index.classes), settings.segmentation.label
     labels = {i: patch_labels(m, grid, classes, rule) for i, m in masks.items()}
@@ -89,7 +93,7 @@ def open_inputs(*, dataset: DatasetName, model: ModelName, settings: "Settings")
 def support_sets(
     inputs: Inputs, prune: Prune, segmentation: Segmentation, device: torch.device
 ) -> list[Support]:
-    """The support of every seed; `prune` drops as many dimensions as `prune.select` says.
+    """The support of every seed, with the number m of dimensions that `prune.select` gives.
 
     Raises:
         FitError: m cannot be chosen within a support set.
@@ -107,7 +111,7 @@ def support_sets(
 
 
 def support_set(inputs: Inputs, row: int, prune: Prune, headline_shots: int) -> Support:
-    """The support of one seed, with what the variants are fitted on; m as `prune.m` says."""
+    """The support of one seed, with the data to fit variants on; m is that of `prune.m`."""
     seed, index = inputs.ranked.seeds[row], inputs.index
 
     def features(shots: int, layer: int) -> Array:
@@ -134,7 +138,7 @@ def support_set(inputs: Inputs, row: int, prune: Prune, headline_shots: int) -> 
 
 
 def counts_of(prune: Prune, width: int) -> list[int]:
-    """The numbers of dimensions that `prune.choices` mean: distinct, ascending, in 1..D−1."""
+    """The numbers of dimensions for `prune.choices`: distinct, ascending, in 1..D−1."""
     return sorted({pruned_count(m, width) for m in prune.choices} - {0, width})
 
 
@@ -145,7 +149,7 @@ def selected_m(
     segmentation: Segmentation,
     device: torch.device,
 ) -> int:
-    """The number of dimensions that a support set chooses to prune, 0 among the choices."""
+    """The number of dimensions to prune, chosen on a support set; 0 is among the choices."""
     return choose_m(
         known,
         len(inputs.index.classes),
@@ -158,7 +162,7 @@ def selected_m(
 
 
 def protocol(inputs: Inputs, *, dataset: DatasetName, settings: "Settings") -> dict[str, Any]:
-    """What a reader must know to compare the numbers of a cell."""
+    """The facts that a reader needs to compare the numbers of a cell."""
     header, index = inputs.query.header, inputs.index
     own, prune, segmentation = settings.dataset(dataset), settings.prune, settings.segmentation
     shots, (support, query) = segmentation.shots, own.few_shot()

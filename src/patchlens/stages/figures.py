@@ -1,7 +1,7 @@
 """Stage figures: one example of each of T2, T3 and T4, for Git.
 
-Only of datasets that the pipeline makes: the images of others are not ours to publish (`patchlens
-show` draws those of any dataset, for your eyes).
+It covers only datasets that the pipeline makes: we may not publish images of other datasets. For
+private use, `patchlens show` draws examples of any dataset.
 """
 
 from typing import TYPE_CHECKING
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 CAPTIONS = {
-    "identification": "One patch in degraded copies of its image, and what it finds",
-    "retrieval": "Objects with the ten nearest in other images",
-    "tracking": "A sequence with the ids that appearance alone links",
+    "identification": "One patch in degraded copies of its image, and its nearest clean patches",
+    "retrieval": "Objects with their ten nearest neighbours in other images",
+    "tracking": "A sequence with the ids of tracks linked by appearance alone",
 }
 
 
 def run(settings: "Settings") -> None:
-    """Write reports/figures/: a figure a task and README.md, which lists them.
+    """Write reports/figures/: one figure per task, and README.md, which lists them.
 
-    The model is the first of `models` that is a rival, the dataset the first of the task's that
-    the pipeline makes; a task without one has no figure.
+    The model is the first rival in `models`. The dataset is the first one of the task that the
+    pipeline makes; without such a dataset, the task has no figure.
     """
     models = settings.models
     model = next((n for n, m in models.items() if role(m) == "rival"), next(iter(models)))

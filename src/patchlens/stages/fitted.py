@@ -1,4 +1,4 @@
-"""What T2 to T4 read: features of one model on one dataset, and the variants fitted on them."""
+"""The inputs of T2 to T4: features of one model on one dataset, and variants fitted on them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Fitted:
 
     Attributes:
         index: the dataset.
-        support: features of the support images; None where the dataset has no support.
+        support: features of the support images; None if the dataset has no support.
         query: features of the query images.
-        transforms: variant -> its transforms, one a draw (`prune_random` has several), of patch
-            features [n, D] to [n, D'] where D' may be 0.
-        fitted_on: `support`, `dataset`, or `transductive`: on the query, for want of a support.
-        m: how many dimensions `prune` drops.
+        transforms: variant -> its transforms, one per draw (`prune_random` has several), from patch
+            features [n, D] to [n, D'], where D' may be 0.
+        fitted_on: `support`, `dataset`, or `transductive` (on the query if there is no support).
+        m: the number of dimensions that `prune` drops.
     """
 
     index: Index
@@ -62,8 +62,8 @@ def open_fitted(
     Args:
         dataset: its name.
         model: its name.
-        settings: of everything.
-        variants: those to fit; None fits those of every task.
+        settings: all settings.
+        variants: those to fit; by default, those of `segmentation.variants`.
     """
     own, prune = settings.dataset(dataset), settings.prune
     folder = paths.features(dataset=dataset, model=model)
@@ -87,10 +87,10 @@ def fit_data(
     dataset: DatasetName,
     model: ModelName,
 ) -> tuple[FitData, str]:
-    """What the variants of tasks without seeds are fitted on, and which images that is.
+    """The data that variants are fitted on in tasks without seeds, and a word for its images.
 
-    All extracted support images (`support`), with `fit_on: dataset` those of the query as well
-    (`dataset`); where the dataset has no support, the query alone (`transductive`).
+    These are all extracted support images (`support`); with `fit_on: dataset`, also those of the
+    query (`dataset`); if the dataset has no support, only those of the query (`transductive`).
     """
     if support is None:
         fitted_on, files = "transductive", [query]
@@ -111,7 +111,7 @@ def fit_data(
 
 
 def protocol(fitted: Fitted, *, dataset: DatasetName, settings: "Settings") -> dict[str, Any]:
-    """What every reader must know of a cell of T2, T3 or T4; the stage adds its own settings."""
+    """The facts that a reader needs about a cell of T2, T3 or T4; the stage adds its settings."""
     header, own, prune = fitted.query.header, settings.dataset(dataset), settings.prune
     assert own.query is not None
     return {

@@ -71,10 +71,10 @@ def heads_of(
     grid: tuple[int, int],
     settings: Identification,
 ) -> list[Head]:
-    """Patches of every granularity, and objects where the dataset has some; those with a query.
+    """The heads that have queries: patches of every granularity, and objects if there are any.
 
     Raises:
-        SettingsError: there is no query at all.
+        SettingsError: no head has a query, or a granularity exceeds the grid.
     """
     row_of = {image_id: row for row, image_id in enumerate(ids)}
     rows = np.array([row_of[copy.image_id] for copy in copies])
@@ -82,8 +82,8 @@ def heads_of(
     sizes = list(shape.itertuples(index=False, name=None))
     if (coarsest := max(settings.granularities)) > min(grid):
         raise SettingsError(
-            f"params.yaml: identification.granularities: {coarsest} is more than the grid of "
-            f"{grid[0]}×{grid[1]} patches has"
+            f"params.yaml: identification.granularities: {coarsest} exceeds the grid of "
+            f"{grid[0]}×{grid[1]} patches; remove it"
         )
     heads = [
         patch_head(copies, rows, sizes, grid, g, settings.patches, settings.seed)
@@ -100,14 +100,14 @@ def heads_of(
     asked = [head for head in heads if len(head.targets)]
     if not asked:
         raise SettingsError(
-            "params.yaml: identification.degradations: no patch of any copy lies wholly inside its "
-            "clean image; lower the severities"
+            "params.yaml: identification.degradations: no patch of any copy is completely inside "
+            "its clean image; lower the severities"
         )
     return asked
 
 
 def object_areas(index: Index, image_id: str, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Areas [O, H, W] of objects of an image, rows of the table: mask, or pixels of the box."""
+    """Areas [O, H, W] of the objects `numbers` of an image: their masks, else their boxes."""
     table = index.objects.loc[numbers]
     size: Any = index.images.loc[image_id, ["height", "width"]]
     height, width = (int(n) for n in size)
@@ -126,7 +126,11 @@ def object_areas(index: Index, image_id: str, numbers: NDArray[np.int64]) -> NDA
 
 
 def open_degraded(query: FeatureFile, *, dataset: DatasetName, model: ModelName) -> FeatureFile:
-    """The features of the degraded copies, which must be of the same model and view as `query`."""
+    """The features of the degraded copies.
+
+    Raises:
+        DataError: they are missing, or model, view or layers differ from those of `query`.
+    """
     path = paths.degraded(dataset=dataset, model=model)
     file = FeatureFile(existing(path, "run `dvc repro degrade`"))
     ours, theirs = file.header.protocol(), query.header.protocol()
@@ -134,7 +138,7 @@ def open_degraded(query: FeatureFile, *, dataset: DatasetName, model: ModelName)
         there = theirs[field]
         if here != there:
             raise DataError(
-                f"{path}: its {field} is {here}, that of the clean images is {there}; "
+                f"{path}: its {field} is {here}, but that of the clean images is {there}; "
                 "run `dvc repro degrade`"
             )
     return file

@@ -1,4 +1,4 @@
-"""Stage index: a dataset's folder becomes its index."""
+"""Stage index: build the index of a dataset from its folder."""
 
 from patchlens import paths
 from patchlens.datasets.build import build

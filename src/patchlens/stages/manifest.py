@@ -1,4 +1,4 @@
-"""Stage manifest: what the user placed, listed so that DVC sees when it changes."""
+"""Stage manifest: lists the files that the user placed, so that DVC notices changes."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from patchlens.progress import log
 
 
 def run(dataset: DatasetName, root: Path) -> None:
-    """Write data/raw/<dataset>/manifest.json: path, size and md5 of every file below `root`."""
+    """Write data/raw/<dataset>/manifest.json: path, size and md5 of all files below `root`."""
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     remembered = paths.WORK / "manifest" / f"{place}.json"
     known = json.loads(remembered.read_text(encoding="utf-8")) if remembered.is_file() else {}

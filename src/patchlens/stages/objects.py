@@ -1,4 +1,4 @@
-"""The objects of a dataset's images, as the tasks take them."""
+"""The objects of a dataset's images, in the form that the tasks use."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,9 +22,9 @@ Ints = NDArray[np.int64]
 def objects_of(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) -> Objects:
     """The objects of images, each with the weights of its patches.
 
-    Those of an instance mask weigh patches by the mask's coverage, all others by RoIAlign over the
-    part of their box inside the image. Nothing is left out: not the objects that are not
-    evaluated, nor those wholly outside their image (size 0).
+    Objects with an instance mask weigh patches by the mask's coverage, all others by RoIAlign over
+    the part of their box inside the image. The result includes objects that are not evaluated and
+    those completely outside their image (size 0).
 
     Args:
         index: the dataset.
@@ -35,23 +35,23 @@ def objects_of(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) ->
 
 
 def listed(index: Index, header: Header, where: str) -> tuple[Objects, dict[str, Any]]:
-    """The objects of a feature file that query each other, and how many are not among them.
+    """The objects of a feature file that query each other, and the numbers of excluded objects.
 
     Args:
         index: the dataset.
         header: of the query images.
-        where: the place in params.yaml that asks for objects.
+        where: the key in params.yaml that requires objects, for the message.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: the images have no such object.
     """
     everything = objects_of(index, header.image_ids, header.grid)
     evaluated = everything.take(everything.evaluated)
     objects = evaluated.take(evaluated.size > 0)
     if not len(objects):
         raise SettingsError(
-            f"params.yaml: {where}: the query images of '{header.dataset}' have no objects; name "
-            "another split in its `query`, or take it off the list"
+            f"params.yaml: {where}: the query images of '{header.dataset}' have no objects; choose "
+            "another split in its `query`, or remove it from the list"
         )
     return objects, {
         "gallery": len(objects),
@@ -61,7 +61,7 @@ def listed(index: Index, header: Header, where: str) -> tuple[Objects, dict[str,
 
 
 def one_an_image(index: Index, image_ids: Sequence[str], grid: tuple[int, int]) -> Objects:
-    """The only object of each image; an image without one is an object as a whole (instance −1).
+    """The only object of each image; an image without objects counts as one (instance −1).
 
     Arguments as in `objects_of`.
     """
@@ -132,7 +132,7 @@ def _weights(
 def _coverage(
     index: Index, image_id: str, values: "pd.Series[Any]", box: Floats, grid: tuple[int, int]
 ) -> Array:
-    """What each object covers of each patch [O, h, w], up to a factor an object."""
+    """The coverage of each patch by each object [O, h, w], up to one factor per object."""
     out = np.zeros((len(box), *grid), dtype=np.float32)
     if not len(box):
         return out

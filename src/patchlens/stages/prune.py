@@ -24,13 +24,13 @@ CHUNK = 32
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write data/moments/<dataset>/<model>.safetensors.
 
-    `count` [N], `total` and `squares` [N, D] hold the moments of each image; `mean`, `variance` and
-    `ranking` [S, D] are those of each seed's support images (or of all, as `fit_on` says).
+    `count` [N], `total` and `squares` [N, D] are the moments of each image; `mean`, `variance` and
+    `ranking` [S, D] are those of each seed's support images (of all images with `fit_on: dataset`).
     """
     folder = paths.features(dataset=dataset, model=model)
     found = [folder / f"{split}.safetensors" for split in ("support", "query")]
     index = Index(paths.index(dataset), Path())
-    # Without a support there are moments only: T2 to T4 then fit on the query.
+    # Without a support, only moments are written: T2 to T4 then fit on the query.
     files = [FeatureFile(path) for path in (found if index.has_support else found[1:])]
     ids = [image_id for file in files for image_id in file.header.image_ids]
     moments = Moments.concatenate([_moments(file) for file in files])
@@ -50,7 +50,7 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
         "variance": np.array([variance for _, variance in fitted]),
         "ranking": np.array([rank_by_variance(variance) for _, variance in fitted]),
     }
-    # One entry: safetensors writes several in random order, and the file's md5 would change.
+    # One entry, because safetensors writes several in random order, which changes the file's md5.
     about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
     with whole_file(paths.moments(dataset=dataset, model=model)) as partial:
         save_file(tensors, partial, metadata=about)

@@ -1,4 +1,4 @@
-"""Stage render: images that the pipeline makes itself."""
+"""Stage render: renders the images that the pipeline makes."""
 
 from patchlens import paths
 from patchlens.datasets.minicity.render import render_dataset
@@ -10,7 +10,7 @@ from patchlens.settings.datasets import Minicity
 
 
 def run(dataset: DatasetName, settings: Minicity) -> None:
-    """Render minicity into data/raw/<dataset>, whole or not at all."""
+    """Render minicity into data/raw/<dataset>, completely or not at all."""
     scenes = {
         split: settings.stills if about.frames == 1 else settings.videos
         for split, about in SPLITS.items()

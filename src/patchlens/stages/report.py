@@ -1,4 +1,4 @@
-"""Stage report: the site, made of what the other stages left."""
+"""Stage report: the site, made from the outputs of the other stages."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ def run(settings: "Settings") -> None:
     """Write the site.
 
     Raises:
-        DataError: tables, records or what the stage explorer makes are missing.
+        DataError: tables, records or outputs of the stage explorer are missing.
     """
     found, palette = reading.read(settings), looks(list(settings.models))
     pages = [

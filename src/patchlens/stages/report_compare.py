@@ -1,4 +1,4 @@
-"""Beside the stage report: the page of what changed between two sets of metrics."""
+"""`patchlens report --compare`: the page on the changes between two sets of metrics."""
 
 from patchlens import paths
 from patchlens.progress import log
@@ -6,13 +6,13 @@ from patchlens.site import build, changes, compare, revision
 
 
 def run(revisions: str) -> None:
-    """Write the page of what changed between two revisions, or from one to the workspace.
+    """Write the page on the changes between two revisions, or from one to the workspace.
 
     Args:
         revisions: `REV` or `REV..REV`.
 
     Raises:
-        DataError: a revision is unknown or holds no metrics.
+        DataError: a revision is unknown or has no metrics.
     """
     before, dots, after = revisions.partition("..")
     old = revision.of_revision(before)

@@ -1,4 +1,4 @@
-"""Stage results: one page on what all models and tasks gave, with its figures, for Git."""
+"""Stage results: one page on the results of all models and tasks, with figures, for Git."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ REMEDY = "run `dvc repro`"
 
 
 def run(settings: "Settings") -> None:
-    """Write reports/results/: README.md, and figures of each dataset's spectra and pruning.
+    """Write reports/results/: README.md, and figures of spectra and pruning for each dataset.
 
     Raises:
         DataError: a table or a cell is missing.
@@ -31,12 +31,12 @@ def run(settings: "Settings") -> None:
         for dataset in settings.sweep.datasets:
             swept = {m: _cell("sweep", dataset=dataset, model=m) for m in settings.models}
             results_figures.pruning(swept, out / f"pruning-{dataset}.png")
-            parts.append(f"![Scores over m on {dataset}, every model](pruning-{dataset}.png)")
+            parts.append(f"![Scores over m on {dataset} for every model](pruning-{dataset}.png)")
         parts.append("## How the variance spreads")
         for dataset in settings.cells()["variance"]:
             spectra = {m: _spectrum(dataset=dataset, model=m) for m in settings.models}
             results_figures.spectra(spectra, out / f"spectra-{dataset}.png")
-            parts.append(f"![Spectra on {dataset}, every model](spectra-{dataset}.png)")
+            parts.append(f"![Spectra on {dataset} for every model](spectra-{dataset}.png)")
         parts += [_text("variance"), "## The verdicts", _text("claims")]
         write_text("\n\n".join(parts) + "\n", out / "README.md")
 

@@ -1,4 +1,4 @@
-"""Stage retrieval (T3): objects of the query images look for themselves, or their kind."""
+"""Stage retrieval (T3): each object of the query images is a query for its instance or class."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -36,12 +36,12 @@ Ask = Callable[[Array], Iterator[tuple[str, Answers]]]
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write retrieval.json, retrieval_size.csv (by size of the query) and the records.
 
-    A dataset that grades pairs of images (ROxford5k, RParis6k, INSTRE) has the heads that its
-    grades mean; all others have those of `retrieval.relevant`. A head without a query is left out.
+    Datasets that grade pairs of images (ROxford5k, RParis6k, INSTRE) have the heads of their
+    grades; all others have those of `retrieval.relevant`. A head without a query is omitted.
 
     Raises:
-        SettingsError: the query images have no objects, none finds anything relevant, or a graded
-            image is not among them.
+        SettingsError: the query images have no objects, no object has a relevant one, or a graded
+            image is not among the query images.
     """
     retrieval, uncertainty = settings.retrieval, settings.uncertainty
     fitted = open_fitted(dataset=dataset, model=model, settings=settings)
@@ -83,20 +83,20 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
 
 
 def _asked(ask: Ask, objects: Objects, dataset: DatasetName) -> dict[str, Any]:
-    """Queries and units of each head that has some, and what features that say nothing score."""
+    """Queries and units of each head that has any, and the chance score of constant features."""
     about: dict[str, Any] = {}
     for head, answers in ask(np.zeros((len(objects), 0), dtype=np.float32)):
         if not len(answers.query):
             continue
         about[f"queries_{head}"] = len(answers.query)
         about[f"units_{head}"] = len(np.unique(objects.instance[answers.query]))
-        if head not in LEVELS:  # there the order of the gallery breaks ties
+        if head not in LEVELS:  # in which the order of the gallery breaks ties
             about[f"chance_map_{head}"] = round(float(answers.ap.mean()), DIGITS)
             about[f"chance_r1_{head}"] = round(float(answers.hits[:, 0].mean()), DIGITS)
     if not about:
         raise SettingsError(
-            f"params.yaml: retrieval.datasets: no object of '{dataset}' has a relevant one in "
-            "another image of another sequence; score more query images, or set "
+            f"params.yaml: retrieval.datasets: no object of '{dataset}' has a relevant object in "
+            "an image of another sequence; score more query images, or set "
             "retrieval.frame_distance"
         )
     return about
@@ -121,14 +121,18 @@ def _left_out(frame_distance: int | None) -> str:
 
 
 def graded(index: Index, header: Header) -> tuple[Objects, Benchmark]:
-    """Queries cut out of their images by their boxes, and whole images of the gallery."""
+    """Queries, which are the boxes in their images, and the gallery, which is whole images.
+
+    Raises:
+        SettingsError: a graded image is not among the query images.
+    """
     ids, relevance = header.image_ids, index.relevance
     row = {image_id: i for i, image_id in enumerate(ids)}
     named = pd.concat([relevance["query_id"], relevance["image_id"]]).unique()
     if missing := [image_id for image_id in named if image_id not in row]:
         raise SettingsError(
             f"params.yaml: datasets.{header.dataset}.query: image '{missing[0]}' is graded, but "
-            "not among the query images; write split: query+gallery and images: all"
+            "not among the query images; set split: query+gallery and images: all"
         )
     query = np.array(sorted(row[i] for i in relevance["query_id"].unique()), dtype=np.int64)
     gallery = np.setdiff1d(np.arange(len(ids)), query)
@@ -136,7 +140,7 @@ def graded(index: Index, header: Header) -> tuple[Objects, Benchmark]:
     which = np.searchsorted(query, relevance["query_id"].map(row))
     grade[which, relevance["image_id"].map(row)] = relevance["grade"].map(GRADES.index)
     objects = one_an_image(index, ids, header.grid)
-    # A query is a unit of its own.
+    # Each query is a separate unit.
     return replace(objects, instance=np.arange(len(ids))), Benchmark(
         query, gallery, grade[:, gallery]
     )

@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 Ints = NDArray[np.int64]
-NOWHERE = -1  # the patch is not whole in the copy
+NOWHERE = -1  # the patch is not completely inside the copy
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One patch in all degraded copies of its image; the same for every model of a grid.
+    """One patch in all degraded copies of its image; the same for all models with the same grid.
 
     Attributes:
         copies: of the first degraded image, mildest first.
-        patch: the patch in the clean image, in reading order.
-        places: the patch of each copy that looks for it, or `NOWHERE`.
+        patch: the index of the patch in the clean image, in reading order.
+        places: the index of the query patch in each copy, or `NOWHERE`.
     """
 
     copies: list[Copy]
@@ -48,10 +48,7 @@ class Asked:
 
 
 def run(path: Path, *, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
-    """Draw the sheet of the first degraded image, with raw features, to the PNG `path`.
-
-    The patch is the first, in a seeded order, that is a query of the most conditions.
-    """
+    """Draw the sheet of the first degraded image, with raw features, to the PNG `path`."""
     given = settings.identification
     index = Index.of(dataset, settings.dataset(dataset))
     clean = FeatureFile(paths.features(dataset=dataset, model=model) / "query.safetensors")
@@ -73,7 +70,7 @@ def run(path: Path, *, dataset: DatasetName, model: ModelName, settings: "Settin
 
 
 def ask(index: Index, header: Header, settings: Identification) -> Asked:
-    """The patch: the first, in a seeded order, that is a query of the most conditions."""
+    """Choose the patch: the first, in a seeded order, that is a query in the most copies."""
     listed = copies(header.image_ids, settings)
     listed = [copy for copy in listed if copy.image_id == listed[0].image_id]
     sides: Any = index.images.loc[listed[0].image_id, ["height", "width"]]
@@ -94,9 +91,9 @@ def nearest(
     distance: Distance,
     device: Device,
 ) -> list[tuple[int, int, bool]]:
-    """What each copy's patch finds: image, as a row of `clean`, patch in it, and whether right.
+    """The nearest clean patch of each copy's patch: row of its image, its index, whether correct.
 
-    What is said of a copy whose place is `NOWHERE` means nothing.
+    The result for a copy whose place is `NOWHERE` is meaningless.
     """
     header, ids = clean.header, clean.header.image_ids
     bank = transform(clean.images(ids, header.layers[0]).reshape(-1, header.width))
@@ -111,7 +108,7 @@ def nearest(
 
 
 def _patch(targets: Ints, generator: np.random.Generator) -> int:
-    """The clean patch that is a target of the most copies; the first of them in a drawn order."""
+    """The clean patch that is a target of the most copies; the first of these in a random order."""
     order = generator.permutation(targets.shape[1])
     hits = np.array([(targets == patch).any(axis=1).sum() for patch in order])
     return int(order[hits.argmax()])
@@ -136,7 +133,7 @@ def _answer(
 
 
 def patch_box(patch: int, size: tuple[int, int], grid: tuple[int, int]) -> Box:
-    """The box of a patch, by its place in reading order, in an image of height and width `size`."""
+    """The box of a patch, by its index in reading order; `size` is the image's height and width."""
     row, column = divmod(patch, grid[1])
     height, width = size[0] / grid[0], size[1] / grid[1]
     return column * width, row * height, (column + 1) * width, (row + 1) * height

@@ -1,4 +1,4 @@
-"""`patchlens show retrieval`: queries with their ten nearest, right and wrong."""
+"""`patchlens show retrieval`: queries with their ten nearest neighbours, right and wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ Ints = NDArray[np.int64]
 QUERIES = 6
 NEAREST = 10
 SEED = 0
-LARGE = 4  # patches: what is smaller is hard to make out
+LARGE = 4  # patches: smaller objects are hard to recognise
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,12 @@ class Asked:
     """A few queries among the objects of images; they are the same for every model.
 
     Attributes:
-        objects: all of them.
-        head: what is looked for.
-        queries: objects that ask [Q].
-        gallery: objects that may be found [G].
-        on_list, right: whether each of the gallery is on the list of a query, and relevant [Q, G].
+        objects: all objects.
+        head: the head of T3, which defines the relevant objects.
+        queries: indices of the query objects [Q].
+        gallery: indices of the objects in the gallery [G].
+        on_list, right: whether an object of the gallery is on the list of a query, and whether it
+            is relevant [Q, G].
     """
 
     objects: Objects
@@ -74,16 +75,16 @@ def run(path: Path, *, dataset: DatasetName, model: ModelName, settings: "Settin
         )
         for query, found in zip(asked.queries, lists, strict=True)
     ]
-    title = f"{model} on {dataset}, raw features: {len(ranked)} queries, looking for {asked.head}"
+    title = f"{model} on {dataset}, raw features: {len(ranked)} queries of head {asked.head}"
     with whole_file(path) as partial:
         sheet(title, ranked, partial)
 
 
 def ask(index: Index, header: Header, settings: Retrieval) -> Asked:
-    """The queries: drawn by a seed, one an instance.
+    """Choose the queries: drawn with a seed, one per instance, those of at least 4 patches first.
 
-    Those of at least 4 patches come first; they look for what comes first in `settings.relevant`
-    and can be found. A dataset that grades pairs of images has its own.
+    The head is the first one in `settings.relevant` with a query that has a relevant object.
+    Datasets that grade pairs of images use their own queries and grades.
 
     Raises:
         SettingsError: no query has a relevant object.
@@ -101,7 +102,8 @@ def ask(index: Index, header: Header, settings: Retrieval) -> Asked:
         found = Asked(objects, relevant, queries, np.arange(len(objects)), on_list, right)
     if not len(found.queries):
         raise SettingsError(
-            f"params.yaml: retrieval: no query of '{header.dataset}' has a relevant object"
+            f"params.yaml: retrieval: no query of '{header.dataset}' has a relevant object; score "
+            "more query images"
         )
     return found
 
@@ -109,12 +111,12 @@ def ask(index: Index, header: Header, settings: Retrieval) -> Asked:
 def answers(
     asked: Asked, file: FeatureFile, transforms: Sequence[Transform], distance: Distance
 ) -> list[list[tuple[int, float, bool]]]:
-    """For each query the nearest objects with their similarity and whether they are relevant.
+    """For each query, the nearest objects with their similarity and whether they are relevant.
 
     Args:
         asked: the queries.
-        file: features of the images that the objects are in.
-        transforms: the variant, of which the first draw counts.
+        file: features of the images of the objects.
+        transforms: those of the variant; only the first draw is used.
         distance: of the search.
     """
     header = file.header
@@ -135,13 +137,13 @@ def answers(
 
 
 def nearest(similarity: Array, on_list: Bools) -> Ints:
-    """The ten most similar of what is on the list, the nearest first."""
+    """The ten most similar objects on the list, the nearest first."""
     listed = np.flatnonzero(on_list)
     return np.asarray(listed[np.argsort(-similarity[listed], kind="stable")[:NEAREST]])
 
 
 def askers(objects: Objects, settings: Retrieval) -> tuple[Relevant, Ints]:
-    """What is looked for, and the queries: the first of `relevant` that anything finds."""
+    """The first head in `relevant` with a query that has a relevant object, and its queries."""
     for relevant in settings.relevant:
         found: list[int] = []
         for query in _order(objects):
@@ -158,7 +160,7 @@ def askers(objects: Objects, settings: Retrieval) -> tuple[Relevant, Ints]:
 
 
 def _order(objects: Objects) -> list[int]:
-    """All objects in a drawn order, those of at least 4 patches first."""
+    """All objects in a random order, those of at least 4 patches first."""
     drawn = np.random.default_rng(SEED).permutation(len(objects))
     small = objects.size[drawn] < LARGE
     return [int(o) for o in drawn[np.argsort(small, kind="stable")]]

@@ -1,4 +1,4 @@
-"""`patchlens show tracking`: a sequence with the ids that appearance alone links."""
+"""`patchlens show tracking`: a sequence with the ids of tracks linked by appearance alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,27 +31,29 @@ def run(
 ) -> None:
     """Draw the tracks of a sequence, with raw features, to the GIF `path` of at most 1 MB.
 
-    The sequence is one of the query's, by default the first.
+    The sequence is one of the query, by default the first.
 
     Raises:
-        SettingsError: no such sequence, or none at all.
-        DataError: no tracks of it: the stage did not run.
+        SettingsError: the sequence does not exist, or the query has no sequences.
+        DataError: the tracks are missing, because the stage did not run.
     """
     own = settings.dataset(dataset)
     index = Index.of(dataset, own)
     images = index.images.loc[index.query["image_id"]].sort_values("frame")
     known = [str(s) for s in images["sequence"].dropna().unique()]
     if not known:
-        raise SettingsError(f"no query image of {dataset} is a frame of a sequence")
+        raise SettingsError(
+            f"no query image of '{dataset}' is a frame of a sequence; choose a dataset with videos"
+        )
     sequence = min(known) if sequence is None else sequence
     if sequence not in known:
         raise SettingsError(
-            f"unknown sequence '{sequence}' of {dataset}; {nearest(sequence, known)}"
+            f"unknown sequence '{sequence}' of '{dataset}'; {nearest(sequence, known)}"
         )
     ids = list(images.index[images["sequence"] == sequence])
     folder = paths.tracks(dataset=dataset, model=model) / "raw"
     if not folder.is_dir():
-        raise DataError(f"{folder}: no tracks here; run `dvc repro tracking` first")
+        raise DataError(f"{folder}: no tracks; run `dvc repro tracking` first")
     marks = _marks(index, own.kind, sequence, ids, folder)
     shown = ids[:: -(-len(ids) // FRAMES)]
     with whole_file(path) as partial:
@@ -61,7 +63,7 @@ def run(
 def _marks(
     index: Index, kind: str, sequence: str, ids: Sequence[str], folder: Path
 ) -> Mapping[str, Sequence[Mark]]:
-    """Image id -> what is drawn in it."""
+    """Image id -> the marks to draw in it."""
     if (folder / "davis").is_dir():
         masks = folder / "davis" / sequence
         return {i: list(_masked(masks / f"{Path(i).name}.png")) for i in ids}

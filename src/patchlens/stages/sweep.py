@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
-    """Write sweep.csv (a row a head, variant and m) and sweep.json (the choice of m, the best)."""
+    """Write sweep.csv (one row per head, variant and m) and sweep.json (best and chosen m)."""
     prune, segmentation, asked = settings.prune, settings.segmentation, settings.sweep
     where = resolve(settings.device)
     inputs = open_inputs(dataset=dataset, model=model, settings=settings)
@@ -41,8 +41,8 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
     counts = counts_of(prune, width)
     if not counts:
         raise SettingsError(
-            f"params.yaml: prune.choices: none of them means between 1 and {width - 1} of the "
-            f"{width} dimensions of '{model}'"
+            f"params.yaml: prune.choices: none of them prunes between 1 and {width - 1} of the "
+            f"{width} dimensions of '{model}'; add one that does"
         )
     query = inputs.query_set(_swept(inputs, asked))
     objects = None
@@ -99,7 +99,7 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
 
 
 def _swept(inputs: Inputs, settings: Sweep) -> list[str]:
-    """The query images that k-NN and the linear probe are scored on."""
+    """The query images on which k-NN and the linear probe are scored."""
     ids = inputs.query.header.image_ids
     if settings.images == "all":
         return ids

@@ -1,4 +1,4 @@
-"""Stage tables: all configured cells as one table a task."""
+"""Stage tables: one table per task, with all configured cells."""
 
 import re
 from functools import partial
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def run(settings: "Settings") -> None:
-    """Write metrics/tables/<task>.{csv,md,tex} of every task, and those of the variance study.
+    """Write metrics/tables/<task>.{csv,md,tex} for every task, and those of the variance study.
 
-    Cells of models, tasks or datasets that are no longer configured are named and left out.
+    Cells of models, tasks or datasets that are no longer configured are skipped with a warning.
 
     Raises:
         DataError: a configured cell is missing.
@@ -38,12 +38,12 @@ def run(settings: "Settings") -> None:
     orphans = _orphans(settings)
     if orphans:
         names = ", ".join(path.as_posix() for path in orphans)
-        log.warning("not configured, left out: %s (`make clean-metrics` removes them)", names)
+        log.warning("skipped, not configured: %s (`make clean-metrics` removes them)", names)
     log.info("tables: %d rows", len(table))
 
 
 def write_task(task: str, settings: "Settings") -> None:
-    """Write metrics/tables/<task>.{csv,md,tex} of T2, T3 or T4.
+    """Write metrics/tables/<task>.{csv,md,tex} for T2, T3 or T4.
 
     Raises:
         DataError: a configured cell is missing.
@@ -76,7 +76,7 @@ def _variance(settings: "Settings") -> None:
 
 
 def remove_orphans(settings: "Settings") -> None:
-    """Delete the files of cells, and the records of weights, that are not configured."""
+    """Delete the files of cells and the records of weights that are not configured."""
     known = {paths.weights_record(model) for model in settings.models}
     records = set(paths.WEIGHTS_RECORDS.glob("*.json"))
     for path in [*_orphans(settings), *sorted(records - known)]:

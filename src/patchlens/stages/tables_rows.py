@@ -1,4 +1,4 @@
-"""Rows of tables from cells, for the stage tables."""
+"""The rows of tables, read from cells, for the stage tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from patchlens.names import DatasetName, ModelName
 from patchlens.settings.models import Role
 
 REMEDY = (
-    "`dvc repro` makes this configured cell, or `git checkout metrics` brings the committed one "
-    "back"
+    "it belongs to a configured cell; compute it with `dvc repro`, or restore the committed one "
+    "with `git checkout metrics`"
 )
 NAMES = ["dataset", "model", "head", "variant"]
 Row = dict[str, Any]
@@ -28,15 +28,15 @@ def table_of(
     compare: Compare,
     order: Order = list,
 ) -> pd.DataFrame:
-    """One row a head × variant of every configured cell, with its protocol and its cost.
+    """One row per head and variant of every configured cell, with its protocol and its cost.
 
     Args:
         task: the stage of the cells.
-        models: the configured models, each with its role.
+        models: the configured models with their roles.
         datasets: those of the task.
         variants: in the order of the table.
-        compare: (dataset, its rows) marks the rows that cannot be told from the best.
-        order: of the heads of a cell.
+        compare: called with a dataset and its rows; marks rows not distinguishable from the best.
+        order: sorts the heads of a cell.
 
     Raises:
         DataError: a configured cell is missing.

@@ -1,4 +1,4 @@
-"""Bootstrap resamples of the rows of a task's table, and what they say of each row."""
+"""Bootstrap resamples of the rows of a task's table, and the comparison of rows by them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 class Samples(NamedTuple):
-    """Of one row: metric -> its resamples [B], and the number of units that were resampled."""
+    """Of one row: metric -> its resamples [B], and the number of resampled units."""
 
     of: dict[str, Floats]
     units: int
@@ -29,11 +29,11 @@ class Samples(NamedTuple):
 def of_rows(
     task: str, dataset: DatasetName, rows: Sequence[Row], uncertainty: Uncertainty
 ) -> list[Samples]:
-    """The resamples of each row; the same draws for all rows with the same units.
+    """The resamples of each row; rows with the same units share the draws.
 
     Args:
         task: the stage of the cells.
-        dataset: theirs.
+        dataset: that of the cells.
         rows: each with its `model`, `head` and `variant`.
         uncertainty: number of resamples and their seed.
     """
@@ -57,7 +57,7 @@ def of_rows(
 
 
 def compare(task: str, uncertainty: Uncertainty, dataset: DatasetName, rows: list[Row]) -> None:
-    """Add to the rows what paired resamples say, for each headline metric of each head."""
+    """Add the results of paired comparisons to the rows, for each headline metric of each head."""
     for head in dict.fromkeys(row["head"] for row in rows):
         of_head = [row for row in rows if row["head"] == head]
         samples = of_rows(task, dataset, of_head, uncertainty)

@@ -1,4 +1,4 @@
-"""T4a and T4b as a stage opens, calls and writes them: association, and linking of videos."""
+"""T4a and T4b within the stage: association of objects, and linking of whole videos."""
 
 from importlib.metadata import version
 from itertools import chain
@@ -25,14 +25,14 @@ Sums = dict[One, dict[str, Floats]]  # of each sequence, [thresholds, 2]
 
 
 def run(fitted: Fitted, kind: str, tracking: Tracking, out: Path) -> Found:
-    """Associate and link all videos of the query; the headline's tracks are written to `out`.
+    """Associate and link all query videos; the tracks of the headline are written to `out`.
 
-    The birth threshold of a video is chosen on the support's videos, or on all other videos of
-    the query where there is no support.
+    The birth threshold of a video is chosen on the support videos, or on all other query videos if
+    the dataset has no support.
 
     Raises:
-        DataError: the query has no evaluated object.
-        SettingsError: an image is of no sequence.
+        DataError: the query has no evaluated objects.
+        SettingsError: an image does not belong to a sequence.
     """
     query = sequences(fitted.index, fitted.query)
     sums = _sums(fitted, tracking)
@@ -63,8 +63,8 @@ def run(fitted: Fitted, kind: str, tracking: Tracking, out: Path) -> Found:
                     files.write(video, tracks, out / variant)
     if not boxes:
         raise DataError(
-            f"{fitted.index.folder}: the query has no evaluated object; T4 needs a split with "
-            "ground truth"
+            f"{fitted.index.folder}: the query has no evaluated objects, which T4 needs; choose a "
+            "split with ground truth"
         )
     for variant, of in fitted.transforms.items():
         of_draws = chain.from_iterable(chosen[variant, draw] for draw in range(len(of)))
@@ -84,7 +84,7 @@ def _each(features: Features) -> list[tuple[One, np.ndarray]]:
 
 
 def _sums(fitted: Fitted, tracking: Tracking) -> Sums:
-    """AssA's sums at every threshold, of the videos that thresholds are chosen on."""
+    """The sums of AssA at every threshold, for the videos on which thresholds are chosen."""
     file = fitted.query if fitted.support is None else fitted.support
     names = sequences(fitted.index, file)
     sums: Sums = {

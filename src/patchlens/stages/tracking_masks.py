@@ -1,4 +1,4 @@
-"""T4c as a stage opens, calls and writes it: label propagation on DAVIS, its J and F."""
+"""T4c within the stage: label propagation on DAVIS, scored by J and F."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from patchlens.tasks.videos import Bools, Floats
 
 COLOURS = [0, 0, 0, 230, 159, 0, 86, 180, 233, 0, 158, 115, 240, 228, 66, 0, 114, 178]
 COLOURS += [213, 94, 0, 204, 121, 167]  # background, then those of Okabe and Ito
-COLOURS += [255] * (3 * 256 - len(COLOURS))  # a shorter palette would cut the values to its bits
+COLOURS += [255] * (3 * 256 - len(COLOURS))  # a shorter palette would truncate values to its bits
 NO_VOID = -1  # no value of a mask
 Ids = NDArray[np.uint8]
 
@@ -33,12 +33,12 @@ Ids = NDArray[np.uint8]
 def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: Path) -> Found:
     """Propagate the objects of every first frame; the masks are written to `out`.
 
-    Scored are the given objects in all frames but the first and the last, as DAVIS does; a video
-    of less than three frames has none.
+    As in DAVIS, the given objects are scored in all frames except the first and the last. Videos of
+    fewer than three frames are skipped.
 
     Raises:
         DataError: no video has a frame to score, or a first frame has no object.
-        SettingsError: an image is of no sequence.
+        SettingsError: an image does not belong to a sequence.
     """
     found = Found()
     videos = sequences(fitted.index, fitted.query)
@@ -47,7 +47,7 @@ def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: P
     colours, void = (COLOURS, IGNORE) if kind == "davis2017" else (None, NO_VOID)
     for name, ids in track(videos.items(), total=len(videos), what="propagate", unit="video"):
         if len(ids) < 3:
-            log.info("%s: %d frames, none between the ends to score", name, len(ids))
+            log.info("%s: skipped, no frame between the first and the last of %d", name, len(ids))
             continue
         given = _objects(fitted, name, ids[0])
         objects += len(given)
@@ -60,7 +60,10 @@ def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: P
                 scored = _scored(fitted, ids, given, masks, void)
                 found.rows += rows("davis", variant, draw, name, scored)
     if not objects:
-        raise DataError(f"{fitted.index.folder}: no video has three frames; T4 scores none")
+        raise DataError(
+            f"{fitted.index.folder}: no video has three frames, so nothing can be scored; choose "
+            "longer videos for T4"
+        )
     found.about = {
         "videos": scored_videos,
         "objects": objects,
@@ -73,11 +76,14 @@ def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: P
 
 
 def _objects(fitted: Fitted, name: str, first: str) -> list[int]:
-    """Values of the objects in the mask of the first frame."""
+    """The values of the objects in the mask of the first frame."""
     listed = fitted.index.objects
     values = listed.loc[listed["image_id"] == first, "mask_value"].dropna()
     if values.empty:
-        raise DataError(f"{fitted.index.root}: '{name}': its first frame '{first}' has no object")
+        raise DataError(
+            f"{fitted.index.root}: video '{name}': its first frame '{first}' has no object to "
+            "propagate; check the annotation of this frame"
+        )
     return sorted(int(value) for value in values)
 
 
@@ -89,7 +95,7 @@ def _propagated(
     settings: Propagation,
     device: Device,
 ) -> Iterator[Ids]:
-    """Mask values [H, W] of every frame, the given first mask included."""
+    """Mask values [H, W] of every frame, including the given mask of the first."""
     where = resolve(device)
     truth = fitted.index.instance_mask(ids[0])
     positions = np.zeros_like(truth)
@@ -112,7 +118,7 @@ def _propagated(
 def _kept(
     ids: Sequence[str], masks: Iterator[Ids], colours: list[int] | None, folder: Path
 ) -> Iterator[Ids]:
-    """The masks, each written on its way as DAVIS stores its annotations."""
+    """Yield the masks, and write each of them in the format of DAVIS's annotations."""
     for image_id, mask in zip(ids, masks, strict=True):
         image = Image.fromarray(mask)
         if colours is not None:
@@ -125,7 +131,7 @@ def _kept(
 def _scored(
     fitted: Fitted, ids: Sequence[str], given: Sequence[int], masks: Iterator[Ids], void: int
 ) -> dict[str, float]:
-    """Sums over the objects of a video of the statistics of J and F, and their number."""
+    """The statistics of J and F, summed over the objects of a video, and the number of objects."""
     each: dict[int, list[tuple[float, float]]] = {value: [] for value in given}
     for position, (image_id, mask) in enumerate(zip(ids, masks, strict=True)):
         if position in (0, len(ids) - 1):

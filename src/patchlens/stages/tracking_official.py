@@ -1,4 +1,4 @@
-"""TrackEval on the user's ground truth, with its preprocessing for MOTChallenge and BDD100K."""
+"""Scores linkings with TrackEval, including its preprocessing for MOTChallenge and BDD100K."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ Scorer = Callable[[Video, Linked], dict[Key, Counts]]
 
 
 def scorer(files: TrackFiles, work: Path) -> tuple[Scorer, str]:
-    """What scores the linkings of a video, and how in words.
+    """The function that scores the linkings of a video, and its description.
 
-    MOTChallenge and BDD100K are scored by TrackEval's classes of them, on their official files cut
-    to the frames of the query; all others by its metrics, every box its own match.
+    MOTChallenge and BDD100K are scored by TrackEval's classes for them, on their official files cut
+    to the frames of the query. All others are scored by its metrics, where each box matches itself.
 
     Args:
-        files: names and numbers of the videos.
-        work: an empty folder that the caller removes.
+        files: file names and frame numbers of the videos.
+        work: an empty folder, which the caller removes.
     """
     if files.kind in MOT:
         benchmark = files.kind.upper()
@@ -55,7 +55,7 @@ def _score(make: Callable[[], Any], sequence: str, linked: Linked) -> dict[Key, 
     """Counts of each linking, summed over the classes of the benchmark."""
     out: dict[Key, Counts] = {}
     try:
-        # What TrackEval prints, a traceback among it, is in the error that it raises.
+        # The output of TrackEval, with its traceback, is repeated in the error that it raises.
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             dataset = make()
             for key in linked:
@@ -117,7 +117,7 @@ class _Bdd:
         return _score(lambda: BDD100K(config), stem, linked)
 
     def _truth(self, video: Video) -> list[dict[str, Any]]:
-        """The official labels of the query's frames in the one spelling that TrackEval reads."""
+        """The official labels of the query's frames, in the only format that TrackEval reads."""
         image = Path(self._files.image_paths(video.name)[0])
         split, here = image.parent.parent.name, self._files.index.root / image.parents[4]
         folders = [here / folder / split for folder in LABELS]

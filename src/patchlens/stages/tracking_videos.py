@@ -1,4 +1,4 @@
-"""What T4 opens: the videos of a split, their evaluated objects, the features of these."""
+"""The inputs of T4: the videos of a split, their evaluated objects and the features of these."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,17 +18,17 @@ from patchlens.tasks.tracking_summary import Row
 from patchlens.tasks.videos import Video
 
 Array = NDArray[np.float32]
-Features = dict[VariantName, list[Array]]  # one a draw
+Features = dict[VariantName, list[Array]]  # one per draw
 
 
 @dataclass
 class Found:
-    """What a part of T4 found.
+    """The results of a part of T4.
 
     Attributes:
         rows: the records.
-        about: what its protocol adds.
-        extra: (head, variant) -> metrics that are no counts.
+        about: its additions to the protocol.
+        extra: (head, variant) -> metrics that are not counts.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -37,17 +37,17 @@ class Found:
 
 
 def sequences(index: Index, file: FeatureFile) -> dict[str, list[str]]:
-    """Sequence -> its extracted images in the order of their frames; sequences by name.
+    """Sequence, sorted by name -> its extracted images in the order of their frames.
 
     Raises:
-        SettingsError: an image is of no sequence.
+        SettingsError: an image does not belong to a sequence.
     """
     images = index.images.loc[file.header.image_ids]
     if images[["sequence", "frame"]].isna().any(axis=None):
         stray = images.index[images["sequence"].isna() | images["frame"].isna()][0]
         raise SettingsError(
-            f"params.yaml: tracking.datasets: image '{stray}' of '{file.header.dataset}' is no "
-            "frame of a sequence; T4 needs splits of videos"
+            f"params.yaml: tracking.datasets: image '{stray}' of '{file.header.dataset}' is not a "
+            "frame of a sequence; choose splits with videos, which T4 needs"
         )
     ordered = images.sort_values(["sequence", "frame"])
     return {str(name): list(rows.index) for name, rows in ordered.groupby("sequence")}
@@ -56,7 +56,7 @@ def sequences(index: Index, file: FeatureFile) -> dict[str, list[str]]:
 def opened(
     fitted: Fitted, file: FeatureFile, found: dict[str, list[str]]
 ) -> Iterator[tuple[Video, Features]]:
-    """Every sequence with the features of its objects; one is in memory at a time."""
+    """Every sequence with the features of its objects; only one is in memory at a time."""
     index = fitted.index
     for name, ids in found.items():
         objects = objects_of(index, ids, file.header.grid)

@@ -1,4 +1,4 @@
-"""Stage variance: how features spread over their dimensions, and what the top ones encode."""
+"""Stage variance: how the variance spreads over dimensions, and what the top ones encode."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,11 @@ CHUNK = 32  # images in memory at a time
 
 
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
-    """Write the study of every extracted layer; the headline's dimensions; per-image records.
+    """Write the study of every extracted layer.
 
-    variance.json: the numbers of the headline layer and the mean overlap of top sets over pairs of
-    seeds and pairs of layers. CSV files: the spectrum and the numbers of each layer, the
-    dimensions of the headline layer, every overlap. variance.records.parquet: sums of each image.
+    variance.json: the numbers of the headline layer, and the mean overlap of top dimensions over
+    pairs of seeds and pairs of layers. CSV files: the spectrum and the numbers of each layer, the
+    dimensions of the headline layer, all overlaps. variance.records.parquet: sums of each image.
     """
     m, shots = settings.prune.m, settings.segmentation.shots
     folder = paths.features(dataset=dataset, model=model)
@@ -55,7 +55,7 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
         "top_10pct": top_count(width, 10),
         "prune_m": max(1, pruned_count(m, width)),
     }
-    # On each seed's own support, also where `prune.fit_on: dataset` gives all seeds one ranking.
+    # On each seed's support, although `prune.fit_on: dataset` gives all seeds the same ranking.
     rows = {image_id: row for row, image_id in enumerate(ids)}
     seeds = {}
     for seed in index.seeds:

@@ -1,4 +1,4 @@
-"""Stage weights: a model's weights, whatever their source, as one checked file."""
+"""Stage weights: the weights of a model from any source, as one checked file."""
 
 from patchlens import paths
 from patchlens.backbones.convert import convert
@@ -11,7 +11,7 @@ from patchlens.settings.models import Model
 def run(model: ModelName, settings: Model) -> None:
     """Write data/weights/<model>.safetensors, and its origin to metrics/weights/<model>.json.
 
-    Of the second, the state of an earlier run is there: the same source must give the same file.
+    The second file exists from an earlier run: the same source must give the same file again.
     """
     record = paths.weights_record(model)
     with whole_file(paths.weights(model)) as partial:

@@ -1,6 +1,6 @@
-"""`patchlens why`: opens the cells, features and images of one model and writes a page on it.
+"""`patchlens why`: reads the cells, features and images of one model and writes a page on it.
 
-No stage of the graph: the page is made on request, of what `dvc repro` measured.
+This is not a stage of the graph: the page is made on request, from the results of `dvc repro`.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 REMEDY = (
-    "`patchlens why` tells of what `dvc repro` measured: run it with the dataset in "
+    "`patchlens why` needs the results of `dvc repro`: run it with the dataset in "
     "segmentation.datasets and sweep.datasets"
 )
 SHOWN = 3  # images and dimensions of the heat maps
@@ -35,11 +35,11 @@ def write(
     Args:
         dataset: its name.
         model: its name.
-        settings: of everything.
-        untrained: the model that is the floor, or None where there is none.
+        settings: all settings.
+        untrained: the model to show as the floor, if any.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
         DataError: a cell or the features are missing.

@@ -77,7 +77,7 @@ def test_a_name_is_there_once(family: Write) -> None:
 )
 def test_yaml_that_overwrites_itself_is_refused(family: Write, text: str, twice: str) -> None:
     said = complaint(family("a", text))
-    assert said.startswith(f"a.yaml: not valid YAML: '{twice}' stands twice at line ")
+    assert said.startswith(f"a.yaml: not valid YAML: '{twice}' is defined twice at line ")
 
 
 def test_one_entry_may_build_on_another(family: Write) -> None:
@@ -113,8 +113,8 @@ def test_a_mistake_names_its_place(family: Write, change: tuple[str, str], messa
     ("text", "fault"),
     [
         ("", "this file is empty"),
-        ("- one\n", "(whole file): ['one'] (list) is wrong; allowed: a section of keys"),
-        ("one\n", "(whole file): 'one' (str) is wrong; allowed: a section of keys"),
+        ("- one\n", "(whole file): ['one'] (list) is invalid; allowed: a section with keys"),
+        ("one\n", "(whole file): 'one' (str) is invalid; allowed: a section with keys"),
     ],
 )
 def test_a_file_without_entries(family: Write, text: str, fault: str) -> None:
