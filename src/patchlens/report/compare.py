@@ -82,8 +82,9 @@ def flat(content: Any, sign: str, place: str = "") -> Iterator[tuple[str, Any]]:
 
     An empty dict or list is a value too: that it is there can differ.
     """
-    items = enumerate(content) if isinstance(content, list) else getattr(content, "items", tuple)()
-    inner = [(f"{place}{sign}{key}" if place else str(key), value) for key, value in items]
+    of_list = dict(enumerate(content)) if isinstance(content, list) else {}
+    named: dict[Any, Any] = content if isinstance(content, dict) else of_list
+    inner = [(f"{place}{sign}{key}" if place else str(key), item) for key, item in named.items()]
     if not inner:
         yield place, content
     for where, value in inner:
