@@ -257,7 +257,8 @@ def test_data_belongs_to_the_module_that_reads_it(
             code.run()
 
 
-PLACES = ["models", "datasets", "fetch.made", "fetch.downloaded", "extract.datasets"]
+PLACES = ["models", "datasets", "extract.datasets"]
+PLACES += [f"fetch.{how}" for how in ("made", "downloaded", "placed")]
 PLACES += [f"{task}.datasets" for task in TASKS]
 
 
