@@ -67,7 +67,7 @@ readme: env  ## Put the tables into README and docs (before a commit of new resu
 flip: env  ## Run the README's example of a verdict that an edit flips (HEAD must be reproduced)
 	scripts/flip_example.sh
 
-dataset-pages: env  ## Write docs/datasets/ from the cards in the code
+dataset-pages: env  ## Write docs/datasets/ from the catalogue of datasets
 	python scripts/dataset_pages.py
 
 model-pages: env  ## Write docs/models.md from the registry

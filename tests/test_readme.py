@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import run
+from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
 
 TARGETS = {
@@ -115,4 +116,4 @@ def test_links_and_paths_exist(root: Path, name: str) -> None:
 
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
 def test_presets_are_valid(root: Path, preset: str) -> None:
-    assert load(root / preset).segmentation.datasets
+    assert load(root / preset, kinds()).segmentation.datasets

@@ -1,15 +1,21 @@
 """CamVid in SegNet's layout: a miniature of it, and the real copy."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets.camvid import CLASSES, PALETTE, read
+from patchlens.datasets import readers
+from patchlens.datasets.camvid import PALETTE
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "camvid")
+CLASSES = tuple(find("camvid").classes)
 
 STEMS = {
     "train": ["0001TP_006690", "0006R0_f00930"],

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-
 from patchlens.datasets.card import Card
 from patchlens.datasets.kinds import CARDS, KINDS, READERS
 from patchlens.datasets.sources.all import SOURCES
+
 from patchlens.settings.datasets import NEEDS, Collected, Minicity
 from patchlens.stages.code import closure
 

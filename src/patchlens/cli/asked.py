@@ -17,7 +17,6 @@ from patchlens.cli.app import (
     pictures,
     settings,
 )
-from patchlens.settings.load import load
 from patchlens.settings.models import role
 
 
@@ -103,7 +102,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what a run downloads, stores and takes; refuse one that would fill the disk."""
-    chosen = load(params)
+    chosen = settings(params)
     from patchlens.plan import show
     from patchlens.plan.make import make
 

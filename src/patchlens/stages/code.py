@@ -17,6 +17,7 @@ from patchlens.files import file_hash, write_text
 SRC = Path(patchlens.__file__).parents[1]  # of the code that runs
 # Modules that read the files beside them, which decide results as code does.
 DATA = {
+    "patchlens/datasets/catalogue.py": ["catalogue.yaml"],
     "patchlens/backbones/registry/read.py": ["*.yaml"],
     "patchlens/report/reference.py": ["reference.yaml"],
     "patchlens/site/build.py": ["static/*", "templates/*"],

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from patchlens import paths
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.obtain import obtain
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.settings.datasets import Collected
 
 
@@ -12,8 +12,9 @@ def run(name: str, settings: Collected) -> None:
     """Make data/raw/<name>, whole or not at all."""
     obtain(
         name,
-        SOURCES[settings.kind],
+        find(settings.kind),
         paths.raw(name),
         paths.WORK / "fetch" / settings.kind,
+        kind=settings.kind,
         archives=None if settings.archives is None else Path(settings.archives),
     )

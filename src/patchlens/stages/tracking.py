@@ -6,7 +6,7 @@ from typing import Any
 from patchlens import paths
 from patchlens.files import whole_folder, write_csv, write_json, write_parquet
 from patchlens.progress import log
-from patchlens.settings.datasets import DAVIS, Dataset
+from patchlens.settings.datasets import Dataset
 from patchlens.settings.features import Device, Prune, VariantName
 from patchlens.settings.segmentation import Uncertainty
 from patchlens.settings.tracking import Tracking
@@ -29,10 +29,10 @@ def run(
     """Write the cell, the curve over Δ, the records and the tracks of T4."""
     fitted = open_fitted(name, model, dataset, variants, prune)
     with whole_folder(paths.tracks(name, model)) as out:
-        if dataset.kind in DAVIS:
+        if fitted.index.reader == "davis":
             from patchlens.stages import tracking_masks  # torch: only where it is used
 
-            found = tracking_masks.run(fitted, dataset.kind, tracking.davis, device, out)
+            found = tracking_masks.run(fitted, tracking.davis, device, out)
         else:
             found = tracking_boxes.run(fitted, dataset.kind, tracking, out)
     table = summary.records(found.rows)
