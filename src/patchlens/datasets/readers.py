@@ -11,6 +11,7 @@ from patchlens.datasets import (
     bdd100k_seg,
     bdd100k_track,
     camvid,
+    catalogue,
     cityscapes,
     coil100,
     cub200,
@@ -24,7 +25,7 @@ from patchlens.datasets import (
     revisited,
     voc,
 )
-from patchlens.datasets.catalogue import FILE, find
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.layout import Layout
 from patchlens.datasets.minicity import read as minicity
 from patchlens.errors import SettingsError
@@ -60,14 +61,14 @@ def read(kind: str, root: Path) -> Layout:
         SourceError: files are missing.
         DataError: files are not as the layout says.
     """
-    facts = find(kind)
+    facts, where = find(kind), f"{catalogue.FILE}: {kind}"
     if facts.reader not in READERS:
         known = nearest(facts.reader, READERS)
-        raise SettingsError(f"{FILE}: {kind}.reader: '{facts.reader}' is unknown; {known}")
-    checked = validate_call(config=ConfigDict(strict=True))
+        raise SettingsError(f"{where}.reader: '{facts.reader}' is unknown; {known}")
+    checked = validate_call(config=ConfigDict(strict=True))(READERS[facts.reader])
     try:
-        layout: Layout = checked(READERS[facts.reader])(root, facts, **facts.options)
+        layout: Layout = checked(root, facts, **facts.options)
     except ValidationError as error:
-        lines = [f"{FILE}: {kind}.options.{e['loc'][0]}: {e['msg']}" for e in error.errors()]
+        lines = [f"{where}.options.{e['loc'][0]}: {e['msg']}" for e in error.errors()]
         raise SettingsError("\n".join(lines)) from None
     return replace(layout, reader=facts.reader)
