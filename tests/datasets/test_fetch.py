@@ -169,7 +169,7 @@ def test_a_bad_archive_without_checksum_is_fetched_anew(
 
 @pytest.mark.parametrize("access", ["account", "placed"])
 def test_what_is_not_open_prints_its_steps(card: Entry, get: Any, site: Site, access: Any) -> None:
-    closed = changed(card, access=access, how="Register and click")
+    closed = changed(card, access=access, how="Register and click.")
     with pytest.raises(SourceError) as caught:
         get(closed)
     assert str(caught.value) == (

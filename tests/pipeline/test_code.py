@@ -36,6 +36,8 @@ def lists() -> dict[str, str]:
         ("settings/load.py", {"report"}),
         ("pretrain/train.py", set()),
         ("backbones/registry/dino.yaml", {"weights", "report"}),
+        ("datasets/catalogue.yaml", {"fetch", "index", "report"}),
+        ("datasets/mot.py", {"index"}),
         ("site/static/tables.js", {"report"}),
         ("report/reference.yaml", {"report"}),
     ],
