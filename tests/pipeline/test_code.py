@@ -22,6 +22,7 @@ USERS = {
     "backbones/registry/dino.yaml": {"weights", "report"},  # the report links the origin of a model
     "backbones/vit.py": {"extract", "degrade", TRAIN},
     "cli/stages.py": set(),
+    "datasets/catalogue.yaml": {"fetch", "index", "report"},
     "datasets/degrade.py": {"degrade", "identification", *OF_ALL},
     "datasets/minicity/ground.py": {"render", TRAIN},
     "datasets/unpack.py": {"fetch"},

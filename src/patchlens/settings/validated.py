@@ -23,6 +23,7 @@ def validated(
     empty: Any = EMPTY,
     lines: Callable[[ErrorDetails], Iterable[str]] | None = None,
     error: type[PatchlensError] = SettingsError,
+    context: Any = None,
 ) -> Any:
     """The content of a YAML file as `kind`.
 
@@ -33,6 +34,7 @@ def validated(
         empty: what an empty file means; left out, it is a mistake.
         lines: the lines of one mistake; left out, `messages.explain` gives one.
         error: what a mistake is.
+        context: what the validators of `kind` are told beside the content.
 
     Raises:
         SettingsError: (or `error`) no such file, no YAML, or one line for each mistake in it.
@@ -48,7 +50,7 @@ def validated(
             raise error(f"{path}: this file is empty")
         content = empty
     try:
-        return TypeAdapter(kind).validate_python(content)
+        return TypeAdapter(kind).validate_python(content, context=context)
     except ValidationError as fault:
         told = lines or (lambda item: [explain(item, kind)])
         found = [f"{path}: {line}" for item in fault.errors() for line in told(item)]
