@@ -74,7 +74,7 @@ readme: env  ## Put tables and what made them into README, docs and metrics, bef
 flip: env  ## Run the example in docs/claims.md of a verdict that an edit flips (HEAD must be reproduced)
 	scripts/flip_example.sh
 
-dataset-pages: env  ## Write docs/datasets/ from the cards in the code
+dataset-pages: env  ## Write docs/datasets/ from the catalogue of datasets
 	python scripts/dataset_pages.py
 
 model-pages: env  ## Write docs/models.md from the registry

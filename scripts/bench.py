@@ -36,7 +36,7 @@ from patchlens.backbones.convert import convert  # noqa: E402
 from patchlens.backbones.load import load  # noqa: E402
 from patchlens.datasets.build import build  # noqa: E402
 from patchlens.datasets.index import read_image  # noqa: E402
-from patchlens.datasets.kinds import READERS  # noqa: E402
+from patchlens.datasets.readers import read as read_dataset  # noqa: E402
 from patchlens.features.device import cpu_name  # noqa: E402
 from patchlens.features.extract import Extractor, Source  # noqa: E402
 from patchlens.features.store import Header  # noqa: E402
@@ -156,7 +156,7 @@ def rss_index(root: Path, cores: int) -> str:
     """Seconds and memory in MB of indexing on so many cores, as JSON."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     with tempfile.TemporaryDirectory() as out:
-        layout = READERS["bdd100k_track"](root)
+        layout = read_dataset("bdd100k_track", root)
         Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak of the imports
         before = memory("VmRSS")
         time = seconds(lambda: build("bench", layout, root, None, None, Path(out)))

@@ -1,18 +1,18 @@
-"""Write docs/datasets/: a page for each kind of dataset and an index, from the cards in the code.
+"""Write docs/datasets/: a page for each kind of dataset and an index, from the catalogue.
 
 `python scripts/dataset_pages.py` writes them, `--check` only says which are out of date.
 """
 
 import re
 import sys
+from collections.abc import Mapping
 
 from made_pages import ROOT, bring_up_to_date
-from patchlens.datasets.card import Card
-from patchlens.datasets.kinds import CARDS
-from patchlens.datasets.source import Archive
+from patchlens.datasets.catalogue import Archive, Entry, entries
 
 FOLDER = ROOT / "docs/datasets"
-MADE = "<!-- Made by `make dataset-pages` from the card in {}; edit that. -->"
+CATALOGUE = "src/patchlens/datasets/catalogue.yaml"
+MADE = f"<!-- Made by `make dataset-pages` from {CATALOGUE}; edit that. -->"
 ACCESS = {
     "open": "fetched by the pipeline",
     "csdownload": "your own account",
@@ -24,100 +24,114 @@ WHATS = ("images", "masks", "objects", "instances", "groups")
 
 
 def main() -> int:
-    texts = {FOLDER / "README.md": index(list(CARDS.values()))}
-    texts |= {FOLDER / f"{kind}.md": page(card) for kind, card in CARDS.items()}
+    texts = {FOLDER / "README.md": index(entries())}
+    texts |= {FOLDER / f"{kind}.md": page(kind, entry) for kind, entry in entries().items()}
     return bring_up_to_date(__doc__.splitlines()[0], texts, FOLDER.glob("*.md"))
 
 
-def index(cards: list[Card]) -> str:
+def index(known: Mapping[str, Entry]) -> str:
     """The page that lists all kinds."""
     lines = [
-        MADE.format("src/patchlens/datasets/"),
+        MADE,
         "# Datasets",
         "",
-        "Facts are from each dataset's official source, or from public loaders where that does not",
-        "say (FAIR1M: torchgeo; INSTRE: its loaders; the licence of CUB-200: third parties); its",
-        "module in `src/patchlens/datasets` names them, and what none states is left out.",
-        "`patchlens datasets` prints this list, `patchlens datasets check NAME` counts what an",
-        "indexed one holds, beside the published numbers, and draws a contact sheet.",
+        "All that is known of a dataset stands in one entry of",
+        f"[`{CATALOGUE}`](../../{CATALOGUE}). Facts are from its official source, or from public",
+        "loaders where that does not say (FAIR1M: torchgeo; INSTRE: its loaders; the licence of",
+        "CUB-200: third parties); the module in `src/patchlens/datasets` that reads it names them.",
+        "",
+        "`patchlens datasets` prints this list. `patchlens datasets check NAME` counts what an",
+        "indexed dataset holds, beside the published numbers, and draws a contact sheet.",
         "",
         "| kind | dataset | tasks | access | licence |",
         "|---|---|---|---|---|",
     ]
-    for card in cards:
+    for kind, entry in known.items():
         cells = (
-            f"[`{card.kind}`]({card.kind}.md)",
-            card.title,
-            ", ".join(card.tasks),
-            ACCESS[card.access],
-            card.licence,
+            f"[`{kind}`]({kind}.md)",
+            entry.title,
+            ", ".join(entry.tasks),
+            ACCESS[entry.access],
+            entry.licence,
         )
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "## Add a dataset",
+        "",
+        "A dataset in a layout that is listed here needs one entry in the catalogue and no code.",
+        "Copy the entry of a dataset in the same layout, keep its `reader` (and those of its",
+        "`options` that fit), and state the new title, licence, citation, homepage, how to obtain",
+        "it, and its archives with their checksums. It can then be fetched, indexed, listed and",
+        "used as `kind` in params.yaml. A mistake in the catalogue is one line that names the key.",
+        "A new layout is one module beside the catalogue and one line in `readers.py`. Images that",
+        "follow no official layout need neither: see [own-data.md](../own-data.md).",
+    ]
     return "\n".join(lines) + "\n"
 
 
-def page(card: Card) -> str:
+def page(kind: str, entry: Entry) -> str:
     """The page of one kind."""
     lines = [
-        MADE.format("src/patchlens/datasets/"),
-        f"# {card.title}",
+        MADE,
+        f"# {entry.title}",
         "",
-        f"`kind: {card.kind}`",
+        f"`kind: {kind}`",
         "",
         "| | |",
         "|---|---|",
-        f"| tasks | {', '.join(card.tasks)} |",
-        f"| access | {ACCESS[card.access]} |",
-        f"| licence | {card.licence} |",
-        f"| citation | {card.citation} |",
-        f"| homepage | {link(card.homepage)} |",
+        f"| tasks | {', '.join(entry.tasks)} |",
+        f"| access | {ACCESS[entry.access]} |",
+        f"| licence | {entry.licence} |",
+        f"| citation | {entry.citation} |",
+        f"| homepage | {link(entry.homepage)} |",
     ]
-    lines += ["", "## How to get it", "", *how(card)]
-    if card.archives:
+    lines += ["", "## How to obtain it", "", *how(kind, entry)]
+    if entry.archives:
         lines += ["| file | md5 | unpacked into |", "|---|---|---|"]
-        lines += [archive_row(archive) for archive in card.archives]
+        lines += [archive_row(archive) for archive in entry.archives]
     lines += [
         *([""] if lines[-1] else []),
         "## Layout below the root",
         "",
         "```",
-        *card.layout.splitlines(),
+        *entry.layout.splitlines(),
         "```",
     ]
-    lines += ["", "## Encoding", "", *(f"- {sentence}" for sentence in card.encoding)]
-    if card.counts:
-        lines += ["", "## Published numbers", "", *counts_table(card)]
-    if card.classes:
-        named = ", ".join(f"{number} {name}" for number, name in enumerate(card.classes))
-        lines += ["", f"## Classes ({len(card.classes)})", "", named]
+    lines += ["", "## Encoding", "", *(f"- {sentence}" for sentence in entry.encoding)]
+    if entry.counts:
+        lines += ["", "## Published numbers", "", *counts_table(entry)]
+    if entry.classes:
+        named = ", ".join(f"{number} {name}" for number, name in enumerate(entry.classes))
+        lines += ["", f"## Classes ({len(entry.classes)})", "", named]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
-def how(card: Card) -> list[str]:
+def how(kind: str, entry: Entry) -> list[str]:
     """What the user does, with the settings that it takes."""
-    if card.access == "made":
-        return [f"Nothing to do: the `render` stage makes it. See {link(card.homepage)}."]
-    steps = [f"{card.how.rstrip('.')}."] if card.how and card.access != "open" else []
-    if card.access == "open":
+    if entry.access == "made":
+        return [f"Nothing to do: the `render` stage makes it. See {link(entry.homepage)}."]
+    steps = [f"{entry.how.rstrip('.')}."] if entry.how and entry.access != "open" else []
+    if entry.access == "open":
         steps += [
             "The `fetch` stage downloads the files below, checks them and unpacks them:",
-            *settings(card, "downloaded"),
+            *settings(kind, entry, "downloaded"),
             "A copy that you have already is used where it lies:",
         ]
-    elif card.archives:
+    elif entry.archives:
         steps += [
             "The `fetch` stage checks the files below by their md5 and unpacks them:",
-            *settings(card, "downloaded", "archives: path/to/the/files"),
+            *settings(kind, entry, "downloaded", "archives: path/to/the/files"),
             "A copy that you have unpacked is used where it lies:",
         ]
-    return [*steps, *settings(card, "placed", "root: path/to/it")]
+    return [*steps, *settings(kind, entry, "placed", "root: path/to/it")]
 
 
-def settings(card: Card, where: str, *more: str) -> list[str]:
+def settings(kind: str, entry: Entry, where: str, *more: str) -> list[str]:
     """The lines of params.yaml that choose one way of getting it."""
-    lines = ["fetch:", f"  {where}: [{card.kind}]", "datasets:", f"  {card.kind}:"]
-    keys = [f"kind: {card.kind}", *more, "view: ...             # as for minicity"]
-    if "segmentation" in card.tasks:
+    lines = ["fetch:", f"  {where}: [{kind}]", "datasets:", f"  {kind}:"]
+    keys = [f"kind: {kind}", *more, "view: ...             # as for minicity"]
+    if "segmentation" in entry.tasks:
         keys += [
             "support: ...          # as for minicity",
             "query: ...            # as for minicity",
@@ -135,11 +149,11 @@ def archive_row(archive: Archive) -> str:
     return f"| [{archive.file}]({archive.url}) | {archive.md5 or 'not stated'} | `{archive.into}` |"
 
 
-def counts_table(card: Card) -> list[str]:
+def counts_table(entry: Entry) -> list[str]:
     """Split by split, what its source publishes."""
-    whats = [w for w in WHATS if any(w in counts for counts in card.counts.values())]
+    whats = [w for w in WHATS if any(w in counts for counts in entry.counts.values())]
     lines = [f"| split | {' | '.join(whats)} |", f"|---|{'---|' * len(whats)}"]
-    for split, counts in card.counts.items():
+    for split, counts in entry.counts.items():
         cells = " | ".join(str(counts.get(what, "not stated")) for what in whats)
         lines.append(f"| {split} | {cells} |")
     return lines

@@ -7,12 +7,13 @@ extraction of a cell was not run in this folder, or where cells were extracted o
 import json
 
 from patchlens import paths
+from patchlens.datasets.catalogue import kinds
 from patchlens.files import read_json, write_json
 from patchlens.settings.load import load
 
 
 def main() -> None:
-    settings = load(paths.PARAMS)
+    settings = load(paths.PARAMS, kinds())
     costs = [
         paths.cost(dataset=dataset, model=model)
         for dataset in settings.extract.datasets

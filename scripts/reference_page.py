@@ -7,6 +7,7 @@ import sys
 
 from made_pages import ROOT, bring_up_to_date
 from patchlens import paths
+from patchlens.datasets.catalogue import kinds
 from patchlens.report.reference_page import page
 from patchlens.settings.load import load
 from patchlens.site.reading import read
@@ -16,7 +17,7 @@ PAGE = ROOT / "docs/reference-comparison.md"
 
 
 def main() -> int:
-    text = page(rows(read(load(paths.PARAMS))))
+    text = page(rows(read(load(paths.PARAMS, kinds()))))
     return bring_up_to_date(__doc__.splitlines()[0], {PAGE: text})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from patchlens import paths
+from patchlens.datasets.catalogue import kinds
 from patchlens.report import grid, headlines, results
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import RAW
@@ -36,7 +37,7 @@ class Found(NamedTuple):
 def scores(folder: Path, models: list[str]) -> dict[Place, Found]:
     found = {}
     with contextlib.chdir(folder):
-        uncertainty = load(paths.PARAMS).uncertainty
+        uncertainty = load(paths.PARAMS, kinds()).uncertainty
         for task in (T1, *OF_TASK):
             for line in headlines.of(task, pd.read_csv(paths.TABLES / f"{task}.csv")):
                 raw = line.rows[(line.rows["variant"] == RAW) & line.rows["model"].isin(models)]

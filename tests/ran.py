@@ -54,7 +54,7 @@ def lay(folder: Path, root: Path) -> None:
     (folder / "metrics/claims.json").write_text(json.dumps(verdicts))
     index = folder / "data/index/minicity"
     index.mkdir(parents=True)
-    about = {"classes": CLASSES, "palette": [], "labels": {}, "pixels": {}}
+    about = {"reader": "minicity", "classes": CLASSES, "palette": [], "labels": {}, "pixels": {}}
     (index / "dataset.json").write_text(json.dumps(about))
     pd.DataFrame({"image_id": IMAGES, "unit": IMAGES}).to_parquet(index / "query.parquet")
     (folder / "data/explorer").mkdir()

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import run
 from patchlens import paths
+from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
 
 MACHINE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
@@ -19,7 +20,7 @@ OUT = Path("metrics/machine.json")
 def costs(here: Path, root: Path) -> list[Path]:
     """What the stage extract notes of every cell of the default; an older metrics/machine.json."""
     shutil.copy(root / "params.yaml", here)
-    settings = load(paths.PARAMS)
+    settings = load(paths.PARAMS, kinds())
     found = [
         paths.cost(dataset=d, model=m) for d in settings.extract.datasets for m in settings.models
     ]

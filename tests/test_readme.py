@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import run
+from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
 
 
@@ -77,4 +78,4 @@ def test_the_readme_is_read_at_one_go(root: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
 def test_presets_are_valid(root: Path, preset: str) -> None:
-    assert load(root / preset).segmentation.datasets
+    assert load(root / preset, kinds()).segmentation.datasets

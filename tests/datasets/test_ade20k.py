@@ -1,6 +1,7 @@
 """ADE20K: a miniature in the official layout, and the real samples."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets.ade20k import CLASSES, read
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "ade20k")
+CLASSES = tuple(find("ade20k").classes)
 
 Make = Callable[..., Index]
 SUPPORT = {"split": "training"}

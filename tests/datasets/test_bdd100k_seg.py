@@ -1,6 +1,7 @@
 """BDD100K semantic segmentation on a miniature in the official layout."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchlens.datasets import cityscapes
-from patchlens.datasets.bdd100k_seg import read
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "bdd100k_seg")
 
 Make = Callable[..., Index]
 
@@ -32,7 +35,7 @@ def miniature(tmp_path: Path, picture: Any, mask: Any) -> Path:
 def test_masks_are_train_ids_and_255_is_ignored(miniature: Path, indexed: Make) -> None:
     index = indexed(read(miniature), miniature, {"split": "train"}, split="val")
     assert index.mask("c")[:, 0].tolist() == [255, 18, 0, 0, 0, 0]
-    assert tuple(index.classes) == cityscapes.CLASSES
+    assert index.classes == find("cityscapes").classes
     assert index.images.at["c", "mask"] == "bdd100k/labels/sem_seg/masks/val/c.png"
     assert pd.isna(index.images.at["d", "mask"])
 

@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from patchlens.datasets.bdd100k_track import CLASSES, read
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "bdd100k_track")
+CLASSES = tuple(find("bdd100k_track").classes)
 
 VIDEO = "b1c66a42-6f7d68ca"
 Write = Callable[..., Path]

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from patchlens.datasets import folder
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry, Layout, Relevance
+from patchlens.datasets.readers import read
 from patchlens.errors import DataError, SettingsError
 
 Make = Callable[..., Index]
@@ -20,7 +20,7 @@ SIX = [f"img{i}" for i in range(6)]
 
 
 def test_images_carry_paths_and_sizes(own: Path, indexed: Make) -> None:
-    index = indexed(folder.read(own), own)
+    index = indexed(read("folder", own), own)
     assert list(index.images.index) == ["a", "b", "c", "d", "e"]
     row = index.images.loc["b"]
     assert (row["path"], row["mask"]) == ("images/b.jpg", "masks/b.png")
@@ -29,7 +29,7 @@ def test_images_carry_paths_and_sizes(own: Path, indexed: Make) -> None:
 
 
 def test_reader_gives_pixels_and_class_ids(own: Path, indexed: Make) -> None:
-    index = indexed(folder.read(own), own)
+    index = indexed(read("folder", own), own)
     assert index.image("b").mode == "RGB"
     assert index.image("b").size == (8, 6)
     expected = np.zeros((6, 8), np.uint8)
@@ -41,7 +41,7 @@ def test_reader_gives_pixels_and_class_ids(own: Path, indexed: Make) -> None:
 
 def test_support_and_query_share_no_image(own: Path, indexed: Make) -> None:
     with pytest.raises(SettingsError) as caught:
-        indexed(folder.read(own), own, {"images": 3}, split="support")
+        indexed(read("folder", own), own, {"images": 3}, split="support")
     assert str(caught.value) == (
         "params.yaml: datasets.own: image 'a' is chosen for support and for query (3 are); "
         "support.split and query.split must not share images"
@@ -64,7 +64,7 @@ def test_unknown_split_is_named_with_the_nearest(
     own: Path, indexed: Make, part: str, split: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        indexed(folder.read(own), own, **{"support": {"split": split}} if part == "support" else
+        indexed(read("folder", own), own, **{"support": {"split": split}} if part == "support" else
                 {"split": split})  # fmt: skip
     hint = "; did you mean 'query'?" if part == "query" else ""
     expected = f"params.yaml: datasets.own: unknown split '{split}'; allowed: query, support{hint}"
@@ -260,7 +260,7 @@ def test_relevance_is_written_where_there_is_some(
 def test_the_same_dataset_gives_the_same_bytes(own: Path, tmp_path: Path, indexed: Make) -> None:
     contents = []
     for name in ("first", "second"):
-        indexed(folder.read(own), own, {"images": 2, "seeds": [0, 1]})
+        indexed(read("folder", own), own, {"images": 2, "seeds": [0, 1]})
         (tmp_path / "index").rename(tmp_path / name)
         contents.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
     assert len(contents[0]) == 5

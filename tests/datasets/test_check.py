@@ -1,7 +1,6 @@
 """What `patchlens datasets check` counts and draws."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,23 @@ import numpy as np
 import pytest
 
 from patchlens.datasets import check
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.sheet import contact_sheet, palette
 
 CLASSES = ("road", "car", "person")
-CARD = Card(
-    kind="town",
+TOWN = Entry(
     title="Town",
-    tasks=("segmentation",),
+    reader="folder",
+    tasks=["segmentation"],
     access="placed",
     licence="CC0",
     citation="Doe, 2001",
     homepage="http://town.org",
+    how="Walk there",
     layout="photos/",
+    encoding=["0 is road."],
     counts={
         "train": {"images": 2, "masks": 3, "objects": 1, "instances": 1},
         "val": {"images": 5},
@@ -52,7 +53,7 @@ def town(tmp_path: Path, picture: Any, mask: Any, indexed_whole: Callable[..., I
 
 
 def test_counts_stand_beside_the_published_ones(town: Index) -> None:
-    found = [(c.split, c.what, c.found, c.published, c.verdict) for c in check.counts(town, CARD)]
+    found = [(c.split, c.what, c.found, c.published, c.verdict) for c in check.counts(town, TOWN)]
     assert found == [
         ("train", "images", 2, 2, "ok"),
         ("train", "masks", 2, 3, "subset"),
@@ -68,7 +69,7 @@ def test_counts_stand_beside_the_published_ones(town: Index) -> None:
 def test_groups_are_counted(plain: Any, indexed_whole: Callable[..., Index]) -> None:
     rows = [("a", "train", "bonn"), ("b", "train", "bonn"), ("c", "train", "ulm"), ("d", "val", "")]
     layout, root = plain([(*row[:2], row[2] or None, None, 0) for row in rows])
-    card = replace(CARD, counts={"train": {"groups": 3}})
+    card = TOWN.model_copy(update={"counts": {"train": {"groups": 3}}})
     found = [c for c in check.counts(indexed_whole(layout, root), card) if c.what == "groups"]
     assert found == [check.Count("train", "groups", 2, 3)]
 
@@ -90,13 +91,13 @@ def test_a_dataset_without_masks_has_shares_of_objects_only(
     shares, ignored = check.shares(index)
     assert [(share.pixels, share.objects) for share in shares] == [(None, 0), (None, 1), (None, 0)]
     assert ignored is None
-    text = check.show_report(check.report(index, CARD))
+    text = check.show_report(check.report(index, TOWN))
     assert "of pixels" not in text
     assert "do not occur: road, person" in text
 
 
 def test_the_report_shows_a_bar_for_every_class_that_occurs(town: Index) -> None:
-    lines = check.show_report(check.report(town, CARD)).splitlines()
+    lines = check.show_report(check.report(town, TOWN)).splitlines()
     (road,) = [line for line in lines if line.split()[1:2] == ["road"]]
     (car,) = [line for line in lines if line.split()[1:2] == ["car"]]
     assert road.split() == ["0", "road", "80.00%", "█" * 24, "0.00%"]

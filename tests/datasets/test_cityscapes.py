@@ -1,6 +1,7 @@
 """Cityscapes on a miniature in the official layout."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchlens.datasets.cityscapes import CLASSES, LABELS, PALETTE, read
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
+from patchlens.datasets.cityscapes import LABELS, PALETTE
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "cityscapes")
+CLASSES = tuple(find("cityscapes").classes)
 
 Make = Callable[..., Index]
 # labelId -> trainId of the official table, written down by hand; all others are ignored.

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from patchlens.datasets.coil100 import CLASSES, read
+from patchlens.datasets import readers
+from patchlens.datasets.coil100 import CLASSES
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "coil100")
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """CUB-200-2011: ids from 1, the split, boxes, and lists that contradict each other."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from patchlens.datasets.cub200 import read
+from patchlens.datasets import readers
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "cub200")
 
 NAMES = ("001.Black_footed_Albatross/a_0046.jpg", "002.Laysan_Albatross/b_0002.jpg")
 LISTS = {

@@ -1,17 +1,19 @@
 """DAVIS 2016 and 2017: what 255 means, frames in order, one object one instance."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from patchlens.datasets.davis import read_2016, read_2017
+from patchlens.datasets import readers
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import Layout
 from patchlens.errors import DataError, SourceError
 
+read_2016, read_2017 = (partial(readers.read, kind) for kind in ("davis2016", "davis2017"))
 Make = Callable[[Layout, Path], Index]
 
 

@@ -1,15 +1,21 @@
 """FAIR1M: oriented boxes, fine and coarse classes, the parts of the release."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets.fair1m import CLASSES, COARSE, FINE, read
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
+from patchlens.datasets.fair1m import COARSE, FINE
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "fair1m")
+CLASSES = tuple(find("fair1m").classes)
 
 DIAMOND = ["4,1", "6,3", "4,5", "2,3"]
 Write = Callable[..., Path]
@@ -64,9 +70,9 @@ def test_an_oriented_box_keeps_its_corners_and_has_a_box_around_them(part: Write
 def test_37_fine_classes_in_5_coarse_ones() -> None:
     assert CLASSES == ("Ship", "Vehicle", "Airplane", "Court", "Road")
     assert len(COARSE) == sum(len(names) for names in FINE.values()) == 37
-    assert CLASSES[COARSE["Dry Cargo Ship"]] == "Ship"
-    assert CLASSES[COARSE["Truck Tractor"]] == "Vehicle"
-    assert CLASSES[COARSE["Bridge"]] == "Road"
+    assert COARSE["Dry Cargo Ship"] == "Ship"
+    assert COARSE["Truck Tractor"] == "Vehicle"
+    assert COARSE["Bridge"] == "Road"
 
 
 def test_parts_share_names_of_images_but_no_id(part: Write) -> None:

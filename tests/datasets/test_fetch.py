@@ -1,4 +1,4 @@
-"""Fetching: from a card to a folder in place, by download, by archives, by csDownload, or not."""
+"""Fetching: from an entry to a folder in place, by download, by archives, by csDownload, or not."""
 
 import hashlib
 import io
@@ -9,29 +9,31 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fileserver import Site, cut, page, status
+from patchlens.datasets.catalogue import Archive, Entry, find
 from patchlens.datasets.obtain import obtain
-from patchlens.datasets.source import Archive, Source
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.settings.datasets import Collected
 from patchlens.stages import fetch
 from patchlens.web.remote import Patience
 
 QUICK = Patience(tries=2, wait=0.001, timeout=5.0)
-CARD = Source(
-    kind="town",
+TOWN = Entry(
     title="Town 2001",
-    access="open",
+    reader="folder",
+    tasks=["segmentation"],
+    access="placed",
     licence="CC0",
     citation="Doe, 2001",
     homepage="http://town.org",
+    how="Download it by hand",
+    layout="photos/",
+    encoding=["0 is road."],
 )
 BY_HAND = (
     "set, in params.yaml, datasets.town.archives to the folder that holds photos.zip (md5 {}), "
@@ -62,24 +64,27 @@ PHOTOS, LABELS = zipped("photos/1.jpg", "photos/2.jpg"), tarred("1.png", b"1")
 MD5 = hashlib.md5(PHOTOS).hexdigest()
 
 
+def changed(facts: Entry, **fields: Any) -> Entry:
+    """The same entry, validated anew, with other fields."""
+    return Entry.model_validate(dict(facts) | fields)
+
+
 @pytest.fixture
-def card(site: Site) -> Source:
+def card(site: Site) -> Entry:
     """A dataset of three files: with a checksum, into a folder, and no archive."""
-    return replace(
-        CARD,
-        archives=(
-            Archive(site.put("photos.zip", PHOTOS), md5=MD5),
-            Archive(site.put("get/labels.tgz", LABELS), into="masks"),
-            Archive(site.put("truth.pkl", b"pkl")),
-        ),
-    )
+    archives = [
+        Archive(url=site.put("photos.zip", PHOTOS), md5=MD5),
+        Archive(url=site.put("get/labels.tgz", LABELS), into="masks"),
+        Archive(url=site.put("truth.pkl", b"pkl")),
+    ]
+    return changed(TOWN, access="open", archives=archives)
 
 
 @pytest.fixture
 def get(tmp_path: Path) -> Callable[..., Path]:
-    def run(card: Source, **options: Any) -> Path:
+    def run(card: Entry, **options: Any) -> Path:
         target = tmp_path / "raw/town"
-        obtain("town", card, target, tmp_path / "work", patience=QUICK, **options)
+        obtain("town", card, target, tmp_path / "work", kind="town", patience=QUICK, **options)
         return target
 
     return run
@@ -91,7 +96,7 @@ def found(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_open_dataset_is_fetched_and_unpacked(
-    card: Source, get: Any, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    card: Entry, get: Any, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "patchlens")
     assert found(get(card)) == WHOLE
@@ -103,7 +108,7 @@ def test_an_open_dataset_is_fetched_and_unpacked(
 
 
 def test_the_licence_is_stated_before_anything_is_asked_for(
-    card: Source, get: Any, site: Site, caplog: pytest.LogCaptureFixture
+    card: Entry, get: Any, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "patchlens")
     before: list[int] = []
@@ -113,14 +118,14 @@ def test_the_licence_is_stated_before_anything_is_asked_for(
     assert before[-1] > 0
 
 
-def test_a_second_run_downloads_nothing(card: Source, get: Any, site: Site) -> None:
+def test_a_second_run_downloads_nothing(card: Entry, get: Any, site: Site) -> None:
     shutil.rmtree(get(card))
     del site.seen[:]
     assert found(get(card)) == WHOLE
     assert site.seen == []
 
 
-def test_an_old_folder_is_replaced(card: Source, get: Any, tmp_path: Path) -> None:
+def test_an_old_folder_is_replaced(card: Entry, get: Any, tmp_path: Path) -> None:
     (tmp_path / "raw/town").mkdir(parents=True)
     (tmp_path / "raw/town/old").touch()
     assert found(get(card)) == WHOLE
@@ -128,7 +133,7 @@ def test_an_old_folder_is_replaced(card: Source, get: Any, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("answer", [status(404), status(403), status(503), page(), cut(0)])
 def test_what_cannot_be_fetched_says_what_else_to_do(
-    card: Source, get: Any, site: Site, tmp_path: Path, answer: Any
+    card: Entry, get: Any, site: Site, tmp_path: Path, answer: Any
 ) -> None:
     site.put("photos.zip", PHOTOS, last=answer)
     with pytest.raises(SourceError) as caught:
@@ -141,7 +146,7 @@ def test_what_cannot_be_fetched_says_what_else_to_do(
     assert "photos.zip" not in found(tmp_path / "work")
 
 
-def test_another_archive_than_published(card: Source, get: Any, site: Site, tmp_path: Path) -> None:
+def test_another_archive_than_published(card: Entry, get: Any, site: Site, tmp_path: Path) -> None:
     site.put("photos.zip", zipped("photos/1.jpg"))
     with pytest.raises(SourceError, match=f"the published one is {MD5}. The file was removed"):
         get(card)
@@ -151,7 +156,7 @@ def test_another_archive_than_published(card: Source, get: Any, site: Site, tmp_
 
 @pytest.mark.parametrize("bad", [LABELS[:-9], tarred("../evil", b"1"), b"not a tar"])
 def test_a_bad_archive_without_checksum_is_fetched_anew(
-    card: Source, get: Any, site: Site, tmp_path: Path, bad: bytes
+    card: Entry, get: Any, site: Site, tmp_path: Path, bad: bytes
 ) -> None:
     site.put("get/labels.tgz", bad)
     with pytest.raises(DataError, match=r"labels\.tgz"):
@@ -163,8 +168,8 @@ def test_a_bad_archive_without_checksum_is_fetched_anew(
 
 
 @pytest.mark.parametrize("access", ["account", "placed"])
-def test_what_is_not_open_prints_its_steps(card: Source, get: Any, site: Site, access: Any) -> None:
-    closed = replace(card, access=access, how="Register and click.")
+def test_what_is_not_open_prints_its_steps(card: Entry, get: Any, site: Site, access: Any) -> None:
+    closed = changed(card, access=access, how="Register and click.")
     with pytest.raises(SourceError) as caught:
         get(closed)
     assert str(caught.value) == (
@@ -184,14 +189,14 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-def test_archives_of_the_user_are_unpacked(card: Source, get: Any, own: Path, site: Site) -> None:
+def test_archives_of_the_user_are_unpacked(card: Entry, get: Any, own: Path, site: Site) -> None:
     before = found(own)
-    assert found(get(replace(card, access="account"), archives=own)) == WHOLE
+    assert found(get(changed(card, access="account"), archives=own)) == WHOLE
     assert found(own) == before
     assert site.seen == []
 
 
-def test_archives_that_are_missing(card: Source, get: Any, own: Path) -> None:
+def test_archives_that_are_missing(card: Entry, get: Any, own: Path) -> None:
     (own / "photos.zip").unlink()
     (own / "truth.pkl").unlink()
     with pytest.raises(SourceError) as caught:
@@ -202,7 +207,7 @@ def test_archives_that_are_missing(card: Source, get: Any, own: Path) -> None:
     assert str(caught.value).endswith(BY_HAND.format(MD5))
 
 
-def test_an_archive_of_the_user_with_a_wrong_checksum(card: Source, get: Any, own: Path) -> None:
+def test_an_archive_of_the_user_with_a_wrong_checksum(card: Entry, get: Any, own: Path) -> None:
     (own / "photos.zip").write_bytes(b"half")
     half = hashlib.md5(b"half").hexdigest()
     with pytest.raises(SourceError) as caught:
@@ -214,7 +219,7 @@ def test_an_archive_of_the_user_with_a_wrong_checksum(card: Source, get: Any, ow
     assert (own / "photos.zip").read_bytes() == b"half"
 
 
-def test_a_damaged_archive_of_the_user_is_not_touched(card: Source, get: Any, own: Path) -> None:
+def test_a_damaged_archive_of_the_user_is_not_touched(card: Entry, get: Any, own: Path) -> None:
     (own / "labels.tgz").write_bytes(LABELS[:-9])
     with pytest.raises(DataError, match="truncated or damaged"):
         get(card, archives=own)
@@ -223,14 +228,14 @@ def test_a_damaged_archive_of_the_user_is_not_touched(card: Source, get: Any, ow
 
 def test_archives_of_a_dataset_that_has_none(get: Any, own: Path) -> None:
     with pytest.raises(SourceError, match=r"no archives of Town 2001 are known\. Download it by"):
-        get(CARD, archives=own)
+        get(TOWN, archives=own)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from patchlens.datasets import members, obtain
-from patchlens.datasets.source import Archive, Source
+from patchlens.datasets.catalogue import Archive, find
 
 write = members.Members.write
 def dying(self, name, source):
@@ -239,9 +244,9 @@ def dying(self, name, source):
         os.kill(os.getpid(), signal.SIGKILL)
 members.Members.write = dying
 work = Path(sys.argv[1])
-archives = tuple(Archive(f"http://x/{name}") for name in ("photos.zip", "truth.pkl"))
-card = Source("town", "", "open", "", "", "", archives=archives)
-obtain.obtain("town", card, work / "raw/town", work / "work", archives=work / "mine")
+archives = [Archive(url=f"http://x/{name}") for name in ("photos.zip", "truth.pkl")]
+card = find("coil100").model_copy(update={"archives": archives})
+obtain.obtain("town", card, work / "raw/town", work / "work", kind="town", archives=work / "mine")
 """
 
 
@@ -264,11 +269,11 @@ def test_a_killed_unpacking_leaves_nothing_at_the_target_and_starts_clean(
 
 
 def test_two_processes_do_not_fetch_into_one_folder(
-    card: Source, get: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: Entry, get: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Another dataset of the same kind shares the folder.
     def meanwhile(*_: Any) -> None:
-        obtain("city", card, tmp_path / "raw/city", tmp_path / "work", archives=own)
+        obtain("city", card, tmp_path / "raw/city", tmp_path / "work", kind="town", archives=own)
 
     monkeypatch.setattr("patchlens.datasets.obtain._fetched", meanwhile)
     with pytest.raises(SourceError) as caught:
@@ -317,13 +322,13 @@ def login(tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def city(card: Source) -> Source:
+def city(card: Entry) -> Entry:
     archives = [
-        Archive("http://x/?packageID=1", MD5, len(PHOTOS), name=n)
+        Archive(url="http://x/?packageID=1", md5=MD5, roughly=len(PHOTOS), name=n)
         for n in ("photos.zip", "more.zip")
     ]
     # Two archives with one file in common: both of Cityscapes hold a README.
-    return replace(card, access="csdownload", archives=tuple(archives))
+    return changed(card, access="csdownload", archives=archives)
 
 
 def calls(tmp_path: Path) -> list[str]:
@@ -331,7 +336,7 @@ def calls(tmp_path: Path) -> list[str]:
 
 
 def test_csdownload_is_used_with_the_login_of_the_user(
-    city: Source, get: Any, login: Any, tmp_path: Path
+    city: Entry, get: Any, login: Any, tmp_path: Path
 ) -> None:
     login("secret")
     assert set(found(get(city))) == {"photos/1.jpg", "photos/2.jpg"}
@@ -340,7 +345,7 @@ def test_csdownload_is_used_with_the_login_of_the_user(
 
 
 def test_csdownload_goes_on_with_what_is_partial(
-    city: Source, get: Any, login: Any, tmp_path: Path
+    city: Entry, get: Any, login: Any, tmp_path: Path
 ) -> None:
     login("secret")
     (tmp_path / "work").mkdir()
@@ -350,7 +355,7 @@ def test_csdownload_goes_on_with_what_is_partial(
     assert calls(tmp_path) == ["-r -d DIR more.zip"]
 
 
-def test_a_wrong_login(city: Source, get: Any, login: Any, tmp_path: Path) -> None:
+def test_a_wrong_login(city: Entry, get: Any, login: Any, tmp_path: Path) -> None:
     login("guess")
     with pytest.raises(SourceError) as caught:
         get(city)
@@ -363,7 +368,7 @@ def test_a_wrong_login(city: Source, get: Any, login: Any, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("there", "stays"), [(9, True), (2 * len(PHOTOS), False)])
 def test_a_partial_file_stays_while_it_grows(
-    city: Source, get: Any, login: Any, own: Path, tmp_path: Path, there: int, stays: bool
+    city: Entry, get: Any, login: Any, own: Path, tmp_path: Path, there: int, stays: bool
 ) -> None:
     # The connection breaks after some more bytes; but what is too long already never grows.
     login("secret")
@@ -377,7 +382,7 @@ def test_a_partial_file_stays_while_it_grows(
 
 
 def test_a_wrong_login_keeps_what_is_there(
-    city: Source, get: Any, login: Any, tmp_path: Path
+    city: Entry, get: Any, login: Any, tmp_path: Path
 ) -> None:
     login("guess")
     (tmp_path / "work").mkdir()
@@ -392,7 +397,7 @@ def test_a_wrong_login_keeps_what_is_there(
 
 @pytest.mark.parametrize(("free", "fits"), [(0, False), (2, False), (3, True)])
 def test_space_is_looked_at_before_csdownload(
-    city: Source, get: Any, login: Any, tmp_path: Path, monkeypatch: Any, free: int, fits: bool
+    city: Entry, get: Any, login: Any, tmp_path: Path, monkeypatch: Any, free: int, fits: bool
 ) -> None:
     login("secret")
     (tmp_path / "work").mkdir()
@@ -411,7 +416,7 @@ def test_space_is_looked_at_before_csdownload(
 
 
 def test_space_is_looked_at_before_archives_of_the_user_are_unpacked(
-    card: Source, get: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: Entry, get: Any, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = len(PHOTOS) + len(LABELS) + 3
     usage = shutil.disk_usage(tmp_path)
@@ -426,7 +431,7 @@ def test_space_is_looked_at_before_archives_of_the_user_are_unpacked(
 
 
 def test_what_csdownload_brings_is_checked(
-    city: Source, get: Any, login: Any, own: Path, tmp_path: Path
+    city: Entry, get: Any, login: Any, own: Path, tmp_path: Path
 ) -> None:
     login("secret")
     (own / "more.zip").write_bytes(b"a login page")
@@ -443,16 +448,16 @@ def test_without_csdownload_cityscapes_prints_its_steps(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SourceError) as caught:
-        get(SOURCES["cityscapes"])
+        get(find("cityscapes"))
     for step in ("Register", "csDownload", "4237c19de34c8a376e9ba46b495d6f66", "town.archives"):
         assert step in str(caught.value)
 
 
 def test_the_stage_brings_a_dataset_to_its_place(
-    card: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    card: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(SOURCES, "coil100", replace(card, kind="coil100"))
+    monkeypatch.setattr(fetch, "find", {"coil100": card}.__getitem__)
     settings = Collected.model_construct(kind="coil100", archives=None, root=None)
     fetch.run("objects", settings)
     assert found(Path("data/raw/objects")) == WHOLE

@@ -1,14 +1,17 @@
 """The user's own images: pairing, splits, and what is wrong with them."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from patchlens.datasets.folder import read
+from patchlens.datasets import readers
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "folder")
 
 
 @pytest.fixture

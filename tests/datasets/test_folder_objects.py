@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
-from patchlens.datasets.folder import read
+from patchlens.datasets import readers
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "folder")
 
 COCO = {
     "info": {"year": 2026},

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from patchlens.datasets.folder import read
+from patchlens.datasets import readers
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "folder")
 
 TRACKS = "10,1,1,1,4,4,1,3,1.0\n8,1,1,1,4,4,1,3,1.0\n8,2,2,2,3,3,0,1,0.5\n"
 Make = Callable[..., Path]

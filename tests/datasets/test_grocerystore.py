@@ -2,13 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from patchlens.datasets.grocerystore import COLUMNS, read
+from patchlens.datasets import readers
+from patchlens.datasets.grocerystore import COLUMNS
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "grocerystore")
 
 ICONIC = "iconic-images-and-descriptions/Fruit"
 ROWS = [

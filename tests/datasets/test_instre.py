@@ -1,6 +1,7 @@
 """INSTRE: 1-based positives, and a box whose reading the images settle."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from patchlens.datasets.instre import read
+from patchlens.datasets import readers
 from patchlens.datasets.layout import Relevance
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "instre")
 
 GALLERY = ["INSTRE-S1/01a_cup/002.jpg", "INSTRE-S1/02b_toy/001.jpg", "INSTRE-M/01/001.jpg"]
 QUERIES = ["INSTRE-S1/01a_cup/001.jpg", "INSTRE-S2/07_bag/004.jpg"]

@@ -1,14 +1,19 @@
 """KITTI tracking: inclusive boxes, DontCare, what is evaluated, and two real frames."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
-from patchlens.datasets.kitti import CLASSES, read
 from patchlens.datasets.layout import ImageEntry
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "kitti_tracking")
+CLASSES = tuple(find("kitti_tracking").classes)
 
 REST = "-1.9 {box} 1.5 1.8 4.9 2.9 1.5 6.3 -1.5"
 Write = Callable[..., Path]

@@ -1,13 +1,16 @@
 """Reading what the render stage wrote, on a fake of it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from patchlens.datasets.minicity.read import read
+from patchlens.datasets import readers
 from patchlens.datasets.minicity.spec import CLASSES
 from patchlens.errors import SourceError
+
+read = partial(readers.read, "minicity")
 
 
 @pytest.fixture

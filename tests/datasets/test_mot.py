@@ -3,18 +3,22 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
-from patchlens.datasets.kinds import READERS
 from patchlens.datasets.layout import Layout
-from patchlens.datasets.mot import CLASSES
 from patchlens.errors import DataError, SourceError
 
+CLASSES = find("mot17").classes
 Write = Callable[..., Path]
-read_mot15, read_mot16, read_mot17 = (READERS[kind] for kind in ("mot15", "mot16", "mot17"))
+read_mot15, read_mot16, read_mot17 = (
+    partial(readers.read, kind) for kind in ("mot15", "mot16", "mot17")
+)
 LINES = (
     "3,1,11,21,30,40,1,1,0.9\n"  # frame 3 before frame 1: files are sorted by track
     "1,1,10,20,30,40,1,1,1\n"
@@ -172,7 +176,7 @@ def test_a_broken_seqinfo(sequence: Write) -> None:
     assert complaint(read_mot16, root) == f"{path}: 'imDir' is wrong or missing"
 
 
-def test_nothing_there_says_where_it_is_had(tmp_path: Path) -> None:
+def test_nothing_there_says_how_to_obtain_it(tmp_path: Path) -> None:
     assert complaint(read_mot17, tmp_path, SourceError) == (
         f"{tmp_path}: holds no train/*/img1 and no test/*/img1. Download MOT17.zip from "
         "https://motchallenge.net/data/MOT17/ and unpack it"

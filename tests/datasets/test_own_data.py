@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from patchlens.datasets.folder import read
+from patchlens.datasets import readers
 from patchlens.datasets.folder_yaml import Description
 from patchlens.datasets.index import Index
 from patchlens.settings.datasets import Collected
+
+read = partial(readers.read, "folder")
 
 IMAGES = ("shelf", "desk", "walk/000001", "walk/000002", "walk/000003")
 

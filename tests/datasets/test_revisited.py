@@ -3,6 +3,7 @@
 import pickle
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchlens.datasets import readers
 from patchlens.datasets.index import Index
-from patchlens.datasets.kinds import READERS
 from patchlens.datasets.layout import Relevance
 from patchlens.errors import DataError, SourceError
 
@@ -22,7 +23,7 @@ GND = [
     {"bbx": [0, 0, 8, 6], "easy": [], "hard": [1], "junk": []},
 ]
 Write = Callable[..., Path]
-read_roxford5k, read_rparis6k = READERS["roxford5k"], READERS["rparis6k"]
+read_roxford5k, read_rparis6k = (partial(readers.read, kind) for kind in ("roxford5k", "rparis6k"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Few-shot choice: the order of a hash, the same for ever."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -74,7 +75,9 @@ def test_shots_of_each_class_need_the_class_in_the_mask(
 
 
 def test_an_image_of_two_classes_is_used_once(own: Any, indexed: Callable[..., Index]) -> None:
-    from patchlens.datasets.folder import read
+    from patchlens.datasets import readers
+
+    read = partial(readers.read, "folder")
 
     # a and b hold both classes, c holds road only: 2 of each class are at most 3 images.
     index = indexed(read(own), own, {"images": 2, "per": "class"})

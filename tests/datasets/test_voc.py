@@ -1,6 +1,7 @@
 """Pascal VOC 2012 and SBD: a miniature in the official layout, and the real samples."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from patchlens.datasets import readers
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index, read_ids
-from patchlens.datasets.voc import CLASSES, PALETTE, read
+from patchlens.datasets.voc import _colour
 from patchlens.errors import DataError, SourceError
+
+read = partial(readers.read, "voc2012")
+CLASSES = tuple(find("voc2012").classes)
 
 Make = Callable[..., Index]
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
@@ -159,7 +165,9 @@ def test_palette_is_that_of_the_official_masks(shared: Path) -> None:
     path = shared / "data/voc_labelme" / VOC / "SegmentationClass/2011_000003.png"
     with Image.open(path) as image:
         stored = np.array(image.getpalette()).reshape(-1, 3)
-    assert [tuple(int(c) for c in colour) for colour in stored[: len(CLASSES)]] == list(PALETTE)
+    assert [tuple(int(c) for c in colour) for colour in stored[: len(CLASSES)]] == [
+        _colour(i) for i in range(len(CLASSES))
+    ]
 
 
 def test_real_samples(shared: Path, tmp_path: Path) -> None:

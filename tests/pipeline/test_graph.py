@@ -70,7 +70,7 @@ def test_a_stage_depends_on_the_list_of_its_own_code(graph: dict[str, Any], stag
 
 
 def test_the_lists_are_made_of_all_code(graph: dict[str, Any]) -> None:
-    assert graph["code"]["deps"] == ["src", "params.yaml", "dvc.yaml"]
+    assert graph["code"]["deps"] == ["src", "params.yaml"]
     assert graph["code"]["outs"] == [f"data/code/{stage}.txt" for stage in graph if stage != "code"]
 
 

@@ -49,6 +49,6 @@ def test_nothing_is_executed_that_stands_in_a_name(
     for command in ([], [target], ["--keep-going"]):
         done = run("dvc", "repro", *command, cwd=folder, check=False)
         assert done.returncode != 0
-        assert f"Error: params.yaml: {section}: {name!r} is not allowed" in done.stderr
+        assert f"params.yaml: {section}: {name!r} is not allowed" in done.stderr
         assert done.stdout.count("Running stage") == done.stdout.count("Running stage 'code'") == 1
         assert not list(folder.rglob("X"))

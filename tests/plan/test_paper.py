@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from patchlens.backbones.registry.read import find
 from patchlens.cli import app
+from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
 from patchlens.settings.models import RegistryModel
 
@@ -34,7 +35,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def paper() -> Settings:
-    return load(PRESET)
+    return load(PRESET, kinds())
 
 
 def origin(settings: Settings, slot: str) -> str:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from patchlens.backbones.vit import VitBackbone
 from patchlens.cli import app
+from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.plan import cost
 from patchlens.plan.graph import stages
@@ -63,7 +64,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             section[key] = value
         content["extract"] = {"datasets": list(content["datasets"])}
         Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-        return load(Path("params.yaml"))
+        return load(Path("params.yaml"), kinds())
 
     return make_them
 

@@ -39,7 +39,7 @@ def test_it_depends_on_the_list_of_the_package_files_that_training_uses(
 ) -> None:
     (listed,) = stage["deps"]
     assert graph["code"]["outs"] == [{listed: {"cache": False}}]
-    assert graph["code"]["deps"] == ["../src", "params.yaml", "dvc.yaml"]
+    assert graph["code"]["deps"] == ["../src", "params.yaml"]
     shutil.copytree(root / "pretrain", here / "pretrain")
     command = f"cd pretrain && {graph['code']['cmd']}"
     run("bash", "-c", command, cwd=here, PYTHONPATH=str(root / "src"))

@@ -178,6 +178,14 @@ def test_these_values_differ(tmp_path: Path, one: object, other: object) -> None
     assert summary.endswith(f"{len(problems)} differ")
 
 
+@pytest.mark.parametrize("place", ["chosen_m", "overlap", "map_level_with_best"])
+def test_nan_is_not_left_out_even_where_values_may_jump(tmp_path: Path, place: str) -> None:
+    sides = [cells(tmp_path / name) for name in "ab"]
+    for side, value in zip(sides, (0.5, math.nan), strict=True):
+        (side / "more.json").write_text(json.dumps({place: value}))
+    assert compare(*sides, 0.002)[0] == [f"more.json/{place}: 0.5 became nan"]
+
+
 @pytest.mark.parametrize(
     "content",
     [{"x": None}, {"x": True}, {"x": [1, "a", [None]]}, {"x": {}}, {"x": math.inf}, [], 7, None],

@@ -201,7 +201,7 @@ def test_segmentation_needs_class_masks(complaints: Complaints) -> None:
     changes = {"segmentation.datasets": ["scenes"], "datasets.scenes.kind": "mot17"}
     changes |= {"sweep.datasets": [], "extract.datasets": ["scenes"]}
     assert complaints(changes) == [
-        "segmentation.datasets[0]: 'scenes' has no class masks (kind mot17); kinds that have: "
+        "segmentation.datasets[0]: 'scenes' has no class masks (kind mot17); kinds with them: "
         "ade20k, bdd100k_seg, camvid, cityscapes, folder, minicity, voc2012",
         "extract.datasets[0]: datasets.scenes.query is null, so nothing would be scored; "
         "give a query",

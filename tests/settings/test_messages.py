@@ -2,22 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
+from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
-from patchlens.settings.datasets import Collected, Minicity
 from patchlens.settings.load import load
 
 Complaints = Callable[[dict[str, Any]], list[str]]
 VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
-KINDS = sorted(
-    kind
-    for section in (Minicity, Collected)
-    for kind in get_args(section.model_fields["kind"].annotation)
-)
 
 UNKNOWN_KEYS = {
     "featuers": "allowed: datasets, device, extract, features, fetch, identification, models, "
@@ -48,7 +43,7 @@ UNKNOWN_NAMES = {
     ),
     "datasets.minicity.kind": (
         "minicty",
-        f"allowed: {', '.join(KINDS)}; did you mean 'minicity'?",
+        f"allowed: {', '.join(sorted(kinds()))}; did you mean 'minicity'?",
     ),
 }
 OUT_OF_RANGE = {
@@ -181,4 +176,4 @@ def test_a_key_that_stands_twice_is_not_silently_dropped(tmp_path: Path, valid: 
     with pytest.raises(
         SettingsError, match=r"not valid YAML: 'device' is defined twice at line \d+"
     ):
-        load(path)
+        load(path, kinds())

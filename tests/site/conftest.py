@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import explored
 import ran
 from patchlens import paths
+from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
 from patchlens.stages import report
 
@@ -48,7 +49,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         ran.lay(folder, root)
-        report.run(load(paths.PARAMS))
+        report.run(load(paths.PARAMS, kinds()))
     return folder / paths.SITE
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from patchlens import paths
+from patchlens.datasets.catalogue import kinds
 from patchlens.errors import DataError
 from patchlens.settings.load import load
 from patchlens.site.serve import PLACE
@@ -26,7 +27,7 @@ def ran(here: Path, root: Path) -> Path:
 
 
 def rebuilt(folder: Path) -> Path:
-    report.run(load(paths.PARAMS))
+    report.run(load(paths.PARAMS, kinds()))
     return folder / paths.SITE
 
 
@@ -217,7 +218,7 @@ def test_missing_records_are_one_message_and_leave_the_old_site(
         (paths.cell(dataset="minicity", model=model) / "segmentation.records.parquet").unlink()
 
     with pytest.raises(DataError, match=r"/segmentation\.records\.parquet: missing; `dvc pull`"):
-        report.run(load(paths.PARAMS))
+        report.run(load(paths.PARAMS, kinds()))
 
     assert (site / "index.html").read_bytes() == before
 
@@ -227,7 +228,7 @@ def test_table_of_other_models_is_refused(ran: Path) -> None:
     pd.read_csv(table).replace("mae", "simmim").to_csv(table, index=False)
 
     with pytest.raises(DataError, match=r"segmentation\.csv: models that params\.yaml .* simmim"):
-        report.run(load(paths.PARAMS))
+        report.run(load(paths.PARAMS, kinds()))
 
 
 def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
@@ -235,7 +236,7 @@ def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
     pd.read_csv(curve).drop(columns="k").to_csv(curve, index=False)
 
     with pytest.raises(DataError, match=r"segmentation_k\.csv: no column k, which dvc\.yaml plots"):
-        report.run(load(paths.PARAMS))
+        report.run(load(paths.PARAMS, kinds()))
 
 
 def test_run_without_any_task_says_so_on_every_page(ran: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from patchlens.cli import app
+from patchlens.datasets.catalogue import kinds
 from patchlens.report import headlines, palette
 from patchlens.report.headlines import Headline
 from patchlens.report.task_tables import Shown
@@ -191,7 +192,7 @@ def test_headlines_of_a_later_task_are_what_its_table_compares() -> None:
 
 def test_every_plot_of_the_pipeline_that_has_axes_is_found(root: Path, monkeypatch) -> None:
     monkeypatch.chdir(root)
-    settings = load(Path("params.yaml"))
+    settings = load(Path("params.yaml"), kinds())
 
     found = plots.read(settings.model_dump())
 

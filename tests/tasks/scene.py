@@ -65,7 +65,7 @@ def write_index(root: Path, images: list[dict[str, Any]], support: list[str], **
     if "relevance" in more:
         graded = pd.DataFrame(more["relevance"], columns=["query_id", "image_id", "grade"])
         graded.to_parquet(folder / "relevance.parquet")
-    about = {"classes": CLASSES, "labels": {}, "palette": [], "pixels": {}}
+    about = {"reader": "folder", "classes": CLASSES, "labels": {}, "palette": [], "pixels": {}}
     (folder / "dataset.json").write_text(json.dumps(about))
     return Index(folder, root)
 

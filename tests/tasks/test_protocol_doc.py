@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from configured import configured
 from conftest import ROOT
 from patchlens import paths
 from patchlens.datasets import tables
@@ -23,6 +24,7 @@ from patchlens.protocol import DIGITS
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.features import Prune
 from patchlens.settings.identification import Degradations, Identification
+from patchlens.settings.load import Settings
 from patchlens.settings.retrieval import Retrieval
 from patchlens.settings.segmentation import Linear, Segmentation, Uncertainty
 from patchlens.settings.tracking import Propagation, Tracking
@@ -70,6 +72,13 @@ EXACT = 0.5 * 10**-DIGITS + 1e-9  # the last digit that is published is right
 CLOSE = 10 * 10**-DIGITS  # the probe stops just before its optimum: one patch in 200 may differ
 
 
+def asked_of(found: Collected, **changes: Any) -> Settings:
+    """Settings of dataset `d`."""
+    sections = {"prune": PRUNE, "segmentation": TASK, "identification": CHANGES, "tracking": LINKS}
+    sections |= {"datasets": {"d": found}, "uncertainty": UNCERTAINTY}
+    return configured(**sections | changes)
+
+
 @pytest.fixture(scope="module")
 def doc() -> SimpleNamespace:
     """What the code blocks of the page define, executed from top to bottom."""
@@ -100,7 +109,7 @@ def write_features(path: Path, ids: list[str], x: np.ndarray) -> None:
 
 
 def cell(task: str) -> dict:
-    return json.loads((paths.cell("d", "m") / f"{task}.json").read_text())
+    return json.loads((paths.cell(dataset="d", model="m") / f"{task}.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +125,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write_index(images, objects)
         x = _features(rng, images, objects)
         ids = [image["image_id"] for image in images]
-        write_features(paths.features("d", "m") / "support.safetensors", ids[:10], x[:10])
-        write_features(paths.features("d", "m") / "query.safetensors", ids[10:], x[10:])
+        write_features(
+            paths.features(dataset="d", model="m") / "support.safetensors", ids[:10], x[:10]
+        )
+        write_features(
+            paths.features(dataset="d", model="m") / "query.safetensors", ids[10:], x[10:]
+        )
         asked = copies(ids[10:], CHANGES)
         degraded = np.stack([x[ids.index(copy.image_id)] for copy in asked])
         degraded += rng.normal(size=degraded.shape) * SCALES
-        write_features(paths.degraded("d", "m"), [copy.copy_id for copy in asked], degraded)
-        prune.run("d", "m", "support", SHOTS)
+        write_features(
+            paths.degraded(dataset="d", model="m"), [copy.copy_id for copy in asked], degraded
+        )
+        prune.run(dataset="d", model="m", settings=asked_of(dataset(folder)))
     return folder
 
 
@@ -210,7 +225,9 @@ def t1_linear(world: Path) -> dict:
 def _t1(world: Path, task: Segmentation) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        segmentation.run("d", "m", dataset(world), PRUNE, task, UNCERTAINTY, "cpu")
+        segmentation.run(
+            dataset="d", model="m", settings=asked_of(dataset(world), segmentation=task)
+        )
         return cell("segmentation")
 
 
@@ -248,8 +265,7 @@ def _compare_t1(doc: Any, root: Path, scores: dict, name: str, head: Callable, n
 def t2(world: Path) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        found = dataset(world)
-        identification.run("d", "m", found, VARIANTS, PRUNE, CHANGES, UNCERTAINTY, "cpu")
+        identification.run(dataset="d", model="m", settings=asked_of(dataset(world)))
         return cell("identification")
 
 
@@ -273,7 +289,8 @@ def _t3(world: Path, chosen: Prune, variants: Sequence, distance: int | None) ->
     task = Retrieval(datasets=["d"], relevant=relevant, frame_distance=distance, distance="cosine")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        retrieval.run("d", "m", dataset(world), variants, chosen, task, UNCERTAINTY)
+        changes = {"prune": chosen, "retrieval": task, "variants": variants}
+        retrieval.run(dataset="d", model="m", settings=asked_of(dataset(world), **changes))
         return cell("retrieval")
 
 
@@ -303,8 +320,7 @@ def _compare_t3(doc: Any, root: Path, scores: dict, name: str, distance: int | N
 def t4(world: Path) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        found = dataset(world)
-        tracking.run("d", "m", found, VARIANTS, PRUNE, LINKS, UNCERTAINTY, "cpu")
+        tracking.run(dataset="d", model="m", settings=asked_of(dataset(world)))
         return cell("tracking")
 
 
@@ -347,11 +363,11 @@ def test_t4_propagation(doc, tmp_path, monkeypatch):
     looks = truth[:, 5::11, 5::11][:, : GRID[0], : GRID[1]] % 250
     x = np.eye(WIDTH)[looks] * 2 + rng.normal(size=(7, *GRID, WIDTH))
     ids = [f"v/{t:05}" for t in range(7)]
-    write_features(paths.features("d", "m") / "query.safetensors", ids, x)
-    prune.run("d", "m", "support", 1)
-    tracking.run("d", "m", found, ["raw", "zscore", "prune", "pca_whiten"], PRUNE, LINKS,
-                 UNCERTAINTY, "cpu")  # fmt: skip
-    x = doc.features(paths.features("d", "m") / "query.safetensors")[1]
+    write_features(paths.features(dataset="d", model="m") / "query.safetensors", ids, x)
+    asked = asked_of(found, variants=["raw", "zscore", "prune", "pca_whiten"], shots=1)
+    prune.run(dataset="d", model="m", settings=asked)
+    tracking.run(dataset="d", model="m", settings=asked)
+    x = doc.features(paths.features(dataset="d", model="m") / "query.safetensors")[1]
     for name, scores in cell("tracking")["davis"].items():
         change = doc.variant(name, x.reshape(-1, WIDTH))
         changed = change(x.reshape(-1, WIDTH)).reshape(*x.shape[:3], -1)
@@ -363,8 +379,8 @@ def test_t4_propagation(doc, tmp_path, monkeypatch):
 
 
 def test_the_numbers_of_the_variance_study(doc, here):
-    variance.run("d", "m", dataset(here), 0.26, SHOTS)
-    split = [doc.features(paths.features("d", "m") / f"{s}.safetensors")[1]
+    variance.run(dataset="d", model="m", settings=asked_of(dataset(here)))
+    split = [doc.features(paths.features(dataset="d", model="m") / f"{s}.safetensors")[1]
              for s in ("support", "query")]  # fmt: skip
     found = doc.spread(np.concatenate(split).reshape(-1, WIDTH))
     written = cell("variance")

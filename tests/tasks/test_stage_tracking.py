@@ -187,7 +187,9 @@ def test_tracks_are_written_as_mot_and_bdd_files(here):
 
 def test_errors_name_what_is_missing(here):
     prepare(here, [image("q0", box(11, *PLACES[0]))])
-    with pytest.raises(SettingsError, match=r"tracking\.datasets: image 'q0' of 'd' is no frame"):
+    with pytest.raises(
+        SettingsError, match=r"tracking\.datasets: image 'q0' of 'd' is not a frame"
+    ):
         run(here)
     shutil.rmtree("data")
     prepare(here, frames("a", "query", [[0, 0, 0]]))

@@ -38,6 +38,7 @@ def write_index(root: Path, labels: np.ndarray) -> None:
     )
     pd.DataFrame({"image_id": QUERY, "unit": QUERY}).to_parquet(folder / "query.parquet")
     about = {
+        "reader": "folder",
         "classes": ["road", "car", "sky"],
         "labels": {str(i): i for i in range(CLASSES)},
         "palette": [],

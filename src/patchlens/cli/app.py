@@ -4,11 +4,13 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from patchlens import paths, progress
+from patchlens.datasets.catalogue import kinds
 from patchlens.errors import PatchlensError
 from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import Settings, load
@@ -83,6 +85,6 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     return app.command(rich_help_panel=BY_HAND)(guarded(function))
 
 
-def settings() -> Settings:
-    """The validated settings of the working folder."""
-    return load(paths.PARAMS)
+def settings(path: Path = paths.PARAMS) -> Settings:
+    """The validated settings of the working folder, or those of another file."""
+    return load(path, kinds())

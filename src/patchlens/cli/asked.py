@@ -18,7 +18,6 @@ from patchlens.cli.app import (
     settings,
 )
 from patchlens.names import ModelName
-from patchlens.settings.load import load
 from patchlens.settings.models import role
 
 
@@ -118,7 +117,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Estimate downloads, disk space and time of a run; fail if it would fill the disk."""
-    chosen = load(params)
+    chosen = settings(params)
     from patchlens.plan import show
     from patchlens.plan.make import make
 

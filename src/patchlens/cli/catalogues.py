@@ -19,17 +19,17 @@ from patchlens.cli.app import (
 @catalogue.callback(invoke_without_command=True)
 @guarded
 def datasets(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the kinds of datasets, how to obtain them, and which ones params.yaml uses."""
+    """List the kinds of datasets, how to obtain them, and which of them params.yaml uses."""
     if context.invoked_subcommand is not None:
         return
     from patchlens.datasets import check
-    from patchlens.datasets.kinds import CARDS
+    from patchlens.datasets.catalogue import entries as known
 
     configured: dict[str, list[str]] = {}
     if paths.PARAMS.is_file():
         for name, dataset in settings().datasets.items():
             configured.setdefault(dataset.kind, []).append(name)
-    entries = check.listing(CARDS.values(), configured)
+    entries = check.listing(known(), configured)
     typer.echo(json.dumps(entries, indent=1) if as_json else check.show_listing(entries))
 
 

@@ -12,39 +12,17 @@ from typing import Any
 
 from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import folders, frames, top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
-CLASSES = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
 DISTRACTORS = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 SPLITS = ("train", "val", "test")
-CARD = Card(
-    **vars(SOURCES["bdd100k_track"]),
-    tasks=("tracking", "retrieval", "identification"),
-    layout="""\
-images/track/{train,val,test}/<video>/<video>-0000001.jpg ...
-labels/box_track_20/{train,val}/<video>.json     # or labels-20/box-track/{train,val}/""",
-    classes=CLASSES,
-    encoding=(
-        "1400, 200 and 400 videos of about 200 frames in train, val and test, 1280×720; the "
-        "labels of test are not public.",
-        "Eight classes are evaluated; `other person`, `other vehicle`, `trailer` (distractors) "
-        "and crowds are kept and not evaluated.",
-        "`bike`, `motor`, `person`, `van`, `caravan` are names of evaluated classes.",
-        "Both spellings are read: `frameIndex` or `index`, `crowd` or `Crowd`; `labels` may be "
-        "null or absent: a frame without objects.",
-        "An id is unique in its video only. `frame` is 0-based: the image of frame 0 is numbered "
-        "0000001.",
-        "Boxes are pixel-inclusive in the files (x2 belongs to the object) and exclusive here.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the splits whose images exist; the label file of one video is in memory at a time.
 
     Raises:
@@ -52,23 +30,27 @@ def read(root: Path) -> Layout:
             its images are there.
         DataError: a label file is malformed, or it and the images of its video do not pair.
     """
-    here = top(root, "images/track", how=CARD.how)
+    here = top(root, "images/track", how=facts.how)
     splits = [split for split in SPLITS if (here / "images/track" / split).is_dir()]
     if not splits:
-        raise SourceError(f"{here / 'images/track'}: holds no train, val or test. {CARD.how}")
-    labels = {split: _labels(here, split) for split in splits}
-    return Layout(CLASSES, {}, _images(root, here, labels))
+        raise SourceError(f"{here / 'images/track'}: holds no train, val or test. {facts.how}")
+    labels = {split: _labels(here, split, facts) for split in splits}
+    return Layout(tuple(facts.classes), {}, _images(root, here, labels, facts.classes))
 
 
-def _labels(here: Path, split: str) -> Path | None:
+def _labels(here: Path, split: str, facts: Entry) -> Path | None:
     found = [here / folder / split for folder in LABELS if (here / folder / split).is_dir()]
     if not found and split != "test":
         missing = here / LABELS[0] / split
-        raise SourceError(f"{missing}: no such folder, but images of {split} are there. {CARD.how}")
+        raise SourceError(
+            f"{missing}: no such folder, but images of {split} are there. {facts.how}"
+        )
     return found[0] if found else None
 
 
-def _images(root: Path, here: Path, labels: dict[str, Path | None]) -> Iterator[ImageEntry]:
+def _images(
+    root: Path, here: Path, labels: dict[str, Path | None], classes: list[str]
+) -> Iterator[ImageEntry]:
     for split, folder in labels.items():
         images = here / "images/track" / split
         if folder is None:
@@ -82,10 +64,12 @@ def _images(root: Path, here: Path, labels: dict[str, Path | None]) -> Iterator[
                     missing = folder / f"{video.name}.json"
                     raise SourceError(f"{missing}: no such file, but images of it are in {video}")
             for name in sorted(names):
-                yield from _video(root, split, images / name, folder / f"{name}.json")
+                yield from _video(root, split, images / name, folder / f"{name}.json", classes)
 
 
-def _video(root: Path, split: str, folder: Path, path: Path) -> Iterator[ImageEntry]:
+def _video(
+    root: Path, split: str, folder: Path, path: Path, classes: list[str]
+) -> Iterator[ImageEntry]:
     found: dict[int, tuple[str, list[Any]]] = {}
     records = _records(path)
     present = {file.name: number for number, file in frames(folder, "*.jpg").items()}
@@ -106,7 +90,7 @@ def _video(root: Path, split: str, folder: Path, path: Path) -> Iterator[ImageEn
     if unlisted := sorted(set(present) - {name for name, _ in found.values()}):
         raise DataError(f"{path}: lists no frame {folder / unlisted[0]}")
     for frame, (name, labels) in sorted(found.items()):
-        objects = tuple(_objects(path, frame, labels))
+        objects = tuple(_objects(path, frame, labels, classes))
         yield _image(root, split, folder / name, frame, objects)
 
 
@@ -133,7 +117,9 @@ def _image(
     )
 
 
-def _objects(path: Path, frame: int, labels: list[Any]) -> Iterator[ObjectEntry]:
+def _objects(
+    path: Path, frame: int, labels: list[Any], classes: list[str]
+) -> Iterator[ObjectEntry]:
     for position, label in enumerate(labels):
         place = f"{path}: frame {frame}, object at position {position}"
         try:
@@ -149,12 +135,12 @@ def _objects(path: Path, frame: int, labels: list[Any]) -> Iterator[ObjectEntry]
         except ValueError as error:
             raise DataError(f"{place}: {error}") from None
         name = DISTRACTORS.get(category) or ALIASES.get(category, category)
-        if name not in CLASSES:
-            known = nearest(category, [*CLASSES, *ALIASES, *DISTRACTORS])
+        if name not in classes:
+            known = nearest(category, [*classes, *ALIASES, *DISTRACTORS])
             raise DataError(f"{place}: unknown category '{category}'; {known}")
         yield ObjectEntry(
             instance=f"{path.stem}/{instance}",
-            class_id=CLASSES.index(name),
+            class_id=classes.index(name),
             box=box,
             track=int(instance) if instance.isdecimal() else None,
             evaluated=evaluated,

@@ -162,6 +162,7 @@ def _object_row(image_id: str, found: Found, numbers: _Numbers) -> dict[str, Any
 
 def _write_about(layout: Layout, pixels: dict[str, Counts], out: Path) -> None:
     about = {
+        "reader": layout.reader,
         "classes": list(layout.classes),
         "labels": {str(value): label for value, label in layout.labels.items()},
         "palette": [list(colour) for colour in layout.palette],

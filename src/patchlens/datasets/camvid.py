@@ -9,26 +9,12 @@ Letters 2009.
 
 from pathlib import Path, PurePosixPath
 
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import lines
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
-CLASSES = (
-    "sky",
-    "building",
-    "pole",
-    "road",
-    "pavement",
-    "tree",
-    "sign",
-    "fence",
-    "car",
-    "pedestrian",
-    "bicyclist",
-)
 PALETTE = (
     (128, 128, 128),
     (128, 0, 0),
@@ -44,28 +30,9 @@ PALETTE = (
 )
 UNLABELLED = 11
 SPLITS = ("train", "val", "test")
-CARD = Card(
-    **vars(SOURCES["camvid"]),
-    tasks=("segmentation",),
-    layout="""\
-{train,val,test}.txt                       # lines: image, label
-{train,val,test}/<sequence>_<frame>.png
-{train,val,test}annot/<sequence>_<frame>.png""",
-    counts={
-        "train": {"images": 367, "masks": 367},
-        "val": {"images": 101, "masks": 101},
-        "test": {"images": 233, "masks": 233},
-    },
-    classes=CLASSES,
-    encoding=(
-        "480×360; a pixel is one of 11 classes, 11 is unlabelled and ignored.",
-        "Images and labels are paired by stem: the lists carry their author's absolute paths.",
-        "Frames are one second apart in a few drives: near-duplicates; val is one short drive.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the lists of the splits that exist; at least one must.
 
     Raises:
@@ -74,10 +41,10 @@ def read(root: Path) -> Layout:
     """
     lists = [root / f"{split}.txt" for split in SPLITS]
     if not any(path.is_file() for path in lists):
-        raise SourceError(f"{root}: none of train.txt, val.txt, test.txt is here. {CARD.how}")
+        raise SourceError(f"{root}: none of train.txt, val.txt, test.txt is here. {facts.how}")
     images = [entry for path in lists if path.is_file() for entry in _split(root, path)]
-    labels = {i: i for i in range(len(CLASSES))} | {UNLABELLED: IGNORE}
-    return Layout(CLASSES, labels, images, PALETTE)
+    labels = {i: i for i in range(len(facts.classes))} | {UNLABELLED: IGNORE}
+    return Layout(tuple(facts.classes), labels, images, PALETTE)
 
 
 def _split(root: Path, path: Path) -> list[ImageEntry]:

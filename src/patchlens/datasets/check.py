@@ -1,15 +1,14 @@
 """What `patchlens datasets` says: which kinds there are, and what an indexed dataset holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tabulate import tabulate
 
 from patchlens import paths
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry, find
 from patchlens.datasets.index import Index
-from patchlens.datasets.kinds import CARDS
 from patchlens.datasets.sheet import contact_sheet
 from patchlens.files import whole_file
 from patchlens.names import DatasetName
@@ -48,9 +47,14 @@ class ClassShare:
     objects: float | None
 
 
-def listing(cards: Iterable[Card], configured: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    """One entry a kind: its card, and the names of the datasets of that kind in params.yaml."""
-    return [asdict(card) | {"configured": configured.get(card.kind, [])} for card in cards]
+def listing(
+    entries: Mapping[str, Entry], configured: Mapping[str, list[str]]
+) -> list[dict[str, Any]]:
+    """One dict for each kind: what the catalogue says, and its datasets in params.yaml."""
+    return [
+        {"kind": kind, **entry.model_dump(), "configured": configured.get(kind, [])}
+        for kind, entry in entries.items()
+    ]
 
 
 def show_listing(entries: list[dict[str, Any]]) -> str:
@@ -70,7 +74,7 @@ def show_listing(entries: list[dict[str, Any]]) -> str:
     return tabulate(rows, head, tablefmt="simple", disable_numparse=True)
 
 
-def counts(index: Index, card: Card) -> list[Count]:
+def counts(index: Index, facts: Entry) -> list[Count]:
     """What each split holds; a split that is published and not there counts 0.
 
     Objects and instances are the evaluated ones, as published numbers are; `ignored objects` are
@@ -80,7 +84,7 @@ def counts(index: Index, card: Card) -> list[Count]:
         index.images["split"], left_on="image_id", right_index=True, how="left"
     )
     found = []
-    for split in dict.fromkeys([*index.images["split"], *card.counts]):
+    for split in dict.fromkeys([*index.images["split"], *facts.counts]):
         images = index.images[index.images["split"] == split]
         mine = objects[objects["split"] == split]
         evaluated = mine[mine["evaluated"]]
@@ -94,7 +98,7 @@ def counts(index: Index, card: Card) -> list[Count]:
             "instances": int(evaluated["instance"].nunique()),
             "groups": int(images["group"].nunique()),
         }
-        published = card.counts.get(split, {})
+        published = facts.counts.get(split, {})
         found += [
             Count(split, what, numbers[what], published.get(what))
             for what in WHAT
@@ -121,21 +125,20 @@ def shares(index: Index) -> tuple[list[ClassShare], float | None]:
 
 def run(dataset: DatasetName, settings: Dataset) -> dict[str, Any]:
     """Report on an indexed dataset and write its contact sheet."""
-    card = CARDS[settings.kind]
+    facts = find(settings.kind)
     index = Index.of(dataset, settings)
-    content = report(index, card)
+    content = report(index, facts)
     sheet = paths.sheet(dataset)
     with whole_file(sheet) as partial:
-        contact_sheet(index, f"{dataset}: {card.title}").save(partial, format="PNG")
-    return content | {"dataset": dataset, "sheet": sheet.as_posix()}
+        contact_sheet(index, f"{dataset}: {facts.title}").save(partial, format="PNG")
+    return {"dataset": dataset, "kind": settings.kind, **content, "sheet": sheet.as_posix()}
 
 
-def report(index: Index, card: Card) -> dict[str, Any]:
+def report(index: Index, facts: Entry) -> dict[str, Any]:
     """Counts and shares of an indexed dataset, as plain data."""
     of_classes, ignored = shares(index)
     return {
-        "kind": card.kind,
-        "counts": [asdict(c) | {"verdict": c.verdict} for c in counts(index, card)],
+        "counts": [asdict(c) | {"verdict": c.verdict} for c in counts(index, facts)],
         "classes": [asdict(share) for share in of_classes],
         "ignored_pixels": ignored,
     }

@@ -8,37 +8,24 @@ import re
 from pathlib import Path
 
 from patchlens.datasets.boxes import whole_image
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 OBJECTS = 100
 CLASSES = tuple(f"obj{number}" for number in range(1, OBJECTS + 1))
 NAME = re.compile(r"obj(\d+)__(\d+)")
-CARD = Card(
-    **vars(SOURCES["coil100"]),
-    tasks=("retrieval", "identification"),
-    layout="obj<1 to 100>__<0, 5, ... 355>.png     # or in the folder coil-100/ of the archive",
-    counts={"all": {"images": 7200, "objects": 7200, "instances": 100}},
-    encoding=(
-        "128×128, black background; an image is one object as a whole, the object is class and "
-        "instance (object 1 is class 0), the angle in degrees is in the image id.",
-        "There are no official splits: all images are in `all`.",
-        "Views of one object are no sequence here, since retrieval leaves the own sequence out.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """List the images in the order of object and angle.
 
     Raises:
         SourceError: no image.
         DataError: the name of an image is no object and angle of COIL-100.
     """
-    here = top(root, "obj*__*.png", how=CARD.how)
+    here = top(root, "obj*__*.png", how=facts.how)
     views = []
     for path in here.glob("obj*.png"):
         match = NAME.fullmatch(path.stem)

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from patchlens.datasets.source import Archive
+from patchlens.datasets.catalogue import Archive
 from patchlens.errors import SourceError
 from patchlens.progress import log
 from patchlens.web.remote import fault_of

@@ -7,43 +7,22 @@ whether the pixels of a box count from 0 or from 1.
 from pathlib import Path
 
 from patchlens.datasets.boxes import from_size
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import lines, top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
 SPLITS = {"1": "train", "0": "test"}
-CARD = Card(
-    **vars(SOURCES["cub200"]),
-    tasks=("retrieval",),
-    layout="""\
-images/<class>/*.jpg
-images.txt                 # <image id> <path below images/>
-classes.txt                # <class id> <name>
-image_class_labels.txt     # <image id> <class id>
-train_test_split.txt       # <image id> <1 train, 0 test>
-bounding_boxes.txt         # <image id> <x> <y> <width> <height>""",
-    counts={
-        "train": {"images": 5994, "objects": 5994},
-        "test": {"images": 5794, "objects": 5794},
-    },
-    encoding=(
-        "Image and class ids count from 1; class 1 of classes.txt is class 0 here.",
-        "Whether the pixels of a box count from 0 or 1 is not stated; they are taken as 0-based.",
-        "Every bird is an instance of its own; its species is class and fine class.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the five lists.
 
     Raises:
         SourceError: a list is missing.
         DataError: a list is malformed, or an image lacks a file, class, split or box.
     """
-    here = top(root, "images.txt", how=CARD.how)
+    here = top(root, "images.txt", how=facts.how)
     classes = _table(here / "classes.txt", 2)
     labels = _table(here / "image_class_labels.txt", 2)
     splits = _table(here / "train_test_split.txt", 2)

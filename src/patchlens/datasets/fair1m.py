@@ -10,11 +10,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -58,8 +57,7 @@ FINE = {
     "Court": ("Baseball Field", "Basketball Court", "Football Field", "Tennis Court"),
     "Road": ("Roundabout", "Intersection", "Bridge"),
 }
-CLASSES = tuple(FINE)
-COARSE = {name: CLASSES.index(coarse) for coarse, names in FINE.items() for name in names}
+COARSE = {name: coarse for coarse, names in FINE.items() for name in names}
 PARTS = {
     "train/part1": "train",
     "train/part2": "train",
@@ -67,44 +65,27 @@ PARTS = {
     "test": "test",
 }
 LABELS = ("labelXml", "labelXmls")  # the folder in the archives, and the name of the archives
-CARD = Card(
-    **vars(SOURCES["fair1m"]),
-    tasks=("retrieval", "identification"),
-    layout="""\
-train/{part1,part2}/images/*.tif
-train/{part1,part2}/labelXml/*.xml
-validation/images/*.tif
-validation/labelXml/*.xml
-test/images/*.tif                  # no labels""",
-    classes=CLASSES,
-    encoding=(
-        "37 fine classes in 5 coarse ones (the class); names are those of the xml files.",
-        "An oriented box is four corners (a fifth that repeats the first is dropped): kept as "
-        "polygon, beside the box that encloses it.",
-        "Whether pixels count from 0 or 1 is not stated; coordinates are taken as they are.",
-        "Every object is an instance of its own. The labels of test are not public.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the parts that exist; at least one must.
 
     Raises:
         SourceError: no part, or the labels of a part of train or validation are missing.
         DataError: an image without xml, or an xml that is malformed or names an unknown class.
     """
-    here = top(root, *(f"{part}/images" for part in PARTS), how=CARD.how)
+    here = top(root, *(f"{part}/images" for part in PARTS), how=facts.how)
     present = [part for part in PARTS if (here / part / "images").is_dir()]
-    return Layout(CLASSES, {}, (i for part in present for i in _part(root, here / part, part)))
+    images = (i for part in present for i in _part(root, here / part, part, facts))
+    return Layout(tuple(facts.classes), {}, images)
 
 
-def _part(root: Path, folder: Path, part: str) -> Iterator[ImageEntry]:
+def _part(root: Path, folder: Path, part: str, facts: Entry) -> Iterator[ImageEntry]:
     labels: dict[str, str] = {}
     if part != "test":
         found = [folder / name for name in LABELS if (folder / name).is_dir()]
         if not found:
-            raise SourceError(f"{folder / LABELS[0]}: no such folder. {CARD.how}")
+            raise SourceError(f"{folder / LABELS[0]}: no such folder. {facts.how}")
         labels = by_stem(root, found[0])
     for stem, path in sorted(by_stem(root, folder / "images").items()):
         if part != "test" and stem not in labels:
@@ -114,11 +95,11 @@ def _part(root: Path, folder: Path, part: str) -> Iterator[ImageEntry]:
             image_id=image_id,
             split=PARTS[part],
             path=path,
-            objects=tuple(_objects(root / labels[stem], image_id)) if labels else (),
+            objects=tuple(_objects(root / labels[stem], image_id, facts.classes)) if labels else (),
         )
 
 
-def _objects(path: Path, image_id: str) -> Iterator[ObjectEntry]:
+def _objects(path: Path, image_id: str, classes: list[str]) -> Iterator[ObjectEntry]:
     try:
         objects = ElementTree.parse(path).getroot().findall("objects/object")
     except ElementTree.ParseError as error:
@@ -143,7 +124,7 @@ def _objects(path: Path, image_id: str) -> Iterator[ObjectEntry]:
             raise DataError(f"{path}: object {number}: {error}") from None
         yield ObjectEntry(
             instance=f"{image_id}/{number}",
-            class_id=COARSE[name],
+            class_id=classes.index(COARSE[name]),
             box=box,
             fine_class=name,
             polygon=tuple(value for point in points for value in point),

@@ -21,34 +21,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.files import by_stem
 from patchlens.datasets.folder_objects import listed_objects
 from patchlens.datasets.folder_yaml import MAJORITY, NAME, Description, describe, names_of
 from patchlens.datasets.instances import by_majority, from_table
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import frames
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
-CARD = Card(
-    **vars(SOURCES["folder"]),
-    tasks=("segmentation", "identification", "retrieval", "tracking"),
-    layout="""\
-dataset.yaml
-images/<image>.*              masks/<image>.*              instances/<image>.*
-images/<sequence>/<frame>.*   masks/<sequence>/<frame>.*   instances/<sequence>/<frame>.*
-tracks/<sequence>.txt""",
-    encoding=(
-        "A pixel value i of a mask is class i of `classes`; values of `ignore` do not count.",
-        "The frame of a track is the number that ends the name of the frame's file.",
-        "Boxes in json are 0-based (x, y, width, height), those in tracks 1-based, as COCO and "
-        "MOTChallenge define them.",
-    ),
-)
 
-
-def read(root: Path) -> Layout:
+def read(root: Path, _: Entry) -> Layout:
     """Read the description and pair images with masks, instance masks, objects and tracks.
 
     Raises:

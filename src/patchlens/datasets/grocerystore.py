@@ -6,10 +6,9 @@ Lists and classes: github.com/marcusklasson/GroceryStoreDataset (README.md, `dat
 from pathlib import Path
 
 from patchlens.datasets.boxes import whole_image
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import lines, table, top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 
 SPLITS = ("train", "val", "test")
@@ -21,38 +20,20 @@ COLUMNS = (
     "Coarse Class ID (int)",
     "Iconic Image Path (str)",
 )
-CARD = Card(
-    **vars(SOURCES["grocerystore"]),
-    tasks=("retrieval", "identification"),
-    layout="""\
-dataset/{train,val,test}.txt        # <path>, <fine class>, <coarse class>
-dataset/classes.csv
-dataset/{train,val,test}/...
-dataset/iconic-images-and-descriptions/**/*_Iconic.jpg""",
-    counts={"iconic": {"images": 81}},
-    encoding=(
-        "The class is the coarse one, the fine class the product (81); ids are those of "
-        "classes.csv, from 0.",
-        "Every photograph shows one product and is an object as a whole, an instance of its own.",
-        "The iconic images of the shop's web page are the split `iconic`, as far as they are "
-        "there.",
-        "The paper counts 5125 natural images; photographs of one class can be near-duplicates.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the classes and the lists of the splits that exist; at least one must.
 
     Raises:
         SourceError: classes.csv or all lists are missing.
         DataError: a line is malformed, names an unknown class or an image that is not there.
     """
-    here = top(root, "dataset/classes.csv", how=CARD.how) / "dataset"
+    here = top(root, "dataset/classes.csv", how=facts.how) / "dataset"
     coarse, fine, iconic = _classes(here / "classes.csv")
     present = [split for split in SPLITS if (here / f"{split}.txt").is_file()]
     if not present:
-        raise SourceError(f"{here}: none of train.txt, val.txt, test.txt is here. {CARD.how}")
+        raise SourceError(f"{here}: none of train.txt, val.txt, test.txt is here. {facts.how}")
     images = [i for split in present for i in _split(root, here, split, fine)]
     for path in sorted((here / ICONIC).rglob("*_Iconic.jpg")):
         name = path.relative_to(here).as_posix()

@@ -1,9 +1,9 @@
 """The common index: what every other room knows of a dataset.
 
-A folder with images.parquet (one row an image), objects.parquet (one row an object), dataset.json
-(class names, what the values of a mask file mean, pixels of each class) and, where they apply,
-support.parquet (the few-shot choice, once a seed), query.parquet (the scored images with their
-bootstrap unit) and relevance.parquet (what a retrieval benchmark says of pairs of images).
+A folder with images.parquet (one row per image), objects.parquet (one row per object), dataset.json
+(reader, class names, what the values of a mask file mean, pixels of each class) and, where they
+apply, support.parquet (the few-shot choice, one per seed), query.parquet (the scored images with
+their bootstrap unit) and relevance.parquet (what a retrieval benchmark says of pairs of images).
 """
 
 import json
@@ -32,18 +32,23 @@ class Index:
     """A dataset as its index describes it; pixels are read from `root` on demand.
 
     Attributes:
+        reader: the layout that the dataset has, by the name of its reader.
         classes: class names; a class id is a position in it.
         palette: RGB of each class, or empty.
+        labels: each value that a mask file may hold -> its class id, or `IGNORE`.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
         if not (folder / "dataset.json").is_file():
             raise DataError(f"{folder}: no index here; run `dvc repro index` first")
         about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        if "reader" not in about:
+            raise DataError(f"{folder}: this index is of an older version; run `dvc repro index`")
         self.folder, self.root = folder, root
+        self.reader: str = about["reader"]
         self.classes: list[str] = about["classes"]
         self.palette: list[list[int]] = about["palette"]
-        self._labels = {int(value): label for value, label in about["labels"].items()}
+        self.labels = {int(value): label for value, label in about["labels"].items()}
 
     @classmethod
     def of(cls, dataset: DatasetName, settings: Dataset) -> "Index":
@@ -123,7 +128,7 @@ class Index:
         path: Any = self.images.at[image_id, "mask"]
         if pd.isna(path):
             raise DataError(f"{self.root}: image '{image_id}' has no mask")
-        return read_mask(self.root / str(path), self._labels)
+        return read_mask(self.root / str(path), self.labels)
 
     def instance_mask(self, image_id: str) -> NDArray[np.int64]:
         """Values [H, W] of the instance mask, as `mask_value` of `objects` says; 0 elsewhere."""

@@ -13,43 +13,23 @@ from typing import Any
 import numpy as np
 
 from patchlens.datasets.boxes import Box, corners, from_size, whole_image
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.reading import top
 from patchlens.datasets.sbd import read_mat
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
 
-CLASSES = ("object",)
 TRUTH = "gnd_instre.mat"
-CARD = Card(
-    **vars(SOURCES["instre"]),
-    tasks=("retrieval",),
-    layout="""\
-gnd_instre.mat
-INSTRE-S1/<object>/*.jpg
-INSTRE-S2/<object>/*.jpg
-INSTRE-M/<pair>/*.jpg""",
-    counts={"query": {"images": 1250}, "gallery": {"images": 27293}},
-    encoding=(
-        "A query is the part of its image in the box of gnd_instre.mat; its instance is the "
-        "folder of the image, its positives are 1-based indices into imlist.",
-        "Public loaders disagree whether the box is x, y, width, height or x1, y1, x2, y2: the "
-        "reading that keeps more boxes inside their images is taken for the whole file, and a tie "
-        "is an error.",
-        "Gallery images have no objects: the .txt files beside the images are not read.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the ground truth; the headers of the query images settle how its boxes are meant.
 
     Raises:
         SourceError: gnd_instre.mat is missing.
         DataError: it is malformed, or an image that it lists is missing.
     """
-    here = top(root, TRUTH, how=CARD.how)
+    here = top(root, TRUTH, how=facts.how)
     path = here / TRUTH
     queries, gallery, positives, boxes = _truth(path)
     prefix = here.relative_to(root)
@@ -65,7 +45,7 @@ def read(root: Path) -> Layout:
         for query, indices in zip(queries, positives, strict=True)
         for index in indices
     ]
-    return Layout(CLASSES, {}, images, relevance=relevance)
+    return Layout(tuple(facts.classes), {}, images, relevance=relevance)
 
 
 def _truth(path: Path) -> tuple[list[str], list[str], list[list[int]], list[list[float]]]:

@@ -8,71 +8,43 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.reading import folders, frames, lines, top, whole
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
-CLASSES = (
-    "Car",
-    "Van",
-    "Truck",
-    "Pedestrian",
-    "Person_sitting",
-    "Cyclist",
-    "Tram",
-    "Misc",
-    "DontCare",
-)
 ALIASES = {"Person": "Person_sitting"}  # TrackEval reads this spelling
 EVALUATED = ("Car", "Pedestrian")
 MAX_TRUNCATED, MAX_OCCLUDED = 0, 2
 SPLITS = {"training": "train", "testing": "test"}
-CARD = Card(
-    **vars(SOURCES["kitti_tracking"]),
-    tasks=("tracking", "retrieval", "identification"),
-    layout="""\
-{training,testing}/image_02/0000/000000.png ...
-training/label_02/0000.txt ...""",
-    classes=CLASSES,
-    encoding=(
-        "21 sequences in training (split train) and 29 in testing (split test, no labels).",
-        "Frames and pixels are 0-based; right and bottom are the last pixel of the object (a box "
-        "cut by the image ends at width − 1) and become exclusive.",
-        "Car and Pedestrian are evaluated where not truncated and at most largely occluded (2); "
-        "Van, Person_sitting and the other types are kept for official preprocessing.",
-        "DontCare marks regions without labels: not evaluated; its id −1 is no track.",
-    ),
-)
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the splits whose images exist; at least one must.
 
     Raises:
         SourceError: no split, or the labels of a training sequence are missing.
         DataError: a line is malformed or names a frame that is not there.
     """
-    here = top(root, *(f"{folder}/image_02" for folder in SPLITS), how=CARD.how)
+    here = top(root, *(f"{folder}/image_02" for folder in SPLITS), how=facts.how)
     present = [folder for folder in SPLITS if (here / folder / "image_02").is_dir()]
     images = (
         entry
         for folder in present
         for sequence in folders(here / folder / "image_02")
-        for entry in _sequence(root, here / folder, sequence)
+        for entry in _sequence(root, here / folder, sequence, facts)
     )
-    return Layout(CLASSES, {}, images)
+    return Layout(tuple(facts.classes), {}, images)
 
 
-def _sequence(root: Path, folder: Path, sequence: Path) -> Iterator[ImageEntry]:
+def _sequence(root: Path, folder: Path, sequence: Path, facts: Entry) -> Iterator[ImageEntry]:
     images = frames(sequence, "*.png")
     split = SPLITS[folder.name]
     labels = folder / "label_02" / f"{sequence.name}.txt"
     if split == "train" and not labels.is_file():
-        raise SourceError(f"{labels}: no such file. {CARD.how}")
-    objects = _objects(labels, images) if split == "train" else {}
+        raise SourceError(f"{labels}: no such file. {facts.how}")
+    objects = _objects(labels, images, facts.classes) if split == "train" else {}
     for frame, path in images.items():
         # A test sequence shares its number with a training sequence.
         name = f"{split}_{sequence.name}"
@@ -86,13 +58,15 @@ def _sequence(root: Path, folder: Path, sequence: Path) -> Iterator[ImageEntry]:
         )
 
 
-def _objects(path: Path, images: dict[int, Path]) -> dict[int, list[ObjectEntry]]:
+def _objects(
+    path: Path, images: dict[int, Path], classes: list[str]
+) -> dict[int, list[ObjectEntry]]:
     found: dict[int, list[ObjectEntry]] = {}
     seen: set[tuple[int, int]] = set()
     for number, text in lines(path):
         place = f"{path}, line {number}"
         try:
-            frame, entry = _object(path.stem, number, text.split())
+            frame, entry = _object(path.stem, number, text.split(), classes)
         except ValueError as error:
             raise DataError(f"{place}: {error}") from None
         if frame not in images:
@@ -105,18 +79,20 @@ def _objects(path: Path, images: dict[int, Path]) -> dict[int, list[ObjectEntry]
     return found
 
 
-def _object(sequence: str, number: int, fields: list[str]) -> tuple[int, ObjectEntry]:
+def _object(
+    sequence: str, number: int, fields: list[str], classes: list[str]
+) -> tuple[int, ObjectEntry]:
     if len(fields) != 17:
         raise ValueError(f"has {len(fields)} columns instead of 17")
     frame, track, kind = whole(fields[0]), whole(fields[1]), ALIASES.get(fields[2], fields[2])
-    if kind not in CLASSES:
-        raise ValueError(f"unknown type '{kind}'; {nearest(kind, CLASSES)}")
+    if kind not in classes:
+        raise ValueError(f"unknown type '{kind}'; {nearest(kind, classes)}")
     left, top_, right, bottom = (float(field) for field in fields[6:10])
     shown = whole(fields[3]) <= MAX_TRUNCATED and whole(fields[4]) <= MAX_OCCLUDED
     evaluated = kind in EVALUATED and shown and track >= 0
     return frame, ObjectEntry(
         instance=f"train_{sequence}/{track}" if track >= 0 else f"train_{sequence}/line {number}",
-        class_id=CLASSES.index(kind),
+        class_id=classes.index(kind),
         box=corners(left, top_, right + 1, bottom + 1, evaluated=evaluated),
         track=track if track >= 0 else None,
         evaluated=evaluated,

@@ -59,7 +59,8 @@ class Layout:
     to `IGNORE`; any other value is an error. `instances` maps each value of the instance masks
     (0 aside, which is never an object) to (class id, fine class), or to None where it is no object;
     any other value is an error. `instance_scope` is where one value means one thing: in the whole
-    dataset, in a sequence (DAVIS), or in one image (Cityscapes).
+    dataset, in a sequence (DAVIS), or in one image (Cityscapes). `reader` is the name of what read
+    it, which `readers.read` puts in.
     """
 
     classes: tuple[str, ...]
@@ -69,3 +70,4 @@ class Layout:
     instances: Mapping[int, tuple[int, str] | None] = field(default_factory=dict)
     instance_scope: Literal["dataset", "sequence", "image"] = "dataset"
     relevance: Iterable[Relevance] = ()
+    reader: str = ""

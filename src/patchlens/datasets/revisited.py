@@ -8,56 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from patchlens.datasets.boxes import corners
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.reading import top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.datasets.unpickle import read_plain_pickle
 from patchlens.errors import DataError, SourceError
 
-CLASSES = ("building",)
 GRADES = ("easy", "hard", "junk")
 
 
-def _card(kind: str, gallery: int, *more: str) -> Card:
-    return Card(
-        **vars(SOURCES[kind]),
-        tasks=("retrieval",),
-        layout=f"""\
-gnd_{kind}.pkl
-jpg/*.jpg           # or in folders below jpg/, as the archives have them""",
-        counts={"query": {"images": 70}, "gallery": {"images": gallery}},
-        encoding=(
-            "A query is the part of its image in `bbx` (x1, y1, x2, y2, taken as 0-based and "
-            "exclusive: the official code crops with it).",
-            "Each query grades gallery images easy, hard or junk; easy protocol: easy relevant, "
-            "hard ignored; medium: easy and hard relevant; hard: hard relevant, easy ignored; "
-            "junk always ignored.",
-            "Gallery images have no objects; an image that no list names is not in the benchmark.",
-            "The photographs offered since June 2022 have blurred faces: scores differ a little "
-            "from earlier ones.",
-            *more,
-        ),
-    )
-
-
-ROXFORD5K = _card("roxford5k", 4993)
-RPARIS6K = _card(
-    "rparis6k", 6322, "The 20 images of Paris6k whose files are broken are in no list."
-)
-
-
-def read(root: Path, card: Card) -> Layout:
-    """Read the ground truth and look up the images that it lists.
+def read(root: Path, facts: Entry, *, truth: str) -> Layout:
+    """Read the ground truth, the file `truth`, and look up the images that it lists.
 
     Raises:
         SourceError: the ground truth or the images are missing.
         DataError: the ground truth is malformed or lists an image that is not there or there twice.
     """
-    truth = f"gnd_{card.kind}.pkl"
-    here = top(root, truth, how=card.how)
+    here = top(root, truth, how=facts.how)
     if not (here / "jpg").is_dir():
-        raise SourceError(f"{here / 'jpg'}: no such folder. {card.how}")
+        raise SourceError(f"{here / 'jpg'}: no such folder. {facts.how}")
     queries, gallery, graded = _truth(here / truth)
     paths = _photographs(root, here / "jpg")
     if missing := sorted({*queries, *gallery} - set(paths)):
@@ -75,7 +44,7 @@ def read(root: Path, card: Card) -> Layout:
         for grade in GRADES
         for index in grades[grade]
     ]
-    return Layout(CLASSES, {}, images, relevance=relevance)
+    return Layout(tuple(facts.classes), {}, images, relevance=relevance)
 
 
 def _photographs(root: Path, folder: Path) -> dict[str, str]:

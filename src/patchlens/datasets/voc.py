@@ -8,35 +8,10 @@ al., ICCV 2011.
 from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import lines, top
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.errors import DataError
-
-CLASSES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
 
 
 def _colour(class_id: int) -> tuple[int, int, int]:
@@ -50,37 +25,11 @@ def _colour(class_id: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
-PALETTE = tuple(_colour(i) for i in range(len(CLASSES)))
-LABELS = {i: i for i in range(len(CLASSES))} | {255: IGNORE}
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 SPLITS = ("train", "val")
-CARD = Card(
-    **vars(SOURCES["voc2012"]),
-    tasks=("segmentation",),
-    layout="""\
-VOCdevkit/VOC2012/ImageSets/Segmentation/{train,val}.txt
-VOCdevkit/VOC2012/JPEGImages/<year>_<number>.jpg
-VOCdevkit/VOC2012/SegmentationClass/<year>_<number>.png
-benchmark_RELEASE/dataset/{train,val}.txt              # SBD: may be absent
-benchmark_RELEASE/dataset/{img/*.jpg,cls/*.mat}""",
-    counts={
-        "train": {"images": 1464, "masks": 1464},
-        "val": {"images": 1449, "masks": 1449},
-        "sbd": {"images": 9118, "masks": 9118},
-    },
-    classes=CLASSES,
-    encoding=(
-        "Masks are palette PNGs whose indices are the classes, 0 background; 255 is the void "
-        "border around objects and is ignored.",
-        "`sbd` holds SBD's images, of its train and val, that are in neither split of VOC: the "
-        "10 582 images known as trainaug are `split: train+sbd`.",
-        "SBD's masks are MATLAB files (`GTcls.Segmentation`) without a void border.",
-    ),
-)
-HOW = f"Unpack {CARD.archives[0].url} there"
 
 
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """Read the lists of train and val that are there, and SBD's where `benchmark_RELEASE` is.
 
     Raises:
@@ -88,7 +37,7 @@ def read(root: Path) -> Layout:
         DataError: a list names an image or a mask that is not there.
     """
     lists = [f"{VOC}/ImageSets/Segmentation/{split}.txt" for split in SPLITS]
-    here = top(root, *lists, how=HOW)
+    here = top(root, *lists, how=facts.how)
     images = [
         entry
         for split, name in zip(SPLITS, lists, strict=True)
@@ -98,7 +47,9 @@ def read(root: Path) -> Layout:
     ]  # fmt: skip
     if (here / SBD).is_dir():
         images += _sbd(root, here / SBD, {entry.image_id for entry in images})
-    return Layout(CLASSES, LABELS, images, PALETTE)
+    ids = range(len(facts.classes))
+    labels = {i: i for i in ids} | {255: IGNORE}
+    return Layout(tuple(facts.classes), labels, images, tuple(_colour(i) for i in ids))
 
 
 def _sbd(root: Path, folder: Path, taken: set[str]) -> Iterator[ImageEntry]:

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from patchlens import paths
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry, find
 from patchlens.datasets.index import Index
-from patchlens.datasets.kinds import CARDS
 from patchlens.datasets.minicity.spec import SPLITS
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import SettingsError
@@ -50,11 +49,11 @@ class Images:
 
 def count(name: DatasetName, dataset: Dataset) -> Images:
     """The selected images of a dataset, as far as its index or its source tells."""
-    card = CARDS[dataset.kind]
+    facts = find(dataset.kind)
     if dataset.query is None:
-        return Images(None, None, None, None, card.pixels, "no query is configured")
+        return Images(None, None, None, None, facts.pixels, "no query is configured")
     found = _indexed(name, dataset.support, dataset.query)
-    return found or _published(card, dataset, dataset.support, dataset.query)
+    return found or _published(facts, dataset, dataset.support, dataset.query)
 
 
 def _indexed(name: DatasetName, support: Support | None, query: Query) -> Images | None:
@@ -102,47 +101,49 @@ def _rows(table: pd.DataFrame) -> list[list[object]]:
     return [list(row) for row in table.itertuples(index=False)]
 
 
-def _published(card: Card, dataset: Dataset, support: Support | None, query: Query) -> Images:
+def _published(facts: Entry, dataset: Dataset, support: Support | None, query: Query) -> Images:
     """Upper bounds from the counts that the source of the dataset publishes."""
-    size = card.pixels
-    scored = _available(card, dataset, query)
-    pools, drawn = _drawn(card, dataset, support)
+    size = facts.pixels
+    scored = _available(facts, dataset, query)
+    pools, drawn = _drawn(facts, dataset, support)
     if query.images != "all":
-        groups = 1 if query.per == "total" else _of(card, query.split, "groups")
+        groups = 1 if query.per == "total" else _of(facts, query.split, "groups")
         scored = None if groups is None else int(query.images) * groups
     known = drawn is not None and scored is not None
     source = "published counts" if known else "unknown: run `dvc repro index` first"
-    return Images(drawn, scored, pools, len(card.classes) or None, size, source)
+    return Images(drawn, scored, pools, len(facts.classes) or None, size, source)
 
 
-def _available(card: Card, dataset: Dataset, part: Support | Query) -> int | None:
+def _available(facts: Entry, dataset: Dataset, part: Support | Query) -> int | None:
     """The images of a split; None if unknown, as for a selection of its sequences."""
     if part.sequences is not None:
         return None
     if not isinstance(dataset, Minicity):
-        return _of(card, part.split, "images")
+        return _of(facts, part.split, "images")
     split = SPLITS.get(part.split)
     if split is None:
         return None
     return dataset.stills if split.frames == 1 else dataset.videos * split.frames
 
 
-def _drawn(card: Card, dataset: Dataset, support: Support | None) -> tuple[int | None, int | None]:
+def _drawn(
+    facts: Entry, dataset: Dataset, support: Support | None
+) -> tuple[int | None, int | None]:
     """Pools of the support, and the largest number of its images over all seeds."""
     if support is None:
         return 0, 0
-    pools = {"total": 1, "group": _of(card, support.split, "groups")}.get(support.per)
+    pools = {"total": 1, "group": _of(facts, support.split, "groups")}.get(support.per)
     if support.per == "class":
-        pools = len(card.classes) or None
-    available = _available(card, dataset, support)
+        pools = len(facts.classes) or None
+    available = _available(facts, dataset, support)
     if support.images == "all" or pools is None:
         return pools, available if support.images == "all" else None
     drawn = support.images * pools * len(support.seeds)
     return pools, drawn if available is None else min(drawn, available)
 
 
-def _of(card: Card, split: str, what: str) -> int | None:
+def _of(facts: Entry, split: str, what: str) -> int | None:
     """The published number of a split, or of several joined by +."""
-    numbers = [card.counts.get(part, {}).get(what) for part in split.split("+")]
+    numbers = [facts.counts.get(part, {}).get(what) for part in split.split("+")]
     known = [number for number in numbers if number is not None]
     return sum(known) if len(known) == len(numbers) else None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.catalogue import find
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName
 from patchlens.plan import cost, graph
@@ -114,9 +114,9 @@ def _datasets(settings: Settings) -> Iterator[Download]:
         dataset = settings.downloaded(name)
         if dataset.archives is not None:
             continue  # placed by the user
-        card = CARDS[dataset.kind]
-        sizes = [archive.roughly for archive in card.archives]
+        facts = find(dataset.kind)
+        sizes = [archive.roughly for archive in facts.archives]
         known = [size for size in sizes if size is not None]
         whole = sum(known) if known and len(known) == len(sizes) else None
-        note = "needs your own account" if card.access in ("csdownload", "account") else ""
-        yield Download(name, card.title, whole, sum(known), card.licence, None, note)
+        note = "needs your own account" if facts.access in ("csdownload", "account") else ""
+        yield Download(name, facts.title, whole, sum(known), facts.licence, None, note)

@@ -50,7 +50,8 @@ def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[st
     problems = [f"{'/'.join(key)}: only in {before}" for key in sorted(old.keys() - new.keys())]
     problems += [f"{'/'.join(key)}: only in {after}" for key in sorted(new.keys() - old.keys())]
     shared = sorted(old.keys() & new.keys())
-    chosen = {key for key in shared if allowed and _is_chosen(key[1])}
+    known = (key for key in shared if old[key] == old[key] and new[key] == new[key])  # not NaN
+    chosen = {key for key in known if allowed and _is_chosen(key[1])}
     compared, largest = 0, 0.0
     for key in shared:
         if key in chosen:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from patchlens.datasets.index import Index
 from patchlens.files import write_text
-from patchlens.settings.datasets import MOT
 from patchlens.tasks.videos import Ints, Video
+
+MOT = "mot"  # the reader of MOTChallenge's layout
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TrackFiles:
     @property
     def shift(self) -> int:
         """The offset added to frame numbers in a MOT file, whose frames are 1-based."""
-        return 0 if self.kind in MOT else 1
+        return 0 if self.index.reader == MOT else 1
 
     def image_paths(self, sequence: str) -> list[str]:
         """The images of a sequence, relative to the dataset's root."""
@@ -38,7 +39,7 @@ class TrackFiles:
 
     def stem(self, sequence: str) -> str:
         """The file name of a sequence; for MOTChallenge, the name of its official folder."""
-        if self.kind in MOT:
+        if self.index.reader == MOT:
             return Path(self.image_paths(sequence)[0]).parent.parent.name
         return sequence.replace("/", "_")
 

@@ -1,8 +1,18 @@
 """Settings of the datasets: where images are, which are used, how they become model input."""
 
-from typing import Annotated, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from patchlens.names import DatasetName
 from patchlens.settings.base import Positive, Strict, all_or_count
@@ -140,7 +150,7 @@ class Minicity(_Dataset):
 
 
 class Collected(_Dataset):
-    """A dataset that others collected, or the user: each kind is a module of `datasets`.
+    """A dataset that others collected, or the user: of any kind in the catalogue but minicity.
 
     With `root` it is where the user placed it, in its official layout (the manifest stage lists
     it at every run). Without `root` the fetch stage brings it to data/raw/<name>: by download where
@@ -148,28 +158,7 @@ class Collected(_Dataset):
     downloaded with an own account.
     """
 
-    kind: Literal[
-        "ade20k",
-        "bdd100k_seg",
-        "bdd100k_track",
-        "camvid",
-        "cityscapes",
-        "coil100",
-        "cub200",
-        "davis2016",
-        "davis2017",
-        "fair1m",
-        "folder",
-        "grocerystore",
-        "instre",
-        "kitti_tracking",
-        "mot15",
-        "mot16",
-        "mot17",
-        "rparis6k",
-        "roxford5k",
-        "voc2012",
-    ]
+    kind: str
     root: str | None = None
     archives: str | None = None
 
@@ -182,26 +171,37 @@ class Collected(_Dataset):
         return self
 
 
-Dataset = Annotated[Minicity | Collected, Field(discriminator="kind")]
+# Every kind with the tasks that can run on it. The catalogue says so; it lies in a room above, and
+# is given to `load`.
+Kinds = Mapping[str, Collection[str]]
+MADE, COLLECTED = "minicity", "collected"
 
-MOT = ("mot15", "mot16", "mot17")
-DAVIS = ("davis2016", "davis2017")
-VIDEOS = ("minicity", "folder", "bdd100k_track", "kitti_tracking", *MOT)
-# What a task needs, and the kinds that have it. T2 takes any images.
-NEEDS = {
-    "segmentation": (
-        "class masks",
-        ("minicity", "folder", "ade20k", "bdd100k_seg", "camvid", "cityscapes", "voc2012"),
-    ),
-    "retrieval": (
-        "objects that come back",
-        (
-            *VIDEOS,
-            *("coil100", "cub200", "fair1m", "grocerystore", "instre", "roxford5k", "rparis6k"),
-        ),
-    ),
-    "tracking": ("tracks", (*VIDEOS, *DAVIS)),
-}
+
+def _known(value: Any, info: ValidationInfo) -> Any:
+    """Refuse a section whose kind is missing or unknown before its other keys are judged."""
+    if not isinstance(value, dict):
+        return value
+    assert info.context is not None, "settings are validated with the kinds as context"
+    kinds: Kinds = info.context
+    if "kind" not in value:
+        raise PydanticKnownError("union_tag_not_found", {"discriminator": "'kind'"})
+    if (kind := str(value["kind"])) not in kinds:
+        allowed = ", ".join(f"'{name}'" for name in kinds)
+        told = {"discriminator": "'kind'", "tag": kind, "expected_tags": allowed}
+        raise PydanticKnownError("union_tag_invalid", told)
+    return value
+
+
+def _section(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return MADE if kind == MADE else COLLECTED
+
+
+Dataset = Annotated[
+    Annotated[Minicity, Tag(MADE)] | Annotated[Collected, Tag(COLLECTED)],
+    Discriminator(_section),
+    BeforeValidator(_known),
+]
 
 
 class Fetch(Strict):

@@ -10,7 +10,7 @@ from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
 from patchlens.settings.base import Strict
-from patchlens.settings.datasets import NEEDS, Collected, Dataset, Fetch, Minicity
+from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.identification import Identification
 from patchlens.settings.models import Model
@@ -22,6 +22,12 @@ from patchlens.settings.validated import refuse, validated
 
 K = TypeVar("K", bound=str)
 T = TypeVar("T")
+# What a dataset must have to serve a task. T2 takes any images, and the sweep those of T1.
+NEEDS = {
+    "segmentation": "class masks",
+    "retrieval": "objects that come back",
+    "tracking": "tracks",
+}
 
 
 class Extract(Strict):
@@ -91,11 +97,19 @@ class Settings(Strict):
         return _named(self.models, name, "model")
 
 
-def load(path: Path) -> Settings:
-    """Read and validate `path`; each mistake in it is one line of a `SettingsError`."""
+def load(path: Path, kinds: Kinds) -> Settings:
+    """Read and validate `path`.
+
+    Args:
+        path: the settings.
+        kinds: all kinds of datasets, with the tasks that can run on each.
+
+    Raises:
+        SettingsError: one line per mistake in the file.
+    """
     missing = "run this in the folder that holds params.yaml"
-    settings: Settings = validated(path, Settings, missing=missing)
-    refuse(path, _cross_checks(settings))
+    settings: Settings = validated(path, Settings, missing=missing, context=kinds)
+    refuse(path, _cross_checks(settings, kinds))
     return settings
 
 
@@ -105,7 +119,7 @@ def _named(items: dict[K, T], name: K, what: str) -> T:
     return items[name]
 
 
-def _cross_checks(settings: Settings) -> Iterable[str]:
+def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
     """Mistakes that no single section can detect: unknown names, sizes that do not fit."""
     tasks = {f"{name}.datasets": names for name, names in settings.tasks().items()}
     lists = {
@@ -135,12 +149,16 @@ def _cross_checks(settings: Settings) -> Iterable[str]:
                     f"{where}[{i}]: '{name}' is not in extract.datasets, so it would have no "
                     "features; add it there"
                 )
-    for task, (what, kinds) in NEEDS.items():
+    for task, what in NEEDS.items():
         for i, name in enumerate(settings.tasks()[task]):
-            if name in settings.datasets and (kind := settings.datasets[name].kind) not in kinds:
+            if name not in settings.datasets:
+                continue
+            kind = settings.datasets[name].kind
+            if task not in kinds[kind]:
+                others = sorted(other for other, tasks in kinds.items() if task in tasks)
                 yield (
-                    f"{task}.datasets[{i}]: '{name}' has no {what} (kind {kind}); kinds that have: "
-                    f"{', '.join(sorted(kinds))}"
+                    f"{task}.datasets[{i}]: '{name}' has no {what} (kind {kind}); kinds with them: "
+                    f"{', '.join(others)}"
                 )
     for i, name in enumerate(settings.sweep.datasets):
         if name in settings.datasets and name not in settings.segmentation.datasets:

@@ -1,9 +1,10 @@
 """Errors of pydantic as one line for the user: the key, what is wrong, and what is allowed."""
 
+from collections.abc import Iterator
 from types import UnionType
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic_core import ErrorDetails
 
 from patchlens.names import nearest
@@ -102,15 +103,19 @@ def _without_none(annotation: Any) -> Any:
 
 
 def _member(annotation: Any, tag: int | str) -> type[BaseModel] | None:
-    """The class of a discriminated union whose discriminating literal is `tag`."""
-    for member in _union_members(annotation):
-        for key in ("source", "kind"):
-            field = member.model_fields.get(key)
-            if field is not None and tag in get_args(field.annotation):
-                return member
+    """The class of a discriminated union that pydantic calls `tag`."""
+    for member, tags in _union_members(annotation):
+        if tag in tags:
+            return member
     return None
 
 
-def _union_members(annotation: Any) -> list[type[BaseModel]]:
-    members = get_args(get_args(annotation)[0]) if hasattr(annotation, "__metadata__") else ()
-    return [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
+def _union_members(annotation: Any) -> Iterator[tuple[type[BaseModel], tuple[Any, ...]]]:
+    """Each section of a union with its tags: its `Tag`, or the values of its `source`."""
+    for member in get_args(get_args(annotation)[0]) if hasattr(annotation, "__metadata__") else ():
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            field = member.model_fields.get("source")
+            yield member, get_args(field.annotation) if field else ()
+        elif hasattr(member, "__metadata__"):
+            tags = tuple(about.tag for about in member.__metadata__ if isinstance(about, Tag))
+            yield get_args(member)[0], tags

@@ -23,6 +23,7 @@ def validated(
     empty: Any = EMPTY,
     lines: Callable[[ErrorDetails], Iterable[str]] | None = None,
     error: type[PatchlensError] = SettingsError,
+    context: Any = None,
 ) -> Any:
     """The content of a YAML file as `kind`.
 
@@ -33,6 +34,7 @@ def validated(
         empty: the content of an empty file; by default, an empty file is a mistake.
         lines: the lines of one mistake; by default, the one of `messages.explain`.
         error: the class of error to raise.
+        context: passed to the validators of `kind`.
 
     Raises:
         SettingsError: (or `error`) the file does not exist or is not YAML, or one line per mistake
@@ -49,7 +51,7 @@ def validated(
             raise error(f"{path}: this file is empty")
         content = empty
     try:
-        return TypeAdapter(kind).validate_python(content)
+        return TypeAdapter(kind).validate_python(content, context=context)
     except ValidationError as fault:
         told = lines or (lambda item: [explain(item, kind)])
         found = [f"{path}: {line}" for item in fault.errors() for line in told(item)]

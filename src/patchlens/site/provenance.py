@@ -8,7 +8,7 @@ import pandas as pd
 
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import licence as licence_of
-from patchlens.datasets.kinds import CARDS
+from patchlens.datasets.catalogue import find as kind_of
 from patchlens.report import grid
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.models import Model
@@ -90,7 +90,7 @@ def _datasets(run: Run) -> Grid:
         terms = (
             "made by this pipeline: licence of this repository"
             if made
-            else CARDS[dataset.kind].licence
+            else kind_of(dataset.kind).licence
         )
         tasks = [task for task, names in run.settings.tasks().items() if name in names]
         support, query = dataset.support, dataset.query

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from patchlens import paths
+from patchlens.datasets.catalogue import find
 from patchlens.datasets.obtain import obtain
-from patchlens.datasets.sources.all import SOURCES
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Collected
 
@@ -13,8 +13,9 @@ def run(dataset: DatasetName, settings: Collected) -> None:
     """Make data/raw/<dataset>, completely or not at all."""
     obtain(
         dataset,
-        SOURCES[settings.kind],
+        find(settings.kind),
         paths.raw(dataset),
         paths.WORK / "fetch" / settings.kind,
+        kind=settings.kind,
         archives=None if settings.archives is None else Path(settings.archives),
     )

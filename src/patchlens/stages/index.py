@@ -2,7 +2,7 @@
 
 from patchlens import paths
 from patchlens.datasets.build import build
-from patchlens.datasets.kinds import READERS
+from patchlens.datasets.readers import read
 from patchlens.files import whole_folder
 from patchlens.names import DatasetName
 from patchlens.progress import log
@@ -12,7 +12,7 @@ from patchlens.settings.datasets import Dataset
 def run(dataset: DatasetName, settings: Dataset) -> None:
     """Read, check and index a dataset; choose its support and query images."""
     root = paths.images(dataset, settings)
-    layout = READERS[settings.kind](root)
+    layout = read(settings.kind, root)
     with whole_folder(paths.index(dataset)) as folder:
         images = build(dataset, layout, root, settings.support, settings.query, folder)
     counts = ", ".join(f"{split} {n}" for split, n in images["split"].value_counts().items())

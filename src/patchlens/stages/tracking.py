@@ -6,7 +6,6 @@ from patchlens import paths
 from patchlens.files import whole_folder, write_csv, write_json, write_parquet
 from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log
-from patchlens.settings.datasets import DAVIS
 from patchlens.stages import tracking_boxes
 from patchlens.stages.fitted import open_fitted, protocol
 from patchlens.tasks import tracking_summary as summary
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
 def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None:
     """Write the cell, the curve over Δ, the records and the tracks of T4."""
     tracking, uncertainty = settings.tracking, settings.uncertainty
-    kind, variants = settings.dataset(dataset).kind, settings.segmentation.variants
+    variants = settings.segmentation.variants
     fitted = open_fitted(dataset=dataset, model=model, settings=settings)
     with whole_folder(paths.tracks(dataset=dataset, model=model)) as out:
-        if kind in DAVIS:
+        if fitted.index.reader == "davis":
             from patchlens.stages import tracking_masks  # torch: only where it is used
 
-            found = tracking_masks.run(fitted, kind, tracking.davis, settings.device, out)
+            found = tracking_masks.run(fitted, tracking.davis, settings.device, out)
         else:
-            found = tracking_boxes.run(fitted, kind, tracking, out)
+            found = tracking_boxes.run(fitted, settings.dataset(dataset).kind, tracking, out)
     table = summary.records(found.rows)
     cell: dict[str, Any] = scored(summary.weighted, table, uncertainty.resamples, uncertainty.seed)
     for (head, variant), extra in found.extra.items():

@@ -30,7 +30,7 @@ NO_VOID = -1  # no value of a mask
 Ids = NDArray[np.uint8]
 
 
-def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: Path) -> Found:
+def run(fitted: Fitted, settings: Propagation, device: Device, out: Path) -> Found:
     """Propagate the objects of every first frame; the masks are written to `out`.
 
     As in DAVIS, the given objects are scored in all frames except the first and the last. Videos of
@@ -44,7 +44,8 @@ def run(fitted: Fitted, kind: str, settings: Propagation, device: Device, out: P
     videos = sequences(fitted.index, fitted.query)
     objects = scored_videos = 0
     # 2016: grey, 255 is the object. 2017: a palette, 255 is void.
-    colours, void = (COLOURS, IGNORE) if kind == "davis2017" else (None, NO_VOID)
+    has_void = fitted.index.labels[IGNORE] == IGNORE
+    colours, void = (COLOURS, IGNORE) if has_void else (None, NO_VOID)
     for name, ids in track(videos.items(), total=len(videos), what="propagate", unit="video"):
         if len(ids) < 3:
             log.info("%s: skipped, no frame between the first and the last of %d", name, len(ids))

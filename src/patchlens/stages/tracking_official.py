@@ -13,8 +13,7 @@ from trackeval.utils import TrackEvalException
 from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
 from patchlens.errors import DataError
 from patchlens.files import write_text
-from patchlens.report.track_files import TrackFiles
-from patchlens.settings.datasets import MOT
+from patchlens.report.track_files import MOT, TrackFiles
 from patchlens.settings.features import VariantName
 from patchlens.tasks.track_scores import as_data, counts
 from patchlens.tasks.videos import Ints, Video
@@ -35,10 +34,10 @@ def scorer(files: TrackFiles, work: Path) -> tuple[Scorer, str]:
         files: file names and frame numbers of the videos.
         work: an empty folder, which the caller removes.
     """
-    if files.kind in MOT:
+    if files.index.reader == MOT:
         benchmark = files.kind.upper()
         return _Mot(files, work, benchmark), f"preprocessing of {benchmark}"
-    if files.kind == "bdd100k_track":
+    if files.index.reader == "bdd100k_track":
         return _Bdd(files, work), "preprocessing of BDD100K, sums over its classes"
     return _plain, "every box its own match"
 

@@ -3,34 +3,13 @@
 import csv
 from pathlib import Path
 
-from patchlens.datasets.card import Card
+from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout
-from patchlens.datasets.minicity.spec import CLASSES, PALETTE, SPLITS
-from patchlens.datasets.sources.all import SOURCES
+from patchlens.datasets.minicity.spec import PALETTE, SPLITS
 from patchlens.errors import SourceError
 
-CARD = Card(
-    **vars(SOURCES["minicity"]),
-    tasks=("segmentation", "identification", "retrieval", "tracking"),
-    layout="""\
-images/{support,query}/s<scene>.png, images/{video_train,video_test}/v<scene>_<frame>.png
-semantic/<split>/<same name>.png
-instance/<split>/<same name>.png
-instances.csv                              # instance, class_id, fine_class""",
-    counts={
-        split: {"images": about.count * about.frames, "masks": about.count * about.frames}
-        for split, about in SPLITS.items()
-    },
-    classes=CLASSES,
-    encoding=(
-        "128×256; every pixel of `semantic` is a class, nothing is ignored.",
-        "A value of `instance` is one thing in the whole dataset; 0 is none.",
-        "Scenes of query and video_test draw from the test half of the cast.",
-    ),
-)
 
-
-def read(root: Path) -> Layout:
+def read(root: Path, facts: Entry) -> Layout:
     """List the rendered frames; videos are sequences, each still stands for itself.
 
     Raises:
@@ -59,4 +38,5 @@ def read(root: Path) -> Layout:
                     frame=int(frame) if frame else None,
                 )
             )
-    return Layout(CLASSES, {i: i for i in range(len(CLASSES))}, images, PALETTE, instances)
+    labels = {i: i for i in range(len(facts.classes))}
+    return Layout(tuple(facts.classes), labels, images, PALETTE, instances)

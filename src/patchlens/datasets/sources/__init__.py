@@ -1,1 +1,0 @@
-"""Where each kind of dataset comes from, as data."""
