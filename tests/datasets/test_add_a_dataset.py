@@ -143,7 +143,7 @@ def test_tasks_it_serves_run_on_it_and_others_say_why_not(
     found = patchlens("fetch", "new")
     assert found.exit_code == 2
     assert f"{refused}.datasets[0]: 'new' has no " in found.stderr
-    assert f" (kind {kind}); kinds that have: " in found.stderr
+    assert f" (kind {kind}); kinds with them: " in found.stderr
 
 
 def test_a_misspelt_kind_is_told_of_it(kind: str, params: dict[str, Any], patchlens: Any) -> None:
