@@ -144,7 +144,7 @@ def test_datasets_are_not_brought_by_the_wrong_stage(patchlens: Patchlens) -> No
 
 
 def test_a_missing_dataset_is_exit_code_3(patchlens: Patchlens) -> None:
-    expected = "own: no such folder; place the dataset there or mend its root"
+    expected = "own: no such folder; place the dataset there or correct its root"
     expect(patchlens("manifest", "own"), 3, expected)
 
 
@@ -226,11 +226,11 @@ def test_a_check_counts_and_draws(patchlens: Patchlens) -> None:
 
 
 def test_a_check_needs_an_index(patchlens: Patchlens) -> None:
-    expected = "data/index/own: no index here; run `dvc repro index` first"
+    expected = "data/index/own: no index; run `dvc repro index` first"
     expect(patchlens("datasets", "check", "own"), 4, expected)
 
 
 def test_a_stage_that_comes_too_early_says_what_to_run(patchlens: Patchlens) -> None:
     place()
-    expected = "data/index/own: no index here; run `dvc repro index` first"
+    expected = "data/index/own: no index; run `dvc repro index` first"
     expect(patchlens("extract", "pixels", "own"), 4, expected)

@@ -51,7 +51,7 @@ def test_an_id_above_150_is_named_with_its_file(
     mask(path, stranger)
     with pytest.raises(DataError) as caught:
         indexed(read(miniature), miniature, SUPPORT, split="validation")
-    assert str(caught.value).startswith(f"{path}: holds id {stranger}, which is outside")
+    assert str(caught.value).startswith(f"{path}: contains id {stranger}, which is not among")
 
 
 def test_root_may_be_the_folder_of_the_archive_or_the_one_above(miniature: Path) -> None:

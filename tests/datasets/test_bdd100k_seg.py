@@ -45,7 +45,7 @@ def test_label_ids_are_refused(miniature: Path, indexed: Make, mask: Any) -> Non
     mask(path, 19)
     with pytest.raises(DataError) as caught:
         indexed(read(miniature), miniature, {"split": "train"}, split="val")
-    assert str(caught.value).startswith(f"{path}: holds id 19, which is outside")
+    assert str(caught.value).startswith(f"{path}: contains id 19, which is not among")
 
 
 @pytest.mark.parametrize(

@@ -147,16 +147,16 @@ def test_one_video_is_in_memory_at_a_time(video: Write) -> None:
     (root / "labels/box_track_20/val/zzz.json").write_text("broken")
     images = iter(read(root).images)
     assert next(images).frame == 0  # the second file has not been read yet
-    with pytest.raises(DataError, match=r"zzz\.json: is no valid JSON"):
+    with pytest.raises(DataError, match=r"zzz\.json: is not valid JSON"):
         next(images)
 
 
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        ({}, "is no list of frames"),
-        ([], "is no list of frames"),
-        ([frame(0), frame(0)], "frame 0 is there twice"),
+        ({}, "is not a list of frames"),
+        ([], "is not a list of frames"),
+        ([frame(0), frame(0)], "frame 0 occurs twice"),
         ([frame(7)], "frame 7: no image"),
         (
             [frame(1, name=frame(0)["name"])],
@@ -174,7 +174,7 @@ def test_one_video_is_in_memory_at_a_time(video: Write) -> None:
         ),
         (
             [frame(0, label("car", box2d={"x1": 9, "y1": 0, "x2": 4, "y2": 9}))],
-            "frame 0, object at position 0: a box without area: -4 wide, 10 high",
+            "frame 0, object at position 0: a box has no area: -4 wide, 10 high",
         ),
     ],
 )
@@ -209,7 +209,7 @@ def test_an_id_twice_in_a_frame(video: Write, indexed_whole: Callable[..., Index
         indexed_whole(read(root), root)
     assert str(caught.value) == (
         f"{root}/images/track/val/{VIDEO}/{VIDEO}-0000001.jpg: object '{VIDEO}/5': is annotated "
-        "twice in this image; mend the annotation"
+        "twice in this image; correct the annotation"
     )
 
 
@@ -226,7 +226,7 @@ def test_missing_labels_and_missing_images(video: Write, picture: Callable[..., 
     assert str(caught.value).startswith(
         f"{root}/labels/box_track_20/train: no such folder, but images of train are there. Log in"
     )
-    with pytest.raises(SourceError, match="holds no images/track"):
+    with pytest.raises(SourceError, match="contains no images/track"):
         read(root / "labels")
 
 

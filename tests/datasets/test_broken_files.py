@@ -59,10 +59,10 @@ BROKEN = [
     (
         "masks/d.png",
         other_size,
-        "is 6×8, its image d.jpg is 8×6; a mask has the size of its image",
+        "is 6×8, its image d.jpg is 8×6; a mask must have the size of its image",
     ),
-    ("masks/d.png", stranger, "holds id 7, which is outside the classes (0, 1, 255)"),
-    ("masks/d.png", colours, "has 3 channels; a mask holds one id a pixel"),
+    ("masks/d.png", stranger, "contains id 7, which is not among the classes (0, 1, 255)"),
+    ("masks/d.png", colours, "has 3 channels; a mask must have one"),
 ]
 
 
@@ -149,14 +149,14 @@ def test_16_bit_ids_are_read_whole(tmp_path: Path, mask: Any) -> None:
     ids = np.array([[0, 256], [40000, 65535]], np.uint16)
     mask(tmp_path / "m.png", ids)
     np.testing.assert_array_equal(read_ids(tmp_path / "m.png"), ids)
-    with pytest.raises(DataError, match="holds id 256, which is outside the classes"):
+    with pytest.raises(DataError, match="contains id 256, which is not among the classes"):
         read_mask(tmp_path / "m.png", LABELS)
 
 
 @pytest.mark.parametrize("stranger", [-1, -2, -256, 2**31 - 1])
 def test_ids_far_outside_are_strangers_too(tmp_path: Path, stranger: int) -> None:
     Image.fromarray(np.array([[0, stranger]], np.int32)).save(tmp_path / "m.tif")
-    with pytest.raises(DataError, match=f"holds id {stranger}, which is outside the classes"):
+    with pytest.raises(DataError, match=f"contains id {stranger}, which is not among the classes"):
         read_mask(tmp_path / "m.tif", LABELS)
 
 

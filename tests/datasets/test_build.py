@@ -151,7 +151,7 @@ def test_objects_from_16_bit_instances(
     assert rows["track"].isna().all()
     del known[40000]
     (tmp_path / "index").rename(tmp_path / "earlier")
-    with pytest.raises(DataError, match=r"s_ids\.png: holds instance 40000, which the dataset"):
+    with pytest.raises(DataError, match=r"s_ids\.png: contains instance 40000, which the dataset"):
         indexed(layout, tmp_path)
 
 
@@ -253,7 +253,7 @@ def test_relevance_is_written_where_there_is_some(
     assert index.relevance.to_numpy().tolist() == [["a", "b", "easy"], ["b", "a", "junk"]]
     (index.folder).rename(tmp_path / "earlier")
     wrong = Layout(("x",), {}, images, relevance=[Relevance("a", "c", "easy")])
-    with pytest.raises(DataError, match="the ground truth names 'c', which is no image"):
+    with pytest.raises(DataError, match="the ground truth names 'c', unknown image"):
         indexed_whole(wrong, tmp_path)
 
 
@@ -268,5 +268,5 @@ def test_the_same_dataset_gives_the_same_bytes(own: Path, tmp_path: Path, indexe
 
 
 def test_a_missing_index_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no index here; run `dvc repro index` first$"):
+    with pytest.raises(DataError, match=r"no index; run `dvc repro index` first$"):
         Index(tmp_path, tmp_path)

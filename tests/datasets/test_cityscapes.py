@@ -74,7 +74,7 @@ def test_an_id_outside_the_table_is_named_with_its_file(
     with pytest.raises(DataError) as caught:
         indexed(read(two.root), two.root, {"split": "train"}, split="val")
     path = two.root / "gtFine/train/aachen" / f"{stem}_gtFine_labelIds.png"
-    assert str(caught.value).startswith(f"{path}: holds id {stranger}, which is outside")
+    assert str(caught.value).startswith(f"{path}: contains id {stranger}, which is not among")
 
 
 def test_images_carry_city_sequence_and_frame(two: City) -> None:
@@ -107,7 +107,7 @@ def test_instances_are_those_of_one_image(two: City, indexed: Make) -> None:
 
 def test_an_instance_of_a_class_without_instances_is_an_error(two: City, indexed: Make) -> None:
     two.add("train", "aachen", 1, 7, 7000)
-    with pytest.raises(DataError, match="holds instance 7000, which the dataset does not list"):
+    with pytest.raises(DataError, match="contains instance 7000, which the dataset does not list"):
         indexed(read(two.root), two.root, {"split": "train"}, split="val")
 
 
@@ -170,7 +170,7 @@ def test_images_without_annotations(two: City, tmp_path: Path) -> None:
 
 
 def test_nothing_there_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"holds no leftImg8bit\. Register at cityscapes"):
+    with pytest.raises(SourceError, match=r"contains no leftImg8bit\. Register at cityscapes"):
         read(tmp_path)
 
 

@@ -45,7 +45,7 @@ def test_a_name_that_is_no_label(views: Path, picture: Callable[..., None], name
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"holds no obj\*__\*\.png\. Download coil-100"):
+    with pytest.raises(SourceError, match=r"contains no obj\*__\*\.png\. Download coil-100"):
         read(tmp_path)
 
 

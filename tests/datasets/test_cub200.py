@@ -57,9 +57,9 @@ def test_class_1_is_class_0_and_the_box_has_its_corner_and_size(birds: Path) -> 
         ("image_class_labels.txt", "1 1\n", "images.txt, line 2: image 2 has no class"),
         ("image_class_labels.txt", "1 1\n2 9\n", "image_class_labels.txt, line 2: class 9 is not"),
         ("train_test_split.txt", "1 0\n2 2\n", "train_test_split.txt, line 2: 2 is neither 1"),
-        ("train_test_split.txt", "1 0\n1 1\n", "train_test_split.txt, line 2: id 1 is there twice"),
+        ("train_test_split.txt", "1 0\n1 1\n", "train_test_split.txt, line 2: id 1 occurs twice"),
         ("bounding_boxes.txt", "2 0 0 1 1\n", "images.txt, line 1: image 1 has no box"),
-        ("bounding_boxes.txt", "1 1 1 0 1\n", "bounding_boxes.txt, line 1: a box without area"),
+        ("bounding_boxes.txt", "1 1 1 0 1\n", "bounding_boxes.txt, line 1: a box has no area"),
         ("bounding_boxes.txt", "1 a 1 1 1\n", "bounding_boxes.txt, line 1: could not convert"),
     ],
 )
@@ -78,5 +78,5 @@ def test_missing_lists(birds: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(birds)
     assert str(caught.value) == f"{birds}/CUB_200_2011/classes.txt: no such file"
-    with pytest.raises(SourceError, match=r"holds no images\.txt\. Download CUB_200_2011"):
+    with pytest.raises(SourceError, match=r"contains no images\.txt\. Download CUB_200_2011"):
         read(birds.parent / "cub/CUB_200_2011/images")

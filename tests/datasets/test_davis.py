@@ -77,12 +77,12 @@ def test_annotations_of_2017_are_no_annotations_of_2016(
     videos: Any, indexed_whole: Make, ids: Any
 ) -> None:
     root = videos(2016, ids)
-    with pytest.raises(DataError, match=r"bear/00000\.png: holds id 1, which is outside"):
+    with pytest.raises(DataError, match=r"bear/00000\.png: contains id 1, which is not among"):
         indexed_whole(read_2016(root), root)
 
 
 def test_2017_needs_its_own_lists(videos: Any, ids: Any) -> None:
-    with pytest.raises(SourceError, match=r"holds no ImageSets/2017/train\.txt"):
+    with pytest.raises(SourceError, match=r"contains no ImageSets/2017/train\.txt"):
         read_2017(videos(2016, ids))
 
 

@@ -36,7 +36,7 @@ TOWN = Entry(
     encoding=["0 is road."],
 )
 BY_HAND = (
-    "set, in params.yaml, datasets.town.archives to the folder that holds photos.zip (md5 {}), "
+    "set in params.yaml datasets.town.archives to the folder with photos.zip (md5 {}), "
     "labels.tgz (md5 not published), truth.pkl (md5 not published), or datasets.town.root to the "
     "unpacked folder in the layout of docs/datasets/town.md"
 )

@@ -86,7 +86,7 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"ignore": [255, 1]}, "ignore holds 1, which is also a class"),
+        ({"ignore": [255, 1]}, "ignore contains 1, which is also a class"),
         ({"ignore": [256]}, "ignore[0]: 256 is out of range; allowed: ≤ 255"),
         ({"classes": None}, "classes: this key is missing"),
         (

@@ -105,12 +105,12 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
     [
         (
             {"images": [{"id": 10, "file_name": "a.jpg"}]},
-            "image 10: images/ holds no 'a.jpg'; allowed: a.png, b.jpg, c.png, d.jpg, e.png; "
+            "image 10: images/ has no 'a.jpg'; allowed: a.png, b.jpg, c.png, d.jpg, e.png; "
             "did you mean 'd.jpg'?",
         ),
-        ({"images": COCO["images"] * 2}, "image id 10 is there twice"),
-        ({"categories": COCO["categories"] * 2}, "category id 3 is there twice"),
-        ({"annotations": COCO["annotations"] * 2}, "annotation id 1 is there twice"),
+        ({"images": COCO["images"] * 2}, "image id 10 occurs twice"),
+        ({"categories": COCO["categories"] * 2}, "category id 3 occurs twice"),
+        ({"annotations": COCO["annotations"] * 2}, "annotation id 1 occurs twice"),
         (
             {"categories": [{"id": 3, "name": "cars"}]},
             "category 3: 'cars' is not in classes; allowed: car, road; did you mean 'car'?",
@@ -124,11 +124,11 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
         ),
         (
             {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, 0, 3]}]},
-            "annotation 1: a box without area: 0 wide, 3 high",
+            "annotation 1: a box has no area: 0 wide, 3 high",
         ),
         (
             {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, float("nan"), 3]}]},
-            "annotation 1: a box whose corners are no numbers: 1.0, 2.0, nan, 5.0",
+            "annotation 1: the corners of a box are not finite numbers: 1.0, 2.0, nan, 5.0",
         ),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_json_that_does_not_fit(boxes: Change, changes: dict[str, Any], messag
 def test_a_json_that_is_none(boxes: Change) -> None:
     root = boxes()
     (root / "boxes.json").write_text("{")
-    assert complaint(root).startswith(f"{root}/boxes.json: is no valid JSON (")
+    assert complaint(root).startswith(f"{root}/boxes.json: is not valid JSON (")
     (root / "boxes.json").write_text("[]")
     assert complaint(root).startswith(f"{root}/boxes.json: (whole file): Input should be")
     (root / "boxes.json").unlink()
@@ -208,9 +208,9 @@ def test_majority_needs_masks(instances: Change) -> None:
     [
         ("id,class\n5,car\n", ": has no column 'instance'"),
         ("instance\n5\n", ": has no column 'class'"),
-        ("instance,class\n0,car\n", ", line 2: instance '0' is no whole number above 0"),
-        ("instance,class\nx,car\n", ", line 2: instance 'x' is no whole number above 0"),
-        ("instance,class\n5,car\n5,car\n", ", line 3: instance 5 is there twice"),
+        ("instance,class\n0,car\n", ", line 2: instance '0' is not an integer above 0"),
+        ("instance,class\nx,car\n", ", line 2: instance 'x' is not an integer above 0"),
+        ("instance,class\n5,car\n5,car\n", ", line 3: instance 5 occurs twice"),
         ("instance,class\n5,cat\n", ", line 2: 'cat' is not in classes; allowed: car, road; did"),
         ("instance,class\n5\n", ", line 2: '' is not in classes"),
     ],

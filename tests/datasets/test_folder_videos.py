@@ -126,7 +126,7 @@ def test_frames_without_a_number_or_with_the_same(video: Make, picture: Any) -> 
     expected = f"{root}/images/drive/frame_8.jpg: has the frame number of frame_08.jpg"
     assert complaint(root) == expected
     (root / "images/drive/frame_08.jpg").rename(root / "images/drive/cover.jpg")
-    expected = f"{root}/images/drive/cover.jpg: a frame's name ends in its number"
+    expected = f"{root}/images/drive/cover.jpg: the name of a frame must end in its number"
     assert complaint(root) == expected
 
 

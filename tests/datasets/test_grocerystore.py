@@ -110,7 +110,7 @@ def test_missing_lists(store: Path) -> None:
         SourceError, match=r"none of train\.txt, val\.txt, test\.txt is here\. Clone"
     ):
         read(store)
-    with pytest.raises(SourceError, match=r"holds no dataset/classes\.csv\. Clone"):
+    with pytest.raises(SourceError, match=r"contains no dataset/classes\.csv\. Clone"):
         read(store / "dataset")
 
 

@@ -110,8 +110,14 @@ def test_boxes_that_fit_both_readings_are_refused(benchmark: Write) -> None:
     [
         ({"positives": [[0], [1]]}, f"query {QUERIES[0]}: a positive outside imlist"),
         ({"positives": [[1], [4]]}, f"query {QUERIES[1]}: a positive outside imlist"),
-        ({"qimlist": cells(QUERIES[:1])}, "gnd holds no box of four numbers for each of qimlist"),
-        ({"boxes": [[1, 2, 3], [4, 5, 6]]}, "gnd holds no box of four numbers for each of qimlist"),
+        (
+            {"qimlist": cells(QUERIES[:1])},
+            "gnd does not have a box of four numbers for each of qimlist",
+        ),
+        (
+            {"boxes": [[1, 2, 3], [4, 5, 6]]},
+            "gnd does not have a box of four numbers for each of qimlist",
+        ),
         ({"imlist": cells([*GALLERY, QUERIES[0]])}, "an image is listed twice"),
         ({"gnd": 5}, "is not as expected (IndexError"),
     ],
@@ -152,5 +158,7 @@ def test_no_matlab_file(benchmark: Write) -> None:
     (root / "gnd_instre.mat").write_text("<html>404</html>" * 99)
     assert complaint(root).startswith("cannot be read as a MATLAB file (")
     (root / "gnd_instre.mat").unlink()
-    with pytest.raises(SourceError, match=r"holds no gnd_instre\.mat\. Download instre\.tar\.gz"):
+    with pytest.raises(
+        SourceError, match=r"contains no gnd_instre\.mat\. Download instre\.tar\.gz"
+    ):
         read(root)

@@ -79,7 +79,7 @@ def test_folders_behind_links_are_listed(placed: Path, tmp_path: Path) -> None:
 def test_a_missing_or_empty_root_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         manifest(tmp_path / "own", {})
-    expected = f"{tmp_path}/own: no such folder; place the dataset there or mend its root"
+    expected = f"{tmp_path}/own: no such folder; place the dataset there or correct its root"
     assert str(caught.value) == expected
     with pytest.raises(SourceError) as caught:
         manifest(tmp_path, {})

@@ -178,7 +178,7 @@ def test_a_broken_seqinfo(sequence: Write) -> None:
 
 def test_nothing_there_says_how_to_obtain_it(tmp_path: Path) -> None:
     assert complaint(read_mot17, tmp_path, SourceError) == (
-        f"{tmp_path}: holds no train/*/img1 and no test/*/img1. Download MOT17.zip from "
+        f"{tmp_path}: contains no train/*/img1 and no test/*/img1. Download MOT17.zip from "
         "https://motchallenge.net/data/MOT17/ and unpack it"
     )
 

@@ -87,7 +87,7 @@ def test_an_evaluated_box_without_size_is_named(listed: Listed, tmp_path: Path, 
         listed([ObjectEntry("v/9", 0, box)])
     size = f"{box[2] - box[0]} wide, {box[3] - box[1]} high"
     assert str(caught.value) == (
-        f"{tmp_path}/0.png: object 'v/9': a box without area: {size}; mend the annotation"
+        f"{tmp_path}/0.png: object 'v/9': a box has no area: {size}; correct the annotation"
     )
 
 

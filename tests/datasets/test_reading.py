@@ -17,7 +17,7 @@ def test_the_folder_of_an_archive_may_be_around_the_dataset(tmp_path: Path) -> N
     assert top(tmp_path / "outer", "test/*", "train/*", how="") == inner
     with pytest.raises(SourceError) as caught:
         top(tmp_path, "test/*", "train/*", how="Get it")
-    assert str(caught.value) == f"{tmp_path}: holds no test/* and no train/*. Get it"
+    assert str(caught.value) == f"{tmp_path}: contains no test/* and no train/*. Get it"
     with pytest.raises(SourceError, match=r"gone: no such folder\. Get it$"):
         top(tmp_path / "gone", "x", how="Get it")
 
@@ -27,7 +27,7 @@ def test_two_copies_are_not_guessed_between(tmp_path: Path) -> None:
         (tmp_path / name / "train").mkdir(parents=True)
     with pytest.raises(DataError) as caught:
         top(tmp_path, "train", how="")
-    assert str(caught.value) == f"{tmp_path}: a and b both hold the dataset"
+    assert str(caught.value) == f"{tmp_path}: a and b both contain the dataset"
 
 
 def test_lines_keep_their_numbers_whatever_ends_them(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_frames_are_sorted_by_number_and_hidden_files_are_none(
         (10, "f10.png"),
         (11, "f011.png"),
     ]
-    with pytest.raises(DataError, match=r"holds no \*\.jpg$"):
+    with pytest.raises(DataError, match=r"contains no \*\.jpg$"):
         frames(tmp_path, "*.jpg")
 
 
@@ -66,7 +66,7 @@ def test_boxes() -> None:
     assert from_size(-1, 2.5, 3, 4) == (-1, 2.5, 2, 6.5)
     assert corners(0, 0, 0, 1, evaluated=False) == (0, 0, 0, 1)
     for box in ((0, 0, 0, 1), (0, 1, 1, 1), (2, 0, 1, 1)):
-        with pytest.raises(ValueError, match="a box without area"):
+        with pytest.raises(ValueError, match="a box has no area"):
             corners(*box)
     with pytest.raises(ValueError, match="no numbers"):
         corners(0, 0, float("inf"), 1, evaluated=False)

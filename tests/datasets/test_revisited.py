@@ -100,7 +100,7 @@ def test_numpy_arrays_in_the_ground_truth(benchmark: Write) -> None:
     [
         ({"gnd": GND[:1]}, "2 queries, but 1 entries in gnd"),
         ({"imlist": [*GALLERY, QUERIES[0]]}, "an image is listed twice"),
-        ({"imlist": None}, "holds no imlist, qimlist and gnd"),
+        ({"imlist": None}, "lacks imlist, qimlist or gnd"),
         ({"gnd": [GND[0], {"bbx": [0, 0, 8, 6]}]}, f"query {QUERIES[1]}: 'easy'"),
         (
             {"gnd": [GND[0], GND[1] | {"junk": [4]}]},
@@ -116,7 +116,7 @@ def test_numpy_arrays_in_the_ground_truth(benchmark: Write) -> None:
         ),
         (
             {"gnd": [GND[0] | {"bbx": [5, 5, 1, 1]}, GND[1]]},
-            f"query {QUERIES[0]}: a box without area: -4 wide, -4 high",
+            f"query {QUERIES[0]}: a box has no area: -4 wide, -4 high",
         ),
     ],
 )
@@ -137,7 +137,9 @@ def test_listed_images_that_are_gone(benchmark: Write) -> None:
 
 def test_missing_sources(benchmark: Write, tmp_path: Path) -> None:
     root = benchmark()
-    with pytest.raises(SourceError, match=r"holds no gnd_rparis6k\.pkl\. Unpack paris_1-v1\.tgz"):
+    with pytest.raises(
+        SourceError, match=r"contains no gnd_rparis6k\.pkl\. Unpack paris_1-v1\.tgz"
+    ):
         read_rparis6k(root)
     (root / "jpg").rename(tmp_path / "elsewhere")
     with pytest.raises(SourceError) as caught:

@@ -76,7 +76,7 @@ def test_the_kind_is_seen_from_the_bytes(tmp_path: Path, out: Path) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_an_archive_of_nothing(tmp_path: Path, out: Path, name: str) -> None:
-    with pytest.raises(DataError, match="holds no file; it is not the expected archive"):
+    with pytest.raises(DataError, match="contains no files; it is not the expected archive"):
         unpack(make(tmp_path, name, {}), out)
 
 
@@ -118,7 +118,9 @@ def test_no_member_leaves_the_folder(tmp_path: Path, out: Path, name: str, membe
     archive = make(tmp_path, name, {"good/1": b"", member: b"evil"})
     with pytest.raises(DataError) as caught:
         unpack(archive, out)
-    assert str(caught.value).startswith(f"{archive}: member '{member}' would leave its folder")
+    assert str(caught.value).startswith(
+        f"{archive}: member '{member}' would be written outside its folder"
+    )
     if name == "x.zip":
         assert found(out) == {}  # a zip is looked through before anything is written
     everything = [p for p in tmp_path.rglob("*") if "evil" in p.name or p.name == "b"]
@@ -139,7 +141,9 @@ ODD = {
 def test_links_and_devices_in_a_tar(tmp_path: Path, out: Path, kind: str) -> None:
     info = tarfile.TarInfo("a/odd")
     info.type, info.linkname = ODD[kind], "1.png"
-    with pytest.raises(DataError, match="member 'a/odd' is no plain file but a link or a device"):
+    with pytest.raises(
+        DataError, match="member 'a/odd' is a link or a device instead of a plain file"
+    ):
         unpack(tarred(tmp_path / "x.tar", FILES, info), out)
     assert not (out / "a/odd").exists()
 
@@ -151,7 +155,9 @@ def test_links_and_devices_in_a_zip(tmp_path: Path, out: Path, mode: int) -> Non
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("first", b"")
         archive.writestr(info, "../../etc/passwd")
-    with pytest.raises(DataError, match="member 'a/odd' is no plain file but a link or a device"):
+    with pytest.raises(
+        DataError, match="member 'a/odd' is a link or a device instead of a plain file"
+    ):
         unpack(tmp_path / "x.zip", out)
     assert found(out) == {}  # a zip is looked through before anything is written
 
@@ -159,7 +165,7 @@ def test_links_and_devices_in_a_zip(tmp_path: Path, out: Path, mode: int) -> Non
 @pytest.mark.parametrize("name", ["x.zip", "x.tar"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_member_that_comes_twice(tmp_path: Path, out: Path, name: str) -> None:
-    with pytest.raises(DataError, match="member 'a//1' comes twice"):
+    with pytest.raises(DataError, match="member 'a//1' occurs twice"):
         unpack(make(tmp_path, name, {"a/1": b"1", "a//1": b"2"}), out)
 
 
@@ -203,7 +209,7 @@ def test_the_bound_grows_with_the_archive(tmp_path: Path, out: Path) -> None:
 def test_too_many_members(tmp_path: Path, out: Path, name: str) -> None:
     # The three files and the folder a.
     archive = make(tmp_path, name, FILES)
-    with pytest.raises(DataError, match="holds more than 3 members"):
+    with pytest.raises(DataError, match="contains more than 3 members"):
         unpack(archive, out, limits=Limits(members=3))
     assert unpack(archive, out, limits=Limits(members=4)) == 3
 
@@ -300,7 +306,7 @@ def test_what_is_no_archive(tmp_path: Path, out: Path, content: bytes) -> None:
     with pytest.raises(DataError) as caught:
         unpack(tmp_path / "x.rar", out)
     assert str(caught.value) == (
-        f"{tmp_path / 'x.rar'}: is no zip or tar archive; unpack it yourself and set "
+        f"{tmp_path / 'x.rar'}: is not a zip or tar archive; unpack it yourself and set "
         "datasets.<name>.root in params.yaml to the folder"
     )
 

@@ -77,7 +77,7 @@ def test_a_malicious_pickle_runs_nothing(file: Path, tmp_path: Path, protocol: i
     message = refusal(file)
     assert not mark.exists()
     assert message == (
-        f"{file}: asks for '{os.system.__module__}.system', which is no plain data; nothing in it "
+        f"{file}: asks for '{os.system.__module__}.system', which is not plain data; nothing in it "
         "was executed"
     )
 
@@ -111,7 +111,7 @@ def test_a_broken_file_is_an_error_at_every_length(file: Path) -> None:
     content = pickle.dumps({"a": [1, np.arange(3)], "b": "text"}, 4)
     for length in range(len(content)):
         file.write_bytes(content[:length])
-        assert refusal(file).startswith(f"{file}: is no readable pickle (")
+        assert refusal(file).startswith(f"{file}: is not a readable pickle (")
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_a_broken_file_is_an_error_at_every_length(file: Path) -> None:
 )
 def test_what_is_no_pickle(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    assert refusal(file).startswith(f"{file}: is no readable pickle (")
+    assert refusal(file).startswith(f"{file}: is not a readable pickle (")

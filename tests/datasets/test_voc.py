@@ -85,7 +85,7 @@ def test_an_id_outside_is_named_with_its_file(miniature: Path, indexed: Make, id
     palette_png(path, ids)
     with pytest.raises(DataError) as caught:
         indexed(read(miniature), miniature, {"split": "train"}, split="val")
-    assert str(caught.value).startswith(f"{path}: holds id 21, which is outside")
+    assert str(caught.value).startswith(f"{path}: contains id 21, which is not among")
 
 
 def test_sbd_adds_what_is_in_neither_split(with_sbd: Path) -> None:

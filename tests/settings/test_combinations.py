@@ -117,13 +117,13 @@ def test_a_dataset_is_in_the_list_that_its_settings_ask_for(
 
 def test_a_dataset_is_placed_or_unpacked(complaints: Complaints) -> None:
     assert complaints({"datasets.streets.archives": "downloads"}) == [
-        "datasets.streets: 'root' (unpacked) and 'archives' (to be unpacked): give one of them"
+        "datasets.streets: 'root' (unpacked) and 'archives' (to be unpacked): remove one"
     ]
 
 
 def test_a_folder_of_ones_own_has_a_root(complaints: Complaints, gone: object) -> None:
     assert complaints({"datasets.own.root": gone}) == [
-        "datasets.own: 'root' is missing: kind: folder reads a folder of yours"
+        "datasets.own: 'root' is missing: kind: folder needs the path of your folder"
     ]
 
 

@@ -16,10 +16,10 @@ SPLITS = ("training", "validation")
 
 
 def read(root: Path, facts: Entry) -> Layout:
-    """Read the splits whose images are there.
+    """Read the splits whose images exist.
 
     Raises:
-        SourceError: no images, or the annotations of a split are missing.
+        SourceError: there are no images, or the annotations of a split are missing.
         DataError: an image and an annotation do not pair.
     """
     here = top(root, *(f"images/{split}" for split in SPLITS), how=facts.how)

@@ -1,4 +1,4 @@
-"""Where the labels of BDD100K tracking lie, and the second names of its classes."""
+"""The folders of BDD100K's tracking labels, and the alternative names of its classes."""
 
 LABELS = ("labels/box_track_20", "labels-20/box-track")  # the release and an older one
 ALIASES = {

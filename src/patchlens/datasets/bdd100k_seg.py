@@ -18,10 +18,10 @@ IMAGES, MASKS = "images/10k", "labels/sem_seg/masks"
 
 
 def read(root: Path, facts: Entry) -> Layout:
-    """Read the splits whose images are there; train and val need their masks.
+    """Read the splits whose images exist; train and val need their masks.
 
     Raises:
-        SourceError: no images, or the masks of train or val are missing.
+        SourceError: there are no images, or the masks of train or val are missing.
         DataError: an image and a mask do not pair.
     """
     here = top(root, *(f"{IMAGES}/{split}" for split in SPLITS), how=facts.how)

@@ -1,8 +1,8 @@
 """BDD100K multiple object tracking 2020: driving videos at 5 Hz, eight classes, boxes with ids.
 
 Layout and label format: github.com/JonathonLuiten/TrackEval (docs/BDD100k-format.txt, taken from
-the official page) and github.com/bdd100k/bdd100k (doc, label/to_rle.py); which category counts as
-what: its configs/box_track.toml.
+the official page) and github.com/bdd100k/bdd100k (doc, label/to_rle.py); roles of the categories:
+its configs/box_track.toml.
 """
 
 import json
@@ -26,14 +26,14 @@ def read(root: Path, facts: Entry) -> Layout:
     """Read the splits whose images exist; the label file of one video is in memory at a time.
 
     Raises:
-        SourceError: no images, or no labels of train or val, or of a video of theirs, although
-            its images are there.
+        SourceError: there are no images, or train, val or one of their videos has images but no
+            labels.
         DataError: a label file is malformed, or it and the images of its video do not pair.
     """
     here = top(root, "images/track", how=facts.how)
     splits = [split for split in SPLITS if (here / "images/track" / split).is_dir()]
     if not splits:
-        raise SourceError(f"{here / 'images/track'}: holds no train, val or test. {facts.how}")
+        raise SourceError(f"{here / 'images/track'}: contains no train, val or test. {facts.how}")
     labels = {split: _labels(here, split, facts) for split in splits}
     return Layout(tuple(facts.classes), {}, _images(root, here, labels, facts.classes))
 
@@ -42,9 +42,7 @@ def _labels(here: Path, split: str, facts: Entry) -> Path | None:
     found = [here / folder / split for folder in LABELS if (here / folder / split).is_dir()]
     if not found and split != "test":
         missing = here / LABELS[0] / split
-        raise SourceError(
-            f"{missing}: no such folder, but images of {split} are there. {facts.how}"
-        )
+        raise SourceError(f"{missing}: no such folder, but {split} has images. {facts.how}")
     return found[0] if found else None
 
 
@@ -62,7 +60,7 @@ def _images(
             for video in folders(images):
                 if video.name not in names:
                     missing = folder / f"{video.name}.json"
-                    raise SourceError(f"{missing}: no such file, but images of it are in {video}")
+                    raise SourceError(f"{missing}: no such file, but {video} has images")
             for name in sorted(names):
                 yield from _video(root, split, images / name, folder / f"{name}.json", classes)
 
@@ -78,17 +76,17 @@ def _video(
             name = str(record["name"])
             frame = int(record["frameIndex"] if "frameIndex" in record else record["index"])
         except (KeyError, TypeError, ValueError):
-            what = "without a name or a whole frameIndex"
+            what = "no name, or no integer frameIndex"
             raise DataError(f"{path}: frame at position {position}: {what}") from None
         if frame in found:
-            raise DataError(f"{path}: frame {frame} is there twice ({found[frame][0]}, {name})")
+            raise DataError(f"{path}: frame {frame} occurs twice ({found[frame][0]}, {name})")
         if name not in present:
-            raise DataError(f"{path}: frame {frame}: no image {folder / name}")
+            raise DataError(f"{path}: frame {frame}: missing image {folder / name}")
         if present[name] != frame + 1:
-            raise DataError(f"{path}: frame {frame}: is {name}, whose number is not {frame + 1}")
+            raise DataError(f"{path}: frame {frame}: image {name} must have number {frame + 1}")
         found[frame] = name, record.get("labels") or []
     if unlisted := sorted(set(present) - {name for name, _ in found.values()}):
-        raise DataError(f"{path}: lists no frame {folder / unlisted[0]}")
+        raise DataError(f"{path}: does not list the frame {folder / unlisted[0]}")
     for frame, (name, labels) in sorted(found.items()):
         objects = tuple(_objects(path, frame, labels, classes))
         yield _image(root, split, folder / name, frame, objects)
@@ -98,9 +96,9 @@ def _records(path: Path) -> list[Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path}: is no valid JSON ({error})") from None
+        raise DataError(f"{path}: is not valid JSON ({error})") from None
     if not isinstance(content, list) or not content:
-        raise DataError(f"{path}: is no list of frames")
+        raise DataError(f"{path}: is not a list of frames")
     return content
 
 
@@ -131,7 +129,7 @@ def _objects(
             # x2 and y2 are the last pixel of the object.
             box = corners(x1, y1, x2 + 1, y2 + 1, evaluated=evaluated)
         except (AttributeError, KeyError, TypeError):
-            raise DataError(f"{place}: without id, category or box2d") from None
+            raise DataError(f"{place}: has no id, category or box2d") from None
         except ValueError as error:
             raise DataError(f"{place}: {error}") from None
         name = DISTRACTORS.get(category) or ALIASES.get(category, category)

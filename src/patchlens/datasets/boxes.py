@@ -15,18 +15,18 @@ def corners(x0: float, y0: float, x1: float, y1: float, *, evaluated: bool = Tru
         ValueError: a corner is not finite, or the box of an evaluated object has no area.
     """
     if not all(math.isfinite(value) for value in (x0, y0, x1, y1)):
-        raise ValueError(f"a box whose corners are no numbers: {x0}, {y0}, {x1}, {y1}")
+        raise ValueError(f"the corners of a box are not finite numbers: {x0}, {y0}, {x1}, {y1}")
     if evaluated and (x1 <= x0 or y1 <= y0):
-        raise ValueError(f"a box without area: {x1 - x0:g} wide, {y1 - y0:g} high")
+        raise ValueError(f"a box has no area: {x1 - x0:g} wide, {y1 - y0:g} high")
     return x0, y0, x1, y1
 
 
 def from_size(x: float, y: float, width: float, height: float, *, evaluated: bool = True) -> Box:
-    """A box from its left top corner (0-based) and its size; errors as in `corners`."""
+    """A box from its top left corner (0-based) and its size; errors as in `corners`."""
     return corners(x, y, x + width, y + height, evaluated=evaluated)
 
 
 def whole_image(path: Path) -> Box:
-    """The box that is the whole image; a missing or broken file is a `DataError`."""
+    """The box around the whole image; a missing or broken file is a `DataError`."""
     width, height = size_of(path)
     return 0.0, 0.0, float(width), float(height)

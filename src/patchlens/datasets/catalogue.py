@@ -1,6 +1,6 @@
-"""The catalogue: what each kind of dataset is, read from catalogue.yaml beside this module.
+"""The catalogue: facts about each kind of dataset, read from catalogue.yaml in this folder.
 
-It knows no reader, so that a stage that only fetches does not depend on how datasets are read.
+It imports no readers, so that the fetch stage does not depend on the code of readers.
 """
 
 from functools import cache
@@ -20,19 +20,19 @@ FILE = Path(__file__).with_name("catalogue.yaml")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Task = Literal["segmentation", "identification", "retrieval", "tracking", "davis"]
 What = Annotated[str, Field(pattern=r"^(images|masks|objects|instances|groups)$")]
-# Label propagation on DAVIS is the part of the task `tracking` for masks in place of tracks.
+# Label propagation on DAVIS is a part of the task `tracking`, for masks instead of tracks.
 PART_OF = {"davis": "tracking"}
 
 
 class Archive(Strict):
-    """A file that can be fetched. What is no zip or tar by its name is put as it is.
+    """A file to fetch. It is unpacked if its name is that of a zip or tar archive, else copied.
 
     Attributes:
-        url: where it lies, or the page that leads to it.
-        name: the file's name, where the address does not end in it; folders in front of it count.
-        md5: its checksum; a missing one means that none is published.
-        roughly: bytes, as published: rounded.
-        into: folder below the dataset's root that it is unpacked (or put) into.
+        url: its address, or the page that leads to it.
+        name: the file's name, if the address does not end in it; may include folders.
+        md5: its checksum, if published.
+        roughly: its published, rounded size in bytes.
+        into: the folder below the dataset's root into which it is unpacked or copied.
     """
 
     url: Annotated[str, Field(pattern=r"^https?://")]
@@ -45,9 +45,9 @@ class Archive(Strict):
     def _inside(self) -> "Archive":
         for path in (PurePosixPath(self.into), PurePosixPath(self.file)):
             if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"'{path}' leaves the folder of the dataset")
+                raise ValueError(f"'{path}' is outside the folder of the dataset")
         if not self.file:
-            raise ValueError("'name' is missing: the address does not end in a file's name")
+            raise ValueError("'name' is missing: the address does not end in a file name")
         return self
 
     @property
@@ -66,21 +66,21 @@ class Entry(Strict):
 
     Attributes:
         title: full name.
-        reader: the layout that it has: a reader of `readers.READERS`.
-        options: what the reader asks for beside the entry, by the names of its arguments.
-        tasks: what it serves; `davis` is label propagation, a part of the task `tracking`.
-        access: open (fetched without an account), csdownload (by that command, with the user's own
-            login), account (the user's own login, by hand), placed, made (by the pipeline).
-        licence: as the source states it; "not stated" where it does not.
+        reader: its layout: a reader in `readers.READERS`.
+        options: further arguments of the reader, by name.
+        tasks: tasks that can run on it; `davis` is label propagation, a part of `tracking`.
+        access: open (fetched without an account), csdownload (with that command and the user's
+            login), account (by hand, with the user's login), placed, made (by the pipeline).
+        licence: as stated by the source, else "not stated".
         citation: authors, title, venue, year.
         homepage: official page.
-        how: what the user does to obtain it, as an imperative sentence without its full stop.
-        archives: what fetch downloads, or takes from the user.
+        how: how to obtain it, as an imperative sentence without its full stop.
+        archives: the files that the fetch stage downloads, or takes from the user.
         layout: the official folder tree below `root`, as text.
         counts: split -> what -> published number.
-        pixels: height and width, where all images have the same.
-        classes: names of the classes, in the order of their ids; empty where files name them.
-        encoding: what the values of its files mean, and their traps, one note each.
+        pixels: height and width, if they are the same for all images.
+        classes: names of the classes, in the order of their ids; empty if files name them.
+        encoding: the meaning of the values in its files, and pitfalls, as a list of notes.
     """
 
     title: Text
@@ -102,27 +102,27 @@ class Entry(Strict):
     @model_validator(mode="after")
     def _can_be_obtained(self) -> "Entry":
         if self.access in ("open", "csdownload") and not self.archives:
-            raise ValueError(f"access: {self.access} needs 'archives' to fetch")
+            raise ValueError(f"access: {self.access} needs 'archives'")
         if self.access != "made" and not self.how:
             raise ValueError("'how' is missing: say how to obtain the dataset")
         files = [archive.file for archive in self.archives]
         if twice := [file for file in files if files.count(file) > 1]:
-            raise ValueError(f"archives: two are called {twice[0]}; give one of them a 'name'")
+            raise ValueError(f"archives: two have the name {twice[0]}; set 'name' of one of them")
         return self
 
 
 def entries() -> dict[str, Entry]:
-    """All kinds with what they are, in the order of the file.
+    """All kinds with their entries, in the order of the file.
 
     Raises:
-        SettingsError: the file is no YAML, or an entry is not as `Entry` says.
+        SettingsError: the file is not YAML, or an entry does not match `Entry`.
     """
     return _read(FILE)
 
 
 @cache
 def _read(path: Path) -> dict[str, Entry]:
-    found: dict[str, Entry] = validated(path, dict[Name, Entry], missing="install patchlens again")
+    found: dict[str, Entry] = validated(path, dict[Name, Entry], missing="reinstall patchlens")
     return found
 
 
@@ -130,18 +130,18 @@ def find(kind: str) -> Entry:
     """The entry of a kind.
 
     Raises:
-        SettingsError: there is none; the message has the nearest name.
+        SettingsError: the kind does not exist; the message names the closest one.
     """
     if kind not in entries():
         raise SettingsError(
-            f"the catalogue has no kind '{kind}' (`patchlens datasets` lists what it has); "
+            f"unknown kind '{kind}' of dataset (see `patchlens datasets`); "
             f"{nearest(kind, entries())}"
         )
     return entries()[kind]
 
 
 def kinds() -> dict[str, frozenset[str]]:
-    """Every kind with the tasks that can run on it: what the settings are checked against."""
+    """Every kind with the tasks that can run on it, for the check of the settings."""
     return {
         kind: frozenset(PART_OF.get(task, task) for task in entry.tasks)
         for kind, entry in entries().items()

@@ -1,4 +1,4 @@
-"""What `patchlens datasets` says: which kinds there are, and what an indexed dataset holds."""
+"""The output of `patchlens datasets`: the known kinds, and the content of an indexed dataset."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,13 +15,13 @@ from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
 BAR = 24  # characters of the longest bar of the histogram
-SHOWN = 20  # absent classes that are named
+SHOWN = 20  # absent classes to name
 WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances", "groups")
 
 
 @dataclass(frozen=True)
 class Count:
-    """How many of something a split holds, beside the published number (None: not stated)."""
+    """A number of a split, with the published number (None: not stated)."""
 
     split: str
     what: str
@@ -40,7 +40,7 @@ class Count:
 
 @dataclass(frozen=True)
 class ClassShare:
-    """A class's share of the labelled pixels and of the evaluated objects; None: there are none."""
+    """A class's share of labelled pixels and of evaluated objects; None if there are none."""
 
     name: str
     pixels: float | None
@@ -50,7 +50,7 @@ class ClassShare:
 def listing(
     entries: Mapping[str, Entry], configured: Mapping[str, list[str]]
 ) -> list[dict[str, Any]]:
-    """One dict for each kind: what the catalogue says, and its datasets in params.yaml."""
+    """One dict per kind: its entry in the catalogue, and its datasets in params.yaml."""
     return [
         {"kind": kind, **entry.model_dump(), "configured": configured.get(kind, [])}
         for kind, entry in entries.items()
@@ -75,9 +75,9 @@ def show_listing(entries: list[dict[str, Any]]) -> str:
 
 
 def counts(index: Index, facts: Entry) -> list[Count]:
-    """What each split holds; a split that is published and not there counts 0.
+    """The content of each split; a published split that does not exist counts 0.
 
-    Objects and instances are the evaluated ones, as published numbers are; `ignored objects` are
+    Objects and instances are the evaluated ones, as in published numbers; `ignored objects` are
     the rest. Classes are those that occur in masks or as evaluated objects.
     """
     objects = index.objects.merge(
@@ -108,7 +108,7 @@ def counts(index: Index, facts: Entry) -> list[Count]:
 
 
 def shares(index: Index) -> tuple[list[ClassShare], float | None]:
-    """The classes of the whole dataset, and the share of pixels that are ignored."""
+    """The classes of the whole dataset, and the share of ignored pixels."""
     total = [sum(column) for column in zip(*index.pixels.values(), strict=True)]
     labelled = sum(total[:-1])
     evaluated = index.objects[index.objects["evaluated"]]["class_id"].value_counts()
@@ -157,7 +157,7 @@ def show_report(content: dict[str, Any]) -> str:
         text.append(_histogram(classes, measures))
     if absent := [c["name"] for c in classes if not any(c[m] for m in measures)]:
         more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
-        text.append(f"do not occur: {', '.join(absent[:SHOWN])}{more}")
+        text.append(f"absent classes: {', '.join(absent[:SHOWN])}{more}")
     if content["ignored_pixels"] is not None:
         text.append(f"ignored pixels: {content['ignored_pixels']:.1%} of all")
     if "sheet" in content:

@@ -14,7 +14,7 @@ from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import folders, top
 from patchlens.errors import DataError, SourceError
 
-# labelId, display colour, whether it has instances: of each class, in the order of the train ids.
+# labelId, display colour and whether it has instances, per class in the order of the train ids.
 EVALUATED = (
     (7, (128, 64, 128), False),
     (8, (244, 35, 232), False),
@@ -37,7 +37,7 @@ EVALUATED = (
     (33, (119, 11, 32), True),
 )
 PALETTE = tuple(colour for _, colour, _ in EVALUATED)
-LABEL_IDS = range(34)  # license plate is -1 and never drawn into a PNG
+LABEL_IDS = range(34)  # license plate is -1, which no PNG contains
 LABELS = dict.fromkeys(LABEL_IDS, IGNORE) | {row[0]: i for i, row in enumerate(EVALUATED)}
 IGNORED_INSTANCES = (29, 30)  # caravan, trailer
 SPLITS = ("train", "val", "test")
@@ -46,16 +46,16 @@ IMAGE, MASK, INSTANCES = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_in
 
 
 def read(root: Path, facts: Entry) -> Layout:
-    """Read the splits whose images are there; train and val need their annotations.
+    """Read the splits whose images exist; train and val need their annotations.
 
     Raises:
-        SourceError: no images, or no annotations of train or val although its images are there.
-        DataError: an image and its annotations do not pair, or a name is not Cityscapes' own.
+        SourceError: there are no images, or train or val has images but no annotations.
+        DataError: an image and its annotations do not pair, or a name is not one of Cityscapes.
     """
     here = top(root, "leftImg8bit", how=facts.how)
     splits = [split for split in SPLITS if (here / "leftImg8bit" / split).is_dir()]
     if not splits:
-        raise SourceError(f"{here / 'leftImg8bit'}: holds no train, val or test. {facts.how}")
+        raise SourceError(f"{here / 'leftImg8bit'}: contains no train, val or test. {facts.how}")
     images = [entry for split in splits for entry in _split(root, here, split, facts)]
     return Layout(
         tuple(facts.classes), LABELS, images, PALETTE, _instances(), instance_scope="image"
@@ -78,20 +78,20 @@ def _split(root: Path, here: Path, split: str, facts: Entry) -> Iterator[ImageEn
     for labelled in folders(annotations) if annotations.is_dir() else ():
         if not (images / labelled.name).is_dir():
             raise SourceError(f"{images / labelled.name}: no such folder, but annotations of "
-                              f"{labelled.name} are there. {facts.how}")  # fmt: skip
+                              f"{labelled.name} exist. {facts.how}")  # fmt: skip
     for city in folders(images):
         stems = _stems(city, IMAGE)
         labelled = annotations / city.name
         if split != "test":
             if not labelled.is_dir():
-                raise SourceError(f"{labelled}: no such folder, but images of {city.name} are "
-                                  f"there. {facts.how}")  # fmt: skip
+                raise SourceError(f"{labelled}: no such folder, but images of {city.name} "
+                                  f"exist. {facts.how}")  # fmt: skip
             for suffix in (MASK, INSTANCES):
                 _check_pairs(city, stems, labelled, suffix)
         for stem in stems:
             match = NAME.fullmatch(stem)
             if match is None:
-                raise DataError(f"{city / stem}{IMAGE}: is not named <city>_<sequence>_<frame>")
+                raise DataError(f"{city / stem}{IMAGE}: the name is not <city>_<sequence>_<frame>")
             base = labelled.relative_to(root)
             yield ImageEntry(
                 image_id=stem,

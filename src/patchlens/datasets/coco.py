@@ -1,7 +1,7 @@
 """Objects from a json in COCO's style (cocodataset.org/#format-data): boxes, no segmentation.
 
-Two keys more of an annotation are read: `instance` (equal for the same thing in several images)
-and `fine_class`. Unknown keys are left alone, since tools write many.
+Two more keys of an annotation are read: `instance` (equal for one instance in several images)
+and `fine_class`. Unknown keys are ignored, because tools write many of them.
 """
 
 import json
@@ -51,14 +51,14 @@ def read_coco(
 
     Args:
         path: the json file.
-        classes: class names; those of the file's categories are among them.
+        classes: class names; they include those of the categories in the file.
         known: `file_name` -> image id, of the images that exist.
 
     Returns:
         Image id -> its objects. A crowd (`iscrowd: 1`) is not evaluated.
 
     Raises:
-        SourceError: no such file.
+        SourceError: the file does not exist.
         DataError: the file is malformed, or names an image or a class that does not exist.
     """
     content = _content(path)
@@ -66,11 +66,11 @@ def read_coco(
     for image in content.images:
         if image.file_name not in known:
             raise DataError(
-                f"{path}: image {image.id}: images/ holds no '{image.file_name}'; "
+                f"{path}: image {image.id}: images/ has no '{image.file_name}'; "
                 f"{nearest(image.file_name, known)}"
             )
         if image.id in ids:
-            raise DataError(f"{path}: image id {image.id} is there twice")
+            raise DataError(f"{path}: image id {image.id} occurs twice")
         ids[image.id] = known[image.file_name]
     names: dict[int, int] = {}
     for category in content.categories:
@@ -80,10 +80,10 @@ def read_coco(
                 f"{nearest(category.name, classes)}"
             )
         if category.id in names:
-            raise DataError(f"{path}: category id {category.id} is there twice")
+            raise DataError(f"{path}: category id {category.id} occurs twice")
         names[category.id] = classes.index(category.name)
     if twice := [n for n, count in Counter(a.id for a in content.annotations).items() if count > 1]:
-        raise DataError(f"{path}: annotation id {twice[0]} is there twice")
+        raise DataError(f"{path}: annotation id {twice[0]} occurs twice")
     found: dict[str, list[ObjectEntry]] = {}
     for annotation in content.annotations:
         place = f"{path}: annotation {annotation.id}"
@@ -119,4 +119,4 @@ def _content(path: Path) -> _Coco:
         place = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         raise DataError(f"{path}: {place}: {first['msg']}") from None
     except ValueError as error:
-        raise DataError(f"{path}: is no valid JSON ({error})") from None
+        raise DataError(f"{path}: is not valid JSON ({error})") from None

@@ -1,7 +1,7 @@
 """COIL-100: 100 objects on a turntable, a photograph every 5 degrees.
 
 Names and counts: Nene, Nayar and Murase, CUCS-006-96 (Columbia University, 1996); archive:
-cs.columbia.edu/CAVE. A file is `obj<object>__<angle>.png`, its name is its label.
+cs.columbia.edu/CAVE. A file is `obj<object>__<angle>.png`; its name is its label.
 """
 
 import re
@@ -22,8 +22,8 @@ def read(root: Path, facts: Entry) -> Layout:
     """List the images in the order of object and angle.
 
     Raises:
-        SourceError: no image.
-        DataError: the name of an image is no object and angle of COIL-100.
+        SourceError: there are no images.
+        DataError: the name of an image is not an object and angle of COIL-100.
     """
     here = top(root, "obj*__*.png", how=facts.how)
     views = []
@@ -31,7 +31,7 @@ def read(root: Path, facts: Entry) -> Layout:
         match = NAME.fullmatch(path.stem)
         number, angle = (int(text) for text in match.groups()) if match else (0, 0)
         if not 1 <= number <= OBJECTS or angle >= 360:
-            raise DataError(f"{path}: is no obj<1 to {OBJECTS}>__<angle below 360>.png")
+            raise DataError(f"{path}: the name is not obj<1 to {OBJECTS}>__<angle below 360>.png")
         views.append((number, angle, path))
     return Layout(CLASSES, {}, [_image(root, number, path) for number, _, path in sorted(views)])
 

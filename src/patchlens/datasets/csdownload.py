@@ -1,7 +1,7 @@
-"""Cityscapes' archives by `csDownload`, the command of cityscapesscripts, with the user's login.
+"""Downloads Cityscapes' archives with `csDownload` of cityscapesscripts and the user's login.
 
-The command asks for name and password on the terminal, or uses those that it stored; nothing of
-them passes through here. Source: github.com/mcordts/cityscapesScripts, download/downloader.py.
+The command asks for name and password on the terminal, or uses stored ones; neither of them is
+visible to patchlens. Source: github.com/mcordts/cityscapesScripts, download/downloader.py.
 """
 
 import shutil
@@ -24,10 +24,10 @@ def has_csdownload() -> bool:
 
 
 def csdownload(archives: Sequence[Archive], folder: Path) -> list[Path]:
-    """Bring the archives that are not yet in `folder`; returns the paths of all.
+    """Download the archives that are not yet in `folder`; return the paths of all.
 
     Raises:
-        SourceError: the command failed, or what it brought is not as published.
+        SourceError: the command failed, or a downloaded file is not as published.
     """
     paths = [folder / archive.file for archive in archives]
     missing = [
@@ -38,32 +38,32 @@ def csdownload(archives: Sequence[Archive], folder: Path) -> list[Path]:
     if not missing:
         return paths
     sizes = {path: path.stat().st_size if path.is_file() else 0 for _, path in missing}
-    # Twice: the archives, and what is in them.
+    # Twice: the archives, and their content.
     needed = [(folder, max(2 * (a.roughly or 0) - sizes[path], 0)) for a, path in missing]
-    check_space("the archives and what is in them", needed)
+    check_space("the archives and their content", needed)
     resume = ["-r"] if any(path.is_file() for path in sizes) else []
     command = [COMMAND, *resume, "-d", str(folder), *(archive.file for archive, _ in missing)]
     log.info("%s asks for your login: %s", COMMAND, " ".join(command))
     done = subprocess.run(command, check=False)
     for archive, path in missing:
-        fault = "it is missing"
+        fault = "missing"
         if path.is_file():
             fault = fault_of(path, archive.checksum) or ""
         if not fault:
             continue
-        # It appends to what is there: what is whole but wrong would stay wrong for ever, while
-        # what is there in part is hours of download, which a wrong login must not cost.
+        # It appends to an existing file: a complete but wrong one would stay wrong for ever,
+        # but a partial one is hours of download, which a wrong login must not cost.
         if done.returncode == 0 or _too_long(path, archive):
             path.unlink(missing_ok=True)
-        hint = f"; if it does not go on with {path.name}, delete that" if path.is_file() else ""
+        hint = f"; if it does not resume {path.name}, delete that file" if path.is_file() else ""
         raise SourceError(
-            f"{path}: {fault}; {COMMAND} ended with exit code {done.returncode}. Read what it says "
+            f"{path}: {fault}; {COMMAND} ended with exit code {done.returncode}. Read its messages "
             f"above, check your login on www.cityscapes-dataset.com, and run this again{hint}"
         )
     return paths
 
 
 def _too_long(path: Path, archive: Archive) -> bool:
-    """Whether there is more than the whole archive: more than rounding its size explains."""
+    """Whether the file is larger than the archive, beyond the rounding of the published size."""
     roughly = archive.roughly
     return path.is_file() and roughly is not None and path.stat().st_size > 1.1 * roughly

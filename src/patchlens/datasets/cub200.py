@@ -1,6 +1,6 @@
 """CUB-200-2011: 11 788 photographs of 200 bird species, one box each.
 
-Lists and splits: the dataset's README (data.caltech.edu/records/65de6-vp158). Not stated there:
+Lists and splits: the dataset's README (data.caltech.edu/records/65de6-vp158), which does not state
 whether the pixels of a box count from 0 or from 1.
 """
 
@@ -33,7 +33,7 @@ def read(root: Path, facts: Entry) -> Layout:
     for image_id, (place, (name,)) in _table(here / "images.txt", 2).items():
         path = here / "images" / name
         if not path.is_file():
-            raise DataError(f"{place}: no image {path}")
+            raise DataError(f"{place}: missing image {path}")
         for table, what in ((labels, "class"), (splits, "split"), (boxes, "box")):
             if image_id not in table:
                 raise DataError(f"{place}: image {image_id} has no {what}")
@@ -63,6 +63,6 @@ def _table(path: Path, columns: int) -> dict[str, tuple[str, list[str]]]:
         if len(fields) != columns:
             raise DataError(f"{place}: has {len(fields)} columns instead of {columns}")
         if fields[0] in found:
-            raise DataError(f"{place}: id {fields[0]} is there twice")
+            raise DataError(f"{place}: id {fields[0]} occurs twice")
         found[fields[0]] = place, fields[1:]
     return found

@@ -1,7 +1,7 @@
 """DAVIS 2016 and 2017: videos at 480p with a mask of every object in every frame.
 
-Two kinds, since the same value means different things: in 2016 a pixel of 255 is the object, in
-2017 it is void and the objects are 1, 2, ...
+There are two kinds, because the same value has different meanings: in 2016, 255 is the object; in
+2017, it is void and the objects are 1, 2, ...
 Layout and encoding: github.com/davisvideochallenge/davis2017-evaluation (davis2017/davis.py);
 datasets: Perazzi et al., CVPR 2016; Pont-Tuset et al., arXiv:1704.00675.
 """
@@ -19,7 +19,7 @@ from patchlens.errors import DataError
 PALETTE = ((0, 0, 0), (236, 95, 103))
 SPLITS = ("train", "val")
 VOID = 255
-# By release: the folders of the lists, what a pixel is, and which values are objects.
+# By release: the folders of the lists, the class of each pixel value, and the object values.
 LISTS = {2016: ("2016", "480p"), 2017: ("2017",)}
 LABELS = {
     2016: {0: 0, 255: 1},
@@ -32,11 +32,11 @@ INSTANCES: dict[int, dict[int, tuple[int, str] | None]] = {
 
 
 def read(root: Path, facts: Entry, *, release: Literal[2016, 2017]) -> Layout:
-    """Read the sequences of the splits whose lists are there, as `release` encodes them.
+    """Read the sequences of the splits whose lists exist, as encoded in `release`.
 
     Raises:
-        SourceError: no list, or a sequence's folder is missing.
-        DataError: a frame has no annotation, or none of them.
+        SourceError: there is no list, or the folder of a sequence is missing.
+        DataError: a frame has no annotation, or a sequence has no frames.
     """
     found = [f"ImageSets/{folder}" for folder in LISTS[release]]
     here = top(root, *(f"{folder}/{s}.txt" for folder in found for s in SPLITS), how=facts.how)
@@ -63,7 +63,7 @@ def read(root: Path, facts: Entry, *, release: Literal[2016, 2017]) -> Layout:
 
 
 def _sequences(path: Path) -> list[str]:
-    """The names in a list; of a line that names files, the folder of the first."""
+    """The names in a list; for a line with file names, the folder of the first file."""
     found = (line.split()[0] for _, line in lines(path))
     return list(dict.fromkeys(Path(name).parent.name or name for name in found))
 
@@ -72,10 +72,10 @@ def _frames(root: Path, here: Path, split: str, sequence: str) -> Iterator[Image
     folder = here / "JPEGImages/480p" / sequence
     found = list(pairs(root, folder, here / "Annotations/480p" / sequence))
     if not found:
-        raise DataError(f"{folder}: holds no frame")
+        raise DataError(f"{folder}: contains no frames")
     for stem, image, mask in found:
         if not stem.isdecimal():
-            raise DataError(f"{root / image}: a frame is named by its number")
+            raise DataError(f"{root / image}: the name of a frame must be its number")
         yield ImageEntry(
             image_id=f"{sequence}/{stem}",
             split=split,

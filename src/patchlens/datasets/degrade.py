@@ -1,10 +1,10 @@
-"""T2's degradations: what they do to the pixels of an image, and where its points go.
+"""T2's degradations: their effects on the pixels of an image and on the positions of its points.
 
-They act on the original image, before any view of it, so that every model sees the same copies. A
-point is x, y in pixels, where pixel (row i, column j) covers [j, j+1) × [i, i+1) and its centre is
-(j + 0.5, i + 0.5); this is the convention of Pillow's `Image.transform`, so that the matrix that
-moves the pixels is the exact map of points. (Its bicubic kernel, a = −1, does not keep slopes: it
-displaces details by up to a tenth of a pixel, to all sides alike.)
+They act on the original image, before it becomes model input, so that all models see the same
+copies. A point is x, y in pixels: pixel (row i, column j) covers [j, j+1) × [i, i+1), and its
+centre is (j + 0.5, i + 0.5). This is the convention of Pillow's `Image.transform`, so the matrix
+that moves the pixels is also the exact map of points. (Its bicubic kernel, a = −1, does not keep
+slopes: it displaces details by up to a tenth of a pixel, equally in all directions.)
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from patchlens.settings.identification import Identification
 
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float64]
-# Outside the image: about the mean colour of ImageNet, so nearly 0 after a model's normalisation.
+# Outside the image: about the mean colour of ImageNet, so nearly 0 after normalisation.
 FILL = (124, 116, 104)
 FREQUENCY_STEP = 10  # standard deviation on 0..255 of frequency noise of severity 1
 GEOMETRIC = ("shift", "rotation", "scale")
@@ -44,21 +44,21 @@ class Copy:
 
     @property
     def copy_id(self) -> str:
-        """Names the copy in a feature file."""
+        """The id of the copy in a feature file."""
         return f"{self.image_id}|{self.degradation}|{self.severity:.15g}"
 
     def generator(self, *salt: object) -> np.random.Generator:
-        """Random numbers of this copy alone: of a hash, whatever was drawn before.
+        """Random numbers that depend on this copy only (by a hash), not on earlier draws.
 
         Args:
-            salt: tells apart what they are for, and the seed.
+            salt: the purpose of the numbers, and the seed.
         """
         text = "|".join([*map(str, salt), self.copy_id])
         digest = hashlib.sha256(text.encode()).digest()
         return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
 
     def of(self, image: Image.Image, seed: int) -> Image.Image:
-        """The copy's pixels: RGB of the size of `image`, the same for the same seed."""
+        """The copy's pixels in RGB and the size of `image`; the same seed gives the same pixels."""
         severity = self.severity
         match self.degradation:
             case "blur":
@@ -83,12 +83,12 @@ class Copy:
             case "shift" | "rotation" | "scale":
                 matrix = self.to_clean((image.height, image.width))
                 return _moved(image, matrix, Image.Resampling.BICUBIC, FILL)
-        raise ValueError(f"no degradation '{self.degradation}'")
+        raise ValueError(f"unknown degradation '{self.degradation}'")
 
     def to_clean(self, size: tuple[int, int]) -> Matrix:
         """The affine map [2, 3] from points of the copy to points of the clean image.
 
-        Photometric degradations leave points alone. `shift` moves the content right and down,
+        Photometric degradations do not move points. `shift` moves the content right and down,
         `rotation` turns it counter-clockwise, `scale` enlarges it, both about the image's centre.
 
         Args:
@@ -101,7 +101,7 @@ class Copy:
                 return np.column_stack([linear, [-self.severity, -self.severity]])
             case "rotation":
                 angle = math.radians(self.severity)
-                # y points down: this is a turn clockwise on the screen, back to where it came from.
+                # y points down, so this turns clockwise on the screen, back to the clean image.
                 linear = np.array(
                     [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
                 )
@@ -125,7 +125,7 @@ class Copy:
 
 
 def copies(image_ids: Iterable[str], settings: Identification) -> list[Copy]:
-    """The copies that the settings ask for: images in hash order, each with all conditions."""
+    """The copies that the settings require: images in hash order, each with all conditions."""
     ids = hash_order(image_ids, settings.seed)
     chosen = ids if settings.images == "all" else ids[: settings.images]
     listed = settings.degradations.items()
@@ -138,7 +138,7 @@ def mapped(matrix: Matrix, points: Points) -> Points:
 
 
 def moved_area(area: NDArray[np.bool_], matrix: Matrix) -> NDArray[np.bool_]:
-    """An area [H, W] moved as the pixels are: by the nearest pixel, nothing from outside."""
+    """An area [H, W] moved like the pixels: by the nearest pixel, empty outside the image."""
     image = Image.fromarray(area.astype(np.uint8))
     return np.asarray(_moved(image, matrix, Image.Resampling.NEAREST, 0)) > 0
 

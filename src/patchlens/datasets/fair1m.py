@@ -1,8 +1,8 @@
 """FAIR1M: fine-grained objects in satellite images, oriented boxes.
 
-The official page (gaofen-challenge.com/benchmark) needs an account; layout, xml and the classes
-with their five coarse categories as torchgeo reads them (torchgeo/datasets/fair1m.py), which
-is the release 2.0 with its three splits. Not verified here: whether pixels count from 0.
+The official page (gaofen-challenge.com/benchmark) needs an account. Layout, xml and the classes
+with their five coarse categories are as in torchgeo (torchgeo/datasets/fair1m.py), which reads
+release 2.0 with its three splits. It is not verified whether pixels count from 0.
 """
 
 from collections.abc import Iterator
@@ -71,8 +71,8 @@ def read(root: Path, facts: Entry) -> Layout:
     """Read the parts that exist; at least one must.
 
     Raises:
-        SourceError: no part, or the labels of a part of train or validation are missing.
-        DataError: an image without xml, or an xml that is malformed or names an unknown class.
+        SourceError: there is no part, or the labels of a part of train or validation are missing.
+        DataError: an image has no xml, or an xml is malformed or names an unknown class.
     """
     here = top(root, *(f"{part}/images" for part in PARTS), how=facts.how)
     present = [part for part in PARTS if (here / part / "images").is_dir()]
@@ -103,7 +103,7 @@ def _objects(path: Path, image_id: str, classes: list[str]) -> Iterator[ObjectEn
     try:
         objects = ElementTree.parse(path).getroot().findall("objects/object")
     except ElementTree.ParseError as error:
-        raise DataError(f"{path}: is no valid XML ({error})") from None
+        raise DataError(f"{path}: is not valid XML ({error})") from None
     for number, element in enumerate(objects, start=1):
         name = (element.findtext("possibleresult/name") or "").strip()
         if name not in COARSE:
@@ -117,7 +117,7 @@ def _objects(path: Path, image_id: str, classes: list[str]) -> Iterator[ObjectEn
             if len(points) == 5 and points[0] == points[4]:
                 points.pop()
             if len(points) != 4 or any(len(point) != 2 for point in points):
-                raise ValueError("has no four corners")
+                raise ValueError("does not have four corners")
             xs, ys = zip(*points, strict=True)
             box = corners(min(xs), min(ys), max(xs), max(ys))
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Files of a dataset folder: pairing by stem, and the manifest of what the user placed."""
+"""Files of a dataset folder: pairing by stem, and the manifest of files that the user placed."""
 
 import json
 import os
@@ -32,17 +32,17 @@ def by_stem(root: Path, folder: Path) -> dict[str, str]:
 
 
 def pairs(root: Path, images: Path, masks: Path) -> Iterator[tuple[str, str, str]]:
-    """Stem, image and mask (relative to `root`) of two folders that hold the same stems.
+    """Stem, image and mask (relative to `root`) of two folders with the same stems.
 
     Raises:
         SourceError: a folder is missing.
-        DataError: two files share a stem, or one of a pair is missing.
+        DataError: two files share a stem, or one file of a pair is missing.
     """
     pictures, labels = by_stem(root, images), by_stem(root, masks)
     for stem in sorted({*pictures, *labels}):
         for folder, here, other in ((images, pictures, labels), (masks, labels, pictures)):
             if stem not in here:
-                raise DataError(f"{folder}: no file '{stem}.*', but there is {root / other[stem]}")
+                raise DataError(f"{folder}: no file '{stem}.*' to pair with {root / other[stem]}")
         yield stem, pictures[stem], labels[stem]
 
 
@@ -52,10 +52,10 @@ def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[objec
     `known` is an earlier manifest: a file with the same size and mtime is not read again.
 
     Raises:
-        SourceError: `root` is no folder or holds no file.
+        SourceError: `root` is not a folder, or contains no files.
     """
     if not root.is_dir():
-        raise SourceError(f"{root}: no such folder; place the dataset there or mend its root")
+        raise SourceError(f"{root}: no such folder; place the dataset there or correct its root")
     entries: dict[str, list[object]] = {}
     below = (
         Path(folder, name) for folder, _, names in os.walk(root, followlinks=True) for name in names

@@ -1,20 +1,20 @@
-"""The user's own images: `images/`, what is known of them, and `dataset.yaml`.
+"""The user's own images: `images/`, their annotations, and `dataset.yaml`.
 
 dataset.yaml:
     classes: [road, car, person]    # a pixel value i of a mask is class i
     ignore: [255]                   # pixel values that neither vote nor count
     splits:                         # names of images (without suffix) and of sequences;
-      support: [a, b, c]            # a file `support.txt` with one name a line does too
+      support: [a, b, c]            # or a file with one name per line
       query: query.txt
       video: [walk]
     sequences: [walk]               # images/walk/000001.jpg, ...: frames by number
     objects: objects.json           # boxes in COCO's style
     instances: instances.csv        # what the values of instances/a.png, ... are (0: nothing);
                                     # or `majority`: the class of most of its pixels in masks/
-    tracks: {1: person, 3: car}     # tracks/walk.txt in MOT's format; what its class column means
+    tracks: {1: person, 3: car}     # tracks/walk.txt in MOT's format; class numbers
 
-Only `classes` and `splits` are needed. Masks (`masks/`, paired by name) are needed unless objects,
-instances or tracks are given. docs/own-data.md shows it all with an example.
+Only `classes` and `splits` are required. Masks (`masks/`, paired by name) are required unless
+objects, instances or tracks are given. See docs/own-data.md for an example.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def read(root: Path, _: Entry) -> Layout:
     """Read the description and pair images with masks, instance masks, objects and tracks.
 
     Raises:
-        SourceError: the folder, its description or a file that it names is missing.
+        SourceError: the folder, its description or a file named there is missing.
         DataError: the description is wrong, or a file contradicts it.
     """
     description = describe(root / NAME)
@@ -44,7 +44,7 @@ def read(root: Path, _: Entry) -> Layout:
     stills = by_stem(root, root / "images")
     videos = {name: frames(root / "images" / name, "*") for name in description.sequences}
     if both := sorted(set(stills) & set(videos)):
-        raise DataError(f"{root / stills[both[0]]}: shares its name with a sequence")
+        raise DataError(f"{root / stills[both[0]]}: has the same name as a sequence; rename one")
     images = list(_images(root, description, stills, videos))
     objects = listed_objects(root, description, stills, videos)
     images = [replace(i, objects=tuple(objects.get(i.image_id, ()))) for i in images]
@@ -91,7 +91,7 @@ def _frame(root: Path, split: str, sequence: str, frame: int, file: Path) -> Ima
 
 
 class _Masks:
-    """The masks of one sort: a folder has one for each of its images, or none at all."""
+    """The masks of one type: a folder has one for each of its images, or none."""
 
     def __init__(self, root: Path, folder: str, what: str, required: bool) -> None:
         self._root, self._folder, self._what, self._required = root, folder, what, required

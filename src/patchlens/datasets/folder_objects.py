@@ -1,4 +1,4 @@
-"""Objects of a dataset of kind `folder`: those of its json and those of its tracks."""
+"""Objects of a dataset of kind `folder`, from its json and its tracks."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def listed_objects(
     stills: dict[str, str],
     videos: dict[str, dict[int, Path]],
 ) -> dict[str, list[ObjectEntry]]:
-    """Image id -> its objects, of the json and of the tracks.
+    """Image id -> its objects, from the json and the tracks.
 
     Args:
         root: the dataset's root.
@@ -25,7 +25,7 @@ def listed_objects(
 
     Raises:
         SourceError: a file that dataset.yaml names is missing.
-        DataError: it is malformed, or names an image, a frame or a class that does not exist.
+        DataError: a file is malformed, or names an image, a frame or a class that does not exist.
     """
     found: dict[str, list[ObjectEntry]] = {}
     if description.objects is not None:

@@ -1,4 +1,4 @@
-"""dataset.yaml of a dataset of kind `folder`: its keys and what is wrong with them."""
+"""dataset.yaml of a dataset of kind `folder`: its keys and the check of them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from patchlens.settings.validated import validated
 
 NAME = "dataset.yaml"
 MAJORITY = "majority"
-LIST, STR = "list[str]", ("str",)  # what pydantic adds to the place of a split: one for each type
+LIST, STR = "list[str]", ("str",)  # parts that pydantic adds to the place of a split, one per type
 PixelValue = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -31,7 +31,7 @@ class Description(Strict):
     tracks: Annotated[dict[int, str], Field(min_length=1)] | None = None
 
     def needs_masks(self) -> bool:
-        """Whether nothing but masks says what the images show."""
+        """Whether masks are the only annotation."""
         return self.objects is None and self.instances is None and self.tracks is None
 
 
@@ -39,11 +39,11 @@ def describe(path: Path) -> Description:
     """Read and check a dataset.yaml.
 
     Raises:
-        SourceError: no such file.
-        DataError: it is no YAML, a key is unknown or wrong, or two keys contradict each other.
+        SourceError: the file does not exist.
+        DataError: it is not YAML, a key is unknown or wrong, or two keys contradict each other.
     """
     if not path.is_file():
-        raise SourceError(f"{path}: no such file; docs/own-data.md shows what it says")
+        raise SourceError(f"{path}: no such file; write it as in docs/own-data.md")
     description: Description = validated(
         path, Description, missing="", lines=_lines, error=DataError
     )
@@ -61,11 +61,11 @@ def _lines(error: ErrorDetails) -> list[str]:
 def _check(path: Path, description: Description) -> None:
     clash = [v for v in description.ignore if v < len(description.classes)]
     if clash:
-        raise DataError(f"{path}: ignore holds {clash[0]}, which is also a class")
+        raise DataError(f"{path}: ignore contains {clash[0]}, which is also a class")
     if description.objects is not None and description.instances is not None:
-        raise DataError(f"{path}: objects and instances both list the objects; keep one")
+        raise DataError(f"{path}: objects and instances both define the objects; keep one")
     if description.tracks is not None and not description.sequences:
-        raise DataError(f"{path}: tracks are of sequences; list the sequences")
+        raise DataError(f"{path}: tracks need sequences; list them in sequences")
     for name in (description.tracks or {}).values():
         if name not in description.classes:
             known = nearest(name, description.classes)
@@ -73,7 +73,7 @@ def _check(path: Path, description: Description) -> None:
 
 
 def names_of(root: Path, split: str, names: list[str] | str) -> list[str]:
-    """The names that a split lists, in dataset.yaml or in a file of its own."""
+    """The names of a split, from dataset.yaml or from a separate file."""
     if isinstance(names, list):
         return names
     path = root / names

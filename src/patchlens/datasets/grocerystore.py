@@ -1,4 +1,4 @@
-"""GroceryStore: photographs of fruit, vegetables and cartons in shops, and one iconic image each.
+"""GroceryStore: photographs of groceries in shops, and one iconic image per product.
 
 Lists and classes: github.com/marcusklasson/GroceryStoreDataset (README.md, `dataset/`).
 """
@@ -27,13 +27,13 @@ def read(root: Path, facts: Entry) -> Layout:
 
     Raises:
         SourceError: classes.csv or all lists are missing.
-        DataError: a line is malformed, names an unknown class or an image that is not there.
+        DataError: a line is malformed, or names an unknown class or image.
     """
     here = top(root, "dataset/classes.csv", how=facts.how) / "dataset"
     coarse, fine, iconic = _classes(here / "classes.csv")
     present = [split for split in SPLITS if (here / f"{split}.txt").is_file()]
     if not present:
-        raise SourceError(f"{here}: none of train.txt, val.txt, test.txt is here. {facts.how}")
+        raise SourceError(f"{here}: contains none of train.txt, val.txt, test.txt. {facts.how}")
     images = [i for split in present for i in _split(root, here, split, fine)]
     for path in sorted((here / ICONIC).rglob("*_Iconic.jpg")):
         name = path.relative_to(here).as_posix()
@@ -53,7 +53,7 @@ def _classes(path: Path) -> tuple[tuple[str, ...], dict[int, tuple[int, str]], d
         try:
             fine[int(fine_id)] = int(coarse_id), name
             if coarse.setdefault(int(coarse_id), group) != group:
-                raise ValueError(f"coarse class {coarse_id} is {coarse[int(coarse_id)]} too")
+                raise ValueError(f"coarse class {coarse_id} is also {coarse[int(coarse_id)]}")
         except ValueError as error:
             raise DataError(f"{place}: {error}") from None
         iconic[image.lstrip("/")] = int(fine_id)
@@ -79,7 +79,7 @@ def _split(
                 f"{place}: classes.csv has no class {fine_id} in coarse class {coarse_id}"
             )
         if not (here / name).is_file():
-            raise DataError(f"{place}: no image {here / name}")
+            raise DataError(f"{place}: missing image {here / name}")
         images.append(_image(root, here, split, name, *fine[fine_id]))
     return images
 

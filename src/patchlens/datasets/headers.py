@@ -1,4 +1,4 @@
-"""The size of an image without decoding it, and whether the file is whole."""
+"""The size of an image without decoding it, and whether the file is complete."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 def size_of(path: Path) -> tuple[int, int]:
     """Width and height of an image file in pixels.
 
-    JPEG and PNG files that hold their end mark, and TIFF files that hold all their strips, are not
-    decoded; whatever else is decoded whole, so that only a file that cannot be read is refused.
+    JPEG and PNG files with their end mark, and TIFF files with all their strips, are not decoded.
+    All other files are decoded completely, so that only unreadable files are refused.
 
     Raises:
-        DataError: the file is missing, empty, truncated or no image.
+        DataError: the file is missing, empty, truncated or not an image.
     """
     try:
         with Image.open(path) as image:

@@ -1,9 +1,9 @@
-"""The common index: what every other room knows of a dataset.
+"""The common index: all facts about a dataset that other packages use.
 
 A folder with images.parquet (one row per image), objects.parquet (one row per object), dataset.json
-(reader, class names, what the values of a mask file mean, pixels of each class) and, where they
+(reader, class names, the meaning of values in mask files, pixels of each class) and, if they
 apply, support.parquet (the few-shot choice, one per seed), query.parquet (the scored images with
-their bootstrap unit) and relevance.parquet (what a retrieval benchmark says of pairs of images).
+their bootstrap unit) and relevance.parquet (the grades of pairs in a retrieval benchmark).
 """
 
 import json
@@ -25,22 +25,22 @@ from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
 Mask = NDArray[np.uint8]
-READ_ERRORS = (OSError, SyntaxError, ValueError)  # of a broken file, by Pillow
+READ_ERRORS = (OSError, SyntaxError, ValueError)  # raised by Pillow for broken files
 
 
 class Index:
     """A dataset as its index describes it; pixels are read from `root` on demand.
 
     Attributes:
-        reader: the layout that the dataset has, by the name of its reader.
+        reader: the name of the reader, and so of the dataset's layout.
         classes: class names; a class id is a position in it.
         palette: RGB of each class, or empty.
-        labels: each value that a mask file may hold -> its class id, or `IGNORE`.
+        labels: each allowed value of a mask file -> its class id, or `IGNORE`.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
         if not (folder / "dataset.json").is_file():
-            raise DataError(f"{folder}: no index here; run `dvc repro index` first")
+            raise DataError(f"{folder}: no index; run `dvc repro index` first")
         about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         if "reader" not in about:
             raise DataError(f"{folder}: this index is of an older version; run `dvc repro index`")
@@ -52,12 +52,12 @@ class Index:
 
     @classmethod
     def of(cls, dataset: DatasetName, settings: Dataset) -> "Index":
-        """The index of a dataset; its pixels lie where the settings say."""
+        """The index of a dataset, with the image folder of the settings."""
         return cls(paths.index(dataset), paths.images(dataset, settings))
 
     @cached_property
     def pixels(self) -> dict[str, list[int]]:
-        """Split -> pixels of each class in its masks; the last count is of ignored ones."""
+        """Split -> pixels of each class in its masks; the last count is that of ignored ones."""
         about = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
         pixels: dict[str, list[int]] = about["pixels"]
         return pixels
@@ -71,7 +71,7 @@ class Index:
     def objects(self) -> pd.DataFrame:
         """The objects of all images, in the order of the images.
 
-        Columns: image_id; instance (a number of the thing in the whole dataset); track (its number
+        Columns: image_id; instance (its number in the whole dataset); track (its number
         in its sequence, if any); class_id; fine_class; x0, y0, x1, y1 (pixels; x1, y1 exclusive;
         as annotated, so a box may leave its image); area (pixels of the mask, or of the box inside
         the image); evaluated; mask_value (its value in the instance mask, if any); polygon.
@@ -101,12 +101,12 @@ class Index:
     @cached_property
     def relevance(self) -> pd.DataFrame:
         """Columns query_id, image_id, grade (easy, hard, junk, positive)."""
-        return self._optional("relevance", "the dataset says nothing of pairs of images")
+        return self._optional("relevance", "the dataset does not grade pairs of images")
 
     def _optional(self, table: str, why: str) -> pd.DataFrame:
         path = self.folder / f"{table}.parquet"
         if not path.is_file():
-            raise DataError(f"{path}: this dataset has no such table: {why}")
+            raise DataError(f"{path}: this dataset has no such table, because {why}")
         return tables.read(path)
 
     @property
@@ -124,14 +124,14 @@ class Index:
         return read_image(self.root / str(self.images.at[image_id, "path"]))
 
     def mask(self, image_id: str) -> Mask:
-        """Class ids [H, W] at the original resolution, `IGNORE` (255) where nothing counts."""
+        """Class ids [H, W] at the original resolution, `IGNORE` (255) for ignored pixels."""
         path: Any = self.images.at[image_id, "mask"]
         if pd.isna(path):
             raise DataError(f"{self.root}: image '{image_id}' has no mask")
         return read_mask(self.root / str(path), self.labels)
 
     def instance_mask(self, image_id: str) -> NDArray[np.int64]:
-        """Values [H, W] of the instance mask, as `mask_value` of `objects` says; 0 elsewhere."""
+        """Values [H, W] of the instance mask, which are those of `mask_value`; 0 elsewhere."""
         return read_ids(self.root / str(self.images.at[image_id, "instances"]))
 
 
@@ -148,7 +148,7 @@ def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
     """Class ids [H, W] of a one-channel mask file, each of its values translated by `labels`.
 
     Raises:
-        DataError: the file cannot be read, has colours, or holds a value outside `labels`.
+        DataError: the file cannot be read, has colours, or contains a value outside `labels`.
     """
     values = read_ids(path)
     # One pass over the pixels: translate the few values that occur, not every pixel.
@@ -157,7 +157,7 @@ def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
     if strangers:
         allowed = ", ".join(str(v) for v in sorted(labels))
         raise DataError(
-            f"{path}: holds id {strangers[0]}, which is outside the classes ({allowed})"
+            f"{path}: contains id {strangers[0]}, which is not among the classes ({allowed})"
         )
     translated = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
     return translated[codes].reshape(values.shape)
@@ -166,7 +166,7 @@ def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
 def read_ids(path: Path) -> NDArray[np.int64]:
     """The values [H, W] of a one-channel image, or of a label file of SBD.
 
-    Palette images give their indices; 8-bit, 16-bit and 32-bit grey images their values.
+    Palette images give their indices, and 8-bit, 16-bit and 32-bit grey images their values.
     """
     try:
         if path.suffix == ".mat":
@@ -176,12 +176,12 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     except READ_ERRORS as error:
         raise DataError(f"{path}: cannot be read as a mask ({reason(path, error)})") from None
     if values.ndim != 2:
-        raise DataError(f"{path}: has {values.shape[2]} channels; a mask holds one id a pixel")
+        raise DataError(f"{path}: has {values.shape[2]} channels; a mask must have one")
     return values.astype(np.int64)
 
 
 def reason(path: Path, error: Exception) -> str:
-    """Why a file cannot be read, for the end of a message."""
+    """The reason why a file cannot be read, for the end of a message."""
     if not path.exists():
         return "no such file"
     if path.stat().st_size == 0:

@@ -1,4 +1,4 @@
-"""What the values of instance masks are: from a table, or from the class masks under them."""
+"""The meaning of values in instance masks: from a table, or from the class masks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,19 +15,19 @@ Meaning = dict[int, tuple[int, str]]  # value -> class id, fine class
 
 
 def from_table(path: Path, classes: tuple[str, ...]) -> Meaning:
-    """Read a table with the columns instance, class and, where wanted, fine_class.
+    """Read a table with the columns instance, class and, optionally, fine_class.
 
     Raises:
-        SourceError: no such file.
-        DataError: a column is missing, a value is no id above 0 or there twice, a class unknown.
+        SourceError: the file does not exist.
+        DataError: a column is missing, an id is not above 0 or not unique, or a class is unknown.
     """
     found: Meaning = {}
     for place, row in table(path, "instance", "class"):
         value, name = row["instance"], row["class"]
         if not value.isdecimal() or int(value) == 0:
-            raise DataError(f"{place}: instance '{value}' is no whole number above 0")
+            raise DataError(f"{place}: instance '{value}' is not an integer above 0")
         if int(value) in found:
-            raise DataError(f"{place}: instance {value} is there twice")
+            raise DataError(f"{place}: instance {value} occurs twice")
         if name not in classes:
             raise DataError(f"{place}: '{name}' is not in classes; {nearest(name, classes)}")
         found[int(value)] = classes.index(name), row.get("fine_class", "")
@@ -37,12 +37,12 @@ def from_table(path: Path, classes: tuple[str, ...]) -> Meaning:
 def by_majority(
     root: Path, images: Iterable[ImageEntry], labels: Mapping[int, int], classes: tuple[str, ...]
 ) -> Meaning:
-    """The commonest class of the pixels of each instance; ignored pixels have no say.
+    """The most frequent class of the pixels of each instance, without ignored pixels.
 
     Raises:
-        DataError: an image has no class mask, an instance has no labelled pixel, or it is mostly of
-            one class in one image and mostly of another elsewhere: then its number is not that of
-            one thing.
+        DataError: an image has no class mask, an instance has no labelled pixel, or its most
+            frequent class differs between images, so that the number is not that of a single
+            object.
     """
     found: Meaning = {}
     first: dict[int, Path] = {}
@@ -51,10 +51,10 @@ def by_majority(
             continue
         path = root / entry.instances
         if entry.mask is None:
-            raise DataError(f"{path}: its image has no mask in masks/, which gives the class")
+            raise DataError(f"{path}: its image has no mask in masks/, which defines the class")
         ids, mask = read_ids(path), read_mask(root / entry.mask, dict(labels))
         if ids.shape != mask.shape:
-            raise DataError(f"{path}: has another size than {root / entry.mask}")
+            raise DataError(f"{path}: its size differs from that of {root / entry.mask}")
         for value in (int(v) for v in np.unique(ids) if v != 0):
             counts = np.bincount(mask[(ids == value) & (mask != IGNORE)], minlength=len(classes))
             if not counts.any():
@@ -63,8 +63,8 @@ def by_majority(
             if found.setdefault(value, (class_id, ""))[0] != class_id:
                 raise DataError(
                     f"{path}: instance {value} is mostly '{classes[class_id]}' here and mostly "
-                    f"'{classes[found[value][0]]}' in {first[value]}; a number is one thing in "
-                    "all images"
+                    f"'{classes[found[value][0]]}' in {first[value]}; a number must "
+                    "mean one object in all images"
                 )
             first.setdefault(value, path)
     return found

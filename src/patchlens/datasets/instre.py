@@ -23,7 +23,7 @@ TRUTH = "gnd_instre.mat"
 
 
 def read(root: Path, facts: Entry) -> Layout:
-    """Read the ground truth; the headers of the query images settle how its boxes are meant.
+    """Read the ground truth; the sizes of the query images determine the format of its boxes.
 
     Raises:
         SourceError: gnd_instre.mat is missing.
@@ -59,14 +59,16 @@ def _truth(path: Path) -> tuple[list[str], list[str], list[list[int]], list[list
         positives = [[int(i) for i in np.ravel(record[0])] for record in records]
         boxes = [[float(value) for value in np.ravel(record[1])] for record in records]
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: is not as expected ({type(error).__name__}: {error})") from None
+        raise DataError(
+            f"{path}: has unexpected content ({type(error).__name__}: {error})"
+        ) from None
     if len(records) != len(queries) or any(len(box) != 4 for box in boxes):
-        raise DataError(f"{path}: gnd holds no box of four numbers for each of qimlist")
+        raise DataError(f"{path}: gnd does not have a box of four numbers for each of qimlist")
     if len({*queries, *gallery}) != len(queries) + len(gallery):
         raise DataError(f"{path}: an image is listed twice")
     for query, indices in zip(queries, positives, strict=True):
         if any(not 1 <= index <= len(gallery) for index in indices):
-            raise DataError(f"{path}: query {query}: a positive outside imlist")
+            raise DataError(f"{path}: query {query}: a positive is outside imlist")
     return queries, gallery, positives, boxes
 
 
@@ -75,7 +77,7 @@ def _names(cells: Any) -> list[str]:
 
 
 def _boxes(path: Path, here: Path, queries: list[str], values: list[list[float]]) -> list[Box]:
-    """The boxes of the queries, under the reading that keeps more of them inside their images."""
+    """The boxes of the queries, in the format that keeps more of them inside their images."""
     extents = [whole_image(here / name) for name in queries]
     sizes, ends = (
         sum(_inside(reading, *pair) for pair in zip(values, extents, strict=True))
@@ -84,7 +86,7 @@ def _boxes(path: Path, here: Path, queries: list[str], values: list[list[float]]
     if sizes == ends:
         raise DataError(
             f"{path}: {sizes} of {len(values)} query boxes are inside their images as x, y, width, "
-            "height and as many as x1, y1, x2, y2; which is meant cannot be told"
+            "height and as many as x1, y1, x2, y2; the format is ambiguous"
         )
     reading = from_size if sizes > ends else corners
     boxes = []
@@ -101,4 +103,4 @@ def _inside(reading: Callable[..., Box], value: list[float], extent: Box) -> boo
         _, _, right, bottom = reading(*value)
     except ValueError:
         return False
-    return right <= extent[2] + 1 and bottom <= extent[3] + 1  # a pixel more: it may be 1-based
+    return right <= extent[2] + 1 and bottom <= extent[3] + 1  # + 1: boxes may be 1-based

@@ -1,7 +1,7 @@
 """KITTI multi-object tracking: 21 driving videos with tracks, 29 without.
 
 Columns and layout: the devkit's readme (copied in github.com/JonathonLuiten/TrackEval as
-docs/KITTI-format.txt); what is evaluated: there and its kitti_2d_box.py.
+docs/KITTI-format.txt); evaluated objects: there and in kitti_2d_box.py.
 """
 
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ def read(root: Path, facts: Entry) -> Layout:
     """Read the splits whose images exist; at least one must.
 
     Raises:
-        SourceError: no split, or the labels of a training sequence are missing.
-        DataError: a line is malformed or names a frame that is not there.
+        SourceError: there is no split, or the labels of a training sequence are missing.
+        DataError: a line is malformed or names a frame that does not exist.
     """
     here = top(root, *(f"{folder}/image_02" for folder in SPLITS), how=facts.how)
     present = [folder for folder in SPLITS if (here / folder / "image_02").is_dir()]

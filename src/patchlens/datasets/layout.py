@@ -1,4 +1,4 @@
-"""What a dataset module says about a folder: images, masks, objects, sequences, what ids mean."""
+"""The output of a reader: images, masks, objects, sequences and the meaning of values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ IGNORE = 255  # the class id of pixels that neither vote nor count
 
 @dataclass(frozen=True)
 class ObjectEntry:
-    """One object that an annotation file lists (objects of instance masks need none of these).
+    """One object in an annotation file (objects of instance masks are not listed like this).
 
     `box` is x0, y0, x1, y1 in pixels, 0-based, x1 and y1 exclusive, as annotated: it may leave
-    the image. `instance` is the same string for the same thing in several images of the dataset,
-    `track` its number inside its sequence. An object that is not `evaluated` (a distractor, a
+    the image. `instance` is the same string for the same object in several images of the dataset,
+    `track` its number in its sequence. An object that is not `evaluated` (a distractor, a
     crowd, a flag of 0) is kept so that official preprocessing can use it.
     """
 
@@ -43,7 +43,7 @@ class ImageEntry:
 
 @dataclass(frozen=True)
 class Relevance:
-    """What a retrieval benchmark says of a pair: `grade` is easy, hard, junk or positive."""
+    """A pair in a retrieval benchmark; its `grade` is easy, hard, junk or positive."""
 
     query_id: str
     image_id: str
@@ -52,15 +52,15 @@ class Relevance:
 
 @dataclass(frozen=True)
 class Layout:
-    """A dataset as its module reads it: nothing here has been checked against the files yet.
+    """A dataset as a reader describes it, not yet checked against the files.
 
-    `images` may be a generator, so that a dataset of 280 000 images is never in memory whole.
-    `labels` maps each value that a mask file may hold to a class id (an index into `classes`) or
+    `images` may be a generator, so that a dataset of 280 000 images is never completely in memory.
+    `labels` maps each allowed value of a mask file to a class id (an index into `classes`) or
     to `IGNORE`; any other value is an error. `instances` maps each value of the instance masks
-    (0 aside, which is never an object) to (class id, fine class), or to None where it is no object;
-    any other value is an error. `instance_scope` is where one value means one thing: in the whole
-    dataset, in a sequence (DAVIS), or in one image (Cityscapes). `reader` is the name of what read
-    it, which `readers.read` puts in.
+    (except 0, which is never an object) to (class id, fine class), or to None if it is no object;
+    any other value is an error. `instance_scope` is where a value means a single object: the whole
+    dataset, a sequence (DAVIS), or an image (Cityscapes). `reader` is the name of the reader, which
+    `readers.read` sets.
     """
 
     classes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Where a member of an archive may go, and how much an archive may hold."""
+"""The allowed paths of members of an archive, and the allowed size of its content."""
 
 import errno
 import lzma
@@ -34,10 +34,10 @@ DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold: so many members; `growth` times its own size, or `floor` bytes.
+    """Limits of an archive: the number of members; and `growth` times its size, or `floor` bytes.
 
-    The largest dataset has 300 000 files; photographs do not shrink in an archive, lists of boxes
-    shrink about 30 times.
+    The largest dataset has 300 000 files. Archives do not compress photographs, but lists of boxes
+    by a factor of about 30.
     """
 
     members: int = 2_000_000
@@ -46,11 +46,11 @@ class Limits:
 
 
 class Members:
-    """The members of one archive, on their way into `folder`.
+    """The members of one archive, which are written to `folder`.
 
     Attributes:
-        most: bytes that the archive may hold.
-        files: how many have been written.
+        most: allowed bytes of its content.
+        files: the number of written files.
     """
 
     def __init__(self, archive: Path, folder: Path, limits: Limits) -> None:
@@ -63,28 +63,28 @@ class Members:
         self._names: set[str] = set()
 
     def damaged(self, error: object) -> DataError:
-        """The error for what cannot be read."""
+        """The error for an unreadable archive."""
         return DataError(
             f"{self.archive}: this archive is truncated or damaged ({error}); download it again"
         )
 
     def refused(self, name: str, reason: str) -> DataError:
-        """The error for a member that no honest dataset has."""
+        """The error for a member that no genuine dataset has."""
         return DataError(
-            f"{self.archive}: member '{name}' {reason}; nothing of this archive was kept: it is "
-            "not the published one, or not to be trusted"
+            f"{self.archive}: member '{name}' {reason}; nothing of this archive was kept; it is "
+            "not the published one, or not trustworthy"
         )
 
     def check_count(self, count: int) -> None:
         """Refuse more members than a dataset has."""
         if count > self._limits.members:
             raise DataError(
-                f"{self.archive}: holds more than {self._limits.members} members; nothing of it "
+                f"{self.archive}: contains more than {self._limits.members} members; nothing of it "
                 "was kept"
             )
 
     def check_bytes(self, count: int) -> None:
-        """Refuse more bytes than an archive of this size can honestly hold."""
+        """Refuse more bytes than a genuine archive of this size can contain."""
         if count > self.most:
             raise DataError(
                 f"{self.archive}: its content is more than {tqdm.format_sizeof(self.most, 'B')}, "
@@ -92,33 +92,33 @@ class Members:
             )
 
     def check_space(self, count: int) -> None:
-        """Refuse what does not fit on the disk."""
+        """Refuse content that does not fit on the disk."""
         check_space(f"the content of {self.archive.name}", [(self._folder, count)])
 
     def place(self, name: str) -> Path:
-        """Where a member goes.
+        """The path of a member.
 
         Raises:
-            DataError: it would leave the folder.
+            DataError: the path is outside the folder.
         """
-        # Windows separates with a backslash, so that one is as dangerous as a slash.
+        # Windows also separates with a backslash, so it is as dangerous as a slash.
         parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".")]
         if name.startswith(("/", "\\")) or ".." in parts or "\0" in name:
-            raise self.refused(name, "would leave its folder")
+            raise self.refused(name, "would be written outside its folder")
         if parts and DRIVE.match(parts[0]):
-            raise self.refused(name, "would leave its folder for a drive")
+            raise self.refused(name, "would be written to another drive")
         return self._folder.joinpath(*parts)
 
     def write(self, name: str, source: IO[bytes]) -> None:
-        """Write a file from what is really in the archive.
+        """Write a file with the actual content of the archive.
 
         Raises:
-            DataError: it came before, cannot be read or written, or is one too much.
+            DataError: it is a repeated name, cannot be read or written, or exceeds a limit.
             SourceError: the disk is full.
         """
         path = self.place(name)
         if str(path) in self._names:
-            raise self.refused(name, "comes twice")
+            raise self.refused(name, "occurs twice")
         self._names.add(str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,13 +30,13 @@ def read(
 
     Args:
         root: the dataset's root.
-        facts: what the catalogue says of it.
-        class_column: whether gt.txt has the class; without it every object is of the first one.
-        seqinfo: whether every sequence has a seqinfo.ini; else the frames are those in img1.
-        detectors: what may end the names of folders that are copies of one sequence.
+        facts: its entry in the catalogue.
+        class_column: whether gt.txt has the class; else all objects are of the first class.
+        seqinfo: whether every sequence must have a seqinfo.ini; else frames are those in img1.
+        detectors: suffixes of the names of folders that are copies of one sequence.
 
     Raises:
-        SourceError: no split, or a ground truth or `seqinfo.ini` is missing.
+        SourceError: there is no split, or a ground truth or `seqinfo.ini` is missing.
         DataError: a line is malformed, a frame is missing, copies of a sequence differ.
     """
     here = top(root, *(f"{split}/*/img1" for split in SPLITS), how=facts.how)
@@ -51,7 +51,7 @@ def read(
 
 
 def _sequences(split: Path, detectors: Sequence[str]) -> dict[str, list[Path]]:
-    """Name -> its folders: one for each detector in MOT17, a single one in MOT15 and MOT16."""
+    """Name -> its folders: one per detector in MOT17, a single one in MOT15 and MOT16."""
     found: dict[str, list[Path]] = {}
     for folder in folders(split):
         name, _, detector = folder.name.rpartition("-")
@@ -95,7 +95,7 @@ def _images(folder: Path, seqinfo: bool) -> dict[int, Path]:
     path = folder / "seqinfo.ini"
     if not path.is_file():
         if seqinfo:
-            raise SourceError(f"{path}: no such file; it says how many frames the sequence has")
+            raise SourceError(f"{path}: no such file; it must give the number of frames")
         return frames(folder / "img1", "*.jpg")
     info = configparser.ConfigParser(interpolation=None)
     try:
@@ -107,7 +107,7 @@ def _images(folder: Path, seqinfo: bool) -> dict[int, Path]:
     images = frames(folder / where, f"*{suffix}")
     if list(images) != list(range(1, length + 1)):
         missing = next((n for n in range(1, length + 1) if n not in images), None)
-        what = f"frame {missing} is missing" if missing else f"{len(images)} frames are there"
+        what = f"frame {missing} is missing" if missing else f"there are {len(images)} frames"
         raise DataError(f"{path}: seqLength is {length}, but {what}")
     return images
 

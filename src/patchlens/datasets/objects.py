@@ -1,4 +1,4 @@
-"""The objects of an image: those of its instance mask, and those that its entry lists."""
+"""The objects of an image: those of its instance mask, and those listed in its entry."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from patchlens.errors import DataError
 
 @dataclass(frozen=True)
 class Found:
-    """An object of one image. `key` is equal for the same thing wherever it occurs.
+    """An object of one image. `key` is equal for the same object in all images.
 
-    A `key` that is a number is the thing's dataset-wide number already.
+    A `key` that is a number is already the number in the whole dataset.
     """
 
     key: Hashable
@@ -35,12 +35,12 @@ class Found:
 def objects_of(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> list[Found]:
     """All objects of an image of `size` (width, height); those of the mask come first.
 
-    Boxes are kept as annotated, also where they leave the image, since official tools score them
-    so; `area` is that of the mask, or of the part of the box inside the image: 0 for none.
+    Boxes are kept as annotated, even if they leave the image, because official tools score them
+    so; `area` is that of the mask, or of the part of the box inside the image (0 if outside).
 
     Raises:
         DataError: an instance value is not listed, a box is not finite, an evaluated box has no
-            size, or one thing is evaluated twice in the image.
+            size, or one object is evaluated twice in the image.
     """
     found = _in_mask(entry, layout, root, size) if entry.instances is not None else []
     seen = set[str]()
@@ -68,7 +68,7 @@ def _in_mask(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int
     if ids.shape[::-1] != size:
         raise DataError(
             f"{path}: is {ids.shape[1]}×{ids.shape[0]}, its image {Path(entry.path).name} is "
-            f"{size[0]}×{size[1]}; an instance mask has the size of its image"
+            f"{size[0]}×{size[1]}; an instance mask must have the size of its image"
         )
     codes, values = pd.factorize(ids.ravel())
     areas = np.bincount(codes, minlength=len(values))
@@ -79,7 +79,7 @@ def _in_mask(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int
         if value == 0:
             continue
         if value not in layout.instances:
-            raise DataError(f"{path}: holds instance {value}, which the dataset does not list")
+            raise DataError(f"{path}: contains instance {value}, which the dataset does not list")
         meaning = layout.instances[value]
         if meaning is None:
             continue
@@ -109,11 +109,11 @@ def _check(listed: ObjectEntry, path: Path, seen: set[str]) -> None:
     try:
         corners(*listed.box, evaluated=listed.evaluated)
     except ValueError as error:
-        raise DataError(f"{shown}: {error}; mend the annotation") from None
+        raise DataError(f"{shown}: {error}; correct the annotation") from None
     if not listed.evaluated:
         return
     if listed.instance in seen:
-        raise DataError(f"{shown}: is annotated twice in this image; mend the annotation")
+        raise DataError(f"{shown}: is annotated twice in this image; correct the annotation")
     seen.add(listed.instance)
 
 

@@ -1,7 +1,7 @@
-"""From the catalogue to a folder in place: archives obtained, checked, unpacked, renamed.
+"""Obtains a dataset of the catalogue: downloads, checks and unpacks its archives.
 
-A run that is killed leaves nothing at the target: partial downloads are resumed by the next run,
-a partial folder is removed and made again.
+A killed run leaves nothing at the target. The next run resumes partial downloads, and removes and
+rebuilds an incomplete folder.
 """
 
 import shutil
@@ -30,20 +30,20 @@ def obtain(
     archives: Path | None = None,
     patience: Patience | None = None,
 ) -> None:
-    """Make the folder `target`, the root that the dataset's module reads.
+    """Make the folder `target`, the root that the dataset's reader reads.
 
     Args:
         name: the dataset's name in params.yaml.
-        facts: what the catalogue says of its kind.
-        target: appears whole or not at all.
-        work: folder for archives that are downloaded, in part or whole; they stay there.
+        facts: the catalogue's entry of its kind.
+        target: is written completely or not at all.
+        work: folder for complete and partial downloads of archives, which are kept.
         kind: the kind, whose page describes the layout.
-        archives: folder of archives that the user downloaded; None: they are fetched.
-        patience: how long to insist on a download.
+        archives: folder of archives that the user downloaded; None to download them.
+        patience: how long to retry a download.
 
     Raises:
-        SourceError: it cannot be obtained; the message says how else.
-        DataError: an archive is damaged, hostile or another one.
+        SourceError: it cannot be obtained; the message explains how to obtain it by hand.
+        DataError: an archive is damaged, malicious or not the published one.
     """
     work.mkdir(parents=True, exist_ok=True)
     steps = _steps(name, kind, facts)
@@ -55,7 +55,7 @@ def obtain(
                 paths = _placed(name, facts, archives, steps)
             else:
                 paths = _fetched(name, facts, work, patience, steps)
-            check_space(f"what is in {name}", [(target, sum(p.stat().st_size for p in paths))])
+            check_space(f"the content of {name}", [(target, sum(p.stat().st_size for p in paths))])
             with whole_folder(target) as folder:
                 files = sum(
                     _put(archive, path, folder, own=archives is None)
@@ -63,11 +63,11 @@ def obtain(
                 )
     except Timeout:
         raise SourceError(
-            f"{work}: another process is fetching into this folder; wait until it has ended"
+            f"{work}: another process is downloading to this folder; wait until it has finished"
         ) from None
     log.info("%s: %d files in %s", name, files, target)
     if archives is None:
-        log.info("%s: the archives stay in %s for another run; you may delete them", name, work)
+        log.info("%s: the archives are kept in %s for later runs; you may delete them", name, work)
 
 
 def _placed(name: str, facts: Entry, folder: Path, steps: str) -> list[Path]:
@@ -75,9 +75,9 @@ def _placed(name: str, facts: Entry, folder: Path, steps: str) -> list[Path]:
     where = f"datasets.{name}.archives in params.yaml: {folder}"
     paths = [folder / archive.file for archive in facts.archives]
     if not paths:
-        raise SourceError(f"{where}: no archives of {facts.title} are known. {steps}")
+        raise SourceError(f"{where}: the catalogue has no archives of {facts.title}. {steps}")
     if missing := [path.name for path in paths if not path.is_file()]:
-        raise SourceError(f"{where}: {', '.join(missing)} missing there. {steps}")
+        raise SourceError(f"{where}: {', '.join(missing)} missing in this folder. {steps}")
     for archive, path in zip(facts.archives, paths, strict=True):
         fault = fault_of(path, archive.checksum)
         if fault is not None:
@@ -95,26 +95,26 @@ def _fetched(
         raise SourceError(f"{name}: {facts.title} has no open download. {steps}")
     remotes = [Remote(a.url, work / a.file, a.checksum) for a in facts.archives]
     try:
-        # Twice: the archives, and what is in them.
+        # Twice: the archives, and their content.
         download(remotes, what=f"download {name}", jobs=2, room=2, patience=patience)
     except SourceError as error:
-        raise SourceError(f"{error}. Else: {steps}") from None
+        raise SourceError(f"{error}. Alternatively: {steps}") from None
     return [remote.path for remote in remotes]
 
 
 def _steps(name: str, kind: str, facts: Entry) -> str:
-    """What the user can do instead, exactly."""
+    """The exact steps to obtain the dataset by hand."""
     files = ", ".join(f"{a.file} (md5 {a.md5 or 'not published'})" for a in facts.archives)
-    archives = f"datasets.{name}.archives to the folder that holds {files}, or " if files else ""
+    archives = f"datasets.{name}.archives to the folder with {files}, or " if files else ""
     return (
-        f"{facts.how.rstrip('.') or 'Download it by hand'} (see {facts.homepage}). Then set, in "
-        f"params.yaml, {archives}datasets.{name}.root to the unpacked folder in the layout of "
+        f"{facts.how.rstrip('.') or 'Download it by hand'} (see {facts.homepage}). Then set in "
+        f"params.yaml {archives}datasets.{name}.root to the unpacked folder in the layout of "
         f"docs/datasets/{kind}.md"
     )
 
 
 def _put(archive: Archive, path: Path, folder: Path, *, own: bool) -> int:
-    """Unpack or copy one file of the catalogue below `folder`; returns how many files that gave."""
+    """Unpack or copy one file of the catalogue below `folder`; return the number of files."""
     place = folder / archive.into
     place.mkdir(parents=True, exist_ok=True)
     if not is_archive(archive.file):
@@ -124,5 +124,5 @@ def _put(archive: Archive, path: Path, folder: Path, *, own: bool) -> int:
         return unpack(path, place)
     except DataError:
         if own and archive.md5 is None:
-            path.unlink()  # with no checksum, only this shows that the next run must fetch it anew
+            path.unlink()  # without a checksum, only this makes the next run download it again
         raise

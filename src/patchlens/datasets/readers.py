@@ -1,4 +1,4 @@
-"""The layouts that can be read: name of a reader in the catalogue -> the function that reads."""
+"""The readable layouts: name of a reader in the catalogue -> its function."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,12 +54,12 @@ READERS: dict[str, Callable[..., Layout]] = {
 
 
 def read(kind: str, root: Path) -> Layout:
-    """Read a dataset of this kind at `root`, as the reader that its entry names does.
+    """Read a dataset of this kind at `root` with the reader of its entry.
 
     Raises:
-        SettingsError: no such kind, or its entry names no reader or other options than it has.
+        SettingsError: the kind, its reader or an option of its entry is unknown.
         SourceError: files are missing.
-        DataError: files are not as the layout says.
+        DataError: files do not match the layout.
     """
     facts, where = find(kind), f"{catalogue.FILE}: {kind}"
     if facts.reader not in READERS:

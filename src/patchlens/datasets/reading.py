@@ -1,4 +1,4 @@
-"""Lists and folders of official layouts, read so that a mistake is named with its place."""
+"""Reads lists and folders of official layouts; errors name the file and line."""
 
 import csv
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from patchlens.errors import DataError, SourceError
 
 
 def top(root: Path, *markers: str, how: str) -> Path:
-    """The folder that a dataset's archives make: `root`, or the one folder in it.
+    """The folder of a dataset: `root`, or the only folder in it that matches.
 
-    Archives differ in whether their members lie in a folder of their own.
+    Some archives have their members in a folder, others do not.
 
     Args:
         root: the dataset's root.
-        markers: patterns below the folder; it holds at least one of them.
-        how: the steps to get the dataset, for the message.
+        markers: patterns of files in the folder; at least one must match.
+        how: the steps to obtain the dataset, for the message.
 
     Raises:
-        SourceError: no folder, or nothing that matches.
+        SourceError: the folder does not exist, or nothing matches.
         DataError: several folders match.
     """
     if not root.is_dir():
@@ -27,9 +27,10 @@ def top(root: Path, *markers: str, how: str) -> Path:
         return root
     found = [path for path in folders(root) if _holds(path, markers)]
     if len(found) > 1:
-        raise DataError(f"{root}: {found[0].name} and {found[1].name} both hold the dataset")
+        both = f"{found[0].name} and {found[1].name}"
+        raise DataError(f"{root}: {both} both contain the dataset; remove one")
     if not found:
-        raise SourceError(f"{root}: holds no {' and no '.join(markers)}. {how}")
+        raise SourceError(f"{root}: contains no {' and no '.join(markers)}. {how}")
     return found[0]
 
 
@@ -38,15 +39,15 @@ def _holds(folder: Path, markers: tuple[str, ...]) -> bool:
 
 
 def folders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted by name; hidden ones are left out."""
+    """The folders in a folder, sorted by name, without hidden ones."""
     return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that are not blank, with their numbers (1-based).
+    """The non-blank lines of a text file, with their numbers (1-based).
 
     Raises:
-        SourceError: no such file.
+        SourceError: the file does not exist.
         DataError: the file is not text.
     """
     if not path.is_file():
@@ -64,7 +65,7 @@ def table(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV file with a header: file and line, then column -> text ("" where missing).
 
     Raises:
-        SourceError: no such file.
+        SourceError: the file does not exist.
         DataError: the file is not text, or lacks one of `columns`.
     """
     numbered = list(lines(path))
@@ -77,23 +78,23 @@ def table(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def whole(text: str) -> int:
-    """An integer, also where it is written as 3.0.
+    """An integer, which may be written as 3.0.
 
     Raises:
-        ValueError: it is no integer.
+        ValueError: it is not an integer.
     """
     value = float(text)
     if not value.is_integer():
-        raise ValueError(f"'{text.strip()}' is no whole number")
+        raise ValueError(f"'{text.strip()}' is not an integer")
     return int(value)
 
 
 def frames(folder: Path, pattern: str) -> dict[int, Path]:
-    """The files of a sequence by the number that ends their stems, in the order of the numbers.
+    """The files of a sequence by the number at the end of their stems, in the order of the numbers.
 
     Raises:
-        SourceError: no such folder.
-        DataError: a name without a number, one number twice, or no file.
+        SourceError: the folder does not exist.
+        DataError: a name has no number, a number occurs twice, or there are no files.
     """
     if not folder.is_dir():
         raise SourceError(f"{folder}: no such folder")
@@ -103,10 +104,10 @@ def frames(folder: Path, pattern: str) -> dict[int, Path]:
             continue
         digits = path.stem[len(path.stem.rstrip("0123456789")) :]
         if not digits:
-            raise DataError(f"{path}: a frame's name ends in its number")
+            raise DataError(f"{path}: the name of a frame must end in its number")
         if int(digits) in found:
-            raise DataError(f"{path}: has the frame number of {found[int(digits)].name}")
+            raise DataError(f"{path}: has the same frame number as {found[int(digits)].name}")
         found[int(digits)] = path
     if not found:
-        raise DataError(f"{folder}: holds no {pattern}")
+        raise DataError(f"{folder}: contains no {pattern}")
     return dict(sorted(found.items()))

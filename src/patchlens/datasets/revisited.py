@@ -22,7 +22,7 @@ def read(root: Path, facts: Entry, *, truth: str) -> Layout:
 
     Raises:
         SourceError: the ground truth or the images are missing.
-        DataError: the ground truth is malformed or lists an image that is not there or there twice.
+        DataError: the ground truth is malformed, or lists an image that is missing or not unique.
     """
     here = top(root, truth, how=facts.how)
     if not (here / "jpg").is_dir():
@@ -31,8 +31,8 @@ def read(root: Path, facts: Entry, *, truth: str) -> Layout:
     paths = _photographs(root, here / "jpg")
     if missing := sorted({*queries, *gallery} - set(paths)):
         raise DataError(
-            f"{here / truth}: lists {missing[0]}, but no {missing[0]}.jpg is in {here / 'jpg'} "
-            f"({len(missing)} are missing)"
+            f"{here / truth}: lists {missing[0]}, but {here / 'jpg'} has no {missing[0]}.jpg "
+            f"({len(missing)} images are missing)"
         )
     images = [ImageEntry(name, "gallery", paths[name]) for name in gallery]
     for name, (box, _) in zip(queries, graded, strict=True):
@@ -48,7 +48,7 @@ def read(root: Path, facts: Entry, *, truth: str) -> Layout:
 
 
 def _photographs(root: Path, folder: Path) -> dict[str, str]:
-    """Stem -> path of the images anywhere below a folder."""
+    """Stem -> path of the images at any depth below a folder."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.jpg")):
         if path.name.startswith("."):
@@ -70,7 +70,7 @@ def _truth(path: Path) -> tuple[list[str], list[str], list[Graded]]:
         queries, gallery = ([str(n) for n in content[key]] for key in ("qimlist", "imlist"))
         records = list(content["gnd"])
     except (KeyError, TypeError):
-        raise DataError(f"{path}: holds no imlist, qimlist and gnd") from None
+        raise DataError(f"{path}: lacks imlist, qimlist or gnd") from None
     if len(records) != len(queries):
         raise DataError(f"{path}: {len(queries)} queries, but {len(records)} entries in gnd")
     if len({*queries, *gallery}) != len(queries) + len(gallery):
@@ -89,7 +89,7 @@ def _grades(record: Any, images: int) -> Graded:
     grades = {grade: [int(index) for index in record[grade]] for grade in GRADES}
     indices = [index for members in grades.values() for index in members]
     if any(not 0 <= index < images for index in indices):
-        raise ValueError(f"an index outside the {images} images of imlist")
+        raise ValueError(f"an index is outside the {images} images of imlist")
     if len(set(indices)) != len(indices):
         raise ValueError("an image has two grades")
     return corners(x0, y0, x1, y1), grades

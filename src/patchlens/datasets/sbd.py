@@ -1,4 +1,4 @@
-"""MATLAB files, and among them those of SBD: Semantic Boundaries (Hariharan et al., ICCV 2011)."""
+"""MATLAB files, including those of SBD, Semantic Boundaries (Hariharan et al., ICCV 2011)."""
 
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,27 @@ def read_mat(path: Path, **options: Any) -> dict[str, Any]:
     """The variables of a MATLAB file; `options` are those of scipy's `loadmat`.
 
     Raises:
-        ValueError: why it cannot be read, in one line.
+        ValueError: it cannot be read; the reason is one line.
     """
-    from scipy.io import loadmat  # its import takes long, and few datasets need it
+    from scipy.io import loadmat  # slow to import, and few datasets need it
 
     try:
         content: dict[str, Any] = loadmat(path, **options)
-    except Exception as error:  # a broken file fails in every way there is
+    except Exception as error:  # a broken file can raise any exception
         text = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(text) from None
     return content
 
 
 def read_segmentation(path: Path) -> NDArray[np.int64]:
-    """`GTcls.Segmentation` [H, W] of a file in `cls/`: 0 background, 1 to 20 the classes of VOC.
+    """`GTcls.Segmentation` [H, W] of a file in `cls/`: 0 is background, 1 to 20 the classes of VOC.
 
     Raises:
-        ValueError: it is no MATLAB file of SBD.
+        ValueError: it is not a MATLAB file of SBD.
     """
     content = read_mat(path, variable_names=["GTcls"], squeeze_me=True, struct_as_record=False)
     try:
         return np.asarray(content["GTcls"].Segmentation, dtype=np.int64)
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
         text = " ".join(str(error).split())
-        raise ValueError(f"no GTcls.Segmentation of SBD in it: {text}") from None
+        raise ValueError(f"it has no GTcls.Segmentation of SBD: {text}") from None

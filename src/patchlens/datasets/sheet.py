@@ -1,4 +1,4 @@
-"""The contact sheet of a dataset: images, their class masks and their objects, to be looked at."""
+"""The contact sheet of a dataset: images with their class masks and objects."""
 
 import colorsys
 from collections import Counter
@@ -16,20 +16,20 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 
 TILES, COLUMNS = 12, 3
-PANEL = 300, 220  # pixels: the most that one picture takes
+PANEL = 300, 220  # pixels: the maximum size of a picture
 GAP, LINE = 14, 18  # pixels between tiles, and of a line of text
 BACKGROUND, INK, FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
 GREY = (160, 160, 160)  # of boxes that are not evaluated
 FONT = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
-LEGEND = 40  # classes that are named
+LEGEND = 40  # classes to name
 Colour = tuple[int, int, int]
 
 
 def contact_sheet(index: Index, title: str) -> Image.Image:
-    """Up to 12 images in the order of a hash, some of every split, those with labels first.
+    """Up to 12 images in hash order, some of every split, those with labels first.
 
-    Beside an image with a mask stands the mask over it (ignored pixels are white); boxes have the
-    colour of their class, those that are not evaluated are grey.
+    An image with a mask is shown with and without it; ignored pixels are white. Boxes have the
+    colour of their class, or are grey if not evaluated.
     """
     colours = palette(index)
     shown = _chosen(index)
@@ -50,7 +50,7 @@ def contact_sheet(index: Index, title: str) -> Image.Image:
 
 
 def palette(index: Index) -> list[Colour]:
-    """RGB of each class: the dataset's own, or hues far apart."""
+    """RGB of each class: that of the dataset, or distinct hues."""
     if index.palette:
         return [(c[0], c[1], c[2]) for c in index.palette]
     hues = [(0.02 + c * 0.61803398875) % 1 for c in range(len(index.classes))]
@@ -59,7 +59,7 @@ def palette(index: Index) -> list[Colour]:
 
 
 def _chosen(index: Index) -> list[str]:
-    """Image ids: from every split in turn, and from every sequence before one comes again."""
+    """Image ids: from every split in turn, and from every sequence before one repeats."""
     labelled = set(index.images.index[index.images["mask"].notna()])
     labelled |= set(index.objects["image_id"])
     queues = []
@@ -78,7 +78,7 @@ def _chosen(index: Index) -> list[str]:
 def _tile(
     index: Index, image_id: str, objects: pd.DataFrame, colours: Sequence[Colour]
 ) -> tuple[Image.Image, set[int]]:
-    """An image with its labels, a caption below; and the classes that occur in it."""
+    """An image with its labels and a caption below, and the classes that occur in it."""
     image = index.image(image_id)
     scale = min(PANEL[0] / image.width, PANEL[1] / image.height)
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
@@ -155,7 +155,7 @@ def _page(
 def _legend_places(
     legend: Sequence[tuple[str, Colour]], width: int
 ) -> tuple[list[tuple[int, int]], int]:
-    """Left upper corners of the entries in lines, and the height of all lines."""
+    """Top left corners of the entries, broken into lines, and the height of all lines."""
     places, x, y = [], GAP, 0
     for name, _ in legend:
         needed = 18 + round(_font(12).getlength(name)) + 16

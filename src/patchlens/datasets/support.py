@@ -1,6 +1,6 @@
-"""Few-shot choice of images without any library's randomness: the order of a hash.
+"""Chooses few-shot images by the order of a hash, without random numbers of any library.
 
-The same choice on every machine, for ever; `split: a+b` in the settings chooses from both.
+The choice is the same on every machine at any time. `split: a+b` chooses from both splits.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ def choose(pools: dict[str, list[str]], images: Literal["all"] | int, seed: int)
 
     Args:
         pools: name of the pool (all, a group, a class) -> the image ids in it.
-        images: how many of each pool, or all.
+        images: the number per pool, or all.
         seed: the support seed.
 
     Returns:
         Columns seed, pool, rank (0-based, within the pool), image_id. The first n shots are the
-        rows with rank < n, so that fewer shots are a subset of more.
+        rows with rank < n, so that few shots are a subset of more shots.
 
     Raises:
         ValueError: a pool is smaller than `images`; the message names it.
@@ -38,7 +38,7 @@ def choose(pools: dict[str, list[str]], images: Literal["all"] | int, seed: int)
     for pool, ids in pools.items():
         count = len(ids) if images == "all" else images
         if len(ids) < count:
-            raise ValueError(f"{count} images asked for, {len(ids)} in '{pool}'")
+            raise ValueError(f"{count} images requested, but '{pool}' has {len(ids)}")
         chosen = hash_order(ids, seed)[:count]
         rows += [(seed, pool, rank, image_id) for rank, image_id in enumerate(chosen)]
     return pd.DataFrame(rows, columns=["seed", "pool", "rank", "image_id"])
@@ -61,7 +61,7 @@ def support_images(
         support: the settings.
 
     Raises:
-        SettingsError: no such split, only some masks, no groups, or too few images.
+        SettingsError: a split does not exist, masks or groups are missing, or images are too few.
     """
     by_class = support.per == "class"
     pool = _of_split(name, images, support, "support", labelled=by_class)
@@ -87,8 +87,8 @@ def query_images(
     """The scored images with their bootstrap unit: columns image_id, unit.
 
     Raises:
-        SettingsError: no such split, only some masks, no groups or sequences, too few images, or
-            an image that `support` holds too.
+        SettingsError: a split does not exist; masks, groups or sequences are missing; images are
+            too few; or an image is also in `support`.
     """
     rows = _of_split(name, images, query, "query")
     if query.images != "all":
@@ -99,16 +99,16 @@ def query_images(
         for group, members in groups:
             if len(members) < query.images:
                 raise SettingsError(
-                    f"params.yaml: datasets.{name}.query.images: {query.images} asked for, "
-                    f"{len(members)} in '{group}'"
+                    f"params.yaml: datasets.{name}.query.images: {query.images} requested, "
+                    f"but '{group}' has {len(members)}"
                 )
             chosen += hash_order(members["image_id"], 0)[: query.images]
         rows = rows[rows["image_id"].isin(chosen)]
     known = set() if support is None else set(support["image_id"])
     if shared := sorted(known & set(rows["image_id"])):
         raise SettingsError(
-            f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for support and for "
-            f"query ({len(shared)} are); support.split and query.split must not share images"
+            f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for both support and "
+            f"query ({len(shared)} images are); support.split and query.split must not share images"
         )
     unit = rows["image_id"] if query.unit == "image" else rows["sequence"]
     if unit.isna().any():
@@ -135,7 +135,7 @@ def _of_split(
     *,
     labelled: bool = False,
 ) -> pd.DataFrame:
-    """The images of the split, or of its first sequences."""
+    """The images of the split, or only those of its first sequences."""
     wanted = settings.split
     splits = set(images["split"])
     for split in wanted.split("+"):
@@ -144,19 +144,19 @@ def _of_split(
                 f"params.yaml: datasets.{name}: unknown split '{split}'; {nearest(split, splits)}"
             )
     rows = images[images["split"].isin(wanted.split("+"))]
-    # No mask at all is a dataset for T2 to T4; a few missing ones are a mistake.
+    # Datasets for T2 to T4 may have no masks at all; a few missing ones are a mistake.
     bare = rows["mask"].isna()
     if bare.any() and (labelled or not bare.all()):
         raise SettingsError(
             f"params.yaml: datasets.{name}.{part}.split: '{wanted}' has images without a mask; "
-            "labels of that split are not there"
+            "choose a split with a mask for each image"
         )
     if settings.sequences is None:
         return rows
     sequences = rows["sequence"].dropna().unique()
     if len(sequences) < settings.sequences:
         raise SettingsError(
-            f"params.yaml: datasets.{name}.{part}.sequences: {settings.sequences} asked for, "
-            f"split '{wanted}' has {len(sequences)}"
+            f"params.yaml: datasets.{name}.{part}.sequences: {settings.sequences} requested, "
+            f"but split '{wanted}' has {len(sequences)}"
         )
     return rows[rows["sequence"].isin(hash_order(sequences, 0)[: settings.sequences])]

@@ -1,4 +1,4 @@
-"""The tables of an index: their columns, and writing them piece by piece."""
+"""The tables of an index: their columns, and writing them in parts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,11 +43,11 @@ OBJECTS = pa.schema(
 RELEVANCE = pa.schema(
     [("query_id", pa.string()), ("image_id", pa.string()), ("grade", pa.string())]
 )
-NULLABLE = ("frame", "track", "mask_value")  # whole numbers with gaps
+NULLABLE = ("frame", "track", "mask_value")  # integers with missing values
 
 
 class Rows:
-    """A parquet file that grows by one row group a call of `write`."""
+    """A parquet file that grows by one row group per call of `write`."""
 
     def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._writer, self._schema = writer, schema
@@ -66,6 +66,6 @@ def rows_of(path: Path, schema: pa.Schema) -> Iterator[Rows]:
 
 
 def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """A table as pandas shows it, with whole numbers also where some are missing."""
+    """A table for pandas, with integer columns even if values are missing."""
     table = pd.read_parquet(path, columns=columns)
     return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})

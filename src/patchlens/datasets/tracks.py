@@ -1,4 +1,4 @@
-"""MOTChallenge's text format of tracks, one box a line, and nothing about a benchmark.
+"""MOTChallenge's text format of tracks, with one box per line, independent of any benchmark.
 
 Columns (motchallenge.net/instructions): frame, id, left, top, width, height, flag (0: not
 evaluated), then either class and visibility (9 columns, MOT16 and later) or x, y, z in the world
@@ -28,7 +28,7 @@ def read_tracks(path: Path) -> dict[int, list[Line]]:
     """The boxes of a sequence: frame number as written -> its lines in the order of the file.
 
     Raises:
-        SourceError: no such file.
+        SourceError: the file does not exist.
         DataError: a line is malformed, or a track has two boxes in a frame.
     """
     found: dict[int, list[Line]] = {}
@@ -49,10 +49,10 @@ def read_tracks(path: Path) -> dict[int, list[Line]]:
 
 def _parse(place: str, fields: list[str]) -> Line:
     if len(fields) not in (9, 10):
-        raise ValueError(f"has {len(fields)} columns; 9 (MOT16, MOT17) or 10 (MOT15) are meant")
+        raise ValueError(f"has {len(fields)} columns instead of 9 (MOT16, MOT17) or 10 (MOT15)")
     frame, track = whole(fields[0]), whole(fields[1])
     if track < 0:
-        raise ValueError(f"track {track}: this is a list of detections, not of tracks")
+        raise ValueError(f"track {track}: the file lists detections, not tracks")
     left, top, width, height, flag = (float(field) for field in fields[2:7])
     label = whole(fields[7]) if len(fields) == 9 else None
     box = from_size(left - 1, top - 1, width, height, evaluated=flag != 0)

@@ -1,7 +1,7 @@
-"""Unpack zip and tar archives that somebody else has made, so that they can do no harm.
+"""Unpacks zip and tar archives from untrusted sources safely.
 
-No member leaves its folder, none is a link or a device; how many there are and how much they hold
-is bounded, by what is really read and not only by what the archive says of itself.
+No member leaves its folder or is a link or a device. The number and size of members are limited,
+according to the data that is actually read and not only to the headers of the archive.
 """
 
 import bz2
@@ -21,7 +21,7 @@ from patchlens.progress import bar
 
 BY_HAND = "unpack it yourself and set datasets.<name>.root in params.yaml to the folder"
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz")
-# First bytes -> how the tar inside is read.
+# First bytes -> how to read the tar inside.
 COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
     b"BZh": bz2.BZ2File,
@@ -30,23 +30,23 @@ COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file of this name is unpacked here."""
+    """Whether a file of this name is unpacked."""
     return name.lower().endswith(SUFFIXES)
 
 
 def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> int:
     """Unpack the files of an archive into `folder`.
 
-    A file that another archive put there is replaced. Modes, owners and times are not kept, empty
+    Files from another archive are replaced. Modes, owners, times and empty folders are not kept.
     folders neither.
 
     Returns:
         The number of files.
 
     Raises:
-        DataError: it is no archive, or truncated, damaged or encrypted, or a member would leave
-            its folder, is no plain file or comes twice, or it holds too much, or nothing. What is
-            in `folder` is then of no use.
+        DataError: it is not an archive, or is truncated, damaged or encrypted; a member would
+            leave its folder, is not a plain file or occurs twice; or the content is too large or
+            empty. The content of `folder` is then invalid.
         SourceError: the disk is too small.
     """
     members = Members(archive, folder, limits or Limits())
@@ -63,12 +63,12 @@ def unpack(archive: Path, folder: Path, limits: Limits | None = None) -> int:
                 compression = next((c for c in COMPRESSIONS if start.startswith(c)), None)
                 stream = COMPRESSIONS[compression](raw) if compression else raw
                 _untar(stream, members, lambda: shown.update(raw.tell() - shown.n))
-        except NotImplementedError as error:  # a compression that zipfile does not know
-            raise DataError(f"{archive}: cannot be read here ({error}); {BY_HAND}") from None
+        except NotImplementedError as error:  # an unknown compression
+            raise DataError(f"{archive}: cannot be read ({error}); {BY_HAND}") from None
         except DAMAGE as error:
             raise members.damaged(error) from None
     if members.files == 0:
-        raise DataError(f"{archive}: holds no file; it is not the expected archive")
+        raise DataError(f"{archive}: contains no files; it is not the expected archive")
     return members.files
 
 
@@ -80,7 +80,9 @@ def _unzip(raw: IO[bytes], members: Members, at: Callable[[int], object]) -> Non
             members.place(info.filename)
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise members.refused(info.filename, "is no plain file but a link or a device")
+                raise members.refused(
+                    info.filename, "is a link or a device instead of a plain file"
+                )
             if info.flag_bits & 1:
                 raise DataError(
                     f"{members.archive}: member '{info.filename}' is encrypted; {BY_HAND}"
@@ -102,7 +104,7 @@ def _untar(stream: IO[bytes], members: Members, at: Callable[[], object]) -> Non
     try:
         tar: Any = tarfile.TarFile(fileobj=bounded)
     except tarfile.ReadError:
-        raise DataError(f"{members.archive}: is no zip or tar archive; {BY_HAND}") from None
+        raise DataError(f"{members.archive}: is not a zip or tar archive; {BY_HAND}") from None
     count = 0
     while (member := tar.next()) is not None:
         count += 1
@@ -111,10 +113,10 @@ def _untar(stream: IO[bytes], members: Members, at: Callable[[], object]) -> Non
         if member.isreg() and not member.issparse():
             members.write(member.name, tar.extractfile(member))
         elif not member.isdir():
-            raise members.refused(member.name, "is no plain file but a link or a device")
-        tar.members.clear()  # tarfile would keep all of them in memory
+            raise members.refused(member.name, "is a link or a device instead of a plain file")
+        tar.members.clear()  # else tarfile keeps all of them in memory
         at()
-    # tarfile takes the end of the file, or rubbish, for the end of the archive, which is zeros.
+    # tarfile accepts the end of the file, or invalid data, as the end of the archive (zeros).
     if bounded.last != bytes(tarfile.BLOCKSIZE):
         raise members.damaged("it has no end")
     while bounded.read(CHUNK):  # to the checksum of the compression
@@ -122,10 +124,10 @@ def _untar(stream: IO[bytes], members: Members, at: Callable[[], object]) -> Non
 
 
 class _Forwards(io.RawIOBase):
-    """A stream for tarfile that only goes forwards and never gives much at a time.
+    """A stream for tarfile that only moves forwards and returns limited amounts.
 
-    A header can claim to be of any size and tarfile reads it at once; a negative size makes it
-    read the same members for ever.
+    A header can claim any size, and tarfile reads it at once; a negative size makes it read the
+    same members for ever.
     """
 
     def __init__(self, stream: IO[bytes], members: Members) -> None:

@@ -1,9 +1,9 @@
-"""Reads a pickle of plain data without executing anything that it asks for.
+"""Reads a pickle of plain data without executing code from it.
 
-A pickle names functions to call; here none is ever imported. Dicts, lists, tuples, sets, strings
-and numbers need no function. For numpy arrays and numbers, which some writers leave in such files,
-a few stand-ins of this module take the place of numpy's functions and build plain lists from the
-bytes; any other name is refused.
+A pickle names functions to call; none of them is ever imported. Dicts, lists, tuples, sets, strings
+and numbers need no function. For numpy arrays and numbers, which some writers put in such files,
+placeholders in this module replace numpy's functions and build plain lists from the bytes; any
+other name is refused.
 """
 
 import pickle
@@ -18,11 +18,11 @@ NUMBERS |= {"u4": "I", "u8": "Q", "f4": "f", "f8": "d"}
 
 
 class Refused(Exception):
-    """The pickle asks for something that is not plain data."""
+    """The pickle refers to something that is not plain data."""
 
 
 class _Dtype:
-    """Stands for numpy.dtype: the type of a number and its byte order."""
+    """Placeholder for numpy.dtype: the type of a number and its byte order."""
 
     def __init__(self, name: str, *_: object) -> None:
         if name not in NUMBERS:
@@ -40,7 +40,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for numpy.ndarray: its numbers in one list, whatever its shape."""
+    """Placeholder for numpy.ndarray: its numbers in one list, without its shape."""
 
     values: list[Any]
 
@@ -68,7 +68,7 @@ def _no_bytes() -> bytes:
 
 
 STAND_INS = {
-    "__builtin__.bytes": _no_bytes,  # how protocol 2 writes the bytes of an empty array
+    "__builtin__.bytes": _no_bytes,  # protocol 2 writes the bytes of an empty array like this
     "numpy.ndarray": _Array,
     "numpy.dtype": _Dtype,
     "_codecs.encode": _encode,
@@ -88,17 +88,17 @@ def read_plain_pickle(path: Path) -> Any:
     """The content of a pickle: dicts, lists, strings, numbers; arrays become lists of numbers.
 
     Raises:
-        DataError: the file is broken or asks for anything else, which is named.
+        DataError: the file is broken, or refers to anything else, which the message names.
     """
     try:
         with path.open("rb") as stream:
             return _unwrap(_Plain(stream, encoding="latin-1").load())
     except Refused as refused:
         raise DataError(
-            f"{path}: asks for {refused}, which is no plain data; nothing in it was executed"
+            f"{path}: refers to {refused}, which is not plain data; nothing in it was executed"
         ) from None
-    except Exception as error:  # a broken pickle raises whatever its bytes lead to
-        raise DataError(f"{path}: is no readable pickle ({type(error).__name__})") from None
+    except Exception as error:  # a broken pickle can raise any exception
+        raise DataError(f"{path}: is not a readable pickle ({type(error).__name__})") from None
 
 
 def _unwrap(value: Any) -> Any:

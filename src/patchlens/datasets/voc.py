@@ -15,7 +15,7 @@ from patchlens.errors import DataError
 
 
 def _colour(class_id: int) -> tuple[int, int, int]:
-    """VOC's palette: the bits of the id, spread over the channels from the highest bit down."""
+    """VOC's palette: the bits of the id are spread over the channels, from the highest bit down."""
     red = green = blue = 0
     for shift in range(7, -1, -1):
         red |= (class_id & 1) << shift
@@ -30,11 +30,11 @@ SPLITS = ("train", "val")
 
 
 def read(root: Path, facts: Entry) -> Layout:
-    """Read the lists of train and val that are there, and SBD's where `benchmark_RELEASE` is.
+    """Read the existing lists of train and val, and those of SBD if `benchmark_RELEASE` exists.
 
     Raises:
-        SourceError: no list of VOC is there.
-        DataError: a list names an image or a mask that is not there.
+        SourceError: there is no list of VOC.
+        DataError: a list names an image or a mask that does not exist.
     """
     lists = [f"{VOC}/ImageSets/Segmentation/{split}.txt" for split in SPLITS]
     here = top(root, *lists, how=facts.how)

@@ -150,12 +150,12 @@ class Minicity(_Dataset):
 
 
 class Collected(_Dataset):
-    """A dataset that others collected, or the user: of any kind in the catalogue but minicity.
+    """A published dataset, or the user's: of any kind in the catalogue except minicity.
 
-    With `root` it is where the user placed it, in its official layout (the manifest stage lists
-    it at every run). Without `root` the fetch stage brings it to data/raw/<name>: by download where
-    the source is open, else from `archives`, a folder of the official archives that the user
-    downloaded with an own account.
+    With `root`, it is where the user placed it, in its official layout (the manifest stage lists
+    it in every run). Without `root`, the fetch stage writes it to data/raw/<name>: from a download
+    if the source is open, else from `archives`, a folder of the official archives that the user
+    downloaded with a personal account.
     """
 
     kind: str
@@ -165,20 +165,20 @@ class Collected(_Dataset):
     @model_validator(mode="after")
     def _one_place(self) -> "Collected":
         if self.root is not None and self.archives is not None:
-            raise ValueError("'root' (unpacked) and 'archives' (to be unpacked): give one of them")
+            raise ValueError("'root' (unpacked) and 'archives' (to be unpacked): remove one")
         if self.kind == "folder" and self.root is None:
-            raise ValueError("'root' is missing: kind: folder reads a folder of yours")
+            raise ValueError("'root' is missing: kind: folder needs the path of your folder")
         return self
 
 
-# Every kind with the tasks that can run on it. The catalogue says so; it lies in a room above, and
-# is given to `load`.
+# Every kind with the tasks that can run on it. This is in the catalogue of a higher package, whose
+# content callers pass to `load`.
 Kinds = Mapping[str, Collection[str]]
 MADE, COLLECTED = "minicity", "collected"
 
 
 def _known(value: Any, info: ValidationInfo) -> Any:
-    """Refuse a section whose kind is missing or unknown before its other keys are judged."""
+    """Refuse a section whose kind is missing or unknown, before its other keys are checked."""
     if not isinstance(value, dict):
         return value
     assert info.context is not None, "settings are validated with the kinds as context"
@@ -205,10 +205,10 @@ Dataset = Annotated[
 
 
 class Fetch(Strict):
-    """Where images come from; one stage brings the datasets of each list.
+    """The origin of the images; one stage obtains the datasets of each list.
 
-    `made`: rendered by the pipeline (render). `downloaded`: fetched from its source, or unpacked
-    from the user's archives (fetch). `placed`: a folder of the user's, checked each run (manifest).
+    `made`: rendered by the pipeline (render). `downloaded`: fetched from their source, or unpacked
+    from the user's archives (fetch). `placed`: folders of the user, checked in each run (manifest).
     """
 
     made: list[DatasetName]

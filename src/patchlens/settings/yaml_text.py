@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-# The parser in C is ten times as fast; a wheel of PyYAML for a rare platform may be without it.
+# The parser in C is ten times as fast; wheels of PyYAML for rare platforms may lack it.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
