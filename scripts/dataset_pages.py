@@ -1,6 +1,6 @@
-"""Write docs/datasets/: a page for each kind of dataset and an index, from the catalogue.
+"""Write docs/datasets/: one page per kind of dataset and an index, from the catalogue.
 
-`python scripts/dataset_pages.py` writes them, `--check` only says which are out of date.
+`python scripts/dataset_pages.py` writes them; `--check` only lists those that are out of date.
 """
 
 import re
@@ -35,13 +35,14 @@ def index(known: Mapping[str, Entry]) -> str:
         MADE,
         "# Datasets",
         "",
-        "All that is known of a dataset stands in one entry of",
-        f"[`{CATALOGUE}`](../../{CATALOGUE}). Facts are from its official source, or from public",
-        "loaders where that does not say (FAIR1M: torchgeo; INSTRE: its loaders; the licence of",
-        "CUB-200: third parties); the module in `src/patchlens/datasets` that reads it names them.",
+        "All facts about a dataset are in one entry of",
+        f"[`{CATALOGUE}`](../../{CATALOGUE}). They are from its official source or, if",
+        "it does not state them, from public loaders (FAIR1M: torchgeo; INSTRE: its loaders; the",
+        "licence of CUB-200: third parties). Its reader, a module in `src/patchlens/datasets`,",
+        "names the sources.",
         "",
-        "`patchlens datasets` prints this list. `patchlens datasets check NAME` counts what an",
-        "indexed dataset holds, beside the published numbers, and draws a contact sheet.",
+        "`patchlens datasets` prints this list. `patchlens datasets check NAME` compares the",
+        "content of an indexed dataset with the published numbers and draws a contact sheet.",
         "",
         "| kind | dataset | tasks | access | licence |",
         "|---|---|---|---|---|",
@@ -65,7 +66,7 @@ def index(known: Mapping[str, Entry]) -> str:
         "it, and its archives with their checksums. It can then be fetched, indexed, listed and",
         "used as `kind` in params.yaml. A mistake in the catalogue is one line that names the key.",
         "A new layout is one module beside the catalogue and one line in `readers.py`. Images that",
-        "follow no official layout need neither: see [own-data.md](../own-data.md).",
+        "without an official layout need neither: see [own-data.md](../own-data.md).",
     ]
     return "\n".join(lines) + "\n"
 
@@ -108,7 +109,7 @@ def page(kind: str, entry: Entry) -> str:
 
 
 def how(kind: str, entry: Entry) -> list[str]:
-    """What the user does, with the settings that it takes."""
+    """The steps for the user, with the settings that they need."""
     if entry.access == "made":
         return [f"Nothing to do: the `render` stage makes it. See {link(entry.homepage)}."]
     steps = [f"{entry.how.rstrip('.')}."] if entry.how and entry.access != "open" else []
@@ -116,19 +117,19 @@ def how(kind: str, entry: Entry) -> list[str]:
         steps += [
             "The `fetch` stage downloads the files below, checks them and unpacks them:",
             *settings(kind, entry, "downloaded"),
-            "A copy that you have already is used where it lies:",
+            "If you already have a copy, use it in place:",
         ]
     elif entry.archives:
         steps += [
             "The `fetch` stage checks the files below by their md5 and unpacks them:",
             *settings(kind, entry, "downloaded", "archives: path/to/the/files"),
-            "A copy that you have unpacked is used where it lies:",
+            "If you have unpacked a copy, use it in place:",
         ]
     return [*steps, *settings(kind, entry, "placed", "root: path/to/it")]
 
 
 def settings(kind: str, entry: Entry, where: str, *more: str) -> list[str]:
-    """The lines of params.yaml that choose one way of getting it."""
+    """The lines of params.yaml for one way of obtaining the dataset."""
     lines = ["fetch:", f"  {where}: [{kind}]", "datasets:", f"  {kind}:"]
     keys = [f"kind: {kind}", *more, "view: ...             # as for minicity"]
     if "segmentation" in entry.tasks:
@@ -145,12 +146,12 @@ def settings(kind: str, entry: Entry, where: str, *more: str) -> list[str]:
 
 
 def archive_row(archive: Archive) -> str:
-    """One file that is fetched or placed."""
+    """The table row of one archive."""
     return f"| [{archive.file}]({archive.url}) | {archive.md5 or 'not stated'} | `{archive.into}` |"
 
 
 def counts_table(entry: Entry) -> list[str]:
-    """Split by split, what its source publishes."""
+    """The published numbers of each split."""
     whats = [w for w in WHATS if any(w in counts for counts in entry.counts.values())]
     lines = [f"| split | {' | '.join(whats)} |", f"|---|{'---|' * len(whats)}"]
     for split, counts in entry.counts.items():

@@ -1,1 +1,1 @@
-"""Datasets: one module a dataset, each turning an official layout into the same index."""
+"""Datasets: one module per official layout; all are read into the same kind of index."""

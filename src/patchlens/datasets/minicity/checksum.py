@@ -1,7 +1,7 @@
-"""SHA-256 of rendered frames, to prove that two machines drew the same bytes.
+"""SHA-256 of rendered frames, which proves that two machines rendered the same bytes.
 
 After a deliberate change of the renderer, ``python -m patchlens.datasets.minicity.checksum``
-rewrites the committed values (``checksums.py``, beside this file).
+rewrites the committed values in ``checksums.py`` beside this file.
 """
 
 from collections.abc import Iterable

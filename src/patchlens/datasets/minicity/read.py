@@ -1,4 +1,4 @@
-"""minicity as the render stage wrote it: `images/`, `semantic/`, `instance/`, `instances.csv`."""
+"""Reads minicity from the render stage: `images/`, `semantic/`, `instance/`, `instances.csv`."""
 
 import csv
 from pathlib import Path
@@ -10,7 +10,7 @@ from patchlens.errors import SourceError
 
 
 def read(root: Path, facts: Entry) -> Layout:
-    """List the rendered frames; videos are sequences, each still stands for itself.
+    """List the rendered frames; videos are sequences, stills are not.
 
     Raises:
         SourceError: nothing was rendered at `root`.

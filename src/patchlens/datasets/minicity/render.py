@@ -62,7 +62,7 @@ def render_dataset(
 ) -> None:
     """Write the splits and ``instances.csv`` into the empty folder ``root``.
 
-    ``scenes`` says how many scenes of each split, the first ones; ``jobs`` processes share the
+    ``scenes`` is the number of scenes per split, from the first on; ``jobs`` processes share the
     work; ``on_frame`` is called once for every written frame.
     """
     for kind in ("images", "semantic", "instance"):
@@ -104,7 +104,7 @@ def scene_frames(split_name: str, index: int) -> Iterator[Frame]:
 
 
 def _write_scene(root: Path, split_name: str, index: int) -> int:
-    """Write the frames of one scene; returns how many."""
+    """Write the frames of one scene; return their number."""
     names = SPLITS[split_name].frame_names(index)
     for name, frame in zip(names, scene_frames(split_name, index), strict=True):
         file = Path(split_name) / f"{name}.png"
@@ -127,7 +127,7 @@ def _render(scene: Scene, frame: int) -> Frame:
         tuple(_caster(actor, frame) for actor in scene.actors),
     )
     half = scene.ground.half_width
-    # Near things first: what they cover is never shaded. The depth test makes any order right.
+    # Near objects first, so that hidden parts are not shaded. Any order is correct (depth test).
     for actor in _sorted(canvas, scene.actors, frame):
         if actor.class_id == CAR:
             draw_car(canvas, actor, frame, light, occluders)

@@ -35,7 +35,7 @@ PALETTE = (
 """RGB display colour of each class, 0..255."""
 
 FREE_SEEDS = 1_000_000
-"""Seeds from here on belong to nobody: use them for pre-training frames."""
+"""The evaluation uses no seeds from here on: use them for pre-training frames."""
 
 
 @dataclass(frozen=True)
