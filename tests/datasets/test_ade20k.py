@@ -70,7 +70,7 @@ def test_one_split_is_enough(miniature: Path, tmp_path: Path) -> None:
 def test_images_and_annotations_pair(miniature: Path, gone: str, left: str) -> None:
     folder = miniature / "ADEChallengeData2016" / gone / "validation"
     next(folder.iterdir()).unlink()
-    pair = rf"{gone}/validation: no file '(ADE_val_\d+)\.\*', but there is .*{left}/validation/\1\."
+    pair = rf"{gone}/validation: no file '(ADE_val_\d+)\.\*' to pair with .*{left}/validation/\1\."
     with pytest.raises(DataError, match=pair):
         read(miniature)
 

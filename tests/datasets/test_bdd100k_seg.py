@@ -51,10 +51,13 @@ def test_label_ids_are_refused(miniature: Path, indexed: Make, mask: Any) -> Non
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
-        ("images/10k/train/a.jpg", r"images/10k/train: no file 'a\.\*', but .*masks/train/a\.png"),
+        (
+            "images/10k/train/a.jpg",
+            r"images/10k/train: no file 'a\.\*' to pair with .*masks/train/a\.png",
+        ),
         (
             "labels/sem_seg/masks/train/a.png",
-            r"masks/train: no file 'a\.\*', but .*10k/train/a\.jpg",
+            r"masks/train: no file 'a\.\*' to pair with .*10k/train/a\.jpg",
         ),
     ],
 )

@@ -157,20 +157,20 @@ def test_one_video_is_in_memory_at_a_time(video: Write) -> None:
         ({}, "is not a list of frames"),
         ([], "is not a list of frames"),
         ([frame(0), frame(0)], "frame 0 occurs twice"),
-        ([frame(7)], "frame 7: no image"),
+        ([frame(7)], "frame 7: missing image"),
         (
             [frame(1, name=frame(0)["name"])],
-            f"frame 1: is {VIDEO}-0000001.jpg, whose number is not",
+            f"frame 1: image {VIDEO}-0000001.jpg must have number 2",
         ),
-        ([{"name": "x"}], "frame at position 0: without a name or a whole frameIndex"),
-        (["x"], "frame at position 0: without a name or a whole frameIndex"),
+        ([{"name": "x"}], "frame at position 0: no name, or no integer frameIndex"),
+        (["x"], "frame at position 0: no name, or no integer frameIndex"),
         (
             [frame(0, label("cart"))],
             "frame 0, object at position 0: unknown category 'cart'; allowed: ",
         ),
         (
             [frame(0, label("car", box2d=None))],
-            "frame 0, object at position 0: without id, category or box2d",
+            "frame 0, object at position 0: has no id, category or box2d",
         ),
         (
             [frame(0, label("car", box2d={"x1": 9, "y1": 0, "x2": 4, "y2": 9}))],
@@ -187,7 +187,7 @@ def test_a_malformed_file_is_named(video: Write, frames: Any, message: str) -> N
 def test_an_image_that_the_labels_do_not_list(video: Write) -> None:
     root = video([frame(0), frame(2)], images=3)
     assert complaint(root) == (
-        f"{root}/labels/box_track_20/val/{VIDEO}.json: lists no frame "
+        f"{root}/labels/box_track_20/val/{VIDEO}.json: does not list the frame "
         f"{root}/images/track/val/{VIDEO}/{VIDEO}-0000002.jpg"
     )
 
@@ -224,7 +224,7 @@ def test_missing_labels_and_missing_images(video: Write, picture: Callable[..., 
     with pytest.raises(SourceError) as caught:
         read(root)
     assert str(caught.value).startswith(
-        f"{root}/labels/box_track_20/train: no such folder, but images of train are there. Log in"
+        f"{root}/labels/box_track_20/train: no such folder, but train has images. Log in"
     )
     with pytest.raises(SourceError, match="contains no images/track"):
         read(root / "labels")

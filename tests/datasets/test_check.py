@@ -93,7 +93,7 @@ def test_a_dataset_without_masks_has_shares_of_objects_only(
     assert ignored is None
     text = check.show_report(check.report(index, TOWN))
     assert "of pixels" not in text
-    assert "do not occur: road, person" in text
+    assert "absent classes: road, person" in text
 
 
 def test_the_report_shows_a_bar_for_every_class_that_occurs(town: Index) -> None:
@@ -102,7 +102,7 @@ def test_the_report_shows_a_bar_for_every_class_that_occurs(town: Index) -> None
     (car,) = [line for line in lines if line.split()[1:2] == ["car"]]
     assert road.split() == ["0", "road", "80.00%", "█" * 24, "0.00%"]
     assert car.split() == ["1", "car", "20.00%", "█" * 6, "100.00%", "█" * 24]
-    assert "do not occur: person" in lines
+    assert "absent classes: person" in lines
     assert "ignored pixels: 16.7% of all" in lines
 
 

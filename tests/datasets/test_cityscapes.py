@@ -165,7 +165,7 @@ def test_images_without_annotations(two: City, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         read(two.root)
     assert str(caught.value).startswith(
-        f"{two.root}/gtFine/train/aachen: no such folder, but images of aachen are there. Register"
+        f"{two.root}/gtFine/train/aachen: no such folder, but images of aachen exist. Register"
     )
 
 
@@ -178,7 +178,7 @@ def test_another_name_is_an_error(two: City, picture: Any, mask: Any) -> None:
     picture(two.root / "leftImg8bit/val/lindau/street_leftImg8bit.png")
     for suffix in ("labelIds", "instanceIds"):
         mask(two.root / "gtFine/val/lindau" / f"street_gtFine_{suffix}.png")
-    with pytest.raises(DataError, match="is not named <city>_<sequence>_<frame>"):
+    with pytest.raises(DataError, match="the name is not <city>_<sequence>_<frame>"):
         read(two.root)
 
 
@@ -188,5 +188,5 @@ def test_annotations_of_a_city_without_images(two: City, tmp_path: Path) -> None
     with pytest.raises(SourceError) as caught:
         read(two.root)
     assert str(caught.value).startswith(
-        f"{two.root}/leftImg8bit/train/bochum: no such folder, but annotations of bochum are there"
+        f"{two.root}/leftImg8bit/train/bochum: no such folder, but annotations of bochum exist"
     )

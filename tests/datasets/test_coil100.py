@@ -41,7 +41,7 @@ def test_a_name_that_is_no_label(views: Path, picture: Callable[..., None], name
     picture(path)
     with pytest.raises(DataError) as caught:
         read(views)
-    assert str(caught.value) == f"{path}: is no obj<1 to 100>__<angle below 360>.png"
+    assert str(caught.value) == f"{path}: the name is not obj<1 to 100>__<angle below 360>.png"
 
 
 def test_nothing_there(tmp_path: Path) -> None:

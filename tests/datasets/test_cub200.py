@@ -52,7 +52,7 @@ def test_class_1_is_class_0_and_the_box_has_its_corner_and_size(birds: Path) -> 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("images.txt", "1 gone.jpg\n", "images.txt, line 1: no image {here}/images/gone.jpg"),
+        ("images.txt", "1 gone.jpg\n", "images.txt, line 1: missing image {here}/images/gone.jpg"),
         ("images.txt", "1 a b\n", "images.txt, line 1: has 3 columns instead of 2"),
         ("image_class_labels.txt", "1 1\n", "images.txt, line 2: image 2 has no class"),
         ("image_class_labels.txt", "1 1\n2 9\n", "image_class_labels.txt, line 2: class 9 is not"),

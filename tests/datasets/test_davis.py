@@ -112,7 +112,7 @@ def test_lists_of_2016_may_name_files(videos: Any, ids: Any) -> None:
 def test_frames_and_annotations_pair(videos: Any, ids: Any, folder: str) -> None:
     root = videos(2017, ids)
     next((root / "DAVIS" / folder / "480p/dog").glob("00001.*")).unlink()
-    with pytest.raises(DataError, match=rf"{folder}/480p/dog: no file '00001\.\*', but"):
+    with pytest.raises(DataError, match=rf"{folder}/480p/dog: no file '00001\.\*' to pair with"):
         read_2017(root)
 
 
@@ -127,7 +127,7 @@ def test_a_frame_without_a_number(videos: Any, ids: Any, picture: Any, mask: Any
     root = videos(2017, ids)
     picture(root / "DAVIS/JPEGImages/480p/dog/cover.jpg")
     mask(root / "DAVIS/Annotations/480p/dog/cover.png", ids)
-    with pytest.raises(DataError, match=r"cover\.jpg: a frame is named by its number"):
+    with pytest.raises(DataError, match=r"cover\.jpg: the name of a frame must be its number"):
         read_2017(root)
 
 

@@ -114,7 +114,9 @@ def test_missing_annotations(part: Write) -> None:
     (root / "train/part1/labelXml").mkdir()
     expected = f"{root}/train/part1/images/0.tif: no '0.xml' in {root}/train/part1/labelXml"
     assert complaint(root) == expected
-    assert complaint(root / "train/part1", SourceError).startswith(f"{root}/train/part1: holds no")
+    assert complaint(root / "train/part1", SourceError).startswith(
+        f"{root}/train/part1: contains no"
+    )
 
 
 def test_the_index_keeps_the_corners(part: Write, indexed_whole: Callable[..., Index]) -> None:

@@ -140,7 +140,7 @@ def test_what_cannot_be_fetched_says_what_else_to_do(
         get(card)
     assert str(caught.value).startswith(f"{site.url('photos.zip')}: ")
     assert str(caught.value).endswith(
-        ". Else: Download it by hand (see http://town.org). Then " + BY_HAND.format(MD5)
+        ". Alternatively: Download it by hand (see http://town.org). Then " + BY_HAND.format(MD5)
     )
     assert not (tmp_path / "raw").exists()
     assert "photos.zip" not in found(tmp_path / "work")
@@ -202,7 +202,7 @@ def test_archives_that_are_missing(card: Entry, get: Any, own: Path) -> None:
     with pytest.raises(SourceError) as caught:
         get(card, archives=own)
     assert str(caught.value).startswith(
-        f"datasets.town.archives in params.yaml: {own}: photos.zip, truth.pkl missing there. "
+        f"datasets.town.archives in params.yaml: {own}: photos.zip, truth.pkl missing in it. "
     )
     assert str(caught.value).endswith(BY_HAND.format(MD5))
 
@@ -227,7 +227,9 @@ def test_a_damaged_archive_of_the_user_is_not_touched(card: Entry, get: Any, own
 
 
 def test_archives_of_a_dataset_that_has_none(get: Any, own: Path) -> None:
-    with pytest.raises(SourceError, match=r"no archives of Town 2001 are known\. Download it by"):
+    with pytest.raises(
+        SourceError, match=r"the catalogue has no archives of Town 2001\. Download it by"
+    ):
         get(TOWN, archives=own)
 
 
@@ -360,7 +362,7 @@ def test_a_wrong_login(city: Entry, get: Any, login: Any, tmp_path: Path) -> Non
     with pytest.raises(SourceError) as caught:
         get(city)
     assert str(caught.value) == (
-        f"{tmp_path / 'work/photos.zip'}: it is missing; csDownload ended with exit code 1. Read "
+        f"{tmp_path / 'work/photos.zip'}: missing; csDownload ended with exit code 1. Read "
         "what it says above, check your login on www.cityscapes-dataset.com, and run this again"
     )
     assert not (tmp_path / "raw").exists()
@@ -389,7 +391,7 @@ def test_a_wrong_login_keeps_what_is_there(
     (tmp_path / "work/photos.zip").write_bytes(PHOTOS[:-1])
     with pytest.raises(
         SourceError,
-        match=r"exit code 1.*and run this again; if it does not go on with photos\.zip, ",
+        match=r"exit code 1.*and run this again; if it does not resume photos\.zip, ",
     ):
         get(city)
     assert found(tmp_path / "work") == {"photos.zip": PHOTOS[:-1]}
@@ -409,7 +411,9 @@ def test_space_is_looked_at_before_csdownload(
     if fits:
         get(city)
         return
-    with pytest.raises(SourceError, match=r"not enough space for (the archives|what is in town)"):
+    with pytest.raises(
+        SourceError, match=r"not enough space for (the archives|the content of town)"
+    ):
         get(city)
     assert (tmp_path / "calls").exists() == (free == 2)
     assert not (tmp_path / "raw").exists()
@@ -422,7 +426,7 @@ def test_space_is_looked_at_before_archives_of_the_user_are_unpacked(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size - 1))
     with pytest.raises(
-        SourceError, match=f"space for what is in town: about {size}B are needed, {size - 1}B"
+        SourceError, match=f"space for the content of town: about {size}B are needed, {size - 1}B"
     ):
         get(card, archives=own)
     assert not (tmp_path / "raw").exists()

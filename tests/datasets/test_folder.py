@@ -165,7 +165,7 @@ def test_a_description_that_is_no_yaml(own: Path) -> None:
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
-        ("dataset.yaml", "no such file; docs/own-data.md shows what it says"),
+        ("dataset.yaml", "no such file; write it as in docs/own-data.md"),
         ("images", "no such folder"),
         ("masks", "no such folder"),
     ],

@@ -191,7 +191,7 @@ def test_a_number_that_is_two_things(instances: Change) -> None:
     root = instances("majority", a=patch(4), b=patch(0))
     assert complaint(root) == (
         f"{root}/instances/b.png: instance 5 is mostly 'road' here and mostly 'car' in "
-        f"{root}/instances/a.png; a number is one thing in all images"
+        f"{root}/instances/a.png; a number must mean one object in all images"
     )
 
 
@@ -199,7 +199,7 @@ def test_majority_needs_masks(instances: Change) -> None:
     root = instances("majority", a=patch(4))
     (root / "masks").rename(root / "unused")
     assert complaint(root) == (
-        f"{root}/instances/a.png: its image has no mask in masks/, which gives the class"
+        f"{root}/instances/a.png: its image has no mask in masks/, which defines the class"
     )
 
 
@@ -232,5 +232,5 @@ def test_missing_instance_masks(instances: Change, tmp_path: Path) -> None:
 
 def test_objects_and_instances_exclude_each_other(own: Path) -> None:
     describe(own, objects="boxes.json", instances="majority")
-    expected = f"{own}/dataset.yaml: objects and instances both list the objects; keep one"
+    expected = f"{own}/dataset.yaml: objects and instances both define the objects; keep one"
     assert complaint(own) == expected

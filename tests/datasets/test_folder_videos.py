@@ -85,7 +85,7 @@ def test_lines_without_class_are_of_the_only_one(video: Make) -> None:
     [
         ("8,1,1,1,4,4,1,2,1", "class 2, but tracks in dataset.yaml has 1, 3"),
         ("1,1,1,1,4,4,1,3,1", "frame 1 has no image in images/drive"),
-        ("8,1,1,1,4,4", "has 6 columns; 9 (MOT16, MOT17) or 10 (MOT15) are meant"),
+        ("8,1,1,1,4,4", "has 6 columns instead of 9 (MOT16, MOT17) or 10 (MOT15)"),
     ],
 )
 def test_a_line_that_does_not_fit(video: Make, line: str, message: str) -> None:
@@ -100,7 +100,7 @@ def test_a_line_that_does_not_fit(video: Make, line: str, message: str) -> None:
             {"tracks": {1: "persons"}},
             "tracks: 'persons' is not in classes; allowed: car, person; did you mean 'person'?",
         ),
-        ({"sequences": None}, "tracks are of sequences; list the sequences"),
+        ({"sequences": None}, "tracks need sequences; list them in sequences"),
         ({"tracks": {}}, "tracks: 0 entries; allowed: at least 1"),
         ({"sequences": "drive"}, "sequences: 'drive' (str) is invalid; allowed: a valid list"),
         ({"splits": {"a": ["drive"], "b": ["drive"]}}, "'drive' is in a and in b"),
@@ -123,7 +123,7 @@ def test_missing_files(video: Make) -> None:
 def test_frames_without_a_number_or_with_the_same(video: Make, picture: Any) -> None:
     root = video()
     picture(root / "images/drive/frame_08.jpg")
-    expected = f"{root}/images/drive/frame_8.jpg: has the frame number of frame_08.jpg"
+    expected = f"{root}/images/drive/frame_8.jpg: has the same frame number as frame_08.jpg"
     assert complaint(root) == expected
     (root / "images/drive/frame_08.jpg").rename(root / "images/drive/cover.jpg")
     expected = f"{root}/images/drive/cover.jpg: the name of a frame must end in its number"
@@ -133,7 +133,9 @@ def test_frames_without_a_number_or_with_the_same(video: Make, picture: Any) -> 
 def test_an_image_that_is_named_as_a_sequence(video: Make, picture: Any) -> None:
     root = video()
     picture(root / "images/drive.jpg")
-    assert complaint(root) == f"{root}/images/drive.jpg: shares its name with a sequence"
+    assert (
+        complaint(root) == f"{root}/images/drive.jpg: has the same name as a sequence; rename one"
+    )
 
 
 def test_a_video_may_have_masks_and_no_tracks(video: Make, mask: Any) -> None:

@@ -59,7 +59,7 @@ def test_ids_and_paths(store: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("train/Fruit/gone.jpg, 1, 0", "no image {here}/train/Fruit/gone.jpg"),
+        ("train/Fruit/gone.jpg, 1, 0", "missing image {here}/train/Fruit/gone.jpg"),
         ("train/Fruit/Granny-Smith_001.jpg, 1, 1", "classes.csv has no class 1 in coarse class 1"),
         ("train/Fruit/Granny-Smith_001.jpg, 9, 0", "classes.csv has no class 9 in coarse class 0"),
         ("train/Fruit/Granny-Smith_001.jpg, 1", "is not <path>, <fine class>, <coarse class>"),
@@ -80,7 +80,7 @@ def test_a_line_that_does_not_fit(store: Path, line: str, message: str) -> None:
         (
             "Granny-Smith,1,Apple,0",
             "Granny-Smith,1,Pear,0",
-            ", line 3: coarse class 0 is Apple too",
+            ", line 3: coarse class 0 is also Apple",
         ),
         ("Lemon,2,Lemon,1", "Lemon,2,Lemon,3", ": the ids of the coarse classes have gaps: [0, 3]"),
         ("Lemon,2,Lemon,1", "Lemon,two,Lemon,1", ", line 4: invalid literal for int()"),
@@ -107,7 +107,7 @@ def test_missing_lists(store: Path) -> None:
     for name in ("train.txt", "test.txt"):
         (store / "dataset" / name).unlink()
     with pytest.raises(
-        SourceError, match=r"none of train\.txt, val\.txt, test\.txt is here\. Clone"
+        SourceError, match=r"contains none of train\.txt, val\.txt, test\.txt\. Clone"
     ):
         read(store)
     with pytest.raises(SourceError, match=r"contains no dataset/classes\.csv\. Clone"):

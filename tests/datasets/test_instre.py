@@ -101,15 +101,15 @@ def test_one_box_that_leaves_its_image_does_not_turn_the_others(benchmark: Write
 def test_boxes_that_fit_both_readings_are_refused(benchmark: Write) -> None:
     assert complaint(benchmark(boxes=[[1, 1, 20, 20], [2, 2, 30, 30]])) == (
         "2 of 2 query boxes are inside their images as x, y, width, height and as many as "
-        "x1, y1, x2, y2; which is meant cannot be told"
+        "x1, y1, x2, y2; the format is ambiguous"
     )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"positives": [[0], [1]]}, f"query {QUERIES[0]}: a positive outside imlist"),
-        ({"positives": [[1], [4]]}, f"query {QUERIES[1]}: a positive outside imlist"),
+        ({"positives": [[0], [1]]}, f"query {QUERIES[0]}: a positive is outside imlist"),
+        ({"positives": [[1], [4]]}, f"query {QUERIES[1]}: a positive is outside imlist"),
         (
             {"qimlist": cells(QUERIES[:1])},
             "gnd does not have a box of four numbers for each of qimlist",
@@ -119,7 +119,7 @@ def test_boxes_that_fit_both_readings_are_refused(benchmark: Write) -> None:
             "gnd does not have a box of four numbers for each of qimlist",
         ),
         ({"imlist": cells([*GALLERY, QUERIES[0]])}, "an image is listed twice"),
-        ({"gnd": 5}, "is not as expected (IndexError"),
+        ({"gnd": 5}, "has unexpected content (IndexError"),
     ],
 )
 def test_ground_truth_that_does_not_fit(

@@ -141,7 +141,7 @@ def test_mot16_needs_seqinfo(sequence: Write) -> None:
 
 @pytest.mark.parametrize(
     ("count", "length", "what"),
-    [(3, 4, "frame 4 is missing"), (3, 2, "3 frames are there"), (1, 3, "frame 2 is missing")],
+    [(3, 4, "frame 4 is missing"), (3, 2, "there are 3 frames"), (1, 3, "frame 2 is missing")],
 )
 def test_frames_must_be_those_of_seqinfo(
     sequence: Write, count: int, length: int, what: str

@@ -77,7 +77,7 @@ def test_an_evaluated_box_outside_is_kept_and_told(
             [ObjectEntry("a", 0, outside), ObjectEntry("b", 0, outside, evaluated=False)]
         )
     assert list(index.objects["area"]) == [0, 0]
-    assert "1 evaluated boxes lie outside their image, as " in caplog.text
+    assert "1 evaluated boxes are outside their image, such as " in caplog.text
     assert caplog.text.strip().endswith("0.png: a")
 
 
@@ -98,7 +98,10 @@ def test_an_ignored_box_without_size_does_no_harm(listed: Listed) -> None:
 
 @pytest.mark.parametrize("edge", [float("nan"), float("inf")])
 def test_a_box_that_is_not_finite_is_an_error(listed: Listed, edge: float) -> None:
-    with pytest.raises(DataError, match=rf"object 'a': .* are no numbers: 1, 2, {edge}, 5; mend"):
+    with pytest.raises(
+        DataError,
+        match=rf"object 'a': the corners of a box are not finite numbers: 1, 2, {edge}, 5; correct",
+    ):
         listed([ObjectEntry("a", 0, (1, 2, edge, 5), evaluated=False)])
 
 

@@ -27,7 +27,7 @@ def test_two_copies_are_not_guessed_between(tmp_path: Path) -> None:
         (tmp_path / name / "train").mkdir(parents=True)
     with pytest.raises(DataError) as caught:
         top(tmp_path, "train", how="")
-    assert str(caught.value) == f"{tmp_path}: a and b both contain the dataset"
+    assert str(caught.value) == f"{tmp_path}: a and b both contain the dataset; remove one"
 
 
 def test_lines_keep_their_numbers_whatever_ends_them(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_boxes() -> None:
     for box in ((0, 0, 0, 1), (0, 1, 1, 1), (2, 0, 1, 1)):
         with pytest.raises(ValueError, match="a box has no area"):
             corners(*box)
-    with pytest.raises(ValueError, match="no numbers"):
+    with pytest.raises(ValueError, match="not finite numbers"):
         corners(0, 0, float("inf"), 1, evaluated=False)
 
 

@@ -104,11 +104,11 @@ def test_numpy_arrays_in_the_ground_truth(benchmark: Write) -> None:
         ({"gnd": [GND[0], {"bbx": [0, 0, 8, 6]}]}, f"query {QUERIES[1]}: 'easy'"),
         (
             {"gnd": [GND[0], GND[1] | {"junk": [4]}]},
-            f"query {QUERIES[1]}: an index outside the 4 images of imlist",
+            f"query {QUERIES[1]}: an index is outside the 4 images of imlist",
         ),
         (
             {"gnd": [GND[0], GND[1] | {"junk": [-1]}]},
-            f"query {QUERIES[1]}: an index outside the 4 images of imlist",
+            f"query {QUERIES[1]}: an index is outside the 4 images of imlist",
         ),
         (
             {"gnd": [GND[0] | {"junk": [0]}, GND[1]]},

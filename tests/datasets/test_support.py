@@ -40,7 +40,7 @@ def test_all_of_each_pool() -> None:
 
 
 def test_a_pool_that_is_too_small_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^3 images asked for, 2 in 'bonn'$"):
+    with pytest.raises(ValueError, match=r"^3 images requested, but 'bonn' has 2$"):
         choose({"aachen": SIX, "bonn": SIX[:2]}, 3, 0)
 
 
@@ -103,8 +103,8 @@ def test_an_image_without_a_group_is_not_dropped(
 @pytest.mark.parametrize(
     ("support", "message"),
     [
-        ({"images": 7}, "support.images: 7 images asked for, 6 in 'all'"),
-        ({"images": 1, "per": "class"}, "support.images: 1 images asked for, 0 in 'car'"),
+        ({"images": 7}, "support.images: 7 images requested, but 'all' has 6"),
+        ({"images": 1, "per": "class"}, "support.images: 1 images requested, but 'car' has 0"),
         (
             {"images": 1, "per": "group"},
             "support.per: split 'support' has images without a group; use total",
@@ -129,5 +129,7 @@ def test_whole_sequences_are_kept_in_hash_order() -> None:
     found = query_images("d", images, query, None)
     assert sorted(found["unit"].unique()) == sorted(hash_order("abcd", 0)[:2])
     assert found["unit"].value_counts().tolist() == [3, 3]
-    with pytest.raises(SettingsError, match=r"query\.sequences: 5 asked for, split 'val' has 4"):
+    with pytest.raises(
+        SettingsError, match=r"query\.sequences: 5 requested, but split 'val' has 4"
+    ):
         query_images("d", images, query.model_copy(update={"sequences": 5}), None)

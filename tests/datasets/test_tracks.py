@@ -53,8 +53,8 @@ def test_numbers_may_be_written_as_floats_and_a_line_may_end_with_a_comma(file: 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,2,3", "has 3 columns; 9 (MOT16, MOT17) or 10 (MOT15) are meant"),
-        ("1,-1,5,5,5,5,0.9,-1,-1,-1", "track -1: this is a list of detections, not of tracks"),
+        ("1,2,3", "has 3 columns instead of 9 (MOT16, MOT17) or 10 (MOT15)"),
+        ("1,-1,5,5,5,5,0.9,-1,-1,-1", "track -1: the file lists detections, not tracks"),
         ("1,2,5,5,0,5,1,1,1", "a box has no area: 0 wide, 5 high"),
         ("1,2,5,5,nan,5,1,1,1", "the corners of a box are not finite numbers: 4.0, 4.0, nan, 9.0"),
         ("1.5,2,5,5,5,5,1,1,1", "'1.5' is not an integer"),

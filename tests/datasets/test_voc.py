@@ -141,7 +141,7 @@ def test_a_damaged_file_of_sbd_is_one_line(tmp_path: Path, ids: Any, broken: str
 def test_a_matlab_file_without_a_segmentation(with_sbd: Path, indexed: Make) -> None:
     path = with_sbd / SBD / "cls/2008_000001.mat"
     savemat(path, {"GTinst": {"Segmentation": [[1]]}})
-    with pytest.raises(DataError, match=r"no GTcls\.Segmentation of SBD in it"):
+    with pytest.raises(DataError, match=r"no GTcls\.Segmentation of SBD"):
         indexed(read(with_sbd), with_sbd, {"split": "train"}, split="val")
 
 

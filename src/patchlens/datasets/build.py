@@ -96,7 +96,9 @@ def build(
     if not seen:
         raise DataError(f"{root}: the splits of this dataset list no images")
     if outside:
-        log.warning("%d evaluated boxes are outside their image: %s", len(outside), outside[0])
+        log.warning(
+            "%d evaluated boxes are outside their image, such as %s", len(outside), outside[0]
+        )
     _write_about(layout, pixels, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]

@@ -106,7 +106,7 @@ class Members:
         if name.startswith(("/", "\\")) or ".." in parts or "\0" in name:
             raise self.refused(name, "would be written outside its folder")
         if parts and DRIVE.match(parts[0]):
-            raise self.refused(name, "would be written to another drive")
+            raise self.refused(name, "would be written outside its folder, to a drive")
         return self._folder.joinpath(*parts)
 
     def write(self, name: str, source: IO[bytes]) -> None:

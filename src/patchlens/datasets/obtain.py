@@ -77,7 +77,7 @@ def _placed(name: str, facts: Entry, folder: Path, steps: str) -> list[Path]:
     if not paths:
         raise SourceError(f"{where}: the catalogue has no archives of {facts.title}. {steps}")
     if missing := [path.name for path in paths if not path.is_file()]:
-        raise SourceError(f"{where}: {', '.join(missing)} missing in this folder. {steps}")
+        raise SourceError(f"{where}: {', '.join(missing)} missing in it. {steps}")
     for archive, path in zip(facts.archives, paths, strict=True):
         fault = fault_of(path, archive.checksum)
         if fault is not None:

@@ -108,7 +108,7 @@ def query_images(
     if shared := sorted(known & set(rows["image_id"])):
         raise SettingsError(
             f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for both support and "
-            f"query ({len(shared)} images are); support.split and query.split must not share images"
+            f"query ({len(shared)} in total); support.split and query.split must not share images"
         )
     unit = rows["image_id"] if query.unit == "image" else rows["sequence"]
     if unit.isna().any():

@@ -81,7 +81,7 @@ def _unzip(raw: IO[bytes], members: Members, at: Callable[[int], object]) -> Non
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise members.refused(
-                    info.filename, "is a link or a device instead of a plain file"
+                    info.filename, "is not a plain file but a link, device or the like"
                 )
             if info.flag_bits & 1:
                 raise DataError(
@@ -113,7 +113,7 @@ def _untar(stream: IO[bytes], members: Members, at: Callable[[], object]) -> Non
         if member.isreg() and not member.issparse():
             members.write(member.name, tar.extractfile(member))
         elif not member.isdir():
-            raise members.refused(member.name, "is a link or a device instead of a plain file")
+            raise members.refused(member.name, "is not a plain file but a link, device or the like")
         tar.members.clear()  # else tarfile keeps all of them in memory
         at()
     # tarfile accepts the end of the file, or invalid data, as the end of the archive (zeros).
