@@ -198,8 +198,8 @@ def test_a_video_without_labels(video: Write, picture: Callable[..., None]) -> N
     with pytest.raises(SourceError) as caught:
         images_of(root)
     assert str(caught.value) == (
-        f"{root}/labels/box_track_20/val/other.json: no such file, but images of it are in "
-        f"{root}/images/track/val/other"
+        f"{root}/labels/box_track_20/val/other.json: no such file, but "
+        f"{root}/images/track/val/other has images"
     )
 
 

@@ -188,8 +188,8 @@ def test_a_split_has_masks_of_all_its_images_or_of_none(
     with pytest.raises(SettingsError) as caught:
         indexed(replace(layout, images=images), root, {"per": per})
     assert str(caught.value) == (
-        "params.yaml: datasets.own.support.split: 'support' has images without a mask; labels of "
-        "that split are not there"
+        "params.yaml: datasets.own.support.split: 'support' has images without a mask; choose "
+        "a split with a mask for each image"
     )
 
 

@@ -281,8 +281,8 @@ def test_two_processes_do_not_fetch_into_one_folder(
     with pytest.raises(SourceError) as caught:
         get(card)
     assert str(caught.value) == (
-        f"{tmp_path / 'work'}: another process is fetching into this folder; wait until it has "
-        "ended"
+        f"{tmp_path / 'work'}: another process is downloading to this folder; wait until it has "
+        "finished"
     )
 
 
@@ -363,7 +363,7 @@ def test_a_wrong_login(city: Entry, get: Any, login: Any, tmp_path: Path) -> Non
         get(city)
     assert str(caught.value) == (
         f"{tmp_path / 'work/photos.zip'}: missing; csDownload ended with exit code 1. Read "
-        "what it says above, check your login on www.cityscapes-dataset.com, and run this again"
+        "its messages above, check your login on www.cityscapes-dataset.com, and run this again"
     )
     assert not (tmp_path / "raw").exists()
 

@@ -131,7 +131,7 @@ def test_listed_images_that_are_gone(benchmark: Write) -> None:
     for name in (GALLERY[3], QUERIES[0]):
         (root / "jpg" / f"{name}.jpg").unlink()
     assert complaint(root) == (
-        f"lists {QUERIES[0]}, but no {QUERIES[0]}.jpg is in {root}/jpg (2 are missing)"
+        f"lists {QUERIES[0]}, but {root}/jpg has no {QUERIES[0]}.jpg (2 images are missing)"
     )
 
 

@@ -77,8 +77,8 @@ def test_a_malicious_pickle_runs_nothing(file: Path, tmp_path: Path, protocol: i
     message = refusal(file)
     assert not mark.exists()
     assert message == (
-        f"{file}: refers to '{os.system.__module__}.system', which is not plain data; nothing in it "
-        "was executed"
+        f"{file}: refers to '{os.system.__module__}.system', which is not plain data; nothing "
+        "in it was executed"
     )
 
 

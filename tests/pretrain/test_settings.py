@@ -92,7 +92,7 @@ def test_nothing_to_train_on(content: Any, tmp_path: Path) -> None:
     content["sizes"]["cpu"]["train"] |= {"stills": 0, "videos": 0}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    with pytest.raises(SettingsError, match="'stills' and 'videos' must not both be 0"):
+    with pytest.raises(SettingsError, match="'stills' and 'videos' are both 0"):
         load(path)
 
 
