@@ -20,6 +20,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".work/check-small"
 INPUTS = ("params.yaml", "dvc.yaml", "claims.yaml")
+# Sums of another number of threads end in other bits.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 RENDERED = Path("data/raw"), Path("data/code/render.txt")
 
 
@@ -55,7 +57,7 @@ def reproduce(code: Path, folder: Path, rendered: Path) -> None:
     for name in INPUTS:
         shutil.copy(code / name, folder)
     shrink(folder / "params.yaml")
-    env = os.environ | {"PYTHONPATH": str(code / "src")}
+    env = os.environ | {"PYTHONPATH": str(code / "src")} | dict.fromkeys(THREADS, "1")
     command = [sys.executable, __file__, "--stages", str(code / "src"), str(rendered)]
     subprocess.run(command, cwd=folder, env=env, check=True)
 

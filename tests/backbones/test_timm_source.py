@@ -228,7 +228,7 @@ def test_a_bare_name_is_no_pinned_checkpoint(convert: Convert) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "timm", "tag": "vit_tiny_patch16_224"})
     assert str(caught.value) == (
-        "params.yaml: models.m.tag: 'vit_tiny_patch16_224' names no weights; append .<tag>"
+        "params.yaml: models.m.tag: 'vit_tiny_patch16_224' does not name weights; append .<tag>"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import public_names
 from conftest import run
 from patchlens.report.draws import Lottery
 from patchlens.report.measures import METRICS
@@ -26,6 +27,15 @@ OF_PRUNING = {  # what runs anew when `prune.m` changes
 
 def stages_run(output: str) -> set[str]:
     return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def test_names_that_users_diff_and_write_are_those_of_the_list(miniature: Path) -> None:
+    listed = public_names.LIST.read_text(encoding="utf-8").splitlines()
+    found = public_names.names(miniature)
+    assert {"stage tracking", "params.yaml prune.m", "claims.yaml slots"} <= set(found)
+    gone, new = set(listed) - set(found), set(found) - set(listed)
+    assert not gone, f"see tests/public_names.py: {sorted(gone)}"
+    assert not new, f"add to tests/public_names.txt: {sorted(new)}"
 
 
 def test_repro_writes_cells_tables_and_records(miniature: Path) -> None:

@@ -1,8 +1,7 @@
-"""A timm model by its tag: the file comes as any other does, and is loaded strictly.
+"""A timm model by its tag: its file is obtained like any other, and loaded strictly.
 
-timm itself is not strict for every tag: not where the head differs, nor for SigLIP without its
-pool. A file of other names would then leave a random model. So timm only translates the names, and
-we load.
+timm itself does not load every tag strictly: not if the head differs, nor SigLIP without its pool.
+A file with other names would then leave a random model. So timm only translates the names.
 """
 
 import re
@@ -42,17 +41,17 @@ def pretrained(
         record: see `obtain`.
 
     Raises:
-        SettingsError: timm has no such tag, computes another model by it than its authors, or the
+        SettingsError: timm has no such tag, its model differs from that of the authors, or the
             architecture does not take the arguments.
-        SourceError: the file cannot be had, or is another one than before.
-        DataError: it does not fit.
+        SourceError: the file cannot be obtained, or differs from the one of an earlier run.
+        DataError: the file does not fit the architecture.
     """
     where, tag = f"params.yaml: models.{name}", settings.tag
     if not timm.models.is_model_pretrained(tag):
         tags = timm.list_models(pretrained=True)
         raise SettingsError(f"{where}.tag: timm has no pretrained '{tag}'; {nearest(tag, tags)}")
     if "." not in tag:
-        raise SettingsError(f"{where}.tag: '{tag}' names no weights; append .<tag>")
+        raise SettingsError(f"{where}.tag: '{tag}' does not name weights; append .<tag>")
     bare = create(where, tag, settings.arch_args, "tag")
     check_activation(where, settings, bare)
     source, licence = source_of(tag)
@@ -67,28 +66,28 @@ def pretrained(
 
 
 def check_activation(where: str, settings: TimmModel, model: Any) -> None:
-    """Refuse an activation that is not the authors' and that no shape betrays; warn of periods.
+    """Refuse an activation that differs from the authors', which no shape shows; warn of periods.
 
     Raises:
-        SettingsError: says which tag, argument or entry of the registry to take instead.
+        SettingsError: names the tag, argument or registry entry to use instead.
     """
     tag, stated = settings.tag, "act_layer" in settings.arch_args
     quick = tag.replace("_clip_", "_clip_quickgelu_")
     if quick != tag and timm.models.is_model_pretrained(quick) and not stated:
         raise SettingsError(
-            f"{where}.tag: '{tag}' was trained with QuickGELU and timm computes another GELU; set "
-            f"the tag to {quick}, or take clip_* of the registry (`patchlens models`)"
+            f"{where}.tag: '{tag}' was trained with QuickGELU, but timm computes another GELU; set "
+            f"the tag to {quick}, or use clip_* of the registry (`patchlens models`)"
         )
     exact = isinstance(model.blocks[0].mlp.act, nn.GELU)  # timm's approximations are other classes
     if "siglip" in tag and exact and not stated:
         raise SettingsError(
-            f"{where}.tag: '{tag}': SigLIP was trained with the tanh approximation of GELU and "
-            "timm computes the exact one; set arch_args: {act_layer: gelu_tanh} (gelu for a model "
-            "that was fine-tuned with it), or take siglip2_* of the registry (`patchlens models`)"
+            f"{where}.tag: '{tag}': SigLIP was trained with the tanh approximation of GELU, "
+            "but timm computes the exact one; set arch_args: {act_layer: gelu_tanh} (gelu for a "
+            "model fine-tuned with it), or use siglip2_* of the registry (`patchlens models`)"
         )
     if "dinov3" in tag:
         log.warning(
-            "%s: timm computes the periods of RoPE anew; dinov3_* of the registry keep the file's",
+            "%s: timm recomputes the periods of RoPE; dinov3_* of the registry keep the file's",
             tag,
         )
 
@@ -101,15 +100,15 @@ def _translated(where: str, settings: TimmModel, path: Path) -> tuple[Any, dict[
     except (RuntimeError, KeyError, SafetensorError) as error:
         raise DataError(f"{where}.tag: {settings.tag}: {error}") from None
     pooled = getattr(model, "attn_pool", None) is not None
-    # The pool of SigLIP's files is known surplus where the architecture averages instead.
+    # Files of SigLIP hold a pool that the architecture does not use if it averages instead.
     return model, {n: v for n, v in tensors.items() if pooled or not n.startswith("attn_pool.")}
 
 
 def conversion(tag: str) -> Callable[[dict[str, Any], Any], dict[str, Tensor]]:
-    """Timm's function from the content of a tag's file and its model to the model's names.
+    """Timm's function that renames the content of a tag's file to the names of its model.
 
-    Each file of architectures has one, which its constructors complete by the architecture's name;
-    timm gives it out only together with a load that is not strict.
+    Each module of architectures has one, and its constructors choose some arguments by the name of
+    the architecture; timm itself calls it only as part of a load that is not strict.
     """
     arch = tag.partition(".")[0]
     module = sys.modules[timm.models.model_entrypoint(arch).__module__]
@@ -124,7 +123,7 @@ def conversion(tag: str) -> Callable[[dict[str, Any], Any], dict[str, Tensor]]:
 
 
 def source_of(tag: str) -> tuple[Source, str]:
-    """Where timm has the file of a tag, and its licence as timm states it."""
+    """The address of the file of a tag, and its licence as timm states it."""
     cfg: Any = timm.models.get_pretrained_cfg(tag)
     licence = cfg.license or "not stated by timm"
     if cfg.hf_hub_id is None:

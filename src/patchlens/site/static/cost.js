@@ -50,6 +50,6 @@
 
   const devices = new Set(datasets.flatMap(shown).map((speed) => speed.device));
   document.getElementById("speed").textContent =
-    `Images a second: extraction of the query images on ${[...devices].sort().join(" or ")}, ` +
+    `Images per second: extraction of the query images on ${[...devices].sort().join(" or ")}, ` +
     "decoding and writing included. They were measured in this folder and vary from run to run.";
 })();
