@@ -25,7 +25,7 @@ T = TypeVar("T")
 # What a dataset must have to serve a task. T2 takes any images, and the sweep those of T1.
 NEEDS = {
     "segmentation": "class masks",
-    "retrieval": "objects that come back",
+    "retrieval": "recurring objects",
     "tracking": "tracks",
 }
 

@@ -247,7 +247,7 @@ class _Executed(ast.NodeTransformer):
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_Pass(self, node: ast.Pass) -> None:
-        """Remove it: a docstring may stand in its place."""
+        """Remove it, like the docstring that makes it needless."""
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         """Keep only the `else` of `if TYPE_CHECKING:`."""
