@@ -80,7 +80,7 @@ def test_a_file_that_is_something_else(tmp_path: Path, name: str, content: bytes
 
 
 def test_a_bare_tensor_is_no_weight_file(saved: Callable[..., Path]) -> None:
-    assert complaint(saved(torch.zeros(2))) == "holds a Tensor, not named tensors"
+    assert complaint(saved(torch.zeros(2))) == "contains a Tensor instead of named tensors"
 
 
 def test_loading_lists_everything_that_does_not_fit() -> None:

@@ -131,7 +131,10 @@ def test_an_unknown_architecture(convert: Convert, file: dict[str, Any], source:
 def test_an_architecture_without_one_patch_grid(convert: Convert, arch: str) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "untrained", "arch": arch, "seed": 0})
-    expected = f"params.yaml: models.m.arch: '{arch}' is not a ViT with a single patch grid"
+    expected = (
+        f"params.yaml: models.m.arch: '{arch}' is not a ViT with a single patch grid; "
+        "choose another one"
+    )
     assert str(caught.value) == expected
 
 

@@ -41,7 +41,7 @@ def test_a_dot_accepts_a_flat_file_where_no_key_is_there() -> None:
 
 def test_no_key_is_an_error_that_lists_what_is_there() -> None:
     message = refused({"model": {"a": A}, "epoch": 3}, key=["teacher", "student"])
-    assert message == "file.pth: no entry 'teacher' or 'student'; it holds model, epoch"
+    assert message == "file.pth: no entry 'teacher' or 'student'; the file contains model, epoch"
 
 
 def test_a_key_that_holds_no_names_is_an_error() -> None:
@@ -77,7 +77,7 @@ def test_the_first_prefix_that_any_name_has_is_taken() -> None:
 
 def test_no_prefix_found_is_an_error() -> None:
     message = refused({"a": A}, prefix=["module.", "backbone."])
-    assert message == "file.pth: no name starts with 'module.' or 'backbone.'; it holds a"
+    assert message == "file.pth: no name starts with 'module.' or 'backbone.'; the file contains a"
 
 
 def test_dropped_names_go_and_may_be_no_tensors() -> None:

@@ -223,4 +223,4 @@ def test_a_truncated_file_is_an_error(saved: Saved) -> None:
 
 
 def test_what_is_no_dict_is_said_so(saved: Saved) -> None:
-    assert complaint(saved([torch.zeros(1)])) == "holds a list, not named tensors"
+    assert complaint(saved([torch.zeros(1)])) == "contains a list instead of named tensors"

@@ -182,7 +182,7 @@ def test_the_pool_of_siglip_is_known_surplus(served: Callable[..., None], conver
 @pytest.mark.parametrize(
     ("tag", "instead"),
     [
-        ("vit_base_patch16_clip_224.openai", "vit_base_patch16_clip_quickgelu_224.openai, or take"),
+        ("vit_base_patch16_clip_224.openai", "vit_base_patch16_clip_quickgelu_224.openai, or use"),
         ("vit_base_patch16_siglip_224.v2_webli", "arch_args: {act_layer: gelu_tanh}"),
     ],
 )
@@ -236,7 +236,8 @@ def test_a_tag_of_another_kind_of_model(convert: Convert) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "timm", "tag": "resnet18.a1_in1k"})
     assert str(caught.value) == (
-        "params.yaml: models.m.tag: 'resnet18.a1_in1k' is not a ViT with a single patch grid"
+        "params.yaml: models.m.tag: 'resnet18.a1_in1k' is not a ViT with a single patch grid; "
+        "choose another one"
     )
 
 

@@ -83,7 +83,7 @@ def test_missing_files_images_and_layers_are_named(tmp_path):
     file = FeatureFile(store(tmp_path, tokens(), header()))
     with pytest.raises(DataError, match="no features of image 'z'"):
         file.images(["a", "z"], 11)
-    with pytest.raises(DataError, match=r"no layer 0; it holds \[11, 5\]"):
+    with pytest.raises(DataError, match=r"no layer 0; the file has \[11, 5\]"):
         file.images(["a"], 0)
 
 

@@ -68,7 +68,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     rendered([(1_000_000, 0, 1)], tmp_path, jobs=1)
     (path,) = tmp_path.glob("frames/*/frames.npy")
     np.save(path, np.zeros((2, 4, 128, 256), np.uint8))
-    with pytest.raises(DataError, match=r"holds \[2, 4, 128, 256\]; remove"):
+    with pytest.raises(DataError, match=r"unexpected shape \[2, 4, 128, 256\]; remove"):
         rendered([(1_000_000, 0, 1)], tmp_path)
 
 
