@@ -150,7 +150,8 @@ def test_a_head_without_a_query_is_left_out(here):
 
 def test_frames_of_one_sequence_need_a_frame_distance(here):
     two_a_scene(here, NUMBERS, oracle(NUMBERS), sequence=["v"] * 5, frame=[0, 1, 2, 3, 12])
-    with pytest.raises(SettingsError, match=r"no object of 'd' has a relevant object.*distance"):
+    message = r"no object of 'd' has a relevant object.*frame_distance"
+    with pytest.raises(SettingsError, match=message):
         run(here)
     cell = run(here, SETTINGS.model_copy(update={"frame_distance": 10}))
     # Frame 12 and frames 0 to 2: instance 20 is in 0 and 1.
