@@ -14,9 +14,9 @@ import pandas as pd
 from embed import embed
 from patchlens.report import grid, results, task_tables
 from patchlens.report.task_tables import T1, Shown
+from patchlens.report.verdict import MIN_UNITS
 
 ROOT = Path(__file__).parent.parent
-FEWEST = 10  # units below which claims leave everything undecided, too
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,11 @@ def _chance(tables: Path, dataset: str) -> str:
 
 
 def _conclusion(scores: list[tuple[Column, pd.DataFrame]]) -> str:
-    """In how many columns each model is the best or level with it, and where a floor is."""
+    """In how many columns with enough units a model is the best or level with it, or a floor is."""
     wins: Counter[str] = Counter()
     floors: dict[str, list[str]] = {}
-    for column, rows in scores:
+    decided = [(c, rows) for c, rows in scores if _units(c, rows) >= MIN_UNITS]
+    for column, rows in decided:
         best = rows[rows[column.shown.key + results.LEVEL].astype(bool)]
         wins.update(str(model) for model in best.index[best["role"] == "rival"])
         if named := [f"`{model}`" for model in best.index[best["role"] == "floor"]]:
@@ -107,21 +108,28 @@ def _conclusion(scores: list[tuple[Column, pd.DataFrame]]) -> str:
     by_count: dict[int, list[str]] = {}
     for model, count in wins.most_common():
         by_count.setdefault(count, []).append(f"`{model}`")
-    each = [f"{', '.join(names)} in {n} of {len(scores)} columns" for n, names in by_count.items()]
-    text = f"Best, or not separable from the best: {'; '.join(each) or 'no model'}."
+    each = [f"{', '.join(names)} in {n} of {len(decided)} columns" for n, names in by_count.items()]
+    text = f"Best, or not separable from the best: {'; '.join(each) or 'no model'}"
+    left = [column.title for column, rows in scores if _units(column, rows) < MIN_UNITS]
+    text += f" ({', '.join(left)} not counted: too few units)." if left else "."
     if floors:
         where = " and ".join(f"{title} ({', '.join(names)})" for title, names in floors.items())
         text += f" In {where} a floor is among the best: no model is shown to beat it there."
     return text
 
 
+def _units(column: Column, rows: pd.DataFrame) -> int:
+    """How many units the intervals of a column resample."""
+    return int(rows[f"{column.shown.key}_units"].max())
+
+
 def _caption(scores: list[tuple[Column, pd.DataFrame]], chance: str) -> str:
     """What the columns and marks mean."""
     units: dict[str, int] = {}
     for column, rows in scores:
-        units[column.unit] = int(rows[f"{column.shown.key}_units"].max())
-    few = [name for name, count in units.items() if count < FEWEST]
-    weak = f" Fewer than {FEWEST} {' or '.join(few)} are too few for a verdict." if few else ""
+        units[column.unit] = _units(column, rows)
+    few = [name for name, count in units.items() if count < MIN_UNITS]
+    weak = f" Fewer than {MIN_UNITS} {' or '.join(few)} are too few for a verdict." if few else ""
     resampled = ", ".join(f"{count} {name}" for name, count in units.items())
     datasets = dict.fromkeys(f"`{rows['dataset'].iloc[0]}`" for _, rows in scores)
     return (

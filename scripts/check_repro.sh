@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "$0")/clone_head.sh"
 mv metrics "$work/committed"
 dvc cache dir --local "$work/cache" # nothing is taken from a cache that the clone may share
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + 1) / 2))}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(($(nproc) > 1 ? $(nproc) / 2 : 1))}
 export OPENBLAS_NUM_THREADS=$OMP_NUM_THREADS MKL_NUM_THREADS=$OMP_NUM_THREADS
 dvc repro --force --quiet
 python scripts/machine.py

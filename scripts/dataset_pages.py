@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from made_pages import ROOT, bring_up_to_date
-from patchlens.datasets.catalogue import Archive, Entry, entries
+from patchlens.datasets.catalogue import Archive, Entry, entries, in_words
 
 FOLDER = ROOT / "docs/datasets"
 CATALOGUE = "src/patchlens/datasets/catalogue.yaml"
@@ -51,7 +51,7 @@ def index(known: Mapping[str, Entry]) -> str:
         cells = (
             f"[`{kind}`]({kind}.md)",
             entry.title,
-            ", ".join(entry.tasks),
+            in_words(entry.tasks),
             ACCESS[entry.access],
             entry.licence,
         )
@@ -81,7 +81,7 @@ def page(kind: str, entry: Entry) -> str:
         "",
         "| | |",
         "|---|---|",
-        f"| tasks | {', '.join(entry.tasks)} |",
+        f"| tasks | {in_words(entry.tasks)} |",
         f"| access | {ACCESS[entry.access]} |",
         f"| licence | {entry.licence} |",
         f"| citation | {entry.citation} |",

@@ -27,9 +27,10 @@ def main() -> None:
     if len(there) == len(costs) and len(machines) == 1:
         write_json(json.loads(machines.pop()), out)
         return
+    done = "removed" if out.exists() else "not written"
     out.unlink(missing_ok=True)
     print(
-        f"{out}: not written, since {paths.COST} knows the machine of {len(there)} of {len(costs)} "
+        f"{out}: {done}, since {paths.COST} knows the machine of {len(there)} of {len(costs)} "
         f"cells, and {len(machines)} machines; `make repro FORCE=1` runs all cells here"
     )
 

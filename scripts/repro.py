@@ -3,7 +3,7 @@
 DVC runs one stage at a time, and lets several processes of itself work in one repository; datasets
 do not depend on each other, nor do models, nor most tasks. First come the datasets side by side,
 then the features of the models, then the tasks, the cores split between them; then what is made of
-all. Images a second are thus measured on a share of the cores, beside another model.
+all. Images per second are thus measured on a share of the cores, beside another model.
 
 With `--force` every stage is executed once, whether or not anything changed.
 """

@@ -30,6 +30,7 @@ def names(folder: Path) -> list[str]:
     stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     found = {f"stage {name}" for name in stages}
     found |= {f"claim metric {name}" for name in METRICS}
+    found |= {f"variant {name}" for name in VARIANTS}
     found |= {f"claims.yaml {key}" for key in _keys(Claim)}
     found |= {f"params.yaml {key}" for key in _keys(Settings)}
     metrics = folder / "metrics"

@@ -96,11 +96,15 @@ def test_the_conclusion_counts_columns_and_names_floors(
             table[column] = table["model"] == "dino"
         table.to_csv(copied / f"metrics/tables/{task}.csv", index=False)
     text = answer(copied)
-    assert "separable from the best: `dino` in 6 of 6 columns." in text
+    assert "separable from the best: `dino` in 5 of 5 columns (T4 AssA not counted" in text
     assert "floor is among the best" not in text
     link = {"head": "link", "variant": "raw", "model": "pixels"}
     change(copied, "tracking", link, assa_level_with_best_model=True)
-    assert "In T4 AssA (`pixels`) a floor is among the best" in answer(copied)
+    assert "floor is among the best" not in answer(copied)  # of four videos
+    change(copied, "tracking", {"head": "link"}, assa_units=10)
+    text = answer(copied)
+    assert "`dino` in 6 of 6 columns." in text
+    assert "In T4 AssA (`pixels`) a floor is among the best" in text
 
 
 def test_few_units_are_said_to_be_too_few(copied: Path, answer: Callable[[Path], str]) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_without_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     result = CliRunner().invoke(app, ["tables"])
     assert result.exit_code == 2
     assert result.stderr == (
-        "Error: params.yaml: no such file; run this in the folder that holds params.yaml\n"
+        "Error: params.yaml: no such file; run this in the folder that contains params.yaml\n"
     )
     assert files() == []
 
@@ -234,3 +234,11 @@ def test_a_stage_that_comes_too_early_says_what_to_run(patchlens: Patchlens) -> 
     place()
     expected = "data/index/own: no index; run `dvc repro index` first"
     expect(patchlens("extract", "pixels", "own"), 4, expected)
+
+
+@pytest.mark.parametrize("command", [("extract",), ("why",), ("show", "retrieval"), ("render",)])
+def test_help_calls_a_name_a_string(command: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*command, "--help"]).output
+    assert "DATASET" in shown
+    assert "<str>" in shown
+    assert "patchlens." not in shown

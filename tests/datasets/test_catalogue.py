@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from patchlens.datasets import catalogue
-from patchlens.datasets.catalogue import entries, find, kinds
+from patchlens.datasets.catalogue import entries, find, in_words, kinds
 from patchlens.datasets.minicity import spec
 from patchlens.datasets.readers import READERS, read
 from patchlens.errors import SettingsError, SourceError
@@ -61,10 +61,16 @@ def test_tasks_find_their_kinds(task: str) -> None:
     assert {"minicity", "folder"} < allowed < set(entries())
 
 
+def test_every_kind_serves_identification_which_takes_any_images() -> None:
+    assert len(entries()) > 20
+    assert all("identification" in entry.tasks for entry in entries().values())
+
+
 def test_label_propagation_is_a_part_of_tracking() -> None:
     for kind in ("davis2016", "davis2017"):
-        assert find(kind).tasks == ["davis"]
-        assert kinds()[kind] == {"tracking"}
+        assert find(kind).tasks == ["davis", "identification"]
+        assert in_words(find(kind).tasks) == "tracking (label propagation), identification"
+        assert kinds()[kind] == {"tracking", "identification"}
     assert kinds()["mot17"] == {"tracking", "retrieval", "identification"}
     assert kinds()["coil100"] == {"retrieval", "identification"}
 

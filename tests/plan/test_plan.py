@@ -84,12 +84,14 @@ def test_stages_are_counted_from_the_graph(settings: Make) -> None:
 
 def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
     Path("dvc.yaml").unlink()
-    with pytest.raises(SettingsError, match="no such file; run this in the folder of dvc"):
+    with pytest.raises(
+        SettingsError, match="no such file; run this in the folder that contains dvc"
+    ):
         planned(settings({}))
     text = "stages: {fly: {matrix: {bird: '${segmentation.birds}'}}}"
     Path("dvc.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(
-        SettingsError, match=r"fly\.matrix: \${segmentation\.birds} is missing in params"
+        SettingsError, match=r"params\.yaml: segmentation\.birds: missing, but the stage fly runs"
     ):
         planned(settings({}))
 
@@ -98,7 +100,6 @@ def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
     "fly",
     [
         "matrix: {bird: segmentation.heads}",
-        "matrix: {bird: '${segmentation.k}'}",
         "matrix: {bird: 'a ${segmentation.heads}'}",
         "matrix: {bird: ['${segmentation.heads}']}",
         "matrix: {bird: [[a]]}",
@@ -111,6 +112,14 @@ def test_a_matrix_of_another_form_is_refused(settings: Make, fly: str) -> None:
     Path("dvc.yaml").unlink()
     Path("dvc.yaml").write_text(f"stages: {{fly: {{{fly}}}}}", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"dvc\.yaml: stages\.fly: a matrix must contain"):
+        planned(settings({}))
+
+
+def test_a_value_in_place_of_a_list_is_named(settings: Make) -> None:
+    Path("dvc.yaml").unlink()
+    text = "stages: {fly: {matrix: {bird: '${segmentation.k}'}}}"
+    Path("dvc.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"params\.yaml: segmentation\.k: 10 is not a list; wr"):
         planned(settings({}))
 
 

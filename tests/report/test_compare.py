@@ -33,11 +33,11 @@ def test_on_one_machine_nothing_may_differ(tmp_path: Path) -> None:
     assert problems == []
     assert summary == (
         "tolerance 0, as both were made on a CPU, 2 threads; 7 values compared, largest "
-        "difference 0, allowed 0: equal within that"
+        "difference 0: equal within the tolerance"
     )
     problems, summary = compare(before, cells(tmp_path / "c", score=0.501), None)
     assert problems == ["cell.json/knn/raw/pixel_miou: 0.5 became 0.501"]
-    assert summary.endswith("allowed 0: 1 differ")
+    assert summary.endswith("largest difference 0.001: 1 differ")
 
 
 @pytest.mark.parametrize(

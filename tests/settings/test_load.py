@@ -39,7 +39,7 @@ def test_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     with pytest.raises(SettingsError) as caught:
         load(path, kinds())
-    expected = f"{path}: no such file; run this in the folder that holds params.yaml"
+    expected = f"{path}: no such file; run this in the folder that contains params.yaml"
     assert str(caught.value) == expected
 
 

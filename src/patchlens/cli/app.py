@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -32,18 +32,16 @@ DVC_NOTE = (
     "DVC removes the outputs of a stage before it runs: run `git checkout metrics` to restore the "
     "committed metrics."
 )
-DatasetArgument = Annotated[
-    DatasetName,
-    typer.Argument(parser=DatasetName, metavar="DATASET", help="A name in params.yaml."),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-ModelArgument = Annotated[
-    ModelName, typer.Argument(parser=ModelName, metavar="MODEL", help="A name in params.yaml.")
-]
-OfModel = Annotated[
-    ModelName,
-    typer.Option("--model", parser=ModelName, metavar="MODEL", help="A name in params.yaml."),
-]
+if TYPE_CHECKING:
+    DatasetArgument: TypeAlias = DatasetName
+    ModelArgument: TypeAlias = ModelName
+    OfModel: TypeAlias = ModelName
+else:  # a string when it runs, which help then shows as <str>
+    HELP = "A name in params.yaml."
+    DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help=HELP)]
+    ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=HELP)]
+    OfModel = Annotated[str, typer.Option("--model", metavar="MODEL", help=HELP)]
 
 
 @app.callback()

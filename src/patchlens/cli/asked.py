@@ -42,9 +42,8 @@ def why(
     model: ModelArgument,
     dataset: DatasetArgument,
     floor: Annotated[
-        ModelName | None,
+        str | None,
         typer.Option(
-            parser=ModelName,
             metavar="MODEL",
             help="The untrained model to compare with; by default, the first in params.yaml.",
         ),
@@ -53,12 +52,13 @@ def why(
     """Write one page on how the variance of a model's features affects its scores."""
     s = settings()
     s.cell(dataset=dataset, model=model)
-    if floor is not None:
-        s.model(floor)
+    untrained = None if floor is None else ModelName(floor)
+    if untrained is not None:
+        s.model(untrained)
     drawn = (n for n, m in s.models.items() if role(m) == "floor" and m.source != "pixels")
     from patchlens.stages import why
 
-    untrained = floor or next(drawn, None)
+    untrained = untrained or next(drawn, None)
     typer.echo(why.write(dataset=dataset, model=model, settings=s, untrained=untrained))
 
 

@@ -3,6 +3,7 @@
 It imports no readers, so that the fetch stage does not depend on the code of readers.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ Task = Literal["segmentation", "identification", "retrieval", "tracking", "davis
 What = Annotated[str, Field(pattern=r"^(images|masks|objects|instances|groups)$")]
 # Label propagation on DAVIS is a part of the task `tracking`, for masks instead of tracks.
 PART_OF = {"davis": "tracking"}
+IN_WORDS = {"davis": "tracking (label propagation)"}
 
 
 class Archive(Strict):
@@ -124,6 +126,11 @@ def entries() -> dict[str, Entry]:
 def _read(path: Path) -> dict[str, Entry]:
     found: dict[str, Entry] = validated(path, dict[Name, Entry], missing="reinstall patchlens")
     return found
+
+
+def in_words(tasks: Iterable[str]) -> str:
+    """The tasks of an entry, as users know them."""
+    return ", ".join(IN_WORDS.get(task, task) for task in tasks)
 
 
 def find(kind: str) -> Entry:

@@ -7,7 +7,7 @@ from typing import Any
 from tabulate import tabulate
 
 from patchlens import paths
-from patchlens.datasets.catalogue import Entry, find
+from patchlens.datasets.catalogue import Entry, find, in_words
 from patchlens.datasets.index import Index
 from patchlens.datasets.sheet import contact_sheet
 from patchlens.files import whole_file
@@ -63,7 +63,7 @@ def show_listing(entries: list[dict[str, Any]]) -> str:
         (
             entry["kind"],
             entry["title"],
-            ", ".join(entry["tasks"]),
+            in_words(entry["tasks"]),
             entry["access"],
             sum(counts.get("images", 0) for counts in entry["counts"].values()) or "not stated",
             ", ".join(entry["configured"]),

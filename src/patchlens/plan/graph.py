@@ -61,7 +61,7 @@ def names(path: Path, settings: Any) -> dict[str, list[str]]:
 
 def _matrices(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
-        raise SettingsError(f"{path}: no such file; run this in the folder of dvc.yaml")
+        raise SettingsError(f"{path}: no such file; run this in the folder that contains dvc.yaml")
     for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items():
         matrix = stage.get("matrix", {})
         if "foreach" in stage or not isinstance(matrix, dict):
@@ -87,11 +87,11 @@ def _names(stage: str, source: Any, settings: Any) -> list[str]:
         found = found.get(part) if isinstance(found, dict) else getattr(found, part, None)
     if found is None:
         raise SettingsError(
-            f"dvc.yaml: stages.{stage}.matrix: {source} is missing in params.yaml; write [] for "
-            "none"
+            f"params.yaml: {place}: missing, but the stage {stage} runs for each of it; write [] "
+            "for none"
         )
     if not isinstance(found, list | dict):
-        raise _unknown(stage, source)
+        raise SettingsError(f"params.yaml: {place}: {found!r} is not a list; write [{found}]")
     return [str(value) for value in found]
 
 

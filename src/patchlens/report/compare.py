@@ -69,10 +69,10 @@ def compare(before: Path, after: Path, tolerance: float | None) -> tuple[list[st
             "among near equals, which only `--tolerance 0` compares"
         )
     summary = (
-        f"tolerance {allowed:g}, {reason}; {compared} values compared"
+        f"tolerance {allowed:g}, {reason}; {compared} value{'s' * (compared != 1)} compared"
         + (f", {len(chosen)} left out (chosen among near equals)" if chosen else "")
-        + f", largest difference {largest:.4g}, allowed {allowed:g}: "
-        + ("equal within that" if not problems else f"{len(problems)} differ")
+        + f", largest difference {largest:.4g}: "
+        + ("equal within the tolerance" if not problems else f"{len(problems)} differ")
     )
     return problems, summary
 

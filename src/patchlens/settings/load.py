@@ -107,7 +107,7 @@ def load(path: Path, kinds: Kinds) -> Settings:
     Raises:
         SettingsError: one line per mistake in the file.
     """
-    missing = "run this in the folder that holds params.yaml"
+    missing = "run this in the folder that contains params.yaml"
     settings: Settings = validated(path, Settings, missing=missing, context=kinds)
     refuse(path, _cross_checks(settings, kinds))
     return settings

@@ -76,7 +76,9 @@ def check_names(graph: Path) -> None:
     try:
         content = load_yaml(params)  # exactly as DVC reads it
     except FileNotFoundError:
-        raise SettingsError(f"{params}: no such file; run this in the folder that has it") from None
+        raise SettingsError(
+            f"{params}: no such file; run this in the folder that contains it"
+        ) from None
     except DvcException as error:
         raise SettingsError(f"{params}: DVC cannot read it: {error}") from None
     refuse(params, _wrong(names(graph, content)))
