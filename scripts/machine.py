@@ -5,6 +5,9 @@ extraction of a cell was not run in this folder, or where cells were extracted o
 """
 
 import json
+from typing import Any
+
+import torch
 
 from patchlens import paths
 from patchlens.datasets.catalogue import kinds
@@ -21,9 +24,7 @@ def main() -> None:
     ]
     out = paths.CELLS.parent / paths.MACHINE
     there = [read_json(path, "") for path in costs if path.is_file()]
-    machines = {
-        json.dumps({key: cost[key] for key in ("cpu", "device", "threads")}) for cost in there
-    }
+    machines = {json.dumps(machine(cost)) for cost in there}
     if len(there) == len(costs) and len(machines) == 1:
         write_json(json.loads(machines.pop()), out)
         return
@@ -33,6 +34,20 @@ def main() -> None:
         f"{out}: {done}, since {paths.COST} knows the machine of {len(there)} of {len(costs)} "
         f"cells, and {len(machines)} machines; `make repro FORCE=1` runs all cells here"
     )
+
+
+def machine(cost: dict[str, Any]) -> dict[str, str | int]:
+    """What decides the last bits of numbers, from what a cell's extraction noted.
+
+    Virtual machines call many CPUs by one name, so it is told apart by what torch uses of it.
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    on_cpu = cost["device"].startswith(cost["cpu"])
+    return {
+        "cpu": f"{cost['cpu']} ({capability})",
+        "device": "cpu" if on_cpu else cost["device"],
+        "threads": cost["threads"],
+    }
 
 
 if __name__ == "__main__":

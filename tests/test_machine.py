@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import run
 from patchlens import paths
@@ -39,9 +40,15 @@ def said(root: Path) -> str:
     ).stdout
 
 
-def test_what_all_cells_agree_on_is_written(costs: list[Path], root: Path) -> None:
+@pytest.mark.parametrize("device", ["cpu", "a GPU"])
+def test_what_all_cells_agree_on_is_written(costs: list[Path], root: Path, device: str) -> None:
+    if device != "cpu":
+        for path in costs:
+            path.write_text(json.dumps(MACHINE | {"device": device, "images_per_second": 1}))
     assert said(root) == ""
-    assert json.loads(OUT.read_text()) == MACHINE
+    # Virtual machines call many CPUs by one name.
+    cpu = f"a CPU ({torch.backends.cpu.get_cpu_capability()})"
+    assert json.loads(OUT.read_text()) == {"cpu": cpu, "device": device, "threads": 2}
     costs[0].with_name("gone.json").write_text("a model that params.yaml no longer lists")
     assert said(root) == ""
 

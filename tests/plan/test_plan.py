@@ -84,9 +84,7 @@ def test_stages_are_counted_from_the_graph(settings: Make) -> None:
 
 def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
     Path("dvc.yaml").unlink()
-    with pytest.raises(
-        SettingsError, match="run this in the folder that contains dvc"
-    ):
+    with pytest.raises(SettingsError, match="run this in the folder that contains dvc"):
         planned(settings({}))
     text = "stages: {fly: {matrix: {bird: '${segmentation.birds}'}}}"
     Path("dvc.yaml").write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
 from patchlens.report.compare import compare
 
-HERE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
+HERE = {"cpu": "a CPU", "device": "cpu", "threads": 2}
 
 
 def cells(

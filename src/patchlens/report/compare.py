@@ -193,5 +193,5 @@ def _machine(folder: Path) -> str | None:
             if not known:
                 raise DataError(f"{path}: not cpu, device and threads; `make readme` writes it")
             device, on_cpu = str(made["device"]), f"{made['cpu']}, {made['threads']} threads"
-            return device if device == on_cpu else f"{device} with {on_cpu}"
+            return on_cpu if device == "cpu" else f"{device} with {on_cpu}"
     return None
