@@ -9,9 +9,9 @@ import pytest
 
 from conftest import run
 from patchlens.backbones.registry.read import entries
+from patchlens.datasets import catalogue
 from patchlens.report.reference import Compared, Published, compare, published
 from patchlens.report.reference_page import page
-from patchlens.settings.datasets import Collected
 
 ROW = {
     "dataset": "streets",
@@ -95,7 +95,7 @@ def test_a_run_without_the_task_and_numbers_of_no_task_are_not_compared() -> Non
 
 def test_the_shipped_numbers_name_weights_kinds_and_scores_that_exist() -> None:
     origins = [str(entry.source.model_dump()) for entry in entries().values()]
-    kinds = set(Collected.model_fields["kind"].annotation.__args__)
+    kinds = set(catalogue.entries())
     for one in published().values():
         for name, model in one.models.items():
             for text in model.weights:
