@@ -81,7 +81,7 @@ def test_more_queries_than_a_real_block():
 
 def test_more_neighbours_than_patches_is_an_error(arrays):
     bank, queries = arrays
-    with pytest.raises(FitError, match=r"k = 6 is more than the 5 patches"):
+    with pytest.raises(FitError, match=r"k = 6 exceeds the 5 patches"):
         search(bank[:5], queries, 6, distance="dot", device=CPU)
     _, rows = search(bank[:5], queries, 5, distance="dot", device=CPU)
     assert np.array_equal(np.sort(rows, axis=1), np.tile(np.arange(5), (len(queries), 1)))

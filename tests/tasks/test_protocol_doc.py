@@ -186,7 +186,8 @@ def _write_index(images: list[dict], objects: list[dict]) -> None:
     )
     query = pd.DataFrame({"image_id": ids[10:], "unit": ids[10:]})
     query.to_parquet(folder / "query.parquet")
-    about = {"classes": [f"class {c}" for c in range(CLASSES)], "palette": [], "pixels": {}}
+    about = {"reader": "folder", "palette": [], "pixels": {}}
+    about["classes"] = [f"class {c}" for c in range(CLASSES)]
     about["labels"] = {str(c + 10): c for c in range(CLASSES)} | {"255": 255}
     (folder / "dataset.json").write_text(json.dumps(about))
 

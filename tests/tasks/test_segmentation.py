@@ -199,5 +199,5 @@ def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):
 
 
 def test_more_neighbours_than_patches_says_so():
-    with pytest.raises(FitError, match="k = 9 is more than the 8 patches"):
+    with pytest.raises(FitError, match="k = 9 exceeds the 8 patches"):
         runs_of(query(random_labels(2)), [support(random_labels(2))], k=9)
