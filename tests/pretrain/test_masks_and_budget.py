@@ -19,7 +19,7 @@ PARAMS = Path(__file__).parents[2] / "pretrain/params.yaml"
         (
             "simmim",
             {"mask_patch": 3},
-            "objectives.simmim.cpu.mask_patch: 3 does not divide the 8 patches a side of a crop",
+            "objectives.simmim.cpu.mask_patch: 3 does not divide the 8 patches per side of a crop",
         ),
         (
             "ibot",

@@ -270,4 +270,4 @@ def test_command(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setattr("patchlens.pretrain.errors.find_spec", lambda name: None)
     without = command("mae")
     assert without.exit_code == 2
-    assert "pre-training needs lightly: pip install -e '.[pretrain]'" in without.output
+    assert "pre-training needs lightly; run pip install -e '.[pretrain]'" in without.output

@@ -190,7 +190,9 @@ def test_latex_escapes_and_is_ascii():
 
 def test_a_missing_cell_is_an_error_with_the_remedy():
     retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
-    with pytest.raises(DataError, match=r"d/mae/retrieval\.json: missing; `dvc repro` makes this"):
+    with pytest.raises(
+        DataError, match=r"d/mae/retrieval\.json: missing; it belongs to a configured cell"
+    ):
         write("retrieval", ["dino", "mae"])
 
 

@@ -165,10 +165,10 @@ def test_axes_of_the_cost_figure_are_titled_as_its_selectors_say(opened: Open) -
     drawn = page.locator("#cost .plot svg")
     assert "parameters (millions)" in drawn.text_content()
 
-    page.locator("#cost").get_by_role("combobox", name="Cost").select_option("GFLOPs an image")
+    page.locator("#cost").get_by_role("combobox", name="Cost").select_option("GFLOPs per image")
 
     page.wait_for_function(
-        "document.querySelector('#cost .plot svg').textContent.includes('GFLOPs an image')"
+        "document.querySelector('#cost .plot svg').textContent.includes('GFLOPs per image')"
     )
     assert "parameters (millions)" not in drawn.text_content()
 
@@ -177,7 +177,7 @@ def test_from_disk_the_page_says_how_to_see_the_speed(opened: Open) -> None:
     page = opened("index")
     assert "patchlens serve" in page.locator("#speed").inner_text()
     costs = page.locator("#cost").get_by_role("combobox", name="Cost").locator("option")
-    assert costs.all_inner_texts() == ["parameters (millions)", "GFLOPs an image"]
+    assert costs.all_inner_texts() == ["parameters (millions)", "GFLOPs per image"]
     assert page.locator("#models thead th", has_text="images/s").count() == 0
 
 

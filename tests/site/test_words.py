@@ -136,7 +136,7 @@ def test_why_says_what_is_over_the_floor_and_what_is_left_without_top_dimensions
 def test_why_says_by_how_much_a_score_changes_also_where_fewer_is_better() -> None:
     of = replace(compared((0.1, -0.01, 0.2)), shown=Shown("score", "switches", False, False))
 
-    assert "highest variance -0.01 [-0.015, -0.005]," in answer(of, lambda model: False).why
+    assert "highest variance: -0.01 [-0.015, -0.005];" in answer(of, lambda model: False).why
 
 
 def test_no_end_of_an_interval_is_rounded_to_zero() -> None:

@@ -182,7 +182,7 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     return Figure(
         "cost",
         "Score against cost",
-        "Scores of models against parameters or GFLOPs an image, as the selectors say: "
+        "Scores of models against parameters or GFLOPs per image, as the selectors say: "
         f"{', '.join(models)}. All numbers are in the CSV file.",
         spec([points], data, HEIGHT),
         data,
