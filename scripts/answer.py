@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from embed import embed
-from patchlens.report import grid, results, task_tables
+from patchlens.display import grid
+from patchlens.report import results, task_tables
 from patchlens.report.task_tables import T1, Shown
 from patchlens.report.verdict import MIN_UNITS
 

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from patchlens.errors import PatchlensError
-from patchlens.stages.code import check_names
+from patchlens.plan.code import check_names
 
 OF_DATASET = ("render", "fetch", "manifest", "index")
 OF_FEATURES = ("weights", "extract", "prune", "variance")

@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 
 from patchlens import paths
+from patchlens.arrays import Floats
 from patchlens.datasets.catalogue import kinds
-from patchlens.report import grid, headlines, results
+from patchlens.display import grid
+from patchlens.report import headlines, results
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.paired import RAW
+from patchlens.report.tables_samples import of_rows
 from patchlens.report.task_tables import T1, Shown, entry
 from patchlens.settings.load import load
-from patchlens.stages.tables_samples import Floats, of_rows
 from patchlens.tasks.bootstrap import interval
 
 LEVEL = "_level_with_best_model"

@@ -12,27 +12,25 @@ from playwright.sync_api import Page
 
 from configured import configured
 from patchlens import paths
-from patchlens.report.palette import looks
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.datasets import render
+from patchlens.display.palette import looks
+from patchlens.features import extract_run as extract
+from patchlens.features import prune
+from patchlens.report import explorer as stage
 from patchlens.settings.datasets import Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
-from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.models import PixelsModel, UntrainedModel
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Knn, Linear, Segmentation, Uncertainty
-from patchlens.settings.tracking import Propagation, Tracking
 from patchlens.site import build, explorer, media, precomputed
-from patchlens.stages import (
-    degrade,
-    extract,
-    index,
-    prune,
-    render,
-    segmentation,
-    tracking,
-    variance,
-    weights,
-)
-from patchlens.stages import explorer as stage
+from patchlens.tasks.identification import degrade
+from patchlens.tasks.identification.settings import Degradations, Identification
+from patchlens.tasks.retrieval.settings import Retrieval
+from patchlens.tasks.segmentation import run as segmentation
+from patchlens.tasks.segmentation.settings import Knn, Linear, Segmentation, Uncertainty
+from patchlens.tasks.tracking import run as tracking
+from patchlens.tasks.tracking.settings import Propagation, Tracking
+from patchlens.tasks.variance import run as variance
 
 VIEW = View(mode="whole", grid="equal", patches=[8, 16])
 CITY = Minicity(

@@ -11,9 +11,9 @@ from patchlens.datasets.catalogue import entries, find, in_words, kinds
 from patchlens.datasets.minicity import spec
 from patchlens.datasets.readers import READERS, read
 from patchlens.errors import SettingsError, SourceError
+from patchlens.plan.code import closure
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import NEEDS
-from patchlens.stages.code import closure
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_an_unknown_kind_has_the_nearest_name() -> None:
 
 def test_a_reader_that_changes_does_not_fetch_anew() -> None:
     readers = {f"{reader.__module__.replace('.', '/')}.py" for reader in READERS.values()}
-    assert readers < closure("patchlens.stages.index")
-    fetch = closure("patchlens.stages.fetch")
+    assert readers < closure("patchlens.datasets.indexing")
+    fetch = closure("patchlens.datasets.fetch")
     assert "patchlens/datasets/catalogue.yaml" in fetch
     assert not (readers | {"patchlens/datasets/readers.py"}) & fetch
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from patchlens.datasets import files
+from patchlens.datasets import manifest as stage
 from patchlens.datasets.files import manifest
 from patchlens.errors import SourceError
 from patchlens.files import file_hash
-from patchlens.stages import manifest as stage
 
 WRITTEN = Path("data/raw/own/manifest.json")
 

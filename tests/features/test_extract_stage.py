@@ -10,12 +10,16 @@ import torch
 
 from configured import configured
 from patchlens import paths
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.datasets import render
+from patchlens.features import extract_run as extract
+from patchlens.features import extraction
 from patchlens.features.device import machine
 from patchlens.features.extract import Extractor
 from patchlens.settings.datasets import Collected, Minicity, Query, Support, View
 from patchlens.settings.features import Features
 from patchlens.settings.models import PixelsModel
-from patchlens.stages import extract, extraction, index, render, weights
 
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float32", batch_size=2)
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from patchlens.errors import DataError, SettingsError
-from patchlens.stages import code
+from patchlens.plan import code
 
 OF_ALL = ("tables", "figures", "explorer", "claims", "results", "report")  # of every task
 TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking")
@@ -207,9 +207,9 @@ def test_imports_are_followed_wherever_they_stand(edit: Callable[[str, str], Non
     edit("patchlens/stages/prune.py", text_of("patchlens/stages/prune.py") + more)
     found = {f"patchlens/{name}.py" for name in ("deep", "near", "middle")}
     found |= {f"other/{name}.py" for name in ("__init__", "named", "beside")}
-    assert found <= code.closure("patchlens.stages.prune")
-    assert "patchlens/typed.py" not in code.closure("patchlens.stages.prune")
-    assert not found & code.closure("patchlens.stages.tables")
+    assert found <= code.closure("patchlens.features.prune")
+    assert "patchlens/typed.py" not in code.closure("patchlens.features.prune")
+    assert not found & code.closure("patchlens.report.tables_run")
 
 
 def test_what_import_module_brings_must_be_readable(edit: Callable[[str, str], None]) -> None:
@@ -225,7 +225,7 @@ def test_there_is_no_list_of_a_module_that_is_not_there() -> None:
 
 def test_a_file_that_executes_nothing_decides_nothing(edit: Callable[[str, str], None]) -> None:
     assert text_of("patchlens/stages/__init__.py")
-    assert not [name for name in code.closure("patchlens.stages.prune") if "__init__" in name]
+    assert not [name for name in code.closure("patchlens.features.prune") if "__init__" in name]
 
 
 @pytest.mark.parametrize("file", ["tasks/words.yaml", "tasks/folder/words.json", "words.txt"])
@@ -252,8 +252,10 @@ def test_data_belongs_to_the_module_that_reads_it(
     edit(f"patchlens/{place}", text_of(f"patchlens/{place}") + "\n" + reader)
     if place.startswith("tasks") or "'patchlens.tasks'" in reader:
         code.run()
-        assert "patchlens/tasks/words.yaml" in code.closure("patchlens.stages.segmentation")
-        assert "patchlens/tasks/words.yaml" not in code.closure("patchlens.stages.weights")
+        assert "patchlens/tasks/words.yaml" in code.closure(
+            "patchlens.tasks.segmentation.classify.run"
+        )
+        assert "patchlens/tasks/words.yaml" not in code.closure("patchlens.backbones.weights")
     else:
         with pytest.raises(DataError, match="no module in its folder"):
             code.run()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from patchlens.stages.code import closure
+from patchlens.plan.code import closure
 
 STAGES = (
     "render",

@@ -177,7 +177,8 @@ STALE: list[tuple[Any, Any, Any]] = [
 def test_an_index_says_it_exactly_and_one_of_other_settings_nothing(
     settings: Make, made: Any, support: Any, query: Any
 ) -> None:
-    from patchlens.stages import index, render
+    from patchlens.datasets import indexing as index
+    from patchlens.datasets import render
 
     chosen = minicity(settings, SUPPORT | made, {})
     before = count("minicity", chosen.dataset("minicity"))

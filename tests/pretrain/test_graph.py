@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from conftest import run
+from patchlens.plan.code import closure
 from patchlens.pretrain.objectives import OBJECTIVES as known
 from patchlens.pretrain.settings import Objectives
-from patchlens.stages.code import closure
 
 OBJECTIVES = tuple(Objectives.model_fields)
 

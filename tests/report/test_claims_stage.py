@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from configured import configured
+from patchlens.report import claims_run as stage
 from patchlens.report.claims_table import latex, markdown
 from patchlens.settings.load import Settings
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import claims as stage
+from patchlens.tasks.segmentation.settings import Uncertainty
 from report.court import UNITS, about, claim, write_cell, write_index
 
 UNTRAINED = {"one": ["seed"], "two": ["seed"]}

@@ -8,8 +8,9 @@ import pytest
 from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.report import headlines, results, results_figures, why_figures
-from patchlens.stages import results as stage
+from patchlens.report import headlines, results, results_figures
+from patchlens.report import results_run as stage
+from patchlens.tasks.variance import why_figures
 
 
 def row(model: str, variant: str, head: str = "knn", **more: object) -> dict[str, object]:

@@ -7,11 +7,12 @@ from PIL import Image, ImageColor
 from configured import configured
 from patchlens import paths
 from patchlens.datasets.index import Index
+from patchlens.display.framed import RIGHT, WRONG
 from patchlens.errors import SettingsError
-from patchlens.report.framed import RIGHT, WRONG
-from patchlens.settings.retrieval import Retrieval
-from patchlens.stages import figures, show_retrieval
-from patchlens.stages.objects import objects_of
+from patchlens.report import figures
+from patchlens.tasks.annotated import objects_of
+from patchlens.tasks.retrieval import show as show_retrieval
+from patchlens.tasks.retrieval.settings import Retrieval
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -12,10 +12,10 @@ from configured import configured
 from patchlens import paths
 from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
-from patchlens.report.show_tracking import COLOURS, LARGEST, WIDTHS, Mark, animation
-from patchlens.report.track_files import TrackFiles
-from patchlens.stages import show_tracking
-from patchlens.tasks.videos import Video
+from patchlens.tasks.tracking import show as show_tracking
+from patchlens.tasks.tracking.animation import COLOURS, LARGEST, WIDTHS, Mark, animation
+from patchlens.tasks.tracking.files import TrackFiles
+from patchlens.tasks.tracking.videos import Video
 from tasks.scene import box, dataset, image, write_index
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -8,17 +8,17 @@ import pytest
 
 from configured import configured
 from patchlens import paths
+from patchlens.display import grid
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
-from patchlens.report import grid
+from patchlens.report import tables_run as tables
 from patchlens.report.of_task import OF_TASK
 from patchlens.report.task_captions import caption, in_order
 from patchlens.report.task_tables import headline, latex, markdown
 from patchlens.settings.models import TimmModel
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import tables
-from patchlens.tasks import tracking_summary
-from patchlens.tasks.association import COUNTS
+from patchlens.tasks.segmentation.settings import Uncertainty
+from patchlens.tasks.tracking import summary as tracking_summary
+from patchlens.tasks.tracking.association import COUNTS
 from patchlens.tasks.weighted import scored
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -12,7 +12,7 @@ from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.settings.datasets import Collected, Query, Support, View
-from patchlens.stages import why
+from patchlens.tasks.variance import why
 from tasks.test_stages_fit_on import QUERY, write_features, write_index
 from tasks.world import noisy, random_labels
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from patchlens.settings.identification import Degradations, Identification
+from patchlens.tasks.identification.settings import Degradations, Identification
 
 TASK = {
     "datasets": ["d"],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from patchlens.settings.tracking import Tracking
+from patchlens.tasks.tracking.settings import Tracking
 
 GOOD: dict[str, Any] = {
     "datasets": ["d"],

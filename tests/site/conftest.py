@@ -13,7 +13,7 @@ import ran
 from patchlens import paths
 from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
-from patchlens.stages import report
+from patchlens.site import report
 
 FLAGS = [
     "--no-sandbox",

@@ -300,7 +300,7 @@ def test_compare_page_shows_a_planted_difference(
     opened: Open, here: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from compared import planted
-    from patchlens.stages import report_compare
+    from patchlens.site import report_compare
 
     planted(here, root)
     report_compare.run("HEAD")

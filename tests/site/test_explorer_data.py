@@ -15,9 +15,9 @@ from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError
 from patchlens.features.store import FeatureFile
-from patchlens.stages.explorer_neighbours import first_support, neighbours
-from patchlens.stages.few_shot import open_inputs
-from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.segmentation.inputs import open_inputs
+from patchlens.tasks.segmentation.labels import patch_labels
+from patchlens.tasks.segmentation.neighbours import first_support, neighbours
 
 pytestmark = pytest.mark.usefixtures("run")
 GRID = (8, 16)

@@ -14,8 +14,8 @@ from patchlens import paths
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import DataError
 from patchlens.settings.load import load
+from patchlens.site import report
 from patchlens.site.serve import PLACE
-from patchlens.stages import report
 from ran import TAG, UNDECIDED, compare, lay, pages
 
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from patchlens.cli import app
 from patchlens.datasets.catalogue import kinds
-from patchlens.report import headlines, palette
+from patchlens.display import palette
+from patchlens.report import headlines
 from patchlens.report.headlines import Headline
 from patchlens.report.task_tables import Shown
 from patchlens.settings.load import load

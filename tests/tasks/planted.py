@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from patchlens.settings.features import Prune
-from patchlens.tasks import sweep
-from patchlens.tasks.few_shot import Labelled, Query
+from patchlens.tasks.segmentation.few_shot import Labelled, Query
+from patchlens.tasks.sweep import points as sweep
 from tasks.world import fit_data, settings
 
 CPU = torch.device("cpu")

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from configured import configured
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.features import extract_run as extract
+from patchlens.features import prune
 from patchlens.files import file_hash
 from patchlens.settings.datasets import Collected, Query, View
 from patchlens.settings.features import Features
 from patchlens.settings.models import FileModel, Model
-from patchlens.stages import extract, index, prune, weights
 from shared import SHARED
 
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from patchlens.tasks import identification_summary, retrieval_summary, tracking_summary
 from patchlens.tasks.bootstrap import interval, unit_weights
+from patchlens.tasks.identification import summary as identification_summary
+from patchlens.tasks.retrieval import summary as retrieval_summary
+from patchlens.tasks.tracking import summary as tracking_summary
 from patchlens.tasks.weighted import ratio_interval, scored
 
 RESAMPLES, SEED = 300, 3

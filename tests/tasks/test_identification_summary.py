@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from patchlens.datasets.degrade import Copy
-from patchlens.tasks.identification_heads import NO_BIN, Head
-from patchlens.tasks.identification_summary import counts, curves, records, scores, weighted
+from patchlens.tasks.identification.copies import Copy
+from patchlens.tasks.identification.heads import NO_BIN, Head
+from patchlens.tasks.identification.summary import counts, curves, records, scores, weighted
 from patchlens.tasks.weighted import scored
 
 

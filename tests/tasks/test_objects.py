@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from patchlens.stages.objects import objects_of, one_an_image
+from patchlens.tasks.annotated import objects_of, one_an_image
 from patchlens.tasks.objects import (
     NONE,
     SIZES,

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from patchlens.settings.tracking import Propagation
-from patchlens.tasks import propagation
-from patchlens.tasks.propagation import enlarge, one_hot, propagate
+from patchlens.tasks.tracking import propagation
+from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate
+from patchlens.tasks.tracking.settings import Propagation
 
 DINO = Propagation(queue=7, radius=12, top=5, temperature=0.1)
 

@@ -17,26 +17,24 @@ from PIL import Image
 from configured import configured
 from conftest import ROOT
 from patchlens import paths
+from patchlens.datasets import indexing as index
 from patchlens.datasets import tables
-from patchlens.datasets.degrade import copies
+from patchlens.features import prune
 from patchlens.features.store import Header, write
 from patchlens.protocol import DIGITS
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.features import Prune
-from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.load import Settings
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Linear, Segmentation, Uncertainty
-from patchlens.settings.tracking import Propagation, Tracking
-from patchlens.stages import (
-    identification,
-    index,
-    prune,
-    retrieval,
-    segmentation,
-    tracking,
-    variance,
-)
+from patchlens.tasks.identification import run as identification
+from patchlens.tasks.identification.copies import copies
+from patchlens.tasks.identification.settings import Degradations, Identification
+from patchlens.tasks.retrieval import run as retrieval
+from patchlens.tasks.retrieval.settings import Retrieval
+from patchlens.tasks.segmentation import run as segmentation
+from patchlens.tasks.segmentation.settings import Linear, Segmentation, Uncertainty
+from patchlens.tasks.tracking import run as tracking
+from patchlens.tasks.tracking.settings import Propagation, Tracking
+from patchlens.tasks.variance import run as variance
 from tasks.world import settings
 
 SIZE, GRID, WIDTH, CLASSES = (45, 70), (4, 6), 12, 5  # patches cut through pixels

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from patchlens.tasks.retrieval_summary import all_records, by_size
+from patchlens.tasks.retrieval.summary import all_records, by_size
 
 
 def test_sizes_ascend_within_variants_in_the_order_of_the_settings():

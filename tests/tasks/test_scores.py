@@ -10,7 +10,7 @@ from patchlens.tasks.scores import (
     margins,
     mean_iou,
 )
-from patchlens.tasks.upsample import upsampled_argmax
+from patchlens.tasks.segmentation.upsample import upsampled_argmax
 
 # Rows true, columns predicted. Class 2 is predicted but not present, class 3 is neither.
 COUNTS = np.array([[3, 1, 1, 0], [2, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from patchlens.errors import FitError
-from patchlens.tasks import few_shot, segmentation
 from patchlens.tasks.scores import confusion
-from patchlens.tasks.summary import seed_scores
+from patchlens.tasks.segmentation import classify as segmentation
+from patchlens.tasks.segmentation import few_shot
+from patchlens.tasks.segmentation.summary import seed_scores
 from tasks.world import PRUNE, masks_of, noisy, one_hot, query, random_labels, support, task
 
 BOTH = {"heads": ["knn", "linear"]}

@@ -13,20 +13,25 @@ from safetensors.numpy import load_file, save_file
 
 from configured import configured
 from patchlens import paths
-from patchlens.datasets.degrade import Copy, copies
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.datasets import render
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SettingsError
 from patchlens.features import extract as extraction
+from patchlens.features import extract_run as extract
+from patchlens.features import prune
 from patchlens.features.store import FeatureFile
 from patchlens.settings.datasets import Dataset, Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
-from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Model, PixelsModel, UntrainedModel
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import degrade, extract, identification, index, prune, render, weights
-from patchlens.stages import show_identification as show
-from patchlens.tasks import identification_summary
+from patchlens.tasks.identification import degrade, show
+from patchlens.tasks.identification import run as identification
+from patchlens.tasks.identification import summary as identification_summary
+from patchlens.tasks.identification.copies import Copy, copies
+from patchlens.tasks.identification.settings import Degradations, Identification
+from patchlens.tasks.segmentation.settings import Uncertainty
 from patchlens.tasks.weighted import scored
 from tasks import real
 

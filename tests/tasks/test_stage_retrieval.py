@@ -10,12 +10,13 @@ import pytest
 from configured import configured
 from patchlens import paths
 from patchlens.errors import SettingsError
+from patchlens.features import prune
 from patchlens.settings.datasets import Dataset, Query
 from patchlens.settings.load import Settings
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import prune, retrieval
 from patchlens.tasks.bootstrap import interval, unit_weights
+from patchlens.tasks.retrieval import run as retrieval
+from patchlens.tasks.retrieval.settings import Retrieval
+from patchlens.tasks.segmentation.settings import Uncertainty
 from tasks import real
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 from tasks.world import PRUNE

@@ -9,11 +9,13 @@ from configured import configured
 from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.errors import DataError, SettingsError
+from patchlens.features import prune
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.load import Settings
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.settings.sweep import Sweep
-from patchlens.stages import prune, segmentation, sweep
+from patchlens.tasks.segmentation import run as segmentation
+from patchlens.tasks.segmentation.settings import Uncertainty
+from patchlens.tasks.sweep import run as sweep
+from patchlens.tasks.sweep.settings import Sweep
 from tasks.test_stages_fit_on import QUERY, SUPPORT, write_features, write_index
 from tasks.world import PRUNE, noisy, random_labels, settings
 

@@ -10,7 +10,7 @@ import pytest
 
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
-from patchlens.tasks import tracking_summary
+from patchlens.tasks.tracking import summary as tracking_summary
 from patchlens.tasks.weighted import scored
 from tasks.scene import GRID, box, image
 from tasks.tracked import PLACES, SEEN, frames, maps, prepare, run

@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from patchlens import paths
+from patchlens.datasets import indexing as index
 from patchlens.errors import DataError
+from patchlens.features import prune
 from patchlens.settings.datasets import Collected, Query, View
-from patchlens.stages import index, prune, tracking
+from patchlens.tasks.tracking import run as tracking
 from tasks.scene import GRID, write_features
 from tasks.tracked import of
 

@@ -13,8 +13,8 @@ from trackeval.datasets import MotChallenge2DBox
 
 from patchlens import paths
 from patchlens.settings.datasets import Query
-from patchlens.stages import tracking
-from patchlens.tasks.track_scores import METRICS
+from patchlens.tasks.tracking import run as tracking
+from patchlens.tasks.tracking.track_scores import METRICS
 from tasks import real
 from tasks.tracked import of
 

@@ -10,10 +10,11 @@ from safetensors.numpy import load_file
 from configured import configured
 from patchlens import paths
 from patchlens.errors import SettingsError
+from patchlens.features import prune
 from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import prune, segmentation
+from patchlens.tasks.segmentation import run as segmentation
+from patchlens.tasks.segmentation.settings import Uncertainty
 from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
 
 SUPPORT, QUERY = ["s0", "s1", "s2", "s3"], ["q0", "q1", "q2"]

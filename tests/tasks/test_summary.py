@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from patchlens.report.paired import counts_from_records, resamples
-from patchlens.tasks import summary
 from patchlens.tasks.bootstrap import interval
 from patchlens.tasks.scores import ImageCounts
-from patchlens.tasks.segmentation import Run
+from patchlens.tasks.segmentation import summary
+from patchlens.tasks.segmentation.classify import Run
 from tasks.world import noisy, query, random_labels, support, task
 
 

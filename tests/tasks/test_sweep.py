@@ -5,10 +5,10 @@ import pytest
 
 from patchlens.errors import FitError
 from patchlens.features.variants import fit
-from patchlens.tasks import sweep
-from patchlens.tasks.few_shot import Labelled
-from patchlens.tasks.select import choose_m
-from patchlens.tasks.sweep import RAW, Point
+from patchlens.tasks.segmentation.few_shot import Labelled
+from patchlens.tasks.segmentation.select import choose_m
+from patchlens.tasks.sweep import points as sweep
+from patchlens.tasks.sweep.points import RAW, Point
 from tasks import planted
 from tasks.planted import CLASSES, CPU, NOISY, TASK, WIDTH, labels, swept
 from tasks.world import fit_data

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchlens.tasks import tracking_summary
 from patchlens.tasks.bootstrap import interval, unit_weights
-from patchlens.tasks.tracking_summary import by_delta, curve, records, rows
+from patchlens.tasks.tracking import summary as tracking_summary
+from patchlens.tasks.tracking.summary import by_delta, curve, records, rows
 from patchlens.tasks.weighted import scored
 
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from configured import configured
 from patchlens import paths
+from patchlens.features import prune
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.load import Settings
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.settings.tracking import Propagation, Tracking
-from patchlens.stages import prune, tracking
+from patchlens.tasks.segmentation.settings import Uncertainty
+from patchlens.tasks.tracking import run as tracking
+from patchlens.tasks.tracking.settings import Propagation, Tracking
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 from tasks.world import PRUNE
 

@@ -14,6 +14,7 @@ from patchlens.datasets.catalogue import kinds
 from patchlens.errors import PatchlensError
 from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import Settings, load
+from patchlens.tasks.table import sections
 
 BY_HAND = "Interactive commands"
 app = typer.Typer(
@@ -34,6 +35,8 @@ DVC_NOTE = (
 )
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 if TYPE_CHECKING:
+    from patchlens.features.cell import Cell
+
     DatasetArgument: TypeAlias = DatasetName
     ModelArgument: TypeAlias = ModelName
     OfModel: TypeAlias = ModelName
@@ -85,4 +88,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 def settings(path: Path = paths.PARAMS) -> Settings:
     """The validated settings of the working folder, or those of another file."""
-    return load(path, kinds())
+    return load(path, kinds(), sections())
+
+
+def cell_of(dataset: DatasetArgument, model: ModelArgument) -> "Cell":
+    """A cell of the working folder, whose dataset and model exist."""
+    chosen = settings()
+    chosen.cell(dataset=dataset, model=model)
+    from patchlens.features.cell import Cell
+
+    return Cell(dataset=dataset, model=model, settings=chosen)

@@ -1,6 +1,7 @@
 """Interactive commands: pictures, pages, plans and comparisons."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from patchlens.cli.app import (
     DatasetArgument,
     ModelArgument,
     OfModel,
+    cell_of,
     command,
     guarded,
     pictures,
@@ -50,42 +52,30 @@ def why(
     ] = None,
 ) -> None:
     """Write one page on how the variance of a model's features affects its scores."""
-    s = settings()
-    s.cell(dataset=dataset, model=model)
+    cell = cell_of(dataset, model)
+    s = cell.settings
     untrained = None if floor is None else ModelName(floor)
     if untrained is not None:
         s.model(untrained)
     drawn = (n for n, m in s.models.items() if role(m) == "floor" and m.source != "pixels")
-    from patchlens.stages import why
+    from patchlens.tasks.variance import why
 
     untrained = untrained or next(drawn, None)
-    typer.echo(why.write(dataset=dataset, model=model, settings=s, untrained=untrained))
+    typer.echo(why.write(cell, untrained))
 
 
 @pictures.command("identification")
 @guarded
 def show_identification(dataset: DatasetArgument, model: OfModel) -> None:
     """Draw a patch in all degraded copies of its image, with the match in each."""
-    s = settings()
-    s.cell(dataset=dataset, model=model)
-    path = paths.shown("identification", dataset=dataset, model=model)
-    from patchlens.stages import show_identification
-
-    show_identification.run(path, dataset=dataset, model=model, settings=s)
-    typer.echo(path)
+    _show("identification", dataset, model)
 
 
 @pictures.command("retrieval")
 @guarded
 def show_retrieval(dataset: DatasetArgument, model: OfModel) -> None:
     """Draw a few objects with their ten nearest neighbours, marked as right or wrong."""
-    s = settings()
-    s.cell(dataset=dataset, model=model)
-    path = paths.shown("retrieval", dataset=dataset, model=model)
-    from patchlens.stages import show_retrieval
-
-    show_retrieval.run(path, dataset=dataset, model=model, settings=s)
-    typer.echo(path)
+    _show("retrieval", dataset, model)
 
 
 @pictures.command("tracking")
@@ -98,14 +88,16 @@ def show_tracking(
     ] = None,
 ) -> None:
     """Draw a sequence with the ids that the model linked, as a GIF."""
-    s = settings()
-    s.cell(dataset=dataset, model=model)
-    path = paths.shown("tracking", dataset=dataset, model=model).with_suffix(".gif")
-    if sequence is not None:
-        path = path.with_stem(f"{path.stem}-{sequence.replace('/', '_')}")
-    from patchlens.stages import show_tracking
+    _show("tracking", dataset, model, sequence)
 
-    show_tracking.run(path, sequence, dataset=dataset, model=model, settings=s)
+
+def _show(task: str, dataset: DatasetArgument, model: OfModel, part: str | None = None) -> None:
+    cell = cell_of(dataset, model)
+    module = import_module(f"patchlens.tasks.{task}.show")
+    path = paths.shown(task, dataset=dataset, model=model).with_suffix(f".{module.SUFFIX}")
+    if part is not None:
+        path = path.with_stem(f"{path.stem}-{part.replace('/', '_')}")
+    module.run(path, cell, *([part] if part is not None else []))
     typer.echo(path)
 
 
@@ -156,6 +148,6 @@ def compare(
 def clean_metrics() -> None:
     """Remove metrics of models and datasets that params.yaml no longer lists."""
     s = settings()
-    from patchlens.stages import tables
+    from patchlens.report import tables
 
     tables.remove_orphans(s)

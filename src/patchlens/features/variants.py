@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.arrays import Array
 from patchlens.settings.features import Prune, VariantName
 
-Array = NDArray[np.float32]
 Transform = Callable[[Array], Array]
 EIGENVALUE_FLOOR = 1e-4  # of the largest: whitening must not amplify noise
 

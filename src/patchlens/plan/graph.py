@@ -33,7 +33,7 @@ def stages(path: Path, settings: Settings) -> list[Stage]:
     """
     found = []
     for stage, matrix in _matrices(path):
-        axes = {axis: _names(stage, source, settings) for axis, source in matrix.items()}
+        axes = {axis: matrix_names(stage, source, settings) for axis, source in matrix.items()}
         cells = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
         found.append(Stage(stage, cells))
     return found
@@ -53,7 +53,7 @@ def names(path: Path, settings: Any) -> dict[str, list[str]]:
         SettingsError: see `stages`.
     """
     return {
-        _place(source) or f"stages.{stage}.matrix.{axis}": _names(stage, source, settings)
+        _place(source) or f"stages.{stage}.matrix.{axis}": matrix_names(stage, source, settings)
         for stage, matrix in _matrices(path)
         for axis, source in matrix.items()
     }
@@ -75,8 +75,17 @@ def _place(source: Any) -> str | None:
     return place and place[1]
 
 
-def _names(stage: str, source: Any, settings: Any) -> list[str]:
-    """The values of an axis: a list, or `${key.in.params}` of a list or of a section with keys."""
+def matrix_names(stage: str, source: Any, settings: Any) -> list[str]:
+    """The values of an axis: a list, or `${key.in.params}` of a list or of a section with keys.
+
+    Args:
+        stage: the stage, for messages.
+        source: the axis as in dvc.yaml.
+        settings: the content of params.yaml, checked or not.
+
+    Raises:
+        SettingsError: see `stages`.
+    """
     if isinstance(source, list) and all(NAME.fullmatch(str(value)) for value in source):
         return [str(value) for value in source]
     place = _place(source)

@@ -21,11 +21,11 @@ from patchlens.pretrain.shared import Frames, Probe
 from patchlens.progress import bar
 
 SHARD = 32  # scenes per shard; a killed run loses at most one per job
-Array = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Scene = tuple[int, int, int]  # seed, frames (0 is a still), every
 
 
-def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Array:
+def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Pixels:
     """The frames to train on, uint8 [N, 4, 128, 256]: RGB and the class id of each pixel."""
     seeds, every = settings.seeds, settings.every
     scenes = [(s, 0, 1) for s in seeds[: settings.stills]]
@@ -33,12 +33,12 @@ def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Array:
     return rendered(scenes, work, jobs)
 
 
-def of_probe(settings: Probe, work: Path, jobs: int | None = None) -> Array:
+def of_probe(settings: Probe, work: Path, jobs: int | None = None) -> Pixels:
     """The held-out stills of the probe, the bank first; see `of_training`."""
     return rendered([(seed, 0, 1) for seed in settings.seeds], work, jobs)
 
 
-def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
+def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Pixels:
     """Render missing frames with `jobs` parallel processes, and open all frames.
 
     Raises:
@@ -57,7 +57,7 @@ def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
     if not path.is_file():
         _render(scenes, folder, jobs or len(os.sched_getaffinity(0)))
     # Copy-on-write, since torch requires a writable array.
-    frames: Array = np.load(path, mmap_mode="c")
+    frames: Pixels = np.load(path, mmap_mode="c")
     wanted = sum(max(1, count) for _, count, _ in scenes)
     if frames.shape != (wanted, 4, HEIGHT, WIDTH):
         raise DataError(

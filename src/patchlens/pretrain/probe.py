@@ -12,8 +12,8 @@ from patchlens.datasets.minicity.spec import CLASSES
 from patchlens.features.variants import unit_rows
 from patchlens.pretrain.model import as_backbone
 from patchlens.tasks.knn import search, vote
-from patchlens.tasks.labels import patch_labels
 from patchlens.tasks.scores import accuracy, confusion, mean_iou
+from patchlens.tasks.segmentation.labels import patch_labels
 
 BATCH = 16  # frames per forward pass
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from patchlens.report import grid
-from patchlens.report.claims import LEVELS, Outcome
-from patchlens.report.verdict import MIN_UNITS
+from patchlens.display import grid
+from patchlens.report.judge import LEVELS, Outcome
 from patchlens.report.verdict_words import effect, threshold
 from patchlens.settings.claims import Claim, Side
+from patchlens.tasks.resample import MIN_UNITS
 
 SCORE, P = 4, 5  # digits
 GROUPS = {

@@ -1,10 +1,14 @@
 """The base of all settings: no unknown keys, no silent conversion, no later change."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from patchlens import names
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 
 class Strict(BaseModel):
@@ -19,6 +23,23 @@ Pattern = Field(pattern=NAME)
 Name = Annotated[str, Pattern]
 DatasetName = Annotated[names.DatasetName, Pattern]
 ModelName = Annotated[names.ModelName, Pattern]
+
+
+class Section(Strict):
+    """The section of a task in params.yaml: its datasets and its protocol.
+
+    Attributes:
+        needs: what a dataset must have to serve the task, in words; "" if any images do.
+    """
+
+    needs: ClassVar[str] = ""
+    datasets: list[names.DatasetName]
+
+    def check(self, settings: "Settings") -> Iterable[str]:
+        """Mistakes that only show beside other sections: one line each, beginning with the key."""
+        return ()
+
+
 Distance = Literal["cosine", "dot", "l2"]
 Positive = Annotated[int, Field(ge=1)]
 

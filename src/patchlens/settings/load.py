@@ -1,33 +1,26 @@
 """Reads `params.yaml`; each mistake becomes one line that names the key and what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
-from patchlens.settings.base import Strict
+from patchlens.settings.base import Section, Strict
 from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
-from patchlens.settings.features import Device, Features, Prune
-from patchlens.settings.identification import Identification
+from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Segmentation, Uncertainty
-from patchlens.settings.sweep import Sweep
-from patchlens.settings.tracking import Tracking
+from patchlens.settings.uncertainty import Uncertainty
 from patchlens.settings.validated import refuse, validated
 
 K = TypeVar("K", bound=str)
 T = TypeVar("T")
-# What a dataset must have to serve a task. T2 takes any images, and the sweep those of T1.
-NEEDS = {
-    "segmentation": "class masks",
-    "retrieval": "recurring objects",
-    "tracking": "tracks",
-}
+S = TypeVar("S", bound=Section)
+SHARED = "segmentation"  # the section that holds what all tasks share
 
 
 class Extract(Strict):
@@ -37,7 +30,7 @@ class Extract(Strict):
 
 
 class Settings(Strict):
-    """All of `params.yaml`."""
+    """All of `params.yaml`; `load` adds a field for the section of each task."""
 
     device: Device
     fetch: Fetch
@@ -46,22 +39,32 @@ class Settings(Strict):
     extract: Extract
     features: Features
     prune: Prune
-    segmentation: Segmentation
-    sweep: Sweep
-    identification: Identification
-    retrieval: Retrieval
-    tracking: Tracking
     uncertainty: Uncertainty
 
-    def tasks(self) -> dict[str, list[DatasetName]]:
-        """Every task with its datasets."""
-        tasks = ("segmentation", "sweep", "identification", "retrieval", "tracking")
-        return {task: getattr(self, task).datasets for task in tasks}
+    def section(self, kind: type[S]) -> S:
+        """The section of a task, by its class."""
+        [found] = [section for section in self.sections().values() if isinstance(section, kind)]
+        return found
 
-    def cells(self) -> dict[str, list[DatasetName]]:
-        """Every stage that writes cells, with its datasets; metric names begin with the stage."""
-        more = {"extract": self.extract.datasets, "variance": self.segmentation.datasets}
-        return self.tasks() | more
+    def sections(self) -> dict[str, Section]:
+        """Every task with its section."""
+        return {name: value for name, value in self if isinstance(value, Section)}
+
+    def tasks(self) -> dict[str, list[DatasetName]]:
+        """Every task that has a section, with its datasets."""
+        return {task: section.datasets for task, section in self.sections().items()}
+
+    @property
+    def variants(self) -> list[VariantName]:
+        """The feature variants that all tasks score."""
+        variants: list[VariantName] = getattr(self, SHARED).variants
+        return variants
+
+    @property
+    def shots(self) -> int:
+        """The number of support images that define the support set of a seed."""
+        shots: int = getattr(self, SHARED).shots
+        return shots
 
     def dataset(self, name: DatasetName) -> Dataset:
         """Settings of the dataset `name`, or an error with the closest name."""
@@ -97,20 +100,28 @@ class Settings(Strict):
         return _named(self.models, name, "model")
 
 
-def load(path: Path, kinds: Kinds) -> Settings:
+def load(path: Path, kinds: Kinds, sections: Mapping[str, type[Section]]) -> Settings:
     """Read and validate `path`.
 
     Args:
         path: the settings.
         kinds: all kinds of datasets, with the tasks that can run on each.
+        sections: task -> the class of its section, for every task that has one.
 
     Raises:
         SettingsError: one line per mistake in the file.
     """
     missing = "run this in the folder that contains params.yaml"
-    settings: Settings = validated(path, Settings, missing=missing, context=kinds)
+    whole = _whole(tuple(sections.items()))
+    settings: Settings = validated(path, whole, missing=missing, context=kinds)
     refuse(path, _cross_checks(settings, kinds))
     return settings
+
+
+@cache
+def _whole(sections: tuple[tuple[str, type[Section]], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (section, ...) for name, section in sections}
+    return create_model("Settings", __base__=Settings, **fields)
 
 
 def _named(items: dict[K, T], name: K, what: str) -> T:
@@ -134,9 +145,10 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
             if name not in settings.datasets:
                 yield f"{where}[{i}]: unknown dataset '{name}'; {nearest(name, settings.datasets)}"
     sweeps = {
-        "features.layer_sweep": settings.features.layer_sweep,
-        "segmentation.k_sweep": settings.segmentation.k_sweep,
-        "segmentation.shots_sweep": settings.segmentation.shots_sweep,
+        f"{where}.{key}": values
+        for where, section in {"features": settings.features, **settings.sections()}.items()
+        for key, values in section
+        if key.endswith("_sweep")
     }
     for where, values in (lists | sweeps).items():
         for i, value in enumerate(values):
@@ -149,25 +161,9 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
                     f"{where}[{i}]: '{name}' is not in extract.datasets, so it would have no "
                     "features; add it there"
                 )
-    for task, what in NEEDS.items():
-        for i, name in enumerate(settings.tasks()[task]):
-            if name not in settings.datasets:
-                continue
-            kind = settings.datasets[name].kind
-            if task not in kinds[kind]:
-                others = sorted(other for other, tasks in kinds.items() if task in tasks)
-                yield (
-                    f"{task}.datasets[{i}]: '{name}' has no {what} (kind {kind}); kinds with them: "
-                    f"{', '.join(others)}"
-                )
-    for i, name in enumerate(settings.sweep.datasets):
-        if name in settings.datasets and name not in settings.segmentation.datasets:
-            yield (
-                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose support "
-                "sets and masks the sweep needs; add it there"
-            )
-    if settings.sweep.datasets and "linear" in settings.sweep.heads:
-        yield from _probed(settings)
+    for task, section in settings.sections().items():
+        if section.needs:
+            yield from _unserved(task, section, settings, kinds)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:
             yield (
@@ -176,19 +172,18 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
             )
     for name, dataset in settings.datasets.items():
         yield from _in_the_right_list(settings.fetch, name, dataset)
-        if name in settings.segmentation.datasets:
-            yield from _serves_segmentation(settings.segmentation, name, dataset)
+    for section in settings.sections().values():
+        yield from section.check(settings)
 
 
-def _probed(settings: Settings) -> Iterable[str]:
-    """The linear probe of the sweep uses the C that segmentation chose."""
-    if "linear" not in settings.segmentation.heads:
-        yield "sweep.heads: 'linear' needs 'linear' in segmentation.heads, which chooses its C"
-    for name in ("raw", *settings.sweep.rivals):
-        if name not in settings.segmentation.variants:
+def _unserved(task: str, section: Section, settings: Settings, kinds: Kinds) -> Iterable[str]:
+    """Datasets of a task that lack what it needs."""
+    for i, name in enumerate(section.datasets):
+        if name in settings.datasets and task not in kinds[kind := settings.datasets[name].kind]:
+            others = sorted(other for other, tasks in kinds.items() if task in tasks)
             yield (
-                f"sweep.heads: 'linear' needs '{name}' in segmentation.variants, where its C is "
-                "chosen; add it there"
+                f"{task}.datasets[{i}]: '{name}' has no {section.needs} (kind {kind}); kinds with "
+                f"them: {', '.join(others)}"
             )
 
 
@@ -204,19 +199,3 @@ def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Ite
         yield f"fetch.{right}: must list '{name}': {why}"
     for key in wrong:
         yield f"fetch.{key}: must not list '{name}': {why} and so belongs in fetch.{right}"
-
-
-def _serves_segmentation(
-    segmentation: Segmentation, name: DatasetName, dataset: Dataset
-) -> Iterable[str]:
-    if dataset.support is None:
-        yield f"datasets.{name}: is in segmentation.datasets, so it needs 'support' and 'query'"
-    elif len(dataset.support.seeds) < 2:
-        yield f"datasets.{name}.support.seeds: segmentation needs at least two, for ± over seeds"
-    elif dataset.support.images == "all":  # never with two seeds; for the type checker
-        return
-    elif dataset.support.images < (needed := max(segmentation.shots, *segmentation.shots_sweep, 0)):
-        yield (
-            f"datasets.{name}.support.images: {dataset.support.images} is less than the "
-            f"{needed} that segmentation.shots and shots_sweep require"
-        )

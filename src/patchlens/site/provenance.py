@@ -9,7 +9,7 @@ import pandas as pd
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import licence as licence_of
 from patchlens.datasets.catalogue import find as kind_of
-from patchlens.report import grid
+from patchlens.display import grid
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.models import Model
 from patchlens.site.figure import Cell, Grid

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.arrays import Floats
 from patchlens.datasets.layout import IGNORE
+from patchlens.tasks.resample import divide
 
 Counts = NDArray[np.int32]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,3 @@ def margins(counts: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
     counts = counts.astype(np.float64)
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     return hits, counts.sum(axis=-1), counts.sum(axis=-2)
-
-
-def divide(a: Floats, b: Floats) -> Floats:
-    """A / b, NaN where b is 0."""
-    out = np.full(np.broadcast(a, b).shape, np.nan)
-    return np.asarray(np.divide(a, b, out=out, where=b > 0))

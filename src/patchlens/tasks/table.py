@@ -1,0 +1,107 @@
+"""The table of tasks: each is a folder beside this file, whose name is that of its DVC stage.
+
+A folder has `run.py` and `metrics.py`, of which its scores are made; `words.py`, of which tables,
+claims and the site are made; `cost.py`, for the plan; `settings.py`, its section in params.yaml.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from patchlens.names import DatasetName
+from patchlens.settings.base import Section
+from patchlens.tasks.cost import Cost, Planned
+from patchlens.tasks.metric import Metric
+from patchlens.tasks.words import Words
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task.
+
+    Attributes:
+        name: its folder, its stage and the first word of its metrics.
+        help: the text of its command.
+        study: whether it describes features and ranks no models.
+        datasets_of: the section that lists its datasets, if it has none of its own.
+        shows: whether it has `show.py`, which draws an example.
+        tabled: whether it is a study with `table.py`, whose tables are its own.
+        explores: whether it has `explore.py`, which writes the data of an interactive page.
+    """
+
+    name: str
+    help: str
+    study: bool = False
+    datasets_of: str = ""
+    shows: bool = False
+    tabled: bool = False
+    explores: bool = False
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it measures."""
+        metrics: tuple[Metric, ...] = self.measures.METRICS
+        return metrics
+
+    @property
+    def measures(self) -> Any:
+        """Its module `metrics`: `METRICS`, and `weighted`, from records to scores."""
+        return import_module(f"patchlens.tasks.{self.name}.metrics")
+
+    def cost(self, cell: Planned) -> Cost:
+        """What it costs in a cell."""
+        cost: Cost = import_module(f"patchlens.tasks.{self.name}.cost").cost(cell)
+        return cost
+
+    @property
+    def words(self) -> Words:
+        """What is said of it."""
+        words: Words = import_module(f"patchlens.tasks.{self.name}.words").WORDS
+        return words
+
+
+TABLE = (
+    Task("segmentation", "Evaluate few-shot semantic segmentation (T1).", explores=True),
+    Task("sweep", "Score every m in prune.choices, beside the rivals of pruning.", study=True),
+    Task(
+        "identification",
+        "Evaluate instance identification under degradations (T2).",
+        shows=True,
+        explores=True,
+    ),
+    Task("retrieval", "Evaluate object retrieval (T3).", shows=True, explores=True),
+    Task(
+        "tracking",
+        "Evaluate association, linking and label propagation (T4).",
+        shows=True,
+        explores=True,
+    ),
+    Task(
+        "variance",
+        "Study how the variance spreads over the dimensions and what the top ones encode.",
+        study=True,
+        datasets_of="segmentation",
+        tabled=True,
+        explores=True,
+    ),
+)
+TASKS = {task.name: task for task in TABLE}
+
+
+def sections() -> dict[str, type[Section]]:
+    """Task -> the class of its section in params.yaml."""
+    return {
+        task.name: import_module(f"patchlens.tasks.{task.name}.settings").SECTION
+        for task in TABLE
+        if not task.datasets_of
+    }
+
+
+def cells(settings: "Settings") -> dict[str, list[DatasetName]]:
+    """Every stage that writes metrics of cells, with its datasets."""
+    own = settings.tasks()
+    of_tasks = {task.name: own[task.datasets_of or task.name] for task in TABLE}
+    return {"extract": settings.extract.datasets, **of_tasks}
