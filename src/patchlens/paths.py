@@ -101,3 +101,9 @@ def cell(*, dataset: DatasetName, model: ModelName) -> Path:
 def cost(*, dataset: DatasetName, model: ModelName) -> Path:
     """Speed and machine of the extraction: they vary from run to run, so they are not a result."""
     return COST / dataset / f"{model}.json"
+
+
+def current(name: str) -> str:
+    """The present name of a file below metrics/, which older revisions may have elsewhere."""
+    moved = {"claims.json": "claims/claims.json", "tables/claims.csv": "claims/claims.csv"}
+    return moved.get(name, name)

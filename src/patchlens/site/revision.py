@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from patchlens import paths
 from patchlens.errors import DataError
 
 METRICS = Path("metrics")
@@ -32,7 +33,8 @@ def of_revision(revision: str) -> Metrics:
         for member in archive:
             stream = archive.extractfile(member)
             if stream is not None and member.name.endswith(".json"):
-                found[member.name.removeprefix(f"{METRICS}/")] = json.load(stream)
+                name = paths.current(member.name.removeprefix(f"{METRICS}/"))
+                found[name] = json.load(stream)
     return _some(found, f"revision '{revision}'")
 
 
@@ -44,7 +46,9 @@ def of_workspace() -> Metrics:
     """
     files = sorted(METRICS.rglob("*.json"))
     found = {
-        path.relative_to(METRICS).as_posix(): json.loads(path.read_text(encoding="utf-8"))
+        paths.current(path.relative_to(METRICS).as_posix()): json.loads(
+            path.read_text(encoding="utf-8")
+        )
         for path in files
     }
     return _some(found, "the workspace")

@@ -7,7 +7,7 @@ sets, whose spread the standard deviation over seeds shows. Claims resample unit
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -22,7 +22,6 @@ LEVEL = 0.95
 MIN_UNITS = 10  # fewer: the resamples say too little about other units
 DRAWN = 1 << 23  # draws in memory at once
 ROWS = 250  # resamples scored at once for claims, which have many
-NO_SEED = [0]  # the seeds of a task without support seeds
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,12 @@ class Weighted:
         units: names of the units [U]: images, sequences, source images, instances, videos.
         metrics: (weights [B, U], names or None for all) -> metric -> its values [B, S] of each
             support seed, as means over draws; NaN where a resample has nothing to score.
-        seeds: the support seeds [S]; `NO_SEED` in a task without them.
+        seeds: the support seeds [S]; [0] in a task without them.
     """
 
     units: list[str]
     metrics: Callable[[Floats, Collection[str] | None], Mapping[str, Floats]]
-    seeds: list[int] = NO_SEED
+    seeds: list[int] = field(default_factory=lambda: [0])
 
     def point(self, wanted: Collection[str] | None = None) -> dict[str, Floats]:
         """Every metric of all units, for each seed [S]; NaN where there is nothing to score."""
