@@ -65,7 +65,7 @@ readme: env  ## Put tables and what made them into README, docs and metrics, bef
 	python scripts/machine.py
 	python scripts/answer.py
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
-	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
+	python scripts/embed.py docs/variance.md claims metrics/claims/claims.md
 	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
 	for task in segmentation identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done

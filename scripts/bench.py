@@ -46,9 +46,9 @@ from patchlens.settings.datasets import View  # noqa: E402
 from patchlens.settings.features import Features  # noqa: E402
 from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
 from patchlens.tasks.knn import search  # noqa: E402
-from patchlens.tasks.segmentation.nested import NestedBank
-from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate
-from patchlens.tasks.tracking.settings import Propagation
+from patchlens.tasks.segmentation.nested import NestedBank  # noqa: E402
+from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate  # noqa: E402
+from patchlens.tasks.tracking.settings import Propagation  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT / "data/external/camvid/test"

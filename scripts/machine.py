@@ -13,10 +13,11 @@ from patchlens import paths
 from patchlens.datasets.catalogue import kinds
 from patchlens.files import read_json, write_json
 from patchlens.settings.load import load
+from patchlens.tasks.table import sections
 
 
 def main() -> None:
-    settings = load(paths.PARAMS, kinds())
+    settings = load(paths.PARAMS, kinds(), sections())
     costs = [
         paths.cost(dataset=dataset, model=model)
         for dataset in settings.extract.datasets

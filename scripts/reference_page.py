@@ -12,12 +12,13 @@ from patchlens.report.reference_page import page
 from patchlens.settings.load import load
 from patchlens.site.reading import read
 from patchlens.site.reference import rows
+from patchlens.tasks.table import sections
 
 PAGE = ROOT / "docs/reference-comparison.md"
 
 
 def main() -> int:
-    text = page(rows(read(load(paths.PARAMS, kinds()))))
+    text = page(rows(read(load(paths.PARAMS, kinds(), sections()))))
     return bring_up_to_date(__doc__.splitlines()[0], {PAGE: text})
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
+from patchlens.tasks.table import sections
 
 
 @cache
 def _default() -> Settings:
-    return load(Path(__file__).parents[1] / "params.yaml", kinds())
+    return load(Path(__file__).parents[1] / "params.yaml", kinds(), sections())
 
 
 def configured(

@@ -12,6 +12,7 @@ from conftest import run
 from patchlens import paths
 from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
+from patchlens.tasks.table import sections
 
 MACHINE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
 OUT = Path("metrics/machine.json")
@@ -21,7 +22,7 @@ OUT = Path("metrics/machine.json")
 def costs(here: Path, root: Path) -> list[Path]:
     """What the stage extract notes of every cell of the default; an older metrics/machine.json."""
     shutil.copy(root / "params.yaml", here)
-    settings = load(paths.PARAMS, kinds())
+    settings = load(paths.PARAMS, kinds(), sections())
     found = [
         paths.cost(dataset=d, model=m) for d in settings.extract.datasets for m in settings.models
     ]

@@ -13,6 +13,7 @@ from patchlens.cli import app
 from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
 from patchlens.settings.models import RegistryModel
+from patchlens.tasks.table import sections
 
 ROOT = Path(__file__).parents[2]
 PRESET = ROOT / "presets/paper.yaml"
@@ -35,7 +36,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def paper() -> Settings:
-    return load(PRESET, kinds())
+    return load(PRESET, kinds(), sections())
 
 
 def origin(settings: Settings, slot: str) -> str:

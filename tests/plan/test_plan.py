@@ -22,6 +22,7 @@ from patchlens.plan.images import count
 from patchlens.plan.make import Plan, make
 from patchlens.plan.models import Shape, download, shape
 from patchlens.settings.load import Settings, load
+from patchlens.tasks.table import sections
 
 ROOT = Path(__file__).parents[2]
 TINY = {"embed_dim": 24, "depth": 3, "num_heads": 2, "img_size": 32}
@@ -64,7 +65,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             section[key] = value
         content["extract"] = {"datasets": list(content["datasets"])}
         Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-        return load(Path("params.yaml"), kinds())
+        return load(Path("params.yaml"), kinds(), sections())
 
     return make_them
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from patchlens import paths
-from patchlens.report.claims import judge
+from patchlens.report.judge import judge
 from patchlens.tasks.segmentation import summary
 from patchlens.tasks.segmentation.classify import Task
 from patchlens.tasks.segmentation.few_shot import Query, Support

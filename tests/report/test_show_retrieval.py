@@ -9,6 +9,7 @@ from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.display.framed import RIGHT, WRONG
 from patchlens.errors import SettingsError
+from patchlens.features.cell import Cell
 from patchlens.report import figures
 from patchlens.tasks.annotated import objects_of
 from patchlens.tasks.retrieval import show as show_retrieval
@@ -32,7 +33,7 @@ def write(root, numbers: list[int], values: np.ndarray, **more) -> None:
 def draw(root) -> np.ndarray:
     out = root / "sheet.png"
     asked = configured(datasets={"d": dataset(root, support=False)}, retrieval=SETTINGS)
-    show_retrieval.run(out, dataset="d", model="m", settings=asked)
+    show_retrieval.run(out, Cell(dataset="d", model="m", settings=asked))
     return np.asarray(Image.open(out).convert("RGB")).astype(int)
 
 

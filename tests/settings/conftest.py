@@ -106,7 +106,7 @@ def complaints(tmp_path: Path, valid: Any) -> Callable[..., list[str]]:
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         with pytest.raises(SettingsError) as caught:
-            load(path, kinds())
+            load(path, kinds(), sections())
         lines = str(caught.value).splitlines()
         assert all(line.startswith(f"{path}: ") for line in lines)
         return [line.removeprefix(f"{path}: ") for line in lines]

@@ -14,6 +14,7 @@ from patchlens import paths
 from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
 from patchlens.site import report
+from patchlens.tasks.table import sections
 
 FLAGS = [
     "--no-sandbox",
@@ -49,7 +50,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         ran.lay(folder, root)
-        report.run(load(paths.PARAMS, kinds()))
+        report.run(load(paths.PARAMS, kinds(), sections()))
     return folder / paths.SITE
 
 

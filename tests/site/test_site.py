@@ -16,6 +16,7 @@ from patchlens.errors import DataError
 from patchlens.settings.load import load
 from patchlens.site import report
 from patchlens.site.serve import PLACE
+from patchlens.tasks.table import sections
 from ran import TAG, UNDECIDED, compare, lay, pages
 
 
@@ -27,7 +28,7 @@ def ran(here: Path, root: Path) -> Path:
 
 
 def rebuilt(folder: Path) -> Path:
-    report.run(load(paths.PARAMS, kinds()))
+    report.run(load(paths.PARAMS, kinds(), sections()))
     return folder / paths.SITE
 
 
@@ -220,7 +221,7 @@ def test_missing_records_are_one_message_and_leave_the_old_site(
     with pytest.raises(
         DataError, match=r"/segmentation\.records\.parquet: missing; run `dvc pull`"
     ):
-        report.run(load(paths.PARAMS, kinds()))
+        report.run(load(paths.PARAMS, kinds(), sections()))
 
     assert (site / "index.html").read_bytes() == before
 
@@ -232,7 +233,7 @@ def test_table_of_other_models_is_refused(ran: Path) -> None:
     with pytest.raises(
         DataError, match=r"segmentation\.csv: has models that params\.yaml does not list: simmim"
     ):
-        report.run(load(paths.PARAMS, kinds()))
+        report.run(load(paths.PARAMS, kinds(), sections()))
 
 
 def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
@@ -240,7 +241,7 @@ def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
     pd.read_csv(curve).drop(columns="k").to_csv(curve, index=False)
 
     with pytest.raises(DataError, match=r"segmentation_k\.csv: no column k, which dvc\.yaml plots"):
-        report.run(load(paths.PARAMS, kinds()))
+        report.run(load(paths.PARAMS, kinds(), sections()))
 
 
 def test_run_without_any_task_says_so_on_every_page(ran: Path) -> None:

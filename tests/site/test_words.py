@@ -10,6 +10,7 @@ from threading import Thread
 import numpy as np
 import pandas as pd
 import pytest
+from patchlens.report.task_tables import Shown
 from typer.testing import CliRunner
 
 from patchlens.cli import app
@@ -17,12 +18,12 @@ from patchlens.datasets.catalogue import kinds
 from patchlens.display import palette
 from patchlens.report import headlines
 from patchlens.report.headlines import Headline
-from patchlens.report.task_tables import Shown
 from patchlens.settings.load import load
 from patchlens.site import plots
 from patchlens.site.answers import answer, difference, tally
 from patchlens.site.leads import lead
 from patchlens.site.serve import PLACE, server
+from patchlens.tasks.table import sections
 
 ENDS = ("", "_ci_low", "_ci_high")
 
@@ -193,7 +194,7 @@ def test_headlines_of_a_later_task_are_what_its_table_compares() -> None:
 
 def test_every_plot_of_the_pipeline_that_has_axes_is_found(root: Path, monkeypatch) -> None:
     monkeypatch.chdir(root)
-    settings = load(Path("params.yaml"), kinds())
+    settings = load(Path("params.yaml"), kinds(), sections())
 
     found = plots.read(settings.model_dump())
 

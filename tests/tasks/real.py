@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cells import compute
 from configured import configured
 from patchlens.backbones import weights
 from patchlens.datasets import indexing as index
-from patchlens.features import extract_run as extract
-from patchlens.features import prune
 from patchlens.files import file_hash
 from patchlens.settings.datasets import Collected, Query, View
 from patchlens.settings.features import Features
@@ -53,8 +52,8 @@ def prepare(found: Collected, model: Model, features: Features = FEATURES) -> No
     index.run("d", found)
     weights.run("m", model)
     asked = configured(datasets={"d": found}, features=features, shots=1)
-    extract.run(dataset="d", model="m", settings=asked)
-    prune.run(dataset="d", model="m", settings=asked)
+    compute("extract", dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
 
 
 def davis(root: Path, *sequences: str, frames: int | None = None) -> Path:

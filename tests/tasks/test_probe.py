@@ -6,9 +6,9 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from patchlens.errors import FitError
+from patchlens.settings.classifiers import Linear
 from patchlens.tasks import probe
 from patchlens.tasks.probe import fit_probe
-from patchlens.tasks.segmentation.settings import Linear
 
 
 def settings(c=(1.0,), default_c=0.5, folds=3, max_iter=3000) -> Linear:

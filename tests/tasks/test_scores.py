@@ -7,7 +7,6 @@ from patchlens.tasks.scores import (
     confusion,
     f1,
     iou,
-    margins,
     mean_iou,
 )
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
@@ -117,8 +116,6 @@ def test_counts_of_images_are_kept_without_zeros_and_give_all_back():
     assert len(counts.count) == (matrices > 0).sum()
     assert np.array_equal(counts.dense(), matrices)
     assert np.array_equal(counts.total(), matrices.sum(axis=0))
-    for i, expected in enumerate(margins(matrices)):
-        assert np.array_equal(counts.margins()[..., i], expected)
 
 
 def test_joined_counts_are_those_of_all_images_in_order():

@@ -5,16 +5,14 @@ import json
 import pandas as pd
 import pytest
 
+from cells import compute
 from configured import configured
 from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.errors import DataError, SettingsError
-from patchlens.features import prune
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.load import Settings
-from patchlens.tasks.segmentation import run as segmentation
-from patchlens.tasks.segmentation.settings import Uncertainty
-from patchlens.tasks.sweep import run as sweep
+from patchlens.settings.uncertainty import Uncertainty
 from patchlens.tasks.sweep.settings import Sweep
 from tasks.test_stages_fit_on import QUERY, SUPPORT, write_features, write_index
 from tasks.world import PRUNE, noisy, random_labels, settings
@@ -55,15 +53,15 @@ def of(dataset: Collected, **changes) -> Settings:
 
 def run(dataset, chosen=CHOICES, swept=SWEEP) -> tuple[pd.DataFrame, dict]:
     asked = of(dataset, prune=chosen, sweep=swept)
-    prune.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
     headline(asked)
-    sweep.run(dataset="d", model="m", settings=asked)
+    compute("sweep", dataset="d", model="m", settings=asked)
     cell = paths.cell(dataset="d", model="m")
     return pd.read_csv(cell / "sweep.csv"), json.loads((cell / "sweep.json").read_text())
 
 
 def headline(asked: Settings) -> dict:
-    segmentation.run(dataset="d", model="m", settings=asked)
+    compute("segmentation", dataset="d", model="m", settings=asked)
     return json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
 
 
@@ -89,7 +87,7 @@ def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
     assert sorted(chosen["variant"]) == sorted(["raw", "zscore", "pca_whiten"] * 2)
     assert set(chosen["c"]) <= set(TASK.linear.c)
     chosen.assign(c=1e-6).to_csv(path, index=False)  # so strong that no feature counts
-    sweep.run(dataset="d", model="m", settings=of(dataset))
+    compute("sweep", dataset="d", model="m", settings=of(dataset))
     other = pd.read_csv(paths.cell(dataset="d", model="m") / "sweep.csv")
     for head, differs in (("linear", True), ("knn", False)):
         scores = [of.loc[of["head"] == head, "score"].tolist() for of in (table, other)]
@@ -97,9 +95,9 @@ def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
 
 
 def test_without_the_headline_the_sweep_says_what_makes_it(dataset):
-    prune.run(dataset="d", model="m", settings=of(dataset))
+    compute("prune", dataset="d", model="m", settings=of(dataset))
     with pytest.raises(DataError, match=r"segmentation_c\.csv: missing; run `dvc repro segm"):
-        sweep.run(dataset="d", model="m", settings=of(dataset))
+        compute("sweep", dataset="d", model="m", settings=of(dataset))
 
 
 def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
@@ -165,9 +163,9 @@ def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
 def test_one_support_image_sweeps_without_a_choice_of_m(dataset):
     one = TASK.model_copy(update={"shots": 1})
     asked = of(dataset, segmentation=one)
-    prune.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
     headline(asked)
-    sweep.run(dataset="d", model="m", settings=asked)
+    compute("sweep", dataset="d", model="m", settings=asked)
     cell = json.loads((paths.cell(dataset="d", model="m") / "sweep.json").read_text())
     assert "auto" not in cell["knn"]
     assert cell["protocol"]["shots"] == 1

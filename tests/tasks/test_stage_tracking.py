@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
-from patchlens.tasks.tracking import summary as tracking_summary
-from patchlens.tasks.weighted import scored
+from patchlens.tasks.resample import SharedResampler, scored
+from patchlens.tasks.tracking.metrics import weighted
 from tasks.scene import GRID, box, image
 from tasks.tracked import PLACES, SEEN, frames, maps, prepare, run
 from tasks.world import PRUNE
@@ -130,7 +131,7 @@ def test_records_give_every_score_again(here):
     prepare(here, query, values)
     cell = run(here, ("raw", "prune_random"))
     table = pd.read_parquet(paths.cell(dataset="d", model="m") / "tracking.records.parquet")
-    again = scored(tracking_summary.weighted, table, 100, 0)
+    again = scored(partial(weighted, index=None), table, SharedResampler(100, 0))
     again["link"]["raw"]["birth_threshold"] = cell["link"]["raw"]["birth_threshold"]
     again["link"]["prune_random"]["birth_threshold"] = cell["link"]["prune_random"][
         "birth_threshold"

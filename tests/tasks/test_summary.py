@@ -1,9 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from patchlens.tasks.bootstrap import interval
 
 from patchlens.report.paired import counts_from_records, resamples
-from patchlens.tasks.bootstrap import interval
 from patchlens.tasks.scores import ImageCounts
 from patchlens.tasks.segmentation import summary
 from patchlens.tasks.segmentation.classify import Run

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cells import compute
 from configured import configured
 from patchlens import paths
-from patchlens.features import prune
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.load import Settings
-from patchlens.tasks.segmentation.settings import Uncertainty
-from patchlens.tasks.tracking import run as tracking
+from patchlens.settings.uncertainty import Uncertainty
 from patchlens.tasks.tracking.settings import Propagation, Tracking
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 from tasks.world import PRUNE
@@ -71,6 +70,6 @@ def of(found: Dataset, variants, settings=SETTINGS, chosen=PRUNE) -> Settings:
 def run(root: Path, variants=("raw",), support=True, settings=SETTINGS, chosen=PRUNE) -> dict:
     found = dataset(root, support=support)
     asked = of(found, variants, settings, chosen)
-    prune.run(dataset="d", model="m", settings=asked)
-    tracking.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
+    compute("tracking", dataset="d", model="m", settings=asked)
     return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())

@@ -125,6 +125,12 @@ def closure(module: str) -> set[str]:
     return {path.relative_to(SRC).as_posix() for path in code | data}
 
 
+def imported(path: Path) -> set[str]:
+    """The files that a module imports itself, relative to src/, without faces of packages."""
+    found = {file for name in _read(path).imports for file in files(name)}
+    return {p.relative_to(SRC).as_posix() for p in found if p.name != "__init__.py"}
+
+
 def files(name: str) -> set[Path]:
     """The file of a dotted name, if it is our module, and the __init__ of the packages above it.
 

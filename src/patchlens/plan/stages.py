@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from patchlens.tasks.table import TABLE
+from patchlens.tasks.entries import ENTRIES
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ OF_CELL = {  # one model on one dataset: run(cell)
         "tasks.identification.degrade",
         "Extract the patch features of degraded copies of query images.",
     ),
-} | {task.name: Stage(f"tasks.{task.name}.run", task.help) for task in TABLE}
+} | {task.name: Stage(f"tasks.{task.name}.run", task.help) for task in ENTRIES}
 OF_ALL = {  # everything in params.yaml: run(settings)
     "tables": Stage("report.tables", "Aggregate all configured cells into tables."),
     "figures": Stage(

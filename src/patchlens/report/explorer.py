@@ -12,7 +12,7 @@ from patchlens.display.pictures import Pictures
 from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
 from patchlens.settings.datasets import Minicity
-from patchlens.tasks.table import TABLE, cells
+from patchlens.tasks.entries import ENTRIES, cells
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -32,7 +32,7 @@ def run(settings: "Settings") -> None:
                 continue
             folder = out / dataset
             pictures = Pictures(Index.of(dataset, own), folder)
-            for task in TABLE:
+            for task in ENTRIES:
                 if task.explores and dataset in of_task[task.name]:
                     module = import_module(f"patchlens.tasks.{task.name}.explore")
                     module.write(dataset, settings, pictures)

@@ -14,7 +14,7 @@ from patchlens.names import DatasetName
 from patchlens.progress import log
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.models import role
-from patchlens.tasks.table import TABLE, cells
+from patchlens.tasks.entries import ENTRIES, cells
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -29,7 +29,7 @@ def run(settings: "Settings") -> None:
     models, lines = settings.models, []
     model = next((n for n, m in models.items() if role(m) == "rival"), next(iter(models)))
     with whole_folder(paths.FIGURES) as out:
-        for task in sorted((task for task in TABLE if task.shows), key=lambda task: task.name):
+        for task in sorted((task for task in ENTRIES if task.shows), key=lambda task: task.name):
             if dataset := _made(cells(settings)[task.name], settings):
                 module = import_module(f"patchlens.tasks.{task.name}.show")
                 name = f"{task.name}-{dataset}-{model}.{module.SUFFIX}"

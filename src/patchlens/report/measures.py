@@ -1,7 +1,6 @@
 """The metrics that claims can be about, each resampled from the records of one cell."""
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,15 +10,13 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.arrays import Floats
-from patchlens.datasets.index import Index
 from patchlens.features.variants import WITH_M
 from patchlens.files import read_json
 from patchlens.names import DatasetName, ModelName
+from patchlens.report.rows import index_of
 from patchlens.tasks.metric import Metric, find, matches_any
 from patchlens.tasks.resample import Draws, SharedResampler
 from patchlens.tasks.table import TASKS, Task
-
-Read = Callable[[DatasetName, ModelName], Any]
 
 
 class NotRun(Exception):
@@ -69,7 +66,7 @@ class Measure:
             what = f"{self.task.name}.{name}"
             raise NotRun(f"{what} is only measured on variant raw, not on {variant}")
         records, protocol = self._read(dataset, model, variant)
-        weighted = self.task.measures.weighted(records, _index(dataset))
+        weighted = self.task.measures.weighted(records, index_of(dataset))
         # Tasks with support seeds share a stream: their claims on a dataset are paired.
         stream = dataset if len(weighted.seeds) > 1 else f"{dataset} {self.task.name}"
         draws = resampler.draws(stream, seeds=len(weighted.seeds), units=len(weighted.units))
@@ -139,7 +136,3 @@ def names() -> list[str]:
         for metric in task.metrics
         for head in metric.heads or ("",)
     ]
-
-
-def _index(dataset: DatasetName) -> Index:
-    return Index(paths.index(dataset), paths.raw(dataset))

@@ -82,7 +82,7 @@ def models(found: list[Headline]) -> str:
     body = []
     for line in found:
         raw = line.rows[line.rows["variant"] == RAW].set_index("model")
-        cells = [entry(line.task, raw.loc[name], line.metric, BEST_MODEL) for name in names]
+        cells = [entry(raw.loc[name], line.metric, BEST_MODEL) for name in names]
         body.append([line.dataset, name_of(line), *cells])
     return f"{MODELS}\n\n{grid.markdown(['dataset', 'task', *names], body)}"
 

@@ -1,6 +1,6 @@
 """The rows of a task's table, read from cells, and what claims and tables resample them from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from patchlens.names import DatasetName, ModelName
 from patchlens.report.paired import compared
 from patchlens.settings.models import role
 from patchlens.tasks.metric import headline
-from patchlens.tasks.resample import SharedResampler
+from patchlens.tasks.resample import SharedResampler, Weighted
 from patchlens.tasks.table import Task, cells
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def table_of(task: Task, settings: "Settings") -> pd.DataFrame:
             for row in _rows(task, dataset=dataset, model=model)
         ]
         of_dataset.sort(key=lambda row: settings.variants.index(row["variant"]))
-        _compare(task, dataset, of_dataset, SharedResampler.of(settings.uncertainty))
+        _compare(task, of_dataset, SharedResampler.of(settings.uncertainty))
         rows += of_dataset
     return pd.DataFrame(rows, columns=None if rows else NAMES)
 
@@ -60,12 +60,8 @@ def _rows(task: Task, *, dataset: DatasetName, model: ModelName) -> Iterator[Row
             yield names | scores | protocol | cost
 
 
-def _compare(
-    task: Task, dataset: DatasetName, rows: Sequence[Row], resampler: SharedResampler
-) -> None:
+def _compare(task: Task, rows: Sequence[Row], resampler: SharedResampler) -> None:
     """Add the results of paired comparisons to the rows of a dataset."""
-    index = Index(paths.index(dataset), paths.raw(dataset))
-    records = {model: _records(task, dataset, model) for model in _models(rows)}
     for head in dict.fromkeys(row["head"] for row in rows):
         of_head = [row for row in rows if row["head"] == head]
         shown = headline(task.metrics, head, sorted({key for row in of_head for key in row}))
@@ -73,9 +69,7 @@ def _compare(
             continue
         samples, units = [], []
         for row in of_head:
-            table = records[row["model"]]
-            chosen = table[(table["head"] == head) & (table["variant"] == row["variant"])]
-            weighted = task.measures.weighted(chosen, index)
+            weighted = weighted_of(task, row)
             samples.append(weighted.resampled(resampler, [m.key for m in shown]))
             units.append(len(weighted.units))
         for metric in shown:
@@ -88,10 +82,20 @@ def _compare(
                 of_head[i] |= named | {f"{metric.key}_units": units[i]}
 
 
-def _models(rows: Sequence[Row]) -> dict[ModelName, None]:
-    return dict.fromkeys(ModelName(row["model"]) for row in rows)
+def weighted_of(task: Task, row: Mapping[str, Any]) -> Weighted:
+    """The scores of a row as functions of the weights of its units.
 
-
-def _records(task: Task, dataset: DatasetName, model: ModelName) -> pd.DataFrame:
+    Raises:
+        DataError: the records of its cell are missing.
+    """
+    dataset, model = DatasetName(row["dataset"]), ModelName(row["model"])
     path = paths.cell(dataset=dataset, model=model) / f"{task.name}.records.parquet"
-    return pd.read_parquet(existing(path, REMEDY))
+    wanted = [(key, "==", row[key]) for key in ("head", "variant")]
+    records = pd.read_parquet(existing(path, REMEDY), filters=wanted)
+    weighted: Weighted = task.measures.weighted(records, index_of(dataset))
+    return weighted
+
+
+def index_of(dataset: DatasetName) -> Index:
+    """The index of a dataset, for what needs no images."""
+    return Index(paths.index(dataset), paths.raw(dataset))

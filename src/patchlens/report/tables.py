@@ -21,6 +21,7 @@ from patchlens.report.rows import table_of
 from patchlens.settings.models import role
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.table import TABLE, Task, cells
+from patchlens.tasks.words import Spread
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -96,39 +97,43 @@ def latex(task: Task, rows: pd.DataFrame) -> str:
 
 def _grid(one: Headline, of_dataset: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """One row per model and one column per variant, then the cost; the floor comes last."""
-    task, words = one.task, one.task.words
+    words = one.task.words
     variants = list(dict.fromkeys(one.rows["variant"]))
     cost = grid.COST | dict(words.cost)
     body = []
     for model, rows in one.rows.groupby("model", sort=False):
         by_variant = rows.set_index("variant")
+        shown = {v: by_variant.loc[v] for v in variants if v in by_variant.index}
         entries = [
-            entry(task, by_variant.loc[v], one.metric, LEVEL) if v in by_variant.index else ""
+            entry(shown[v], one.metric, LEVEL, words.spread, words.mark(shown[v]))
+            if v in shown
+            else ""
             for v in variants
         ]
         body.append([str(model), *entries, *(grid.number(rows.iloc[0][key]) for key in cost)])
     if words.floor and (floor := of_dataset[of_dataset["head"] == words.floor]).size:
-        text = entry(task, floor.iloc[0], one.metric, mark="")
+        text = entry(floor.iloc[0], one.metric, "", words.spread)
         body.append([words.floor, text] + [""] * (len(variants) - 1 + len(cost)))
     return ["model", *variants, *cost.values()], body
 
 
-def entry(task: Task, row: "pd.Series[Any]", metric: Metric, mark: str) -> str:
-    """A score with its interval or its deviation, as the words of the task say.
+def entry(
+    row: "pd.Series[Any]", metric: Metric, mark: str, spread: Spread = "interval", sign: str = ""
+) -> str:
+    """A score with its interval or its deviation over support seeds; empty if it was not measured.
 
     Args:
-        task: the task.
         row: of the table.
         metric: the score.
         mark: the suffix of the column that is true where the score is bold; "" for never.
+        spread: what follows the score.
+        sign: what follows that.
     """
     value = float(row[metric.key])
     if np.isnan(value):
         return ""
-    spread = task.words.spread
     ends = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
-    numbers = [float(row[metric.key + end]) for end in ends]
-    text = score(metric, value, numbers) + task.words.mark(row)
+    text = score(metric, value, [float(row[metric.key + end]) for end in ends]) + sign
     return f"**{text}**" if mark and row[metric.key + mark] else text
 
 

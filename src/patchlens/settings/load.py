@@ -112,14 +112,18 @@ def load(path: Path, kinds: Kinds, sections: Mapping[str, type[Section]]) -> Set
         SettingsError: one line per mistake in the file.
     """
     missing = "run this in the folder that contains params.yaml"
-    whole = _whole(tuple(sections.items()))
-    settings: Settings = validated(path, whole, missing=missing, context=kinds)
+    settings: Settings = validated(path, with_sections(sections), missing=missing, context=kinds)
     refuse(path, _cross_checks(settings, kinds))
     return settings
 
 
+def with_sections(sections: Mapping[str, type[Section]]) -> type[Settings]:
+    """The settings with a field for the section of each task."""
+    return _with_sections(tuple(sections.items()))
+
+
 @cache
-def _whole(sections: tuple[tuple[str, type[Section]], ...]) -> type[Settings]:
+def _with_sections(sections: tuple[tuple[str, type[Section]], ...]) -> type[Settings]:
     fields: dict[str, Any] = {name: (section, ...) for name, section in sections}
     return create_model("Settings", __base__=Settings, **fields)
 

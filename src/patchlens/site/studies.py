@@ -49,7 +49,7 @@ def _page(run: Run, name: str, studies: Sequence[Task], looks: Mapping[str, Look
     stages = {task.name: task for task in studies}
     plots = [plot for plot in run.plots if plot.stage in stages]
     plots = [plot for plot in plots if plot.file not in stages[plot.stage].words.undrawn]
-    drawn: dict[str, list[Figure]] = {"spectrum": [], "sweep": [], "": []}
+    drawn: dict[str, list[Figure]] = {"spectrum": [], "over_m": [], "": []}
     for plot in plots:
         draw = FORMS.get(plot.template or "")
         data = plot.rows(looks)
@@ -66,7 +66,7 @@ def _page(run: Run, name: str, studies: Sequence[Task], looks: Mapping[str, Look
         "words": words,
         "why_not": f"{TASKS[name].datasets_of or name}.datasets in params.yaml lists no datasets",
         "spectra": drawn["spectrum"],
-        "sweeps": drawn["sweep"],
+        "sweeps": drawn["over_m"],
         "curves": drawn[""],
         "grids": [(table, links(study)) for table, study in zip(tables, run.studies, strict=True)],
         "maps": maps,
@@ -134,17 +134,17 @@ def _spectrum(
     )
 
 
-def sweep(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> list[Figure]:
+def over_m(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> list[Figure]:
     """For each model: scores by the share of removed dimensions, with the rivals of removal."""
     kept = data[data["variant"].isin(DASHES)].reset_index(drop=True)
     return [
-        _sweep(plot, kept[kept["model"] == m], m, look)
+        _over_m(plot, kept[kept["model"] == m], m, look)
         for m, look in looks.items()
         if m in set(kept["model"])
     ]
 
 
-def _sweep(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
+def _over_m(plot: Plot, data: pd.DataFrame, model: str, look: Look) -> Figure:
     shown = data.reset_index(drop=True)
     words = lexicon.of(plot.stage)
     controls = [_scored(control) for control in choices(shown, ["dataset", "head"], words)]
@@ -215,6 +215,6 @@ def _grid(task: Task, table: pd.DataFrame) -> Grid:
 
 FORMS: dict[str, Callable[[Plot, pd.DataFrame, Mapping[str, Look]], list[Figure]]] = {
     "spectrum": spectra,  # template of a plot in dvc.yaml -> its figures
-    "sweep": sweep,
+    "over_m": over_m,
 }
 WHOLE = ("width",)  # columns of whole numbers

@@ -75,15 +75,6 @@ class ImageCounts:
         np.add.at(out, (self.true, self.predicted), self.count)
         return out
 
-    def margins(self) -> Floats:
-        """Hits, true and predicted counts of each image and class [N, C, 3]."""
-        out = np.zeros((self.images, self.classes, 3))
-        hit = self.true == self.predicted
-        np.add.at(out[..., 0], (self.image, self.true), self.count * hit)
-        np.add.at(out[..., 1], (self.image, self.true), self.count)
-        np.add.at(out[..., 2], (self.image, self.predicted), self.count)
-        return out
-
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes: int) -> Counts:
     """Counts [C, C], rows = true class, columns = predicted class; ignored pixels are left out."""

@@ -1,44 +1,24 @@
-"""The table of tasks: each is a folder beside this file, whose name is that of its DVC stage.
+"""The tasks with their metrics, words and costs, each imported when it is asked for.
 
-A folder has `run.py` and `metrics.py`, of which its scores are made; `words.py`, of which tables,
-claims and the site are made; `cost.py`, for the plan; `settings.py`, its section in params.yaml.
+What only needs their names uses `entries`, and so does not depend on any word.
 """
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from patchlens.names import DatasetName
 from patchlens.settings.base import Section
 from patchlens.tasks.cost import Cost, Planned
+from patchlens.tasks.entries import ENTRIES, Entry, cells
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.words import Words
 
-if TYPE_CHECKING:
-    from patchlens.settings.load import Settings
+__all__ = ["TABLE", "TASKS", "Task", "cells", "sections"]
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task.
-
-    Attributes:
-        name: its folder, its stage and the first word of its metrics.
-        help: the text of its command.
-        study: whether it describes features and ranks no models.
-        datasets_of: the section that lists its datasets, if it has none of its own.
-        shows: whether it has `show.py`, which draws an example.
-        tabled: whether it is a study with `table.py`, whose tables are its own.
-        explores: whether it has `explore.py`, which writes the data of an interactive page.
-    """
-
-    name: str
-    help: str
-    study: bool = False
-    datasets_of: str = ""
-    shows: bool = False
-    tabled: bool = False
-    explores: bool = False
+class Task(Entry):
+    """A task with its parts."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -63,31 +43,7 @@ class Task:
         return words
 
 
-TABLE = (
-    Task("segmentation", "Evaluate few-shot semantic segmentation (T1).", explores=True),
-    Task("sweep", "Score every m in prune.choices, beside the rivals of pruning.", study=True),
-    Task(
-        "identification",
-        "Evaluate instance identification under degradations (T2).",
-        shows=True,
-        explores=True,
-    ),
-    Task("retrieval", "Evaluate object retrieval (T3).", shows=True, explores=True),
-    Task(
-        "tracking",
-        "Evaluate association, linking and label propagation (T4).",
-        shows=True,
-        explores=True,
-    ),
-    Task(
-        "variance",
-        "Study how the variance spreads over the dimensions and what the top ones encode.",
-        study=True,
-        datasets_of="segmentation",
-        tabled=True,
-        explores=True,
-    ),
-)
+TABLE = tuple(Task(**vars(entry)) for entry in ENTRIES)
 TASKS = {task.name: task for task in TABLE}
 
 
@@ -98,10 +54,3 @@ def sections() -> dict[str, type[Section]]:
         for task in TABLE
         if not task.datasets_of
     }
-
-
-def cells(settings: "Settings") -> dict[str, list[DatasetName]]:
-    """Every stage that writes metrics of cells, with its datasets."""
-    own = settings.tasks()
-    of_tasks = {task.name: own[task.datasets_of or task.name] for task in TABLE}
-    return {"extract": settings.extract.datasets, **of_tasks}

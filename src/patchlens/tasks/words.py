@@ -9,6 +9,8 @@ from patchlens.tasks.metric import NUMBER, matches
 if TYPE_CHECKING:
     import pandas as pd
 
+Spread = Literal["interval", "deviation"]
+
 
 @dataclass(frozen=True)
 class Words:
@@ -49,7 +51,7 @@ class Words:
     overview: tuple[tuple[str, str], ...] = ()
     results: bool = False
     floor: str = ""
-    spread: Literal["interval", "deviation"] = "interval"
+    spread: Spread = "interval"
     mark: Callable[["pd.Series[Any]"], str] = lambda row: ""
     cost: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,9 @@
+"""Registers all commands; importing this module is what makes the application whole."""
+
+from patchlens.cli import stages  # first, as in the help
+
+# isort: split
+from patchlens.cli import asked, catalogues, pretraining
+from patchlens.cli.app import app
+
+__all__ = ["app", "asked", "catalogues", "pretraining", "stages"]
