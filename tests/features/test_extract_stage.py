@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,7 +35,6 @@ def test_a_backbone_is_told_what_ground_a_view_covers(
         raise Opened(path.name, ground)
 
     monkeypatch.setattr(extraction, "load", load)
-    monkeypatch.setattr(extraction, "Index", SimpleNamespace(of=lambda *places: None))
     view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=gsd)
     dataset = Collected(kind="folder", root="own", view=view, support=None, query=None)
     asked = configured(datasets={"own": dataset}, features=FEATURES)

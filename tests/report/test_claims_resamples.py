@@ -64,9 +64,7 @@ def test_cells_of_other_seeds_cannot_be_compared():
 def test_records_of_an_image_outside_the_query_are_an_error_that_names_it():
     write_cell("town", "one", {RAW: about(10, units=UNITS + 1)})
     write_cell("town", "two", {RAW: about(30)})
-    with pytest.raises(
-        DataError, match=r"index/town: image 'q024' of the records is not a query image"
-    ):
+    with pytest.raises(DataError, match=r"town: image 'q024' of the records is not a query image"):
         verdict_of(claim())
 
 

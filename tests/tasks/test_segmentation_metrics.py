@@ -150,5 +150,3 @@ def test_blind_guesses_are_at_chance_and_the_majority_is_below_them():
     chance = run_miou(counts, everything, present=all_four, chance=True)
     assert chance == pytest.approx(blind, abs=0.005)
     assert blind > 0.13  # the majority head: 1/4 of a quarter
-
-

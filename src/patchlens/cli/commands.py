@@ -4,6 +4,6 @@ from patchlens.cli import stages  # first, as in the help
 
 # isort: split
 from patchlens.cli import asked, catalogues, pretraining
-from patchlens.cli.app import app
+from patchlens.cli.application import app
 
 __all__ = ["app", "asked", "catalogues", "pretraining", "stages"]

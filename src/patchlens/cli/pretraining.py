@@ -4,9 +4,7 @@ from typing import Annotated
 
 import typer
 
-from patchlens.cli.app import (
-    command,
-)
+from patchlens.cli.application import command
 
 
 @command

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from patchlens import paths
-from patchlens.cli.app import DatasetArgument, ModelArgument, cell_of, settings, stage
+from patchlens.cli.application import DatasetArgument, ModelArgument, cell_of, settings, stage
 from patchlens.plan.stages import OF_ALL, OF_CELL, STAGES
 
 
