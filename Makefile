@@ -53,7 +53,7 @@ test-slow: env  ## Run the slow tests: a forced run of the miniature leaves noth
 	OMP_NUM_THREADS=1 python -m pytest -m slow
 
 repro: env  ## Reproduce all results of params.yaml, JOBS models at a time; FORCE=1: every stage
-	python scripts/repro.py $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
+	patchlens repro --jobs $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
 
 check-small: env  ## Compare every score of a miniature with that of REV (default HEAD), within 2 minutes
 	python scripts/check_small.py $(REV)
