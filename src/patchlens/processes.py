@@ -6,11 +6,12 @@ Nothing here decides a number, and stages that start workers use it: it stays sm
 import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import psutil
@@ -97,13 +98,16 @@ def end_with_dvc() -> None:
     """
     above = next((p for p in psutil.Process().parents() if _name(p) not in SHELLS), None)
     if above is not None:
-        threading.Thread(target=_follow, args=[above], daemon=True).start()
+        threading.Thread(target=_follow, args=[above.pid], daemon=True).start()
     if REPRO in os.environ and not _repro_lives():  # it ended before this process looked
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _follow(process: psutil.Process) -> None:
-    process.wait()
+def _follow(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended
+        ended = select.poll()
+        ended.register(os.pidfd_open(pid), select.POLLIN)
+        ended.poll()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -116,4 +120,9 @@ def _name(process: psutil.Process) -> str:
 
 def _repro_lives() -> bool:
     pid = os.environ.get(REPRO, "")
-    return pid.isdecimal() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))
+    if not pid.isdecimal() or int(pid) == os.getpid():
+        return False
+    try:
+        return bool(psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -1,5 +1,6 @@
 """Checkpoints of a run: written atomically and restored so that the run continues exactly."""
 
+import errno
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -54,6 +55,9 @@ def restore(path: Path) -> tuple[State, dict[str, Any]] | None:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return State(**content.pop("state")), content
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError):
+    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        # A file that is cut short is an invalid argument to torch.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         log.warning("%s: damaged; discarded, and the training begins anew", path)
         return None
