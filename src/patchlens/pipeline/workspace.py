@@ -6,6 +6,7 @@ that is killed in that moment leaves an empty or a cut file, at which every late
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,7 @@ DAMAGED = paths.WORK / "repro/dvc.lock.damaged"
 TMP = Path(".dvc/tmp")
 RWLOCK = TMP / "rwlock"
 GUARDS = (TMP / "lock", TMP / "rwlock.lock")
+DEEP = re.compile(rb"(?:[\[{]\s*|-[ \t]+){99}")  # the parser of DVC is in C and would crash
 WATCH = 10.0  # seconds between two looks at a dvc.lock that changes: to parse it takes up to 0.5 s
 
 
@@ -99,10 +101,13 @@ def _text_fault(text: bytes) -> str | None:
     if not text.endswith(b"\n"):
         # Most places to cut YAML leave valid YAML. DVC ends its files with a newline.
         return "cut short, as a process of DVC was killed while it wrote it"
+    damaged = "damaged, so that DVC cannot read it"
+    if DEEP.search(text):
+        return damaged
     try:
         COMPILED_LOCKFILE_SCHEMA(parse_yaml(text.decode(), str(LOCK)))
     except (ParseError, Invalid, ValueError, RecursionError):
-        return "damaged, so that DVC cannot read it"
+        return damaged
     return None
 
 
