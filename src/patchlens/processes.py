@@ -70,8 +70,8 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     force = threading.Timer(GRACE, os._exit, [stop.exit_code])
     force.daemon = True
     force.start()
-    # A pool would finish all that waits before it lets go.
-    for child in psutil.Process().children(recursive=True):
+    # A pool would finish all that waits before it lets go. Pools of other processes are theirs.
+    for child in psutil.Process().children():
         try:
             if any("multiprocessing.spawn" in word for word in child.cmdline()):
                 child.kill()

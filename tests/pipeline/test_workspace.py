@@ -190,6 +190,12 @@ def test_locks_of_hardlinks_go_with_their_process_only(space: Path) -> None:
     assert claim.exists()
 
 
+def test_an_rwlock_that_cannot_be_removed_is_named(space: Path) -> None:
+    RWLOCK.mkdir()
+    with pytest.raises(DataError, match=r"rwlock: cannot be mended \(Is a directory\)"):
+        mend()
+
+
 def test_a_lock_that_is_no_file_is_named(space: Path) -> None:
     LOCK.unlink()
     LOCK.mkdir()

@@ -49,8 +49,8 @@ def examine() -> list[Finding]:
     """Look at everything in the working folder."""
     try:
         settings, faults = load(paths.PARAMS, kinds()), []
-    except (PatchlensError, OSError) as error:
-        settings, faults = None, str(error).splitlines()
+    except Exception as error:  # whatever stands in the file
+        settings, faults = None, str(error).splitlines() or [type(error).__name__]
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "folder": _folder,
         str(paths.PARAMS): lambda: _params(settings, faults),
@@ -209,7 +209,7 @@ def _locked() -> dict[str, Any]:
 
 
 def _outputs() -> Iterator[dict[str, Any]]:
-    if not LOCK.exists() or workspace.lock_fault():
+    if not LOCK.is_file() or workspace.lock_fault():
         return
     for stage in _locked().values():
         yield from (out for out in stage.get("outs", []) if {"md5", "size"} <= out.keys())

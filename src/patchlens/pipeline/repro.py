@@ -58,7 +58,7 @@ def run(targets: Sequence[str], jobs: int, force: bool) -> None:
             with suppress(PatchlensError):  # what happened first is what to report
                 workspace.mend()  # a signal may have met DVC as it wrote dvc.lock
             raise
-        workspace.keep()
+        workspace.mend()
 
 
 def _all(jobs: int, forced: list[str]) -> None:
@@ -105,7 +105,8 @@ def _together(commands: list[list[str]], env: dict[str, str] | None = None) -> N
             running.append(_start(command, env or {}))
         while any(process.poll() is None for process in running):
             if time.monotonic() - looked > workspace.WATCH:
-                workspace.keep()
+                with suppress(OSError):  # a full disk stops the stages, which say so
+                    workspace.keep()
                 looked = time.monotonic()
             time.sleep(POLL)
     finally:

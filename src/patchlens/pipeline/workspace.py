@@ -44,12 +44,21 @@ def mend() -> None:
 
     Raises:
         PatchlensError: something is damaged, and a process of DVC that may be writing it lives.
-        DataError: dvc.lock cannot be read or written.
+        DataError: a file cannot be read or written.
     """
-    faults = _faults()
+    try:
+        _mend()
+    except OSError as error:
+        raise DataError(
+            f"{error.filename}: cannot be mended ({error.strerror}); make the folder writable, or "
+            "remove it"
+        ) from None
+
+
+def _mend() -> None:
     deadline = time.monotonic() + PATIENCE
     # What a killed run leaves behind ends soon, and what DVC is writing is whole soon.
-    while faults and (living := dvc_processes()):
+    while (living := dvc_processes()) and (faults := _faults()):
         if time.monotonic() > deadline:
             raise PatchlensError(
                 f"{'; '.join(f'{path}: {fault}' for path, fault in faults.items())}; "
@@ -57,11 +66,11 @@ def mend() -> None:
                 "or stop it, then run this again"
             )
         time.sleep(0.1)
-        faults = _faults()
-    if LOCK in faults:
-        _restore(faults[LOCK])
-    if RWLOCK in faults or (entries() and not dvc_processes()):
-        _clear_rwlock()
+    if not living:
+        if fault := lock_fault():
+            _restore(fault)
+        if rwlock_fault() or entries():
+            _clear_rwlock()
     for path in stale_guards():
         _remove_guard(path)
     keep()
