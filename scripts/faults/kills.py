@@ -343,11 +343,11 @@ def kill_all(process: "subprocess.Popen[bytes]", work: Path) -> None:
 
 
 def inhabitants(work: Path) -> list[psutil.Process]:
-    """The processes that work in a folder, zombies left out."""
+    """The other processes that work in a folder, zombies left out."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             if Path(process.cwd()).is_relative_to(work):
                 found.append(process)

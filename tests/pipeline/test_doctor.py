@@ -1,5 +1,6 @@
 """`patchlens doctor` names what is wrong and what to do, whatever is wrong, and changes nothing."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from patchlens.cli import app
 from patchlens.pipeline import doctor
 from patchlens.pipeline.locks import held
 
-MD5 = "00112233445566778899aabbccddeeff"
+MD5 = hashlib.md5(b"12345").hexdigest()
 OBJECT = Path(".dvc/cache/files/md5", MD5[:2], MD5[2:])
 FOLDER = OBJECT.with_name(f"{OBJECT.name[:-1]}0.dir")
 
@@ -83,6 +84,14 @@ def replace_by_folder(name: str) -> None:
     Path(name).mkdir()
 
 
+def harm_in_folder() -> None:
+    """A file that is only in a folder, whose size dvc.lock does not say."""
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    del lock["stages"]["one"]["outs"][0]
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    OBJECT.write_bytes(b"1234")
+
+
 ILLS = {
     "params-missing": (lambda: Path("params.yaml").unlink(), "params.yaml", "no such file"),
     "params-yaml": (write("params.yaml", "a: [1"), "params.yaml", ""),
@@ -98,6 +107,7 @@ ILLS = {
     "lock-folder": (lambda: replace_by_folder("dvc.lock"), "dvc.lock", "cannot be read"),
     "rwlock": (write(".dvc/tmp/rwlock", ""), ".dvc/tmp/rwlock", "`rm .dvc/tmp/rwlock`"),
     "config": (write(".dvc/config", "[core\n"), "cache", "cannot be checked: "),
+    "of-a-folder": (lambda: harm_in_folder(), "cache", f"damaged .*`rm -f {OBJECT}`"),
     "object-empty": (write(str(OBJECT), ""), "cache", f"damaged .*`rm -f {OBJECT}`"),
     "object-cut": (write(str(OBJECT), "1234"), "cache", f"damaged .*`rm -f {OBJECT}`"),
     "folder-cut": (write(str(FOLDER), "[{"), "cache", f"damaged .*`rm -f {FOLDER}`"),

@@ -17,6 +17,7 @@ from dvc.config import Config
 from patchlens import paths
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import PatchlensError
+from patchlens.files import file_hash
 from patchlens.pipeline import workspace
 from patchlens.pipeline.locks import holders
 from patchlens.pipeline.repro import THREADS
@@ -157,20 +158,7 @@ def _cache() -> Iterator[Finding]:
         yield Finding("cache", True, f"{cache}: cannot be written; make it writable")
         return
     objects = {path: path.stat().st_size for path in (cache / "files/md5").glob("??/*")}
-    damaged = [
-        path
-        for path, size in objects.items()
-        if not size and path.parent.name + path.name != NOTHING
-    ]
-    for out in _outputs():
-        path = cache / "files/md5" / out["md5"][:2] / out["md5"][2:]
-        found = objects.get(path)
-        if found is None or path in damaged:
-            continue
-        if path.suffix == ".dir":
-            found = _total(path, objects)
-        if found is not None and found != out["size"]:
-            damaged.append(path)
+    damaged = _damaged(cache, objects)
     for path in damaged[:SHOWN]:
         text = f"damaged (its size is wrong); run `rm -f {path}`, then `patchlens repro`"
         yield Finding("cache", True, text)
@@ -182,14 +170,37 @@ def _cache() -> Iterator[Finding]:
         yield Finding("cache", False, f"{cache}: {len(objects)} files, {total:.2f} GB")
 
 
-def _total(listing: Path, objects: dict[Path, int]) -> int | None:
-    """The bytes of the files of a folder; None if some are not in the cache, -1 if damaged."""
-    try:
-        hashes = [entry["md5"] for entry in json.loads(listing.read_bytes())]
-    except (ValueError, TypeError, KeyError):
-        return -1
-    files = [listing.parents[1] / md5[:2] / md5[2:] for md5 in hashes]
-    return sum(map(objects.__getitem__, files)) if objects.keys() >= set(files) else None
+def _damaged(cache: Path, objects: dict[Path, int]) -> list[Path]:
+    """The objects of a size other than dvc.lock says; of a folder, the sum of its files counts."""
+    found = {path for path, size in objects.items() if not size and _md5(path) != NOTHING}
+    folders = []
+    for out in _outputs():
+        path = _object(cache, out["md5"])
+        if path.suffix == ".dir":
+            folders.append((path, out["size"]))
+        elif objects.get(path, out["size"]) != out["size"]:
+            found.add(path)
+    for path, size in folders:
+        if path not in objects or path in found:
+            continue
+        try:
+            files = [_object(cache, entry["md5"]) for entry in json.loads(path.read_bytes())]
+        except (ValueError, TypeError, KeyError):
+            found.add(path)
+            continue
+        whole = objects.keys() >= set(files) and not found & set(files)
+        if whole and sum(objects[file] for file in files) != size:
+            wrong = {file for file in files if file_hash(file, "md5") != _md5(file)}
+            found |= wrong or {path}
+    return sorted(found)
+
+
+def _object(cache: Path, md5: str) -> Path:
+    return cache / "files/md5" / md5[:2] / md5[2:]
+
+
+def _md5(path: Path) -> str:
+    return path.parent.name + path.name
 
 
 def _config() -> dict[str, Any]:
