@@ -325,7 +325,7 @@ def bench_repro() -> list[Row]:
         run("dvc", "cache", "dir", "--local", f"{work}/cache", cwd=clone)
         (clone / "dvc.lock").unlink()  # with it DVC would take metrics out of Git for done
         shutil.rmtree(clone / "metrics")
-        by_twos = [sys.executable, "scripts/repro.py", str(THREADS)]
+        by_twos = ["patchlens", "repro", "--jobs", str(THREADS)]
         whole = seconds(lambda: run(*by_twos, cwd=clone, env=env))
         nothing = seconds(lambda: run("dvc", "repro", cwd=clone, env=env))
         tasks = {

@@ -84,3 +84,19 @@ def test_a_missing_or_empty_root_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         manifest(tmp_path, {})
     assert str(caught.value) == f"{tmp_path}: this folder is empty; place the dataset there"
+
+
+@pytest.mark.parametrize("text", [b"", b'{"b.txt": [2, ', b"\xff\x00", b"[]", b'{"b.txt": [2]}'])
+def test_a_damaged_memory_of_an_earlier_run_is_discarded(
+    placed: Path, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    stage.run("own", placed)
+    before = WRITTEN.read_bytes()
+    [remembered] = Path(".work/manifest").iterdir()
+    remembered.write_bytes(text)
+    stage.run("own", placed)
+    assert WRITTEN.read_bytes() == before
+    assert f"{remembered}: damaged; discarded, and every file is read again" in caplog.text
+    caplog.clear()
+    stage.run("own", placed)
+    assert "damaged" not in caplog.text

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,3 +194,52 @@ def test_shards_of_another_model_are_not_used(tmp_path, monkeypatch):
     seen.clear()
     extractor().run(Source(names, spy), header(names), tmp_path / "w", tmp_path / "o")
     assert set(seen) == {"image 000", "image 002"}  # the first says how many tiles there are
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda shard: (shard / "3").write_bytes(b""),
+        lambda shard: (shard / "3").write_bytes((shard / "3").read_bytes()[:-1]),
+        lambda shard: (shard / "0").write_bytes((shard / "0").read_bytes() + b"x"),
+        lambda shard: flip(shard / "0"),
+        lambda shard: (shard / "0").unlink(),
+        lambda shard: (shard / "check.json").unlink(),
+        lambda shard: (shard / "check.json").write_bytes(b""),
+        lambda shard: (shard / "check.json").write_bytes(b"\xff"),
+        lambda shard: (shard / "check.json").write_text("{}"),
+    ],
+    ids=["empty", "cut", "long", "flipped", "gone", "unchecked", "void", "garbage", "of-none"],
+)
+def test_a_damaged_shard_is_discarded_with_a_note_and_made_again(
+    tmp_path, monkeypatch, caplog, damage
+):
+    monkeypatch.setattr(extract, "SHARD", 2)
+    options = {"backbone": Layered(), "layer_sweep": [0]}
+    run(tmp_path, 6, **options)
+    whole = (tmp_path / "out.safetensors").read_bytes()
+    (tmp_path / "out.safetensors").unlink()
+    [shard] = (tmp_path / "work").glob("*/00001")
+    damage(shard)
+    seen: list[str] = []
+
+    def spy(image_id: str) -> Image.Image:
+        seen.append(image_id)
+        return picture(image_id)
+
+    run(tmp_path, 6, read=spy, **options)
+    assert (tmp_path / "out.safetensors").read_bytes() == whole
+    assert set(seen) == {"image 000", "image 002", "image 003"}  # the first tells the tiles
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{shard}: damaged; discarded and made again"
+    ]
+    (tmp_path / "out.safetensors").unlink()
+    seen.clear()
+    run(tmp_path, 6, read=spy, **options)  # what was made again is whole
+    assert set(seen) == {"image 000"}

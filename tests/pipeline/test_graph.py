@@ -127,6 +127,7 @@ BELOW = {
     "pretrain": {"tasks", "features", "backbones", "datasets", "settings"},
 }
 BELOW["site"] = BELOW["report"] | {"report", "plan"}
+BELOW["pipeline"] = {*BELOW} - {"pretrain"}
 BELOW["cli"] = {*BELOW}
 MODULES = {"settings"}  # of the modules beside the packages: `paths` knows what a dataset is
 # Tasks that a slice may use; all others know only what stands beside the slices.
@@ -137,7 +138,7 @@ ALSO = {"identification/degrade.py": {"backbones", "web"}}  # extracts, so it op
 def modules(root: Path) -> Iterator[tuple[tuple[str, ...], set[str]]]:
     """Every module below src/patchlens as its parts, with the files that it imports itself."""
     package = root / "src/patchlens"
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted({*package.rglob("*.py")} - {package / "__main__.py"}):  # above all rooms
         yield path.relative_to(package).parts, imported(path)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from patchlens.report.draws import Lottery
 
 import public_names
 from conftest import run
-from patchlens.report.draws import Lottery
 from patchlens.report.measures import METRICS
 
 CELL = "metrics/cells/minicity/random/segmentation.json"
@@ -108,7 +108,7 @@ def test_changing_k_reruns_segmentation_and_what_is_below_it(
     clone = cloned(miniature, tmp_path)
     params = clone / "params.yaml"
     params.write_text(params.read_text().replace("\n  k: 10\n", "\n  k: 1\n"))
-    done = run("python", "scripts/repro.py", "2", cwd=clone)  # `make repro`
+    done = run("patchlens", "repro", cwd=clone)  # `make repro`
     scored = {f"{s}@{m}-minicity" for s in ("segmentation", "sweep") for m in ("random", "pixels")}
     assert stages_run(done.stdout) == {"code"} | scored | OF_ALL
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)[CELL]
@@ -223,7 +223,7 @@ def test_a_forced_run_executes_every_stage_once_and_leaves_nothing_in_git(
     clone = cloned(miniature, tmp_path)
     stages = run("dvc", "stage", "list", "--name-only", cwd=clone).stdout.split()
     two = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))  # one thread, as the first run
-    done = run("taskset", "-c", two, "python", "scripts/repro.py", "2", "--force", cwd=clone)
+    done = run("taskset", "-c", two, "patchlens", "repro", "--force", cwd=clone)
     executed = re.findall(r"Running stage '([^']+)'", done.stdout)
     assert sorted(executed) == sorted(stages)
     assert len(stages) == 35

@@ -8,5 +8,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from patchlens.cli.commands import app
 
-    globals()["app"] = app  # in the place of the module of this name, which the import has set
     return app

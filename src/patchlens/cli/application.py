@@ -13,6 +13,8 @@ from patchlens import paths, progress
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import PatchlensError
 from patchlens.names import DatasetName, ModelName
+from patchlens.pipeline.locks import held
+from patchlens.processes import Interrupted, end_with_dvc, interruptible
 from patchlens.settings.load import Settings, load
 from patchlens.tasks.table import sections
 
@@ -58,12 +60,18 @@ def main(
 
 
 def guarded(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that reports errors of the user in one message and with an exit code."""
+    """A command that reports errors of the user, and signals, in one message and an exit code."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            function(*args, **kwargs)
+            with interruptible():
+                if "DVC_STAGE" in os.environ:
+                    end_with_dvc()
+                function(*args, **kwargs)
+        except Interrupted as stop:
+            stop.say()
+            sys.exit(stop.exit_code)
         except PatchlensError as error:
             typer.echo(f"Error: {error}", err=True)
             if "DVC_STAGE" in os.environ:
@@ -78,7 +86,19 @@ def stage(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register the command of a stage, by default under its function's name and docstring."""
     register = app.command(name, help=help, rich_help_panel="Stages that dvc repro runs")
-    return lambda function: register(guarded(function))
+    return lambda function: register(guarded(alone(name or function.__name__, function)))
+
+
+def alone(name: str, function: Callable[..., None]) -> Callable[..., None]:
+    """A command that runs once at a time in a workspace with the same arguments."""
+
+    @functools.wraps(function)
+    def run(**kwargs: Any) -> None:
+        given = [str(value) for value in kwargs.values() if value is not None]
+        with held(" ".join(["patchlens", name, *given])):
+            function(**kwargs)
+
+    return run
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

@@ -3,7 +3,7 @@
 from patchlens.cli import stages  # first, as in the help
 
 # isort: split
-from patchlens.cli import asked, catalogues, pretraining
+from patchlens.cli import asked, catalogues, pretraining, workspace
 from patchlens.cli.application import app
 
-__all__ = ["app", "asked", "catalogues", "pretraining", "stages"]
+__all__ = ["app", "asked", "catalogues", "pretraining", "stages", "workspace"]

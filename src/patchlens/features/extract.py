@@ -21,12 +21,14 @@ from patchlens.backbones.contract import Backbone, absolute_layers
 from patchlens.errors import DataError
 from patchlens.features.store import Header, write
 from patchlens.features.views import cut, stitch, tile_counts
-from patchlens.files import whole_folder
-from patchlens.progress import bar
+from patchlens.files import file_hash, read_json, whole_folder, write_json
+from patchlens.progress import bar, log
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 
 SHARD = 256  # images per shard; a killed run loses at most one shard
+HASH = "blake2b"
+CHECK = "check.json"  # in a shard: the hash of each of its files
 AHEAD = 2  # batches decoded ahead of the model
 
 ReadImage = Callable[[str], Image.Image]
@@ -72,8 +74,8 @@ class Extractor:
         Args:
             source: the images.
             header: the header of the file; grid, width and layers are filled in here.
-            work: folder for shards; those of an interrupted run with the same header are reused.
-                The caller removes it when its outputs are complete.
+            work: folder for shards; those of an interrupted run with the same header are reused
+                if they are whole. The caller removes it when its outputs are complete.
             out: the feature file.
 
         Returns:
@@ -91,7 +93,7 @@ class Extractor:
         fresh, start = 0, time.perf_counter()
         with bar(total=len(ids), what=f"{header.model} × {header.dataset} {header.split}") as shown:
             for shard, target in zip(shards, folders, strict=True):
-                if not target.exists():
+                if not self._whole(target):
                     with whole_folder(target) as partial:
                         self._shard(replace(source, image_ids=shard), tiles, partial, shown.update)
                     fresh += len(shard)
@@ -153,6 +155,22 @@ class Extractor:
         finally:
             for stream in streams:
                 stream.close()
+        write_json(self._hashes(folder), folder / CHECK)
+
+    def _hashes(self, shard: Path) -> dict[str, str]:
+        return {str(layer): file_hash(shard / str(layer), HASH) for layer in self.layers}
+
+    def _whole(self, shard: Path) -> bool:
+        """Whether an interrupted run left this shard, as it wrote it."""
+        if not shard.exists():
+            return False
+        try:
+            if read_json(shard / CHECK, "") == self._hashes(shard):
+                return True
+        except (OSError, ValueError, DataError):
+            pass  # cut short, or made by an earlier version
+        log.warning("%s: damaged; discarded and made again", shard)
+        return False
 
     def _decoded(self, source: Source, tiles: Tiles) -> Iterator[list[Batch]]:
         """Batches of decoded images; the next ones are decoded while the model runs."""

@@ -26,6 +26,7 @@ from patchlens.datasets.minicity.sky import draw_sky
 from patchlens.datasets.minicity.spec import CAR, PALETTE, SPLITS
 from patchlens.datasets.minicity.vehicles import car_caster, draw_car
 from patchlens.datasets.minicity.world import Actor, Scene
+from patchlens.processes import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _written(root: Path, tasks: list[tuple[str, int]], jobs: int) -> Iterator[in
         for task in tasks:
             yield _write_scene(root, *task)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
         futures = [pool.submit(_write_scene, root, *task) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
