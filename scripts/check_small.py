@@ -80,7 +80,7 @@ def keep(folder: Path, target: Path) -> None:
 def stages(src: str, rendered: Path) -> None:
     """Run the stages of dvc.yaml in the working folder, in its order and in this process."""
     import patchlens
-    from patchlens.cli import application as app
+    from patchlens.cli import app
 
     if not Path(patchlens.__file__).is_relative_to(src):
         sys.exit(f"imported {patchlens.__file__} instead of the package in {src}; see PYTHONPATH")

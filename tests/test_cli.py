@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from patchlens.cli import application as app
+from patchlens.cli import app
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 OWN = {

@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line; a signal during its imports, which take a second, ends it too."""
     try:
         with interruptible():
-            from patchlens.cli import app
+            from patchlens.cli.commands import app
 
             app()
     except Interrupted as stop:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from fileserver import Site
 from patchlens import paths
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.datasets import catalogue
 from patchlens.datasets.index import Index
 from patchlens.tasks.tracking.files import TrackFiles

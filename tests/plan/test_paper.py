@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from patchlens.backbones.registry.read import find
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
 from patchlens.settings.models import RegistryModel

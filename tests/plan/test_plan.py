@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from patchlens.backbones.vit import VitBackbone
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.plan import cost

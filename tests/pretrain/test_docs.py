@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.pretrain.settings import Objectives, load
 
 ROOT = Path(__file__).parents[2]

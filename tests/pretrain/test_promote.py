@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
 from patchlens.pretrain import promote, run
 from patchlens.pretrain.flops import training_flops

@@ -18,7 +18,7 @@ from conftest import run as in_shell
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.files import file_hash
 from patchlens.pretrain import plots
 from patchlens.pretrain import run as module

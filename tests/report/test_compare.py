@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
 from patchlens.report.compare import compare
 

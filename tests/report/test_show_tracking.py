@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from configured import configured
 from patchlens import paths
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.tasks.tracking import show as show_tracking

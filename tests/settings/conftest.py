@@ -95,9 +95,9 @@ def complaints(tmp_path: Path, valid: Any) -> Callable[..., list[str]]:
     def explain(changes: dict[str, Any]) -> list[str]:
         content = copy.deepcopy(valid)
         for place, value in changes.items():
-            *sections, key = place.split(".")
+            *above, key = place.split(".")
             section = content
-            for name in sections:
+            for name in above:
                 section = section[name]
             if value is GONE:
                 del section[key]

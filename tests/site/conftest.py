@@ -10,11 +10,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import explored
 import ran
-from patchlens import paths
-from patchlens.datasets.catalogue import kinds
-from patchlens.settings.load import load
-from patchlens.site import report
-from patchlens.tasks.table import sections
 
 FLAGS = [
     "--no-sandbox",
@@ -50,8 +45,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         ran.lay(folder, root)
-        report.run(load(paths.PARAMS, kinds(), sections()))
-    return folder / paths.SITE
+        return ran.build()
 
 
 @pytest.fixture(scope="session")

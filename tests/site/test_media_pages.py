@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 import explored
 
 PAGES = ["explorer", "videos", "retrieval-sheets", "identification-examples"]
+PARTS = {"retrieval-sheets": "lists", "identification-examples": "copies"}
 WIDTH = 390  # pixels of a phone
 
 
@@ -38,7 +39,7 @@ def test_the_player_plays_steps_and_marks_switches(page: Page) -> None:
     assert page.inner_text("#play") == "Play"
 
 
-@pytest.mark.parametrize("name", ["retrieval-sheets", "identification-examples"])
+@pytest.mark.parametrize("name", PARTS)
 def test_sheets_show_one_model_and_variant_and_mark_right_and_wrong(page: Page, name: str) -> None:
     explored.visit(page, name)
     sheets = page.locator(".sheet:visible")
@@ -46,7 +47,7 @@ def test_sheets_show_one_model_and_variant_and_mark_right_and_wrong(page: Page, 
     assert sheets.get_attribute("aria-label") == "vit, raw"
     page.select_option("[data-choose=variant]", "prune")
     assert sheets.get_attribute("aria-label") == "vit, prune"
-    part = explored.part("city", name.split("-")[0])
+    part = explored.part("city", PARTS[name])
     [column] = [c for c in part["columns"] if (c["model"], c["variant"]) == ("vit", "prune")]
     answers = [one["found"] for one in column.get("answers", [])]
     answers += [one for query in column.get("queries", []) for one in query["found"]]

@@ -13,7 +13,7 @@ import pytest
 from patchlens.report.task_tables import Shown
 from typer.testing import CliRunner
 
-from patchlens.cli import application as app
+from patchlens.cli import app
 from patchlens.datasets.catalogue import kinds
 from patchlens.display import palette
 from patchlens.report import headlines

@@ -23,6 +23,7 @@ from patchlens.pipeline.locks import holders
 from patchlens.pipeline.repro import THREADS
 from patchlens.pipeline.workspace import LOCK, RWLOCK
 from patchlens.settings.load import Settings, load
+from patchlens.tasks.table import sections
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc")
 REQUIREMENTS = Path("requirements.lock")
@@ -49,7 +50,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything in the working folder."""
     try:
-        settings, faults = load(paths.PARAMS, kinds()), []
+        settings, faults = load(paths.PARAMS, kinds(), sections()), []
     except Exception as error:  # whatever stands in the file
         settings, faults = None, str(error).splitlines() or [type(error).__name__]
     checks: dict[str, Callable[[], Iterator[Finding]]] = {

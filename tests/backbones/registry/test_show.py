@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from conftest import run
 from patchlens.backbones.registry.read import entries
 from patchlens.backbones.registry.show import show
-from patchlens.cli import application as app
+from patchlens.cli import app
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 
