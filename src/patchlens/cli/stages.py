@@ -64,11 +64,11 @@ def fetch(dataset: DatasetArgument) -> None:
 @stage()
 def manifest(dataset: DatasetArgument) -> None:
     """List the files of a dataset that you placed."""
-    root = settings().placed(dataset).root
-    assert root is not None
+    chosen = settings().placed(dataset)
+    assert chosen.root is not None
     from patchlens.stages import manifest
 
-    manifest.run(dataset, Path(root))
+    manifest.run(dataset, Path(chosen.root), follow_links=chosen.follow_links)
 
 
 @stage()
@@ -115,10 +115,11 @@ for _name, _text in OF_ALL.items():
 def claims() -> None:
     """Judge every finding in claims.yaml."""
     chosen = settings()
+    from patchlens.report.measures import METRICS
     from patchlens.settings.claims import load
     from patchlens.stages import claims
 
-    claims.run(load(paths.CLAIMS), chosen)
+    claims.run(load(paths.CLAIMS, METRICS), chosen)
 
 
 @stage()

@@ -4,12 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import Field
-
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
-from patchlens.settings.base import Strict
+from patchlens.settings.base import Filled, Several, Strict
 from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
 from patchlens.settings.features import Device, Features, Prune
 from patchlens.settings.identification import Identification
@@ -33,7 +31,7 @@ NEEDS = {
 class Extract(Strict):
     """The datasets whose features are extracted, for every model: those of all tasks."""
 
-    datasets: list[DatasetName]
+    datasets: Several[DatasetName]
 
 
 class Settings(Strict):
@@ -41,8 +39,8 @@ class Settings(Strict):
 
     device: Device
     fetch: Fetch
-    datasets: Annotated[dict[base.DatasetName, Dataset], Field(min_length=1)]
-    models: Annotated[dict[base.ModelName, Model], Field(min_length=1)]
+    datasets: Annotated[dict[base.DatasetName, Dataset], Filled]
+    models: Annotated[dict[base.ModelName, Model], Filled]
     extract: Extract
     features: Features
     prune: Prune
@@ -133,15 +131,6 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
         for i, name in enumerate(names):
             if name not in settings.datasets:
                 yield f"{where}[{i}]: unknown dataset '{name}'; {nearest(name, settings.datasets)}"
-    sweeps = {
-        "features.layer_sweep": settings.features.layer_sweep,
-        "segmentation.k_sweep": settings.segmentation.k_sweep,
-        "segmentation.shots_sweep": settings.segmentation.shots_sweep,
-    }
-    for where, values in (lists | sweeps).items():
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                yield f"{where}[{i}]: '{value}' is listed twice"
     for where, names in tasks.items():
         for i, name in enumerate(names):
             if name in settings.datasets and name not in settings.extract.datasets:
@@ -166,6 +155,15 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
                 f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose support "
                 "sets and masks the sweep needs; add it there"
             )
+        elif (
+            "retrieval" in settings.sweep.heads
+            and name in settings.datasets
+            and "retrieval" not in kinds[settings.datasets[name].kind]
+        ):
+            yield (
+                f"sweep.heads: 'retrieval' needs {NEEDS['retrieval']}, which '{name}' in "
+                "sweep.datasets does not have; remove one of the two"
+            )
     if settings.sweep.datasets and "linear" in settings.sweep.heads:
         yield from _probed(settings)
     for i, name in enumerate(settings.extract.datasets):
@@ -176,8 +174,16 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
             )
     for name, dataset in settings.datasets.items():
         yield from _in_the_right_list(settings.fetch, name, dataset)
+        yield from _disjoint(name, dataset)
         if name in settings.segmentation.datasets:
-            yield from _serves_segmentation(settings.segmentation, name, dataset)
+            yield from _serves_segmentation(settings, name, dataset)
+        view = dataset.view
+        if view.patches is not None and view.mode == "whole":
+            grid = (view.patches[0], view.patches[1])
+            if name in settings.identification.datasets and (
+                problem := settings.identification.too_coarse(grid)
+            ):
+                yield f"{problem}, or enlarge datasets.{name}.view.patches"
 
 
 def _probed(settings: Settings) -> Iterable[str]:
@@ -206,9 +212,20 @@ def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Ite
         yield f"fetch.{key}: must not list '{name}': {why} and so belongs in fetch.{right}"
 
 
-def _serves_segmentation(
-    segmentation: Segmentation, name: DatasetName, dataset: Dataset
-) -> Iterable[str]:
+def _disjoint(name: DatasetName, dataset: Dataset) -> Iterable[str]:
+    """Every image of the support would also be a query."""
+    support, query = dataset.support, dataset.query
+    if support is None or query is None or query.images != "all" or query.sequences is not None:
+        return
+    if set(support.split.split("+")) <= set(query.split.split("+")):
+        yield (
+            f"datasets.{name}.query.split: '{query.split}' with images: all contains the images "
+            f"of support.split '{support.split}'; support and query must not share images"
+        )
+
+
+def _serves_segmentation(settings: Settings, name: DatasetName, dataset: Dataset) -> Iterable[str]:
+    segmentation = settings.segmentation
     if dataset.support is None:
         yield f"datasets.{name}: is in segmentation.datasets, so it needs 'support' and 'query'"
     elif len(dataset.support.seeds) < 2:
@@ -220,3 +237,14 @@ def _serves_segmentation(
             f"datasets.{name}.support.images: {dataset.support.images} is less than the "
             f"{needed} that segmentation.shots and shots_sweep require"
         )
+    elif dataset.support.per == "total":
+        if settings.prune.select == "auto" and segmentation.shots == 1:
+            yield (
+                "prune.select: auto needs at least 2 support images to hold out in turn; increase "
+                "segmentation.shots or set prune.select: fixed"
+            )
+        view = dataset.view
+        if view.patches is not None and view.mode == "whole":
+            patches = view.patches[0] * view.patches[1]
+            if problem := segmentation.too_many_neighbours(patches):
+                yield f"{problem}, or enlarge datasets.{name}.view.patches"

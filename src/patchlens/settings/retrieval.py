@@ -2,10 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-
 from patchlens.names import DatasetName
-from patchlens.settings.base import Distance, Positive, Strict
+from patchlens.settings.base import Distance, Several, Some, Strict, Within
 
 Relevant = Literal["instance", "fine_class"]
 
@@ -17,13 +15,7 @@ class Retrieval(Strict):
     frames closer than this number. Objects of the query's image are always excluded.
     """
 
-    datasets: list[DatasetName]
-    relevant: Annotated[list[Relevant], Field(min_length=1)]
-    frame_distance: Positive | None
+    datasets: Several[DatasetName]
+    relevant: Some[Relevant]
+    frame_distance: Annotated[int, Within(1, 1_000_000)] | None
     distance: Distance
-
-    @model_validator(mode="after")
-    def _without_repeats(self) -> "Retrieval":
-        if len(set(self.relevant)) != len(self.relevant):
-            raise ValueError("'relevant' must not contain repeats")
-        return self

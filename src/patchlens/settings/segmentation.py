@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from patchlens.names import DatasetName
-from patchlens.settings.base import Distance, Positive, Strict
+from patchlens.settings.base import Distance, Rising, Seed, Several, Some, Strict, Within
 from patchlens.settings.features import VariantName
 
-NonEmpty = Field(min_length=1)
+Neighbours = Annotated[int, Within(1, 100_000)]
+Shots = Annotated[int, Within(1, 100_000)]
+C = Annotated[float, Within(1e-9, 1e9)]
 
 
 class Knn(Strict):
@@ -16,7 +18,7 @@ class Knn(Strict):
 
     distance: Distance
     vote: Literal["majority", "softmax"]
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Within(0.001, 1000)]
 
     @model_validator(mode="after")
     def _softmax_needs_cosine(self) -> "Knn":
@@ -31,16 +33,10 @@ class Linear(Strict):
     A support of one image uses `default_c`.
     """
 
-    c: Annotated[list[Annotated[float, Field(gt=0)]], NonEmpty]
-    default_c: Annotated[float, Field(gt=0)]
-    folds: Annotated[int, Field(ge=2)]
-    max_iter: Positive
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "Linear":
-        if self.c != sorted(set(self.c)):
-            raise ValueError("'c' must be ascending without repeats")
-        return self
+    c: Rising[C]
+    default_c: C
+    folds: Annotated[int, Within(2, 100)]
+    max_iter: Annotated[int, Within(1, 1_000_000)]
 
 
 class Segmentation(Strict):
@@ -50,29 +46,43 @@ class Segmentation(Strict):
     of the dataset.
     """
 
-    datasets: list[DatasetName]
-    variants: Annotated[list[VariantName], NonEmpty]
-    heads: Annotated[list[Literal["knn", "linear"]], NonEmpty]
-    k: Positive
-    k_sweep: list[Positive]
-    shots: Positive
-    shots_sweep: list[Positive]
+    datasets: Several[DatasetName]
+    variants: Some[VariantName]
+    heads: Some[Literal["knn", "linear"]]
+    k: Neighbours
+    k_sweep: Several[Neighbours]
+    shots: Shots
+    shots_sweep: Several[Shots]
     label: Literal["majority", "nearest"]
     knn: Knn
     linear: Linear
+
+    def too_many_neighbours(self, patches: int) -> str | None:
+        """Why a memory bank with `patches` per shot has too few for a k; None if it has enough."""
+        if "knn" not in self.heads:
+            return None
+        asked = {"k": self.k} | {f"k_sweep[{i}]": k for i, k in enumerate(self.k_sweep)}
+        banks = [(key, k, self.shots) for key, k in asked.items()]
+        banks += [("k", self.k, shots) for shots in self.shots_sweep]
+        for key, k, shots in banks:
+            if k > shots * patches:
+                images = "1 support image" if shots == 1 else f"{shots} support images"
+                return (
+                    f"segmentation.{key}: {k} exceeds the {shots * patches} patches of {images}; "
+                    "reduce it"
+                )
+        return None
 
     @model_validator(mode="after")
     def _raw_is_the_reference(self) -> "Segmentation":
         if "raw" not in self.variants:
             raise ValueError("'variants' must contain 'raw', the reference of all others")
-        if len(set(self.variants)) != len(self.variants) or len(set(self.heads)) != len(self.heads):
-            raise ValueError("'variants' and 'heads' must not contain repeats")
         return self
 
 
 class Uncertainty(Strict):
     """The bootstrap: `resamples` of query units for intervals, `claim_resamples` for verdicts."""
 
-    resamples: Annotated[int, Field(ge=100)]
-    claim_resamples: Annotated[int, Field(ge=10_000)]
-    seed: Annotated[int, Field(ge=0)]
+    resamples: Annotated[int, Within(100, 1_000_000)]
+    claim_resamples: Annotated[int, Within(10_000, 1_000_000)]
+    seed: Seed

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import PlainValidator
 
 from patchlens.names import DatasetName
-from patchlens.settings.base import Strict, all_or_count
+from patchlens.settings.base import Several, Some, Strict, all_or_count
 
 Head = Literal["knn", "linear", "retrieval"]
 Rival = Literal["l2", "center", "zscore", "pca_drop_top", "pca_whiten"]
@@ -20,13 +20,7 @@ class Sweep(Strict):
     `segmentation`.
     """
 
-    datasets: list[DatasetName]
+    datasets: Several[DatasetName]
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
-    heads: Annotated[list[Head], Field(min_length=1)]
-    rivals: list[Rival]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "Sweep":
-        if len(set(self.heads)) != len(self.heads) or len(set(self.rivals)) != len(self.rivals):
-            raise ValueError("'heads' and 'rivals' must not contain repeats")
-        return self
+    heads: Some[Head]
+    rivals: Several[Rival]

@@ -2,21 +2,20 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
-
 from patchlens.names import DatasetName
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Rising, Several, Strict, Within
 
-Similarity = Annotated[float, Field(ge=-1, le=1)]
+Similarity = Annotated[float, Within(-1, 1)]
+Frames = Annotated[int, Within(1, 100_000)]
 
 
 class Propagation(Strict):
     """DAVIS label propagation with the settings of DINO; distances are in patches."""
 
-    queue: Positive
-    radius: Positive
-    top: Positive
-    temperature: Annotated[float, Field(gt=0)]
+    queue: Annotated[int, Within(1, 1000)]
+    radius: Annotated[int, Within(1, 1000)]
+    top: Annotated[int, Within(1, 1000)]
+    temperature: Annotated[float, Within(0.001, 1000)]
 
 
 class Tracking(Strict):
@@ -27,16 +26,8 @@ class Tracking(Strict):
     (MOT17: one split with ground truth), that of each video is chosen on the other query videos.
     """
 
-    datasets: list[DatasetName]
-    deltas: Annotated[list[Positive], Field(min_length=1)]
-    age: Positive
-    thresholds: Annotated[list[Similarity], Field(min_length=1)]
+    datasets: Several[DatasetName]
+    deltas: Rising[Frames]
+    age: Frames
+    thresholds: Rising[Similarity]
     davis: Propagation
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "Tracking":
-        for name in ("deltas", "thresholds"):
-            values = getattr(self, name)
-            if values != sorted(set(values)):
-                raise ValueError(f"'{name}' must be ascending without repeats")
-        return self

@@ -1,6 +1,6 @@
 """Stage claims: one verdict for every finding in claims.yaml."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,9 +12,12 @@ from patchlens.report.claims import Outcome, judge
 from patchlens.report.claims_table import latex, markdown, numbers, rows
 from patchlens.report.configured import Configured
 from patchlens.settings.claims import Claim
+from patchlens.settings.validated import refuse
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
+
+DELTA = "tracking.association.d"
 
 
 def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
@@ -25,8 +28,10 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
         settings: the content of params.yaml.
 
     Raises:
+        SettingsError: a claim is about a Δ that is not measured.
         DataError: records contradict each other or cannot be resampled.
     """
+    refuse(paths.CLAIMS, _unmeasured(claims, settings))
     kinds = {name: dataset.kind for name, dataset in settings.datasets.items()}
     configured = Configured(list(settings.models), settings.cells(), kinds)
     resamples, seed = settings.uncertainty.claim_resamples, settings.uncertainty.seed
@@ -40,6 +45,19 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
     write_text(latex(outcomes, resamples), out.with_suffix(".tex"))
     for name, o in outcomes.items():
         log.info("%s: %s%s", name, o.verdict, f" ({o.note})" if o.note else "")
+
+
+def _unmeasured(claims: Mapping[str, Claim], settings: "Settings") -> Iterator[str]:
+    """Claims about an association over Δ frames that tracking.deltas does not list."""
+    measured = {f"{DELTA}{delta}" for delta in settings.tracking.deltas}
+    for name, claim in claims.items():
+        runs = set(claim.datasets) & set(settings.tracking.datasets)
+        if runs and claim.metric.startswith(DELTA) and claim.metric not in measured:
+            delta = claim.metric.removeprefix(DELTA)
+            yield (
+                f"{name}.metric: {claim.metric} is not measured, because tracking.deltas in "
+                f"{paths.PARAMS} does not list {delta}; add it there"
+            )
 
 
 def _protocols(outcome: Outcome) -> pd.DataFrame:

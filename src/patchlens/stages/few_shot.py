@@ -14,7 +14,7 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.errors import SettingsError
 from patchlens.features.moments import Ranked
 from patchlens.features.store import FeatureFile
-from patchlens.features.variants import FitData, draws, pruned_count
+from patchlens.features.variants import FitData, draws, pruned_count, pruned_counts
 from patchlens.names import DatasetName, ModelName
 from patchlens.protocol import PROTOCOL_VERSION, versions
 from patchlens.settings.features import Prune
@@ -137,11 +137,6 @@ def support_set(inputs: Inputs, row: int, prune: Prune, headline_shots: int) -> 
     )
 
 
-def counts_of(prune: Prune, width: int) -> list[int]:
-    """The numbers of dimensions for `prune.choices`: distinct, ascending, in 1..D−1."""
-    return sorted({pruned_count(m, width) for m in prune.choices} - {0, width})
-
-
 def selected_m(
     inputs: Inputs,
     known: Labelled,
@@ -153,7 +148,7 @@ def selected_m(
     return choose_m(
         known,
         len(inputs.index.classes),
-        [0, *counts_of(prune, inputs.query.header.width)],
+        [0, *pruned_counts(prune, inputs.query.header.width)],
         k=segmentation.k,
         knn=segmentation.knn,
         folds=segmentation.linear.folds,

@@ -9,14 +9,13 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.device import resolve
-from patchlens.features.variants import draws
+from patchlens.features.variants import draws, pruned_counts
 from patchlens.files import existing, write_csv, write_json
 from patchlens.names import DatasetName, ModelName
 from patchlens.progress import log, track
 from patchlens.settings.sweep import Head, Sweep
 from patchlens.stages.few_shot import (
     Inputs,
-    counts_of,
     open_inputs,
     protocol,
     selected_m,
@@ -38,7 +37,7 @@ def run(*, dataset: DatasetName, model: ModelName, settings: "Settings") -> None
     inputs = open_inputs(dataset=dataset, model=model, settings=settings)
     index = inputs.index
     width = inputs.query.header.width
-    counts = counts_of(prune, width)
+    counts = pruned_counts(prune, width)
     if not counts:
         raise SettingsError(
             f"params.yaml: prune.choices: none of them prunes between 1 and {width - 1} of the "
