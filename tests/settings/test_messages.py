@@ -125,7 +125,8 @@ def test_names_are_what_dvc_can_use_in_stages_and_paths(complaints: Complaints, 
 @pytest.mark.parametrize("value", [0, -3, 1.5, "al", None, True, [1]])
 def test_query_images_is_all_or_a_count(complaints: Complaints, value: object) -> None:
     assert complaints({"datasets.minicity.query.images": value}) == [
-        f"datasets.minicity.query.images: {value!r} is invalid; allowed: all, or a count of 1 to 10000000"
+        f"datasets.minicity.query.images: {value!r} is invalid; "
+        "allowed: all, or a count of 1 to 10000000"
     ]
 
 

@@ -127,23 +127,16 @@ def usable(path: Path) -> bool:
     return False
 
 
-def below(root: Path, written: str, place: str) -> Path:
-    """The path `written` in a file of the dataset, which must not leave `root`.
+def check_inside(written: str, place: str) -> None:
+    """Refuse a path in a file of a dataset that could leave the folder it is relative to.
 
     Args:
-        root: the dataset's root.
-        written: a path relative to `root`.
-        place: the file and key or line in which it stands, for the message.
+        written: the path.
+        place: the file and the key or line in which it stands, for the message.
 
     Raises:
-        DataError: it is absolute, or has `..` in it.
+        DataError: it is absolute, begins with `~`, or has `..` or a NUL in it.
     """
-    check_inside(written, place)
-    return root / written
-
-
-def check_inside(written: str, place: str) -> None:
-    """Refuse a path that could leave the folder that it is relative to. See `below`."""
     path = PurePosixPath(written.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or "\x00" in written or path.parts[:1] == ("~",):
         raise DataError(

@@ -24,7 +24,6 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dvc.exceptions import DvcException
 from dvc.utils.serialize import load_yaml
 from pydantic import TypeAdapter, ValidationError
@@ -33,10 +32,10 @@ import patchlens
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import file_hash, write_text
-from patchlens.plan.graph import names
+from patchlens.plan.graph import names, read_graph
 from patchlens.settings.base import Name
 from patchlens.settings.messages import explain
-from patchlens.settings.validated import refuse
+from patchlens.settings.validated import loaded, refuse
 
 SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
 # A module that contains one of these reads data files, and so owns some: see `owned`.
@@ -58,7 +57,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str = "patchlens.stages.{stage}"
     """
     check_names(graph)
     _check_owned()
-    stages = yaml.safe_load(graph.read_text(encoding="utf-8"))["stages"]
+    stages = read_graph(graph)
     for stage in [name for name in stages if name != "code"]:
         used = sorted(closure(module.format(stage=stage)))
         lines = [f"{_hash(SRC / name)}  {name}\n" for name in used]
@@ -73,12 +72,9 @@ def check_names(graph: Path) -> None:
             `graph` refers to a key that it lacks.
     """
     params = graph.with_name(paths.PARAMS.name)
+    loaded(params, missing="run this in the folder that contains it")  # refuses what hangs DVC
     try:
         content = load_yaml(params)  # exactly as DVC reads it
-    except FileNotFoundError:
-        raise SettingsError(
-            f"{params}: no such file; run this in the folder that contains it"
-        ) from None
     except DvcException as error:
         raise SettingsError(f"{params}: DVC cannot read it: {error}") from None
     refuse(params, _wrong(names(graph, content)))
