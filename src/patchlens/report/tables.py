@@ -19,7 +19,7 @@ def markdown(rows: pd.DataFrame) -> str:
         for head, of_head in _heads(of_dataset):
             parts.append(f"**{HEADS[head]}**")
             parts.append(grid.markdown(*_grid(of_head, of_dataset)))
-        parts.append(caption(of_dataset))
+        parts.append(grid.plain(caption(of_dataset)))
     return "\n\n".join(parts) + "\n"
 
 

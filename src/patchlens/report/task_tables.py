@@ -75,7 +75,7 @@ def markdown(rows: pd.DataFrame, task: str) -> str:
         for shown, head, of_head in _tables(of_dataset, task):
             parts.append(f"**{title(head)}: {shown.name}**")
             parts.append(grid.markdown(*_grid(of_head, shown)))
-        parts.append(caption(of_dataset, task))
+        parts.append(grid.plain(caption(of_dataset, task)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,6 +1,5 @@
 """A figure of the site: a Vega-Lite specification with its selectors and its data."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from patchlens.files import csv_text
 from patchlens.report import grid
 from patchlens.site import prose
 
@@ -127,9 +127,7 @@ def files(parts: Iterable[Figure | Grid]) -> dict[str, bytes]:
 
 def csv(table: pd.DataFrame) -> bytes:
     """A table as CSV."""
-    text = io.StringIO()
-    table.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode()
+    return csv_text(table).encode()
 
 
 def base(controls: Sequence[Control] = ()) -> alt.Chart:

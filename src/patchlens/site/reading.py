@@ -9,7 +9,7 @@ import yaml
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.files import existing, read_json
+from patchlens.files import existing, read_json, shown
 from patchlens.names import ModelName
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
@@ -77,7 +77,7 @@ def read(settings: Settings) -> Run:
     params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     claims = pd.read_csv(
         existing(paths.TABLES / "claims.csv", REMEDY), keep_default_na=False, na_values=[""]
-    )
+    ).map(shown)
     return Run(
         settings,
         {task: tables[task] for task in order},
