@@ -163,8 +163,8 @@ def test_the_committed_table_of_variance_is_written_as_before() -> None:
 
 
 def test_committed_csv_files_and_claims_hold_nothing_to_escape() -> None:
-    files = sorted((ROOT / "metrics").rglob("*.csv"))
-    assert len(files) > 50
+    files = [*ROOT.glob("metrics/tables/*.csv"), *ROOT.glob("metrics/cells/*/dino/*.csv")]
+    assert len(files) > 10
     for path in files:
         text = path.read_text(encoding="utf-8")
         if text.strip():

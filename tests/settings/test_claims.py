@@ -41,6 +41,46 @@ def failing(tmp_path: Path, text: str) -> list[str]:
     return [line.removeprefix(f"{path}: ") for line in lines]
 
 
+@pytest.mark.parametrize(
+    ("metric", "near"),
+    [
+        ("segmentaton.knn.pixel_miou", "segmentation.knn.pixel_miou"),
+        ("segmentation.knn.pixel_moiu", "segmentation.knn.pixel_miou"),
+        ("tracking.association.d3", "tracking.association.d"),
+        ("variance.top2", "variance.top"),
+        ("Retrieval.instance.map", "retrieval.instance.map"),
+    ],
+)
+def test_a_misspelt_metric_is_an_error_with_the_nearest_name(tmp_path, metric, near):
+    (line,) = complaints(tmp_path, {"metric": metric})
+    assert line.startswith(f"c3.metric: '{metric}' is unknown; allowed: ")
+    assert f"did you mean '{near}" in line
+
+
+@pytest.mark.parametrize("metric", ["miou", "", "x" * 5000, "depth.knn.error", "a\nb"])
+def test_what_is_no_metric_is_one_short_line(tmp_path, metric):
+    (line,) = complaints(tmp_path, {"metric": metric})
+    assert line.startswith("c3.metric: ")
+    assert len(line) < 1500
+
+
+def test_every_metric_is_accepted(tmp_path):
+    for metric in METRICS:
+        path = tmp_path / "claims.yaml"
+        content = yaml.safe_load(VALID)
+        content["c3"]["metric"] = metric
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        assert load(path, METRICS)["c3"].metric == metric
+
+
+def test_chance_needs_a_metric_that_has_one(tmp_path):
+    metric = "segmentation.knn.pixel_miou_chance"
+    chance = EQUAL | {"chance": {"variant": "keep_top"}, "metric": metric}
+    assert complaints(tmp_path, chance) == [
+        f"c3.chance: no chance level is defined for '{metric}'; remove this key"
+    ]
+
+
 def test_a_valid_claim_has_its_defaults(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(VALID, encoding="utf-8")

@@ -197,6 +197,52 @@ def test_segmentation_needs_support_and_query(complaints: Complaints) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"prune.select": "auto", "segmentation.shots": 1},
+            "prune.select: auto needs at least 2 support images to hold out in turn; increase "
+            "segmentation.shots or set prune.select: fixed",
+        ),
+        (
+            {"segmentation.k": 5000, "segmentation.k_sweep": [], "segmentation.shots_sweep": []},
+            "segmentation.k: 5000 exceeds the 4096 patches of 8 support images; reduce it, or "
+            "enlarge datasets.minicity.view.patches",
+        ),
+        (
+            {"segmentation.k_sweep": [1, 5000]},
+            "segmentation.k_sweep[1]: 5000 exceeds the 4096 patches of 8 support images; reduce "
+            "it, or enlarge datasets.minicity.view.patches",
+        ),
+        (
+            {"identification.datasets": ["minicity"], "identification.granularities": [1, 17]},
+            "identification.granularities: 17 exceeds the grid of 16×32 patches; remove it, or "
+            "enlarge datasets.minicity.view.patches",
+        ),
+        (
+            {"sweep.heads": ["retrieval"], "sweep.datasets": ["streets"]},
+            "sweep.heads: 'retrieval' needs recurring objects, which 'streets' in sweep.datasets "
+            "does not have; remove one of the two",
+        ),
+        (
+            {"datasets.own.query.split": "a"},
+            "datasets.own.query.split: 'a' with images: all contains the images of support.split "
+            "'a'; support and query must not share images",
+        ),
+        (
+            {"datasets.own.query.split": "b+a"},
+            "datasets.own.query.split: 'b+a' with images: all contains the images of support.split "
+            "'a'; support and query must not share images",
+        ),
+    ],
+)
+def test_what_a_stage_would_refuse_is_refused_at_once(
+    complaints: Complaints, changes: dict[str, Any], line: str
+) -> None:
+    assert complaints(changes) == [line]
+
+
 def test_segmentation_needs_class_masks(complaints: Complaints) -> None:
     changes = {"segmentation.datasets": ["scenes"], "datasets.scenes.kind": "mot17"}
     changes |= {"sweep.datasets": [], "extract.datasets": ["scenes"]}
