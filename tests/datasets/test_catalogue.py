@@ -12,6 +12,7 @@ from patchlens.datasets.minicity import spec
 from patchlens.datasets.readers import READERS, read
 from patchlens.errors import SettingsError, SourceError
 from patchlens.plan.code import closure
+from patchlens.plan.stages import module
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import NEEDS
 
@@ -90,7 +91,7 @@ def test_a_reader_that_changes_does_not_fetch_anew() -> None:
 
 @pytest.mark.parametrize("stage", ["extract", "segmentation", "tracking", "tables"])
 def test_a_new_dataset_does_not_touch_what_is_measured_on_others(stage: str) -> None:
-    assert not [f for f in closure(f"patchlens.stages.{stage}") if "catalogue" in f]
+    assert not [f for f in closure(module(stage)) if "catalogue" in f]
 
 
 @pytest.mark.parametrize("kind", entries())

@@ -73,7 +73,7 @@ def test_folders_behind_links_are_listed(placed: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "m.png").write_bytes(b"m")
     (placed / "masks").symlink_to(tmp_path / "disk")
-    assert list(manifest(placed, {})) == ["b.txt", "images/a.png", "masks/m.png"]
+    assert list(manifest(placed, {}, follow_links=True)) == ["b.txt", "images/a.png", "masks/m.png"]
 
 
 def test_a_missing_or_empty_root_says_what_to_do(tmp_path: Path) -> None:

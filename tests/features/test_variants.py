@@ -6,6 +6,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
+from patchlens.errors import FitError
 from patchlens.features.moments import rank_by_variance
 from patchlens.features.variants import VARIANTS, FitData, draws, fit, pruned_count
 from patchlens.settings.features import Prune, VariantName
@@ -85,9 +86,18 @@ def test_m_0_drops_nothing(name):
 
 
 @pytest.mark.parametrize("name", ["prune", "prune_random"])
-def test_an_m_that_rounds_to_the_width_leaves_nothing(name):
-    assert apply(name, m=0.99).shape == (30, 0)
+def test_an_m_that_rounds_to_the_width_would_leave_nothing(name):
+    message = r"^prune\.m: 0\.99 drops all 8 dimensions; use a share below 0\.9375$"
+    with pytest.raises(FitError, match=message):
+        apply(name, m=0.99)
     assert np.array_equal(apply("keep_top", m=0.99), OTHERS)
+
+
+@pytest.mark.parametrize("pca_drop", [8, 9])
+def test_all_components_cannot_be_dropped(pca_drop):
+    with pytest.raises(FitError, match=rf"^prune\.pca_drop: {pca_drop} drops all 8 components"):
+        apply("pca_drop_top", pca_drop=pca_drop)
+    assert apply("pca_drop_top", pca_drop=7).shape == (30, 1)
 
 
 @pytest.mark.parametrize(("m", "width", "count"), [(0.26, 768, 200), (0.26, 192, 50), (0.26, 5, 1)])
@@ -142,10 +152,6 @@ def test_pca_drop_top_keeps_the_distances_of_scikit_learns_other_components(drop
     # Cosine needs the origin as well: it is the fitted mean.
     norms = np.linalg.norm(expected, axis=1)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), norms, rtol=1e-4)
-
-
-def test_dropping_as_many_components_as_dimensions_leaves_nothing():
-    assert apply("pca_drop_top", pca_drop=8).shape == (30, 0)
 
 
 def test_pca_whiten_is_scikit_learns_up_to_signs_and_the_divisor_n():

@@ -273,6 +273,122 @@ def test_what_would_fail_later_fails_in_the_plan(
     assert str(caught.value).startswith(f"params.yaml: {message}")
 
 
+PIXELS = {"source": "pixels", "patch_size": 16}
+OWN = {"source": "file", "file": "gone.pth", "arch": "vit_tiny_patch16_224", "arch_args": TINY}
+MINI = {"kind": "minicity", "stills": 8, "videos": 0,
+        "view": {"mode": "whole", "grid": "equal", "patches": [4, 8]},
+        "support": {"split": "support", "images": 2, "per": "total", "seeds": [0, 1]},
+        "query": {"split": "query", "images": "all", "per": "total", "unit": "image"}}  # fmt: skip
+
+
+def mini(**changes: Any) -> dict[str, Any]:
+    """A small minicity in place of Cityscapes, with other keys of support and query."""
+    content = copy.deepcopy(MINI) | {k: v for k, v in changes.items() if "__" not in k}
+    for place, value in changes.items():
+        if "__" in place:
+            part, key = place.split("__")
+            content[part][key] = value
+    return {
+        "datasets": {"mini": content},
+        "fetch.made": ["mini"],
+        "fetch.downloaded": [],
+        "segmentation.datasets": [],
+        "segmentation.k_sweep": [],
+    }
+
+
+LARGE = {"datasets.city.view.tile": 512}  # 2×4 tiles of 2×2 patches an image
+REFUSED_BY_A_STAGE = {
+    "prune.m drops all": (
+        {"prune.m": 0.99, "models": {"pixels": PIXELS}},
+        "prune.m: 0.99 drops all 5 dimensions; use a share below 0.9 (model 'pixels')",
+    ),
+    "pca_drop drops all": (
+        {"prune.pca_drop": 24, "segmentation.variants": ["raw", "pca_drop_top"]},
+        "prune.pca_drop: 24 drops all 24 components; use at most 23, or remove pca_drop_top from "
+        "the variants (model 'vit')",
+    ),
+    "a rival drops all": (
+        {"prune.pca_drop": 24, "sweep.datasets": ["city"], "sweep.heads": ["knn"]},
+        "prune.pca_drop: 24 drops all 24 components",
+    ),
+    "choices prune nothing": (
+        {"prune.choices": [0.001], "prune.select": "auto"},
+        "prune.choices: none of them prunes between 1 and 23 of the 24 dimensions of 'vit'",
+    ),
+    "granularities": (
+        {
+            "identification.datasets": ["city"],
+            "identification.granularities": [1, 9],
+            "datasets.city.view": {"mode": "whole", "grid": "paper", "pixels": [128, 256]},
+        },
+        "identification.granularities: 9 exceeds the grid of 8×16 patches; remove it "
+        "('vit' on 'city')",
+    ),
+    "k": (
+        {"segmentation.k": 100, "segmentation.k_sweep": [], **LARGE},
+        "segmentation.k: 100 exceeds the 64 patches of 2 support images; reduce it",
+    ),
+    "k of fewer shots": (
+        {"segmentation.k": 33, "segmentation.k_sweep": [], **LARGE},
+        "segmentation.k: 33 exceeds the 32 patches of 1 support image; reduce it",
+    ),
+    "k_sweep": (
+        {"segmentation.k_sweep": [1, 65], **LARGE},
+        "segmentation.k_sweep[1]: 65 exceeds the 64 patches of 2 support images; reduce it",
+    ),
+    "a tag without weights": (
+        {"models": {"m": {"source": "timm", "tag": "vit_base_patch16_224.nope"}}},
+        "models.m.tag: timm has no pretrained 'vit_base_patch16_224.nope'",
+    ),
+    "an architecture as tag": (
+        {"models": {"m": {"source": "timm", "tag": "vit_base_patch16_224"}}},
+        "models.m.tag: 'vit_base_patch16_224' does not name weights; append .<tag>",
+    ),
+    "a file without hash": (
+        {"models": {"m": OWN}},
+        "models.m.sha256: missing; if this is the right file, set it to the sha256 of gone.pth",
+    ),
+    "a rule": (
+        {"models": {"m": OWN | {"mapping": {"rules": ["nope"]}}}},
+        "models.m.mapping.rules: 'nope' is unknown; allowed: ",
+    ),
+    "a split of minicity": (
+        mini(query__split="qwery"),
+        "datasets.mini.query.split: 'qwery' is unknown; allowed: query, support, video_test, "
+        "video_train; did you mean 'query'?",
+    ),
+    "an empty split of minicity": (
+        mini(query__split="video_test"),
+        "datasets.mini.query.split: 'video_test' is empty, because videos is 0; raise videos",
+    ),
+    "more images than are rendered": (
+        mini(query__images=9),
+        "datasets.mini.query.images: 9 is more than the 8 that are rendered",
+    ),
+    "sequences of stills": (
+        mini(query__unit="sequence"),
+        "datasets.mini.query: split 'query' has no sequences; use images",
+    ),
+    "groups of minicity": (
+        mini(support__per="group"),
+        "datasets.mini.support.per: 'support' has no groups; use total",
+    ),
+    "stills in tracking": (
+        mini() | {"tracking.datasets": ["mini"]},
+        "datasets.mini.support.split: 'support' has no videos, which tracking needs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_A_STAGE)
+def test_what_a_stage_would_refuse_is_refused_in_the_plan(settings: Make, name: str) -> None:
+    changes, message = REFUSED_BY_A_STAGE[name]
+    with pytest.raises(SettingsError) as caught:
+        planned(settings(changes))
+    assert str(caught.value).splitlines()[0].startswith(f"params.yaml: {message}")
+
+
 def test_flops_are_those_that_torch_counts() -> None:
     import timm
     from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -19,15 +19,6 @@ def town(here):
         ({"a": {"models": ["dino"]}}, "not in models: dino"),
         ({"datasets": ["town", "sea"]}, "not in datasets: sea"),
         (
-            {"metric": "segmentaton.knn.pixel_miou"},
-            "unknown metric segmentaton.knn.pixel_miou; did you mean segmentation.knn.pixel_miou?",
-        ),
-        (
-            {"metric": "depth.knn.error"},
-            "unknown metric depth.knn.error; its first word must be identification or retrieval "
-            "or segmentation or tracking or variance",
-        ),
-        (
             {"a": {"models": ["one"], "variant": "prune"}},
             "one on town: head knn with variant prune was not scored",
         ),

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from configured import configured
+from patchlens.errors import SettingsError
 from patchlens.report import claims as stage
 from patchlens.report.claims_table import latex, markdown
 from patchlens.settings.load import Settings
@@ -98,7 +99,7 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
     assert "not run: not in datasets: cityscapes" in text[paper:mini]
     assert "about training objectives in minicity" in text[mini:own]
     assert "| m1 " in text[mini:own]
-    assert "its first word must be identification or retrieval" in text[mini:own]
+    assert "not run: depth does not run on minicity" in text[mini:own]
     line = next(line for line in text[own:].splitlines() if line.startswith("| own_1"))
     assert "50 % of A \\| B & C_d > 0" in line
     cells = [cell.strip() for cell in line.replace("\\|", "").strip("|").split("|")]
@@ -117,6 +118,23 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
         "at least 10 units",
     ):
         assert words in text[own:]
+
+
+@pytest.mark.parametrize("delta", [5, 20])
+def test_a_claim_about_a_delta_that_is_not_measured_is_an_error(tmp_path, monkeypatch, delta):
+    monkeypatch.chdir(tmp_path)
+    one = claim(metric=f"tracking.association.d{delta}", datasets=["town"])
+    measured = SimpleNamespace(deltas=[1, 2, 25 - delta], datasets=["town"])
+    settings = of(town="folder").model_copy(update={"tracking": measured})
+    with pytest.raises(SettingsError) as caught:
+        stage.run({"c": one}, settings)
+    assert str(caught.value) == (
+        f"claims.yaml: c.metric: tracking.association.d{delta} is not measured, because "
+        f"tracking.deltas in params.yaml does not list {delta}; add it there"
+    )
+    measured.datasets.clear()  # then the claim is not run, whatever it is about
+    stage.run({"c": one}, settings)
+    assert json.loads((tmp_path / "metrics/claims.json").read_text())["c"] == {"verdict": "not run"}
 
 
 def test_the_latex_escapes_what_it_must(written):

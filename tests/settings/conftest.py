@@ -11,6 +11,7 @@ import yaml
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
+from patchlens.tasks.table import sections
 
 VALID = """
 device: cpu

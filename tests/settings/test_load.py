@@ -70,7 +70,7 @@ def test_text_in_another_encoding(tmp_path: Path, valid: Any) -> None:
     path.write_bytes(b"# eins\n# stra\xdfe\n" + text.encode())
     with pytest.raises(SettingsError) as caught:
         load(path, kinds(), sections())
-    expected = f"{path}: not valid YAML: line 2 is not UTF-8; save the file as UTF-8"
+    expected = f"{path}: line 2 is not UTF-8; save the file as UTF-8"
     assert str(caught.value) == expected
 
 

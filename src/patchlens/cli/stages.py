@@ -46,9 +46,9 @@ def fetch(dataset: DatasetArgument) -> None:
 @stage()
 def manifest(dataset: DatasetArgument) -> None:
     """List the files of a dataset that you placed."""
-    root = settings().placed(dataset).root
-    assert root is not None
-    _run("manifest", dataset, Path(root))
+    chosen = settings().placed(dataset)
+    assert chosen.root is not None
+    _run("manifest", dataset, Path(chosen.root), chosen.follow_links)
 
 
 @stage()
@@ -88,9 +88,10 @@ for _name in OF_ALL:
 def claims() -> None:
     """Judge every finding in claims.yaml."""
     chosen = settings()
+    from patchlens.report.measures import KNOWN
     from patchlens.settings.claims import load
 
-    _run("claims", load(paths.CLAIMS), chosen)
+    _run("claims", load(paths.CLAIMS, KNOWN), chosen)
 
 
 @stage()

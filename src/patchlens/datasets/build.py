@@ -18,12 +18,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.datasets import tables
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.headers import size_of
 from patchlens.datasets.index import read_mask
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
 from patchlens.datasets.objects import Found, objects_of
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
+from patchlens.given import printable
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
 
@@ -128,6 +130,9 @@ def _check_each(layout: Layout, root: Path) -> Iterator[_Checked]:
 
 
 def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
+    for path in (entry.path, entry.mask, entry.instances):
+        if path is not None:
+            check_inside(path, f"{root}: image '{printable(entry.image_id)}'")
     size = size_of(root / entry.path)
     counts = None if entry.mask is None else _class_pixels(entry, layout, root, size)
     return _Checked(entry, size, counts, objects_of(entry, layout, root, size))

@@ -21,11 +21,13 @@ from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.datasets.sbd import read_segmentation
 from patchlens.errors import DataError
+from patchlens.given import why_not
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
 Mask = NDArray[np.uint8]
-READ_ERRORS = (OSError, SyntaxError, ValueError)  # raised by Pillow for broken files
+# Raised by Pillow for files that are broken or too large.
+READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 class Index:
@@ -138,7 +140,7 @@ class Index:
 def read_image(path: Path) -> Image.Image:
     """Decode a whole image to RGB; a missing, empty or broken file is a `DataError`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             return image.convert("RGB")
     except READ_ERRORS as error:
         raise DataError(f"{path}: cannot be read as an image ({reason(path, error)})") from None
@@ -169,6 +171,7 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     Palette images give their indices, and 8-bit, 16-bit and 32-bit grey images their values.
     """
     try:
+        regular(path)
         if path.suffix == ".mat":
             return read_segmentation(path)
         with Image.open(path) as image:
@@ -180,10 +183,21 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+def regular(path: Path) -> Path:
+    """`path`, which must be a regular file: opening a FIFO would wait for ever.
+
+    Raises:
+        OSError: it is not.
+    """
+    if found := why_not(path):
+        raise OSError(found)
+    return path
+
+
 def reason(path: Path, error: Exception) -> str:
     """The reason why a file cannot be read, for the end of a message."""
-    if not path.exists():
-        return "no such file"
+    if found := why_not(path):
+        return found
     if path.stat().st_size == 0:
         return "the file is empty"
     return str(error) or type(error).__name__

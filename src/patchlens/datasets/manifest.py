@@ -13,11 +13,11 @@ from patchlens.names import DatasetName
 from patchlens.progress import log
 
 
-def run(dataset: DatasetName, root: Path) -> None:
+def run(dataset: DatasetName, root: Path, *, follow_links: bool = False) -> None:
     """Write data/raw/<dataset>/manifest.json: path, size and md5 of all files below `root`."""
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     remembered = paths.WORK / "manifest" / f"{place}.json"
-    entries = manifest(root, _known(remembered))
+    entries = manifest(root, _known(remembered), follow_links=follow_links)
     write_json(entries, remembered)
     with whole_folder(paths.raw(dataset)) as folder:
         write_manifest(entries, folder / "manifest.json")

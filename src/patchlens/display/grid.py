@@ -1,5 +1,6 @@
 """A header and rows of text cells as Markdown and LaTeX, and parts of captions."""
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -35,6 +36,9 @@ SIGNS = {
     "²": "$^2$",
 }
 
+# What begins code, an escape, HTML or a link in <>, or follows the text of a link in brackets.
+MARKUP = re.compile(r"[\\`]|<(?=[A-Za-z/!?])|(?<=\])[(\[:]")
+ESCAPED = {"<": "&lt;"}
 
 COST = {
     "parameters_m": "params (M)",
@@ -91,10 +95,19 @@ def difference(share: bool, values: Sequence[float], sign: str = "") -> str:
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table in GitHub's Markdown."""
+    """A table in GitHub's Markdown, whose cells are plain text or `**bold**`."""
     # An unescaped bar would end the cell.
-    clean = [[cell.replace("|", "\\|") for cell in row] for row in body]
-    return tabulate(clean, header, tablefmt="github", disable_numparse=True)
+    first, *clean = [[plain(cell).replace("|", "\\|") for cell in row] for row in (header, *body)]
+    return tabulate(clean, first, tablefmt="github", disable_numparse=True)
+
+
+def plain(text: str) -> str:
+    """One line of Markdown that shows `text` as it is: no HTML, image, link or code in it works.
+
+    Names of files, splits and classes and the texts of claims come from users. A bracket is no
+    link without what follows it, so that intervals are written as they are.
+    """
+    return MARKUP.sub(lambda found: ESCAPED.get(found[0], f"\\{found[0]}"), " ".join(text.split()))
 
 
 def escape(text: str) -> str:

@@ -33,11 +33,11 @@ import patchlens
 from patchlens import paths
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import file_hash, whole_folder, write_text
-from patchlens.plan.graph import names
+from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
 from patchlens.settings.base import Name
 from patchlens.settings.messages import explain
-from patchlens.settings.validated import refuse
+from patchlens.settings.validated import loaded, refuse
 from patchlens.tasks.table import TASKS
 
 SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
@@ -61,7 +61,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     """
     params = check_names(graph)
     _check_owned()
-    stages = yaml.safe_load(graph.read_text(encoding="utf-8"))["stages"]
+    stages = read_graph(graph)
     with whole_folder(paths.code(graph.parent)) as out:
         for stage in [name for name in stages if name != "code"]:
             used = sorted(closure(module or module_of(stage)))
@@ -82,12 +82,9 @@ def check_names(graph: Path) -> Mapping[str, Any]:
             `graph` refers to a key that it lacks.
     """
     params = graph.with_name(paths.PARAMS.name)
+    loaded(params, missing="run this in the folder that contains it")  # refuses what hangs DVC
     try:
         content = load_yaml(params)  # exactly as DVC reads it
-    except FileNotFoundError:
-        raise SettingsError(
-            f"{params}: no such file; run this in the folder that contains it"
-        ) from None
     except DvcException as error:
         raise SettingsError(f"{params}: DVC cannot read it: {error}") from None
     refuse(params, _wrong(names(graph, content)))

@@ -7,10 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from patchlens.errors import SettingsError
 from patchlens.settings.load import Settings
+from patchlens.settings.validated import loaded
 
 NAME = re.compile(r"[\w.-]+")
 PLACE = re.compile(r"\$\{([\w.]+)\}")
@@ -59,10 +58,21 @@ def names(path: Path, settings: Any) -> dict[str, list[str]]:
     }
 
 
+def read_graph(path: Path) -> dict[str, dict[str, Any]]:
+    """Name -> stage of a dvc.yaml.
+
+    Raises:
+        SettingsError: the file is missing, cannot be read, or has no stages.
+    """
+    content = loaded(path, missing="run this in the folder that contains dvc.yaml")
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()):
+        raise SettingsError(f"{path}: stages: must be a section with a section for each stage")
+    return stages
+
+
 def _matrices(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file; run this in the folder that contains dvc.yaml")
-    for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items():
+    for name, stage in read_graph(path).items():
         matrix = stage.get("matrix", {})
         if "foreach" in stage or not isinstance(matrix, dict):
             raise _unknown(name, stage.get("foreach", matrix))

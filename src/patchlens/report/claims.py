@@ -1,6 +1,6 @@
 """Stage claims: one verdict for every finding in claims.yaml."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,6 +11,7 @@ from patchlens.progress import log
 from patchlens.report.claims_table import latex, markdown, numbers, rows
 from patchlens.report.judge import Configured, Outcome, judge
 from patchlens.settings.claims import Claim
+from patchlens.settings.validated import refuse
 from patchlens.tasks.table import cells
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
         settings: the content of params.yaml.
 
     Raises:
+        SettingsError: a claim is about a metric that the settings do not measure.
         DataError: records contradict each other or cannot be resampled.
     """
+    refuse(paths.CLAIMS, _unmeasured(claims, settings))
     kinds = {name: dataset.kind for name, dataset in settings.datasets.items()}
     configured = Configured(list(settings.models), cells(settings), kinds)
     resamples, seed = settings.uncertainty.claim_resamples, settings.uncertainty.seed
@@ -40,6 +43,18 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
     write_text(latex(outcomes, resamples), out.with_suffix(".tex"))
     for name, o in outcomes.items():
         log.info("%s: %s%s", name, o.verdict, f" ({o.note})" if o.note else "")
+
+
+def _unmeasured(claims: Mapping[str, Claim], settings: "Settings") -> Iterator[str]:
+    """Claims about metrics that a task measures only with other settings."""
+    sections = settings.sections()
+    for name, claim in claims.items():
+        task, *_, key = claim.metric.split(".")
+        section = sections.get(task)
+        if section is None or not set(claim.datasets) & set(section.datasets):
+            continue
+        if why := section.lacks(key):
+            yield f"{name}.metric: {claim.metric} is not measured, because {why}"
 
 
 def _protocols(outcome: Outcome) -> pd.DataFrame:

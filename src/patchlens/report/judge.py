@@ -11,7 +11,7 @@ from patchlens.arrays import Floats
 from patchlens.errors import DataError
 from patchlens.names import DatasetName, ModelName
 from patchlens.report import verdict as rules
-from patchlens.report.measures import NotRun, Score, measure, unknown_metric
+from patchlens.report.measures import NotRun, Score, measure
 from patchlens.report.verdict_words import note
 from patchlens.settings.claims import Claim, Side
 from patchlens.tasks.resample import SharedResampler, interval
@@ -74,9 +74,6 @@ class Configured:
 
 def missing(claim: Claim, configured: Configured) -> Iterator[str]:
     """Reasons why a claim cannot be run, from params.yaml and the weights."""
-    known = measure(claim.metric) is not None
-    if not known:
-        yield unknown_metric(claim.metric)
     absent = [model for model in claim.models if model not in configured.models]
     if absent:
         yield f"not in models: {', '.join(absent)}"
@@ -88,7 +85,7 @@ def missing(claim: Claim, configured: Configured) -> Iterator[str]:
         kind = configured.kinds.get(dataset)
         if kind is None:
             continue
-        if dataset not in ran and known:
+        if dataset not in ran:
             yield f"{claim.metric.split('.')[0]} does not run on {dataset}"
         elif claim.group != "own" and kind != dataset:
             yield f"dataset {dataset} is of kind {kind}, but the claim is about {dataset}"

@@ -1,6 +1,6 @@
 """The metrics that claims can be about, each resampled from the records of one cell."""
 
-import difflib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -117,16 +117,6 @@ def measure(name: str) -> Measure | None:
     return Measure(task, of_head, metric) if metric else None
 
 
-def unknown_metric(name: str) -> str:
-    """Why a metric is refused, with the closest one."""
-    known = names()
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    words = " or ".join(sorted({one.split(".")[0] for one in known}))
-    return f"unknown metric {name}; " + (
-        f"did you mean {near[0]}?" if near else f"its first word must be {words}"
-    )
-
-
 @cache
 def names() -> list[str]:
     """Every metric of a claim; a family such as d1, d5 by its pattern d{}."""
@@ -136,3 +126,19 @@ def names() -> list[str]:
         for metric in task.metrics
         for head in metric.heads or ("",)
     ]
+
+
+class _Known(Collection[str]):
+    """All metrics that a claim can be about; a family is listed by its pattern."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and measure(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(names())
+
+
+KNOWN = _Known()

@@ -80,7 +80,7 @@ def markdown(task: Task, rows: pd.DataFrame) -> str:
         for one in headlines.of(task, of_dataset):
             parts.append(f"**{one.title}**")
             parts.append(grid.markdown(*_grid(one, of_dataset)))
-        parts.append(words.caption(of_dataset))
+        parts.append(grid.plain(words.caption(of_dataset)))
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from patchlens.settings.base import Distance, Positive, Strict
+from patchlens.settings.base import Distance, Rising, Strict, Within
+
+C = Annotated[float, Within(1e-9, 1e9)]
 
 
 class Knn(Strict):
@@ -12,7 +14,7 @@ class Knn(Strict):
 
     distance: Distance
     vote: Literal["majority", "softmax"]
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Within(0.001, 1000)]
 
     @model_validator(mode="after")
     def _softmax_needs_cosine(self) -> "Knn":
@@ -27,13 +29,7 @@ class Linear(Strict):
     A support of one image uses `default_c`.
     """
 
-    c: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-    default_c: Annotated[float, Field(gt=0)]
-    folds: Annotated[int, Field(ge=2)]
-    max_iter: Positive
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "Linear":
-        if self.c != sorted(set(self.c)):
-            raise ValueError("'c' must be ascending without repeats")
-        return self
+    c: Rising[C]
+    default_c: C
+    folds: Annotated[int, Within(2, 100)]
+    max_iter: Annotated[int, Within(1, 1_000_000)]

@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, create_model
+from pydantic import create_model
 
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
-from patchlens.settings.base import Section, Strict
+from patchlens.settings.base import Filled, Section, Several, Strict
 from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
 from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
@@ -26,7 +26,7 @@ SHARED = "segmentation"  # the section that holds what all tasks share
 class Extract(Strict):
     """The datasets whose features are extracted, for every model: those of all tasks."""
 
-    datasets: list[DatasetName]
+    datasets: Several[DatasetName]
 
 
 class Settings(Strict):
@@ -34,8 +34,8 @@ class Settings(Strict):
 
     device: Device
     fetch: Fetch
-    datasets: Annotated[dict[base.DatasetName, Dataset], Field(min_length=1)]
-    models: Annotated[dict[base.ModelName, Model], Field(min_length=1)]
+    datasets: Annotated[dict[base.DatasetName, Dataset], Filled]
+    models: Annotated[dict[base.ModelName, Model], Filled]
     extract: Extract
     features: Features
     prune: Prune
@@ -53,6 +53,13 @@ class Settings(Strict):
     def tasks(self) -> dict[str, list[DatasetName]]:
         """Every task that has a section, with its datasets."""
         return {task: section.datasets for task, section in self.sections().items()}
+
+    def grid(self, name: DatasetName) -> tuple[int, int] | None:
+        """Patch rows and columns of a dataset's images for every model; None if it depends."""
+        view = self.datasets[name].view if name in self.datasets else None
+        if view is None or view.patches is None or view.mode != "whole":
+            return None
+        return view.patches[0], view.patches[1]
 
     @property
     def variants(self) -> list[VariantName]:
@@ -148,16 +155,6 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
         for i, name in enumerate(names):
             if name not in settings.datasets:
                 yield f"{where}[{i}]: unknown dataset '{name}'; {nearest(name, settings.datasets)}"
-    sweeps = {
-        f"{where}.{key}": values
-        for where, section in {"features": settings.features, **settings.sections()}.items()
-        for key, values in section
-        if key.endswith("_sweep")
-    }
-    for where, values in (lists | sweeps).items():
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                yield f"{where}[{i}]: '{value}' is listed twice"
     for where, names in tasks.items():
         for i, name in enumerate(names):
             if name in settings.datasets and name not in settings.extract.datasets:
@@ -176,6 +173,7 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
             )
     for name, dataset in settings.datasets.items():
         yield from _in_the_right_list(settings.fetch, name, dataset)
+        yield from _disjoint(name, dataset)
     for section in settings.sections().values():
         yield from section.check(settings)
 
@@ -203,3 +201,15 @@ def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Ite
         yield f"fetch.{right}: must list '{name}': {why}"
     for key in wrong:
         yield f"fetch.{key}: must not list '{name}': {why} and so belongs in fetch.{right}"
+
+
+def _disjoint(name: DatasetName, dataset: Dataset) -> Iterable[str]:
+    """Every image of the support would also be a query."""
+    support, query = dataset.support, dataset.query
+    if support is None or query is None or query.images != "all" or query.sequences is not None:
+        return
+    if set(support.split.split("+")) <= set(query.split.split("+")):
+        yield (
+            f"datasets.{name}.query.split: '{query.split}' with images: all contains the images "
+            f"of support.split '{support.split}'; support and query must not share images"
+        )

@@ -2,14 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
-from patchlens.settings.base import Strict
+from patchlens.settings.base import Seed, Strict, Within
 
 
 class Uncertainty(Strict):
     """The bootstrap: `resamples` of query units for intervals, `claim_resamples` for verdicts."""
 
-    resamples: Annotated[int, Field(ge=100)]
-    claim_resamples: Annotated[int, Field(ge=10_000)]
-    seed: Annotated[int, Field(ge=0)]
+    resamples: Annotated[int, Within(100, 1_000_000)]
+    claim_resamples: Annotated[int, Within(10_000, 1_000_000)]
+    seed: Seed

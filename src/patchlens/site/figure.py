@@ -1,6 +1,5 @@
 """A figure of the site: a Vega-Lite specification with its selectors and its data."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import altair as alt
 import pandas as pd
 
 from patchlens.display import grid
+from patchlens.files import csv_text
 from patchlens.site.lexicon import Lexicon, everywhere
 
 ROWS = "rows"  # name of the data in a specification
@@ -127,9 +127,7 @@ def files(parts: Iterable[Figure | Grid]) -> dict[str, bytes]:
 
 def csv(table: pd.DataFrame) -> bytes:
     """A table as CSV."""
-    text = io.StringIO()
-    table.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode()
+    return csv_text(table).encode()
 
 
 def base(controls: Sequence[Control] = ()) -> alt.Chart:

@@ -9,7 +9,7 @@ import yaml
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.files import existing, read_json
+from patchlens.files import existing, read_json, shown
 from patchlens.names import ModelName
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
@@ -87,7 +87,7 @@ def read(settings: Settings) -> Run:
         existing(paths.CLAIMS_TABLE.with_suffix(".csv"), REMEDY),
         keep_default_na=False,
         na_values=[""],
-    )
+    ).map(shown)
     return Run(
         settings,
         {name: table for name, table in tables.items() if not TASKS[name].study},

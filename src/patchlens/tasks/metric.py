@@ -51,7 +51,7 @@ class Metric:
 
     def member(self, key: str) -> "Metric | None":
         """The metric of exactly this key: itself, or one of its family; None if it is another."""
-        if (found := _number(self.key, key)) is None:
+        if (found := number(self.key, key)) is None:
             return None
         plural = "" if found == "1" else "s"
         title = self.title.replace("{s}", plural).replace(NUMBER, found)
@@ -65,7 +65,7 @@ def matches_any(patterns: Iterable[str], text: str) -> bool:
 
 def matches(pattern: str, text: str) -> bool:
     """Whether a head or key is of a pattern, in which `{}` is any number."""
-    return _number(pattern, text) is not None
+    return number(pattern, text) is not None
 
 
 def headline(metrics: Iterable[Metric], head: str, keys: Sequence[str]) -> list[Metric]:
@@ -94,12 +94,12 @@ def _ends(metric: Metric, keys: Sequence[str]) -> Iterator[Metric]:
     if NUMBER not in metric.key:
         yield from found.values()
         return
-    ordered = sorted(found, key=lambda key: int(_number(metric.key, key) or 0))
+    ordered = sorted(found, key=lambda key: int(number(metric.key, key) or 0))
     for key in dict.fromkeys([*ordered[:1], *ordered[-1:]]):
         yield found[key]
 
 
-def _number(pattern: str, text: str) -> str | None:
+def number(pattern: str, text: str) -> str | None:
     """The number at `{}`, "" if the pattern has none; None if the text is not of the pattern."""
     before, number, after = pattern.partition(NUMBER)
     if not number:

@@ -35,7 +35,7 @@ class Copy:
 
     Attributes:
         image_id: of the clean image.
-        degradation, severity: as in `settings.identification.Degradations`.
+        degradation, severity: as in `settings.Degradations`.
     """
 
     image_id: str

@@ -86,11 +86,8 @@ def heads_of(
     rows = np.array([row_of[copy.image_id] for copy in copies])
     shape = index.images.loc[list(ids), ["height", "width"]].astype(int)
     sizes = list(shape.itertuples(index=False, name=None))
-    if (coarsest := max(settings.granularities)) > min(grid):
-        raise SettingsError(
-            f"params.yaml: identification.granularities: {coarsest} exceeds the grid of "
-            f"{grid[0]}×{grid[1]} patches; remove it"
-        )
+    if problem := settings.too_coarse(grid):
+        raise SettingsError(f"params.yaml: {problem}")
     heads = [
         patch_head(copies, rows, sizes, grid, g, settings.patches, settings.seed)
         for g in settings.granularities

@@ -1,13 +1,17 @@
 """Settings of T2, instance identification, and of the degradations of its queries."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import PlainValidator, model_validator
 
-from patchlens.settings.base import Distance, Positive, Section, Strict, all_or_count
+from patchlens.settings.base import Distance, Section, Seed, Some, Strict, Within, all_or_count
 
-Above0 = Annotated[float, Field(gt=0)]
-Severities = Annotated[list[Above0], Field(min_length=1)]
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
+Sigma = Some[Annotated[float, Within(0.001, 1000)]]  # pixels, or steps of 0..255
+Factor = Some[Annotated[float, Within(0.01, 100)]]
 
 
 class Degradations(Strict):
@@ -19,15 +23,15 @@ class Degradations(Strict):
     rotation: degrees, counter-clockwise. scale: factor, enlarging above 1.
     """
 
-    blur: Severities | None = None
-    noise: Severities | None = None
-    frequency: Severities | None = None
-    jpeg: Severities | None = None
-    brightness: Severities | None = None
-    contrast: Severities | None = None
-    shift: Severities | None = None
-    rotation: Severities | None = None
-    scale: Severities | None = None
+    blur: Sigma | None = None
+    noise: Sigma | None = None
+    frequency: Sigma | None = None
+    jpeg: Some[Annotated[float, Within(1, 100)]] | None = None
+    brightness: Factor | None = None
+    contrast: Factor | None = None
+    shift: Some[Annotated[float, Within(0.01, 10_000)]] | None = None
+    rotation: Some[Annotated[float, Within(0.01, 359.99)]] | None = None
+    scale: Factor | None = None
 
     def items(self) -> list[tuple[str, float]]:
         """Every (degradation, severity) in the order of the settings."""
@@ -35,13 +39,10 @@ class Degradations(Strict):
         return [(name, severity) for name, values in listed.items() for severity in values]
 
     @model_validator(mode="after")
-    def _some_without_repeats(self) -> "Degradations":
-        found = self.items()
-        if not found:
+    def _some(self) -> "Degradations":
+        if not self.items():
             raise ValueError("give at least one degradation with its severities")
-        if len(set(found)) != len(found):
-            raise ValueError("severities must not contain repeats")
-        if any(not quality.is_integer() or quality > 100 for quality in self.jpeg or []):
+        if any(not quality.is_integer() for quality in self.jpeg or []):
             raise ValueError("'jpeg' must contain qualities: integers in 1..100")
         return self
 
@@ -55,15 +56,31 @@ class Identification(Section):
 
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     patches: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
-    granularities: Annotated[list[Positive], Field(min_length=1)]
+    granularities: Some[Annotated[int, Within(1, 512)]]
     distance: Distance
     degradations: Degradations
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
+
+    def too_coarse(self, grid: tuple[int, int]) -> str | None:
+        """Why the patches of an image have no room for a granularity; None if they have."""
+        if (coarsest := max(self.granularities)) <= min(grid):
+            return None
+        return (
+            f"identification.granularities: {coarsest} exceeds the grid of {grid[0]}×{grid[1]} "
+            "patches; remove it"
+        )
+
+    def check(self, settings: "Settings") -> Iterable[str]:
+        """Every granularity must fit the grid of a dataset, where that is known."""
+        for name in self.datasets:
+            grid = settings.grid(name)
+            if grid is not None and (problem := self.too_coarse(grid)):
+                yield f"{problem}, or enlarge datasets.{name}.view.patches"
 
     @model_validator(mode="after")
     def _patches_are_the_headline(self) -> "Identification":
-        if 1 not in self.granularities or len(set(self.granularities)) != len(self.granularities):
-            raise ValueError("'granularities' must contain 1 and no repeats")
+        if 1 not in self.granularities:
+            raise ValueError("'granularities' must contain 1, the single patches")
         return self
 
 

@@ -2,9 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
-
-from patchlens.settings.base import Distance, Positive, Section
+from patchlens.settings.base import Distance, Section, Some, Within
 
 Relevant = Literal["instance", "fine_class"]
 
@@ -17,15 +15,9 @@ class Retrieval(Section):
     """
 
     needs: ClassVar[str] = "recurring objects"
-    relevant: Annotated[list[Relevant], Field(min_length=1)]
-    frame_distance: Positive | None
+    relevant: Some[Relevant]
+    frame_distance: Annotated[int, Within(1, 1_000_000)] | None
     distance: Distance
-
-    @model_validator(mode="after")
-    def _without_repeats(self) -> "Retrieval":
-        if len(set(self.relevant)) != len(self.relevant):
-            raise ValueError("'relevant' must not contain repeats")
-        return self
 
 
 SECTION = Retrieval

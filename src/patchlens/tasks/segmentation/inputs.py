@@ -13,8 +13,7 @@ from patchlens.features.cell import IMAGES, Cell
 from patchlens.features.device import resolve
 from patchlens.features.moments import Ranked
 from patchlens.features.store import FeatureFile
-from patchlens.features.variants import FitData, draws, pruned_count
-from patchlens.settings.features import Prune
+from patchlens.features.variants import FitData, draws, pruned_count, pruned_counts
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
 from patchlens.tasks.segmentation.labels import patch_labels
 from patchlens.tasks.segmentation.select import choose_m
@@ -125,18 +124,13 @@ def support_set(inputs: Inputs, row: int) -> Support:
     )
 
 
-def counts_of(prune: Prune, width: int) -> list[int]:
-    """The numbers of dimensions for `prune.choices`: distinct, ascending, in 1..D−1."""
-    return sorted({pruned_count(m, width) for m in prune.choices} - {0, width})
-
-
 def selected_m(inputs: Inputs, known: Labelled) -> int:
     """The number of dimensions to prune, chosen on a support set; 0 is among the choices."""
     cell, segmentation = inputs.cell, inputs.segmentation
     return choose_m(
         known,
         len(cell.index.classes),
-        [0, *counts_of(cell.settings.prune, cell.query.header.width)],
+        [0, *pruned_counts(cell.settings.prune, cell.query.header.width)],
         k=segmentation.k,
         knn=segmentation.knn,
         folds=segmentation.linear.folds,

@@ -9,14 +9,13 @@ from patchlens.datasets.support import hash_order
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
-from patchlens.features.variants import draws
+from patchlens.features.variants import draws, pruned_counts
 from patchlens.files import existing
 from patchlens.progress import log, track
 from patchlens.tasks.annotated import listed
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation.inputs import (
     Inputs,
-    counts_of,
     open_inputs,
     protocol,
     selected_m,
@@ -39,7 +38,7 @@ def run(cell: Cell) -> Result:
     where, inputs = resolve(cell.settings.device), open_inputs(cell)
     segmentation, index = inputs.segmentation, cell.index
     width = cell.query.header.width
-    counts = counts_of(prune, width)
+    counts = pruned_counts(prune, width)
     if not counts:
         raise SettingsError(
             f"params.yaml: prune.choices: none of them prunes between 1 and {width - 1} of the "

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import PlainValidator
 
-from patchlens.settings.base import Section, all_or_count
+from patchlens.settings.base import Section, Several, Some, all_or_count
 from patchlens.tasks.segmentation.settings import Segmentation
 
 if TYPE_CHECKING:
@@ -25,14 +25,8 @@ class Sweep(Section):
     """
 
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
-    heads: Annotated[list[Head], Field(min_length=1)]
-    rivals: list[Rival]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "Sweep":
-        if len(set(self.heads)) != len(self.heads) or len(set(self.rivals)) != len(self.rivals):
-            raise ValueError("'heads' and 'rivals' must not contain repeats")
-        return self
+    heads: Some[Head]
+    rivals: Several[Rival]
 
     def check(self, settings: "Settings") -> Iterable[str]:
         """It runs where segmentation does, whose support, masks and C of the probe it uses."""

@@ -2,20 +2,20 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from patchlens.settings.base import Rising, Section, Strict, Within
+from patchlens.tasks.metric import number
 
-from patchlens.settings.base import Positive, Section, Strict
-
-Similarity = Annotated[float, Field(ge=-1, le=1)]
+Similarity = Annotated[float, Within(-1, 1)]
+Frames = Annotated[int, Within(1, 100_000)]
 
 
 class Propagation(Strict):
     """DAVIS label propagation with the settings of DINO; distances are in patches."""
 
-    queue: Positive
-    radius: Positive
-    top: Positive
-    temperature: Annotated[float, Field(gt=0)]
+    queue: Annotated[int, Within(1, 1000)]
+    radius: Annotated[int, Within(1, 1000)]
+    top: Annotated[int, Within(1, 1000)]
+    temperature: Annotated[float, Within(0.001, 1000)]
 
 
 class Tracking(Section):
@@ -27,18 +27,17 @@ class Tracking(Section):
     """
 
     needs: ClassVar[str] = "tracks"
-    deltas: Annotated[list[Positive], Field(min_length=1)]
-    age: Positive
-    thresholds: Annotated[list[Similarity], Field(min_length=1)]
+    deltas: Rising[Frames]
+    age: Frames
+    thresholds: Rising[Similarity]
     davis: Propagation
 
-    @model_validator(mode="after")
-    def _ascending(self) -> "Tracking":
-        for name in ("deltas", "thresholds"):
-            values = getattr(self, name)
-            if values != sorted(set(values)):
-                raise ValueError(f"'{name}' must be ascending without repeats")
-        return self
+    def lacks(self, metric: str) -> str | None:
+        """The accuracy after Δ frames is measured for `deltas` only."""
+        delta = number("d{}", metric)
+        if delta is None or int(delta) in self.deltas:
+            return None
+        return f"tracking.deltas in params.yaml does not list {delta}; add it there"
 
 
 SECTION = Tracking

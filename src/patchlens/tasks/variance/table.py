@@ -108,7 +108,7 @@ def markdown(table_rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     for dataset, of_dataset in table_rows.groupby("dataset", sort=False):
         parts.append(f"### {dataset}: how the variance spreads over the dimensions")
         parts.append(grid.markdown(*_grid(of_dataset)))
-        parts.append(caption(of_dataset))
+        parts.append(grid.plain(caption(of_dataset)))
     if len(pairs):
         parts.append("### Top dimensions shared between datasets")
         body = [[str(value) for value in line] for line in pairs.itertuples(index=False)]

@@ -2,4 +2,9 @@
 
 from patchlens.tasks.words import Words
 
-WORDS = Words("Counting", "counting of objects", lambda rows: f"{len(rows)} rows were counted.")
+WORDS = Words(
+    title="Counting",
+    about="counting of objects",
+    caption=lambda rows: f"{len(rows)} rows were counted.",
+    heads={"knn": "k-NN"},
+)
