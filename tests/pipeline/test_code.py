@@ -12,30 +12,33 @@ from patchlens.errors import DataError, SettingsError
 from patchlens.plan import code
 
 OF_ALL = ("tables", "figures", "explorer", "claims", "results", "report")  # of every task
-TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking")
+TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking", "variance")
+WORDED = {"tables", "claims", "results", "report"}  # what depends on the words of tasks
 TRAIN = "pretrain/train"
-ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "variance", "degrade",
+ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "degrade",
        *TASKS, *OF_ALL, TRAIN}  # fmt: skip
 # One constant in each of these files, and the stages whose results may then be others.
 USERS = {
     "backbones/convert.py": {"weights"},
-    "backbones/registry/dino.yaml": {"weights", "report"},  # the report links the origin of a model
+    "backbones/registry/dino.yaml": {"weights", *WORDED} - {"claims"},  # tables state objectives
     "backbones/vit.py": {"extract", "degrade", TRAIN},
     "cli/stages.py": set(),
     "datasets/catalogue.yaml": {"fetch", "index", "report"},
-    "datasets/degrade.py": {"degrade", "identification", *OF_ALL},
     "datasets/minicity/ground.py": {"render", TRAIN},
     "datasets/unpack.py": {"fetch"},
+    "display/grid.py": WORDED,
+    "display/style.py": {"figures", "explorer", "results"},
     "errors.py": ALL,
-    "features/spread.py": {"variance"},
+    "features/cell.py": {"extract", "prune", "degrade", *TASKS, "figures", "explorer"},
+    "features/prune.py": {"prune"},
     "features/views.py": {"extract", "degrade"},
     "plan/cost.py": set(),
     "pretrain/augment.py": {TRAIN},
     "pretrain/objectives/mae.py": {TRAIN},  # imported by its name
-    "protocol.py": {"variance", *TASKS, *OF_ALL},
+    "protocol.py": {"extract", "prune", "degrade", TRAIN, *TASKS, *OF_ALL},
     "report/measures.py": {"claims", "report"},
     "report/reference.yaml": {"report"},
-    "report/results_figures.py": {"results"},
+    "report/rows.py": WORDED,
     "settings/base.py": ALL,
     "settings/claims.py": {"claims", "report"},
     "settings/load.py": {"report"},
@@ -43,10 +46,15 @@ USERS = {
     "site/serve.py": set(),
     "site/static/tables.js": {"report"},
     "site/templates/base.html": {"report"},
-    "stages/prune.py": {"prune"},
-    "stages/retrieval.py": {"retrieval", "figures", "explorer"},
-    "tasks/probe.py": {"segmentation", "sweep"},
-    "tasks/retrieval.py": {"retrieval", "sweep", *OF_ALL},
+    "tasks/identification/copies.py": {"degrade", "identification", *OF_ALL},
+    "tasks/probe.py": {"segmentation", "sweep", *WORDED},  # tables and claims may ask for its cost
+    "tasks/retrieval/run.py": {"retrieval", "figures", "explorer"},
+    "tasks/retrieval/search.py": {"retrieval", "sweep", *OF_ALL},
+    "tasks/retrieval/words.py": WORDED,
+    "tasks/segmentation/prior.py": {"segmentation", "sweep", "explorer", *WORDED},
+    "tasks/sweep/figures.py": {"results"},
+    "tasks/tracking/linking.py": {"tracking"},
+    "tasks/variance/spread.py": {"variance"},
     "web/transfer.py": {"fetch", "weights"},
 }
 
@@ -83,11 +91,9 @@ def edit(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 def lists() -> dict[str, str]:
     code.run()
     code.run(Path("pretrain/dvc.yaml"), "patchlens.pretrain.run")
-    folder = Path("data/code")
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
-        for path in folder.rglob("*.txt")
-    }
+    found = {path.stem: path for path in Path("data/code").glob("*.txt")}
+    found |= {f"pretrain/{p.stem}": p for p in Path("data/code-pretrain").glob("*.txt")}
+    return {name: path.read_text(encoding="utf-8") for name, path in found.items()}
 
 
 def text_of(name: str) -> str:
@@ -204,7 +210,7 @@ def test_imports_are_followed_wherever_they_stand(edit: Callable[[str, str], Non
     )
     more = "import patchlens.middle\nimport_module(f'other.{x}')\nif TYPE_CHECKING:\n"
     more += "    from patchlens import typed\n"
-    edit("patchlens/stages/prune.py", text_of("patchlens/stages/prune.py") + more)
+    edit("patchlens/features/prune.py", text_of("patchlens/features/prune.py") + more)
     found = {f"patchlens/{name}.py" for name in ("deep", "near", "middle")}
     found |= {f"other/{name}.py" for name in ("__init__", "named", "beside")}
     assert found <= code.closure("patchlens.features.prune")
@@ -220,11 +226,11 @@ def test_what_import_module_brings_must_be_readable(edit: Callable[[str, str], N
 
 def test_there_is_no_list_of_a_module_that_is_not_there() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"patchlens\.stages\.nothing"):
-        code.closure("patchlens.stages.nothing")
+        code.closure("patchlens.tasks.nothing")
 
 
 def test_a_file_that_executes_nothing_decides_nothing(edit: Callable[[str, str], None]) -> None:
-    assert text_of("patchlens/stages/__init__.py")
+    assert text_of("patchlens/tasks/__init__.py")
     assert not [name for name in code.closure("patchlens.features.prune") if "__init__" in name]
 
 
@@ -252,9 +258,7 @@ def test_data_belongs_to_the_module_that_reads_it(
     edit(f"patchlens/{place}", text_of(f"patchlens/{place}") + "\n" + reader)
     if place.startswith("tasks") or "'patchlens.tasks'" in reader:
         code.run()
-        assert "patchlens/tasks/words.yaml" in code.closure(
-            "patchlens.tasks.segmentation.classify.run"
-        )
+        assert "patchlens/tasks/words.yaml" in code.closure("patchlens.tasks.segmentation.run")
         assert "patchlens/tasks/words.yaml" not in code.closure("patchlens.backbones.weights")
     else:
         with pytest.raises(DataError, match="no module in its folder"):

@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 
 from configured import configured
+from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.report import claims as stage
 from patchlens.report.claims_table import latex, markdown
 from patchlens.settings.load import Settings
 from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.tracking.settings import Tracking
 from report.court import UNITS, about, claim, write_cell, write_index
 
 UNTRAINED = {"one": ["seed"], "two": ["seed"]}
@@ -124,8 +126,10 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
 def test_a_claim_about_a_delta_that_is_not_measured_is_an_error(tmp_path, monkeypatch, delta):
     monkeypatch.chdir(tmp_path)
     one = claim(metric=f"tracking.association.d{delta}", datasets=["town"])
-    measured = SimpleNamespace(deltas=[1, 2, 25 - delta], datasets=["town"])
-    settings = of(town="folder").model_copy(update={"tracking": measured})
+    settings = of(town="folder")
+    listed = {"deltas": [1, 2, 25 - delta], "datasets": ["town"]}
+    measured = settings.section(Tracking).model_copy(update=listed)
+    settings = settings.model_copy(update={"tracking": measured})
     with pytest.raises(SettingsError) as caught:
         stage.run({"c": one}, settings)
     assert str(caught.value) == (
@@ -134,7 +138,7 @@ def test_a_claim_about_a_delta_that_is_not_measured_is_an_error(tmp_path, monkey
     )
     measured.datasets.clear()  # then the claim is not run, whatever it is about
     stage.run({"c": one}, settings)
-    assert json.loads((tmp_path / "metrics/claims.json").read_text())["c"] == {"verdict": "not run"}
+    assert json.loads((tmp_path / paths.VERDICTS).read_text())["c"] == {"verdict": "not run"}
 
 
 def test_the_latex_escapes_what_it_must(written):

@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from patchlens.display import grid
 from patchlens.files import csv_text, shown, write_csv
-from patchlens.report import grid, tables, task_tables, variance_table
-from patchlens.report.claims import Outcome
+from patchlens.report import tables
 from patchlens.report.claims_table import markdown, rows
+from patchlens.report.judge import Outcome
+from patchlens.tasks.table import TABLE, TASKS
+from patchlens.tasks.variance import table as variance_table
 from report.court import claim
 
 ROOT = Path(__file__).parents[2]
@@ -150,10 +153,9 @@ def committed(name: str) -> pd.DataFrame:
     return pd.read_csv(ROOT / f"metrics/tables/{name}.csv", low_memory=False)
 
 
-@pytest.mark.parametrize("task", ["segmentation", "identification", "retrieval", "tracking"])
+@pytest.mark.parametrize("task", [task.name for task in TABLE if not task.study])
 def test_committed_tables_are_written_as_before(task: str) -> None:
-    table = committed(task)
-    made = tables.markdown(table) if task == "segmentation" else task_tables.markdown(table, task)
+    made = tables.markdown(TASKS[task], committed(task))
     assert made == (ROOT / f"metrics/tables/{task}.md").read_text(encoding="utf-8")
 
 
@@ -163,14 +165,18 @@ def test_the_committed_table_of_variance_is_written_as_before() -> None:
 
 
 def test_committed_csv_files_and_claims_hold_nothing_to_escape() -> None:
-    files = [*ROOT.glob("metrics/tables/*.csv"), *ROOT.glob("metrics/cells/*/dino/*.csv")]
+    files = [
+        *ROOT.glob("metrics/tables/*.csv"),
+        *ROOT.glob("metrics/claims/*.csv"),
+        *ROOT.glob("metrics/cells/*/dino/*.csv"),
+    ]
     assert len(files) > 10
     for path in files:
         text = path.read_text(encoding="utf-8")
         if text.strip():
             table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
             assert csv_text(table) == table.to_csv(index=False, lineterminator="\n"), path
-    lines = (ROOT / "metrics/tables/claims.md").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "metrics/claims/claims.md").read_text(encoding="utf-8").splitlines()
     assert lines
     for line in lines:
         assert grid.plain(line) == re.sub(r"\s+", " ", line).strip()

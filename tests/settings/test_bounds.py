@@ -8,16 +8,17 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from configured import configured
 from patchlens.datasets.folder_yaml import Description
 from patchlens.pretrain.settings import Pretrain
 from patchlens.settings import models
 from patchlens.settings.base import Within
 from patchlens.settings.claims import Claim
-from patchlens.settings.load import Settings
 from settings.conftest import VALID
 
 Complaints = Callable[[dict[str, Any]], list[str]]
-ROOTS = (Settings, Claim, Description, Pretrain, models._ArchArgs)
+SETTINGS = type(configured())  # with the section of every task
+ROOTS = (SETTINGS, Claim, Description, Pretrain, models._ArchArgs)
 
 
 def numbers(annotation: Any, bounds: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -103,9 +104,9 @@ def test_a_huge_number_is_one_short_line(place: str, huge: int) -> None:
     old = section[key]
     section[key] = [*old[:-1], huge] if isinstance(old, list) else huge
     with pytest.raises(ValidationError) as caught:
-        TypeAdapter(Settings).validate_python(content, context=kinds())
+        TypeAdapter(SETTINGS).validate_python(content, context=kinds())
     (error,) = caught.value.errors()
-    line = explain(error, Settings)
+    line = explain(error, SETTINGS)
     assert line.startswith(f"{place}: ") or line.startswith(f"{place}[{len(old) - 1}]: "), line
     assert "allowed: " in line
     assert len(line) < 300
@@ -214,10 +215,11 @@ def test_arguments_keep_the_order_in_which_they_stand(tmp_path: Path, valid: Any
 
     from patchlens.datasets.catalogue import kinds
     from patchlens.settings.load import load
+    from patchlens.tasks.table import sections
 
     written = {"patch_size": 8, "img_size": [64, 32], "depth": 4, "init_values": None}
     valid["models"]["random"]["arch_args"] = written
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(valid, sort_keys=False), encoding="utf-8")
-    found: Any = load(path, kinds()).models["random"]  # type: ignore[index]
+    found: Any = load(path, kinds(), sections()).models["random"]  # type: ignore[index]
     assert list(found.arch_args.items()) == list(written.items())

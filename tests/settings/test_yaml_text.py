@@ -18,14 +18,15 @@ from patchlens.datasets.tracks import read_tracks
 from patchlens.errors import PatchlensError
 from patchlens.plan.graph import read_graph
 from patchlens.pretrain.settings import load as load_pretrain
-from patchlens.report.measures import METRICS
+from patchlens.report.measures import KNOWN
 from patchlens.settings.claims import load as load_claims
 from patchlens.settings.load import load
 from patchlens.settings.yaml_text import read
+from patchlens.tasks.table import sections
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "params": lambda path: load(path, kinds()),
-    "claims": lambda path: load_claims(path, METRICS),
+    "params": lambda path: load(path, kinds(), sections()),
+    "claims": lambda path: load_claims(path, KNOWN),
     "dataset": describe,
     "pretrain": load_pretrain,
     "graph": read_graph,
