@@ -3,7 +3,9 @@
 import ast
 import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -118,11 +120,20 @@ def other_words(text: str) -> str:
     return "# A comment.\n" + ast.unparse(ast.fix_missing_locations(tree))
 
 
+@pytest.fixture(scope="module")
+def unedited(copied: Path) -> dict[str, str]:
+    """The lists of the copy as it is before and after every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(copied)
+        patch.setattr(code, "SRC", copied / "src")
+        return lists()
+
+
 @pytest.mark.parametrize("file", USERS)
 def test_another_constant_is_in_the_lists_of_the_stages_that_use_it_and_no_others(
-    edit: Callable[[str, str], None], file: str
+    edit: Callable[[str, str], None], unedited: dict[str, str], file: str
 ) -> None:
-    before, name = lists(), f"patchlens/{file}"
+    before, name = unedited, f"patchlens/{file}"
     text = text_of(name)
     edit(name, another_constant(text) if file.endswith(".py") else f"{text}\n")
     after = lists()
@@ -139,14 +150,16 @@ def test_every_package_and_every_folder_of_data_has_a_file_above(root: Path) -> 
     assert data <= {(src / file).parent for file in USERS if not file.endswith(".py")}
 
 
-def test_other_words_in_all_files_change_no_list(edit: Callable[[str, str], None]) -> None:
-    before, count = lists(), 0
+def test_other_words_in_all_files_change_no_list(
+    edit: Callable[[str, str], None], unedited: dict[str, str]
+) -> None:
+    count = 0
     for path in code.SRC.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         edit(path.relative_to(code.SRC).as_posix(), other_words(text))
         count += text != path.read_text(encoding="utf-8")
     assert count > 250
-    assert lists() == before
+    assert lists() == unedited
 
 
 # What each of these does differs, so that none may have the hash of another.
@@ -264,12 +277,17 @@ PLACES += [f"fetch.{how}" for how in ("made", "downloaded", "placed")]
 PLACES += [f"{task}.datasets" for task in TASKS]
 
 
+@pytest.fixture(scope="module")
+def params(root: Path) -> dict[str, Any]:
+    return yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["m$(touch X)", "x;touch X;", "a b", "a\n", "A", "../a", "", True])
 def test_every_name_that_dvc_puts_into_a_command_is_checked(
-    edit: Callable[[str, str], None], place: str, name: str, root: Path
+    edit: Callable[[str, str], None], place: str, name: str, root: Path, params: dict[str, Any]
 ) -> None:
-    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content = deepcopy(params)
     section, _, key = place.partition(".")
     if key:
         content[section][key] = ["minicity", name]
