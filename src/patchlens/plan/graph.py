@@ -11,6 +11,7 @@ import yaml
 
 from patchlens.errors import SettingsError
 from patchlens.settings.load import Settings
+from patchlens.settings.yaml_text import Loader
 
 NAME = re.compile(r"[\w.-]+")
 PLACE = re.compile(r"\$\{([\w.]+)\}")
@@ -62,7 +63,7 @@ def names(path: Path, settings: Any) -> dict[str, list[str]]:
 def _matrices(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         raise SettingsError(f"{path}: no such file; run this in the folder that contains dvc.yaml")
-    for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items():
+    for name, stage in yaml.load(path.read_text(encoding="utf-8"), Loader)["stages"].items():
         matrix = stage.get("matrix", {})
         if "foreach" in stage or not isinstance(matrix, dict):
             raise _unknown(name, stage.get("foreach", matrix))

@@ -37,6 +37,7 @@ from patchlens.plan.graph import names
 from patchlens.settings.base import Name
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import refuse
+from patchlens.settings.yaml_text import Loader
 
 SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
 # A module that contains one of these reads data files, and so owns some: see `owned`.
@@ -58,7 +59,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str = "patchlens.stages.{stage}"
     """
     check_names(graph)
     _check_owned()
-    stages = yaml.safe_load(graph.read_text(encoding="utf-8"))["stages"]
+    stages = yaml.load(graph.read_text(encoding="utf-8"), Loader)["stages"]
     for stage in [name for name in stages if name != "code"]:
         used = sorted(closure(module.format(stage=stage)))
         lines = [f"{_hash(SRC / name)}  {name}\n" for name in used]
