@@ -56,9 +56,9 @@ def test_every_stage_has_a_module_and_is_tested_here(graph: dict[str, Any], root
 
 
 def test_what_is_no_stage_is_used_by_one_or_by_the_command_line(root: Path) -> None:
+    used = [closure(f"patchlens.stages.{stage}") for stage in STAGES]
     for name in SHARED:
-        path = f"patchlens/stages/{name}.py"
-        users = [stage for stage in STAGES if path in closure(f"patchlens.stages.{stage}")]
+        users = [files for files in used if f"patchlens/stages/{name}.py" in files]
         commands = (root / "src/patchlens/cli/asked.py").read_text(encoding="utf-8")
         assert users or f"from patchlens.stages import {name}" in commands, name
 
