@@ -85,7 +85,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(folder, "miniature")
     one = dict.fromkeys(THREADS, "1")
     run("python", "scripts/check_small.py", "--stages", str(folder / "src"), cwd=folder, **one)
-    run("dvc", "commit", "--force", "--quiet", cwd=folder)
+    run("dvc", "commit", "--force", "--quiet", "dvc.yaml", cwd=folder)
     run("python", "scripts/machine.py", cwd=folder)
     commit(folder, "results")
     return folder
