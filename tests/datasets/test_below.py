@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from patchlens.datasets import indexing as index
-from patchlens.datasets import manifest as stage
 from PIL import Image
 
 from patchlens.datasets import catalogue
+from patchlens.datasets import indexing as index
+from patchlens.datasets import manifest as stage
 from patchlens.datasets.below import check_inside, check_links, files_below
 from patchlens.datasets.build import build
 from patchlens.datasets.files import by_stem, manifest

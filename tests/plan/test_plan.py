@@ -12,6 +12,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+from patchlens import paths
 from patchlens.backbones.vit import VitBackbone
 from patchlens.cli import app
 from patchlens.datasets.catalogue import kinds
@@ -21,7 +22,9 @@ from patchlens.plan.graph import stages
 from patchlens.plan.images import count
 from patchlens.plan.make import Plan, make
 from patchlens.plan.models import Shape, download, shape
+from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
+from patchlens.settings.yaml_text import Loader
 from patchlens.tasks.table import sections
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +44,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     Path("dvc.yaml").symlink_to(ROOT / "dvc.yaml")
 
     def make_them(changes: dict[str, Any]) -> Settings:
-        content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        content = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"), Loader)
         content["fetch"] = {"made": [], "downloaded": ["city"], "placed": []}
         city = {"kind": "cityscapes", "view": TILES, **FEW}
         content["datasets"] = {"city": copy.deepcopy(city)}
@@ -64,7 +67,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
                 section = section[part]
             section[key] = value
         content["extract"] = {"datasets": list(content["datasets"])}
-        Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+        text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False)
+        Path("params.yaml").write_text(text, "utf-8")
         return load(Path("params.yaml"), kinds(), sections())
 
     return make_them
@@ -145,9 +149,13 @@ def test_published_counts_bound_the_selection(
     assert images.source == "published counts"
 
 
+MINICITY: dict[str, Any] = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"), Loader)[
+    "datasets"
+]["minicity"] | {"stills": 3, "videos": 0}
+
+
 def minicity(settings: Make, support: Any, query: Any, **changes: Any) -> Settings:
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    mini = content["datasets"]["minicity"] | {"stills": 3, "videos": 0} | changes
+    mini = MINICITY | changes
     mini |= {"support": mini["support"] | support, "query": mini["query"] | query}
     return settings(
         {"datasets": {"minicity": mini}, "fetch.made": ["minicity"], "fetch.downloaded": [],
@@ -174,17 +182,28 @@ STALE: list[tuple[Any, Any, Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stills of every split of minicity."""
+    from patchlens.datasets import render
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("stills"))
+        render.run("minicity", Minicity.model_validate(MINICITY))
+        return paths.raw("minicity").absolute()
+
+
 @pytest.mark.parametrize(("made", "support", "query"), STALE)
 def test_an_index_says_it_exactly_and_one_of_other_settings_nothing(
-    settings: Make, made: Any, support: Any, query: Any
+    settings: Make, stills: Path, made: Any, support: Any, query: Any
 ) -> None:
     from patchlens.datasets import indexing as index
-    from patchlens.datasets import render
 
     chosen = minicity(settings, SUPPORT | made, {})
     before = count("minicity", chosen.dataset("minicity"))
     assert (before.query, before.source) == (3, "published counts")
-    render.run("minicity", chosen.made("minicity"))
+    paths.raw("minicity").parent.mkdir(parents=True)
+    paths.raw("minicity").symlink_to(stills)
     index.run("minicity", chosen.dataset("minicity"))
     after = count("minicity", chosen.dataset("minicity"))
     assert (after.source, after.size, after.query) == ("index", (128, 256), 3)

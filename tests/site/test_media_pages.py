@@ -63,7 +63,8 @@ def test_pages_fit_a_phone_and_axe_finds_nothing(page: Page, name: str, scheme: 
     page.emulate_media(color_scheme=scheme)
     explored.visit(page, name)
     page.wait_for_timeout(300)
-    found = Axe().run(page, options={"preload": False}).response["violations"]
+    of_colours = {"runOnly": ["color-contrast"]} if scheme == "dark" else {}  # all that differs
+    found = Axe().run(page, options={"preload": False} | of_colours).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
     page.set_viewport_size({"width": WIDTH, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDTH
