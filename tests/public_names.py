@@ -15,8 +15,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
-from patchlens.report.compare import flat
 from patchlens.report import measures
+from patchlens.report.compare import flat
 from patchlens.settings.claims import Claim
 from patchlens.settings.features import VariantName
 from patchlens.settings.load import with_sections

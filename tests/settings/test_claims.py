@@ -125,7 +125,7 @@ def test_a_valid_claim_has_its_defaults(tmp_path):
         ),
         (
             EQUAL | {"chance": {"variant": "keep_top"}, "metric": "variance.top1"},
-            "c3.chance: defined for segmentation metrics only; remove this key",
+            "c3.chance: no chance level is defined for 'variance.top1'; remove this key",
         ),
         (PAPER | {"datasets": ["minicity"]}, "c3.datasets: a claim of group paper is about real"),
         (

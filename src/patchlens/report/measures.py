@@ -108,10 +108,11 @@ class Measure:
 @cache
 def measure(name: str) -> Measure | None:
     """The metric that a claim names; None if there is none."""
-    task_name, *head, key = name.split(".")
+    task_name, *parts = name.split(".")
     task = TASKS.get(task_name)
-    if task is None or len(head) > 1:
+    if task is None or len(parts) not in (1, 2):
         return None
+    *head, key = parts
     of_head = head[0] if head else None
     metric = find(task.metrics, of_head, key)
     return Measure(task, of_head, metric) if metric else None

@@ -4,7 +4,7 @@ A bound belongs to the type, so that every error names the key, its value and th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
@@ -113,6 +113,10 @@ class Section(Strict):
 
     needs: ClassVar[str] = ""
     datasets: Several[names.DatasetName]
+
+    def borrows(self) -> Mapping[str, str]:
+        """Keys that score what other tasks do -> the task whose needs its datasets must serve."""
+        return {}
 
     def check(self, settings: "Settings") -> Iterable[str]:
         """Mistakes that only show beside other sections: one line each, beginning with the key."""

@@ -165,6 +165,8 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
     for task, section in settings.sections().items():
         if section.needs:
             yield from _unserved(task, section, settings, kinds)
+        for key, other in section.borrows().items():
+            yield from _cannot_borrow(f"{task}.{key}", other, section, settings, kinds)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:
             yield (
@@ -186,6 +188,18 @@ def _unserved(task: str, section: Section, settings: Settings, kinds: Kinds) -> 
             yield (
                 f"{task}.datasets[{i}]: '{name}' has no {section.needs} (kind {kind}); kinds with "
                 f"them: {', '.join(others)}"
+            )
+
+
+def _cannot_borrow(
+    where: str, other: str, section: Section, settings: Settings, kinds: Kinds
+) -> Iterable[str]:
+    """Datasets of a task that lack what it borrows from another one."""
+    for name in section.datasets:
+        if name in settings.datasets and other not in kinds[settings.datasets[name].kind]:
+            yield (
+                f"{where}: '{other}' needs {settings.sections()[other].needs}, which '{name}' in "
+                f"{where.partition('.')[0]}.datasets does not have; remove one of the two"
             )
 
 

@@ -1,6 +1,6 @@
 """Settings of the sweep over m, the number of dropped or kept dimensions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import PlainValidator
@@ -27,6 +27,10 @@ class Sweep(Section):
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     heads: Some[Head]
     rivals: Several[Rival]
+
+    def borrows(self) -> Mapping[str, str]:
+        """Objects are retrieved as in T3."""
+        return {"heads": "retrieval"} if "retrieval" in self.heads else {}
 
     def check(self, settings: "Settings") -> Iterable[str]:
         """It runs where segmentation does, whose support, masks and C of the probe it uses."""
