@@ -14,7 +14,6 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.arrays import Floats
-from patchlens.datasets.catalogue import kinds
 from patchlens.display import grid
 from patchlens.report import headlines, results
 from patchlens.report.paired import RAW
@@ -23,7 +22,7 @@ from patchlens.report.tables import entry
 from patchlens.settings.load import load
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.resample import SharedResampler, interval
-from patchlens.tasks.table import TABLE, sections
+from patchlens.tasks.table import TABLE, known
 
 Place = tuple[str, str, str]  # dataset, what is measured, model
 
@@ -39,7 +38,7 @@ class Score(NamedTuple):
 def scores(folder: Path, models: list[str]) -> dict[Place, Score]:
     found = {}
     with contextlib.chdir(folder):
-        resampler = SharedResampler.of(load(paths.PARAMS, kinds(), sections()).uncertainty)
+        resampler = SharedResampler.of(load(paths.PARAMS, known()).uncertainty)
         for task in TABLE:
             if task.study:
                 continue

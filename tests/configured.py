@@ -5,14 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 
 @cache
 def _default() -> Settings:
-    return load(Path(__file__).parents[1] / "params.yaml", kinds(), sections())
+    return load(Path(__file__).parents[1] / "params.yaml", known())
 
 
 def configured(

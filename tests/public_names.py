@@ -15,14 +15,13 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
+from patchlens.features.variants import VARIANTS
 from patchlens.report import measures
 from patchlens.report.compare import flat
 from patchlens.settings.claims import Claim
-from patchlens.settings.features import VariantName
 from patchlens.settings.load import with_sections
 from patchlens.tasks.table import sections
 
-VARIANTS = frozenset(get_args(VariantName))
 LIST = Path(__file__).with_suffix(".txt")
 
 

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from patchlens import paths, tasks
-from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
 from patchlens.site import report
 from patchlens.tasks import table as task_table
@@ -62,7 +61,7 @@ def with_counting() -> Iterator[None]:
 def build() -> Path:
     """The site of the run in the working folder."""
     with with_counting():
-        report.run(load(paths.PARAMS, kinds(), task_table.sections()))
+        report.run(load(paths.PARAMS, task_table.known()))
     return Path.cwd() / paths.SITE
 
 

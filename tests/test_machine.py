@@ -12,9 +12,8 @@ import torch
 import machine
 from conftest import run
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 MACHINE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
 OUT = Path("metrics/machine.json")
@@ -24,7 +23,7 @@ OUT = Path("metrics/machine.json")
 def costs(here: Path, root: Path) -> list[Path]:
     """What the stage extract notes of every cell of the default; an older metrics/machine.json."""
     shutil.copy(root / "params.yaml", here)
-    settings = load(paths.PARAMS, kinds(), sections())
+    settings = load(paths.PARAMS, known())
     found = [
         paths.cost(dataset=d, model=m) for d in settings.extract.datasets for m in settings.models
     ]

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import run
-from patchlens.datasets.catalogue import kinds
 from patchlens.report.compare import ELSEWHERE
 from patchlens.settings.load import load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 
 def block(document: Path, name: str) -> str:
@@ -84,4 +83,4 @@ def test_the_readme_is_read_at_one_go(root: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
 def test_presets_are_valid(root: Path, preset: str) -> None:
-    assert load(root / preset, kinds(), sections()).segmentation.datasets
+    assert load(root / preset, known()).segmentation.datasets

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from patchlens import paths
 from patchlens.backbones.vit import VitBackbone
 from patchlens.cli import app
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.plan import cost
 from patchlens.plan.graph import stages
@@ -25,7 +24,7 @@ from patchlens.plan.models import Shape, download, shape
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import Loader
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 ROOT = Path(__file__).parents[2]
 TINY = {"embed_dim": 24, "depth": 3, "num_heads": 2, "img_size": 32}
@@ -69,7 +68,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         content["extract"] = {"datasets": list(content["datasets"])}
         text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False)
         Path("params.yaml").write_text(text, "utf-8")
-        return load(Path("params.yaml"), kinds(), sections())
+        return load(Path("params.yaml"), known())
 
     return make_them
 

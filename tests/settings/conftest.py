@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 VALID = """
 device: cpu
@@ -107,7 +106,7 @@ def complaints(tmp_path: Path, valid: Any) -> Callable[..., list[str]]:
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         with pytest.raises(SettingsError) as caught:
-            load(path, kinds(), sections())
+            load(path, known())
         lines = str(caught.value).splitlines()
         assert all(line.startswith(f"{path}: ") for line in lines)
         return [line.removeprefix(f"{path}: ") for line in lines]

@@ -213,13 +213,12 @@ def test_arguments_of_an_architecture_are_an_allow_list(
 def test_arguments_keep_the_order_in_which_they_stand(tmp_path: Path, valid: Any) -> None:
     import yaml
 
-    from patchlens.datasets.catalogue import kinds
     from patchlens.settings.load import load
-    from patchlens.tasks.table import sections
+    from patchlens.tasks.table import known
 
     written = {"patch_size": 8, "img_size": [64, 32], "depth": 4, "init_values": None}
     valid["models"]["random"]["arch_args"] = written
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(valid, sort_keys=False), encoding="utf-8")
-    found: Any = load(path, kinds(), sections()).models["random"]  # type: ignore[index]
+    found: Any = load(path, known()).models["random"]  # type: ignore[index]
     assert list(found.arch_args.items()) == list(written.items())

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from patchlens.errors import SettingsError
+from patchlens.features.variants import VARIANTS
 from patchlens.report.measures import KNOWN
 from patchlens.settings.claims import Claim, load
 
@@ -35,7 +36,7 @@ def failing(tmp_path: Path, text: str) -> list[str]:
     path = tmp_path / "claims.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        load(path, KNOWN)
+        load(path, KNOWN, VARIANTS)
     lines = str(caught.value).splitlines()
     assert all(line.startswith(f"{path}: ") for line in lines)
     return [line.removeprefix(f"{path}: ") for line in lines]
@@ -72,7 +73,7 @@ def test_every_metric_is_accepted(tmp_path):
         content = yaml.safe_load(VALID)
         content["c3"]["metric"] = metric
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        assert load(path, KNOWN)["c3"].metric == metric
+        assert load(path, KNOWN, VARIANTS)["c3"].metric == metric
 
 
 def test_chance_needs_a_metric_that_has_one(tmp_path):
@@ -86,7 +87,7 @@ def test_chance_needs_a_metric_that_has_one(tmp_path):
 def test_a_valid_claim_has_its_defaults(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_text(VALID, encoding="utf-8")
-    (name, claim), *others = load(path, KNOWN).items()
+    (name, claim), *others = load(path, KNOWN, VARIANTS).items()
     assert (name, others) == ("c3", [])
     assert (claim.group, claim.b.variant, claim.chance, claim.slots) == ("own", "raw", None, {})
     assert claim.models == ["mae"]
@@ -182,7 +183,7 @@ def test_text_that_is_no_utf_8(tmp_path):
     path = tmp_path / "claims.yaml"
     path.write_bytes(b"# stra\xdfe\n" + VALID.encode())
     with pytest.raises(SettingsError, match=r"claims\.yaml: line 1 is not UTF-8"):
-        load(path, KNOWN)
+        load(path, KNOWN, VARIANTS)
 
 
 def test_an_id_that_stands_twice_is_not_silently_dropped(tmp_path):
@@ -207,13 +208,13 @@ def test_a_file_that_holds_no_claims_says_where(tmp_path, text, message):
 
 def test_a_missing_file_is_an_error_and_an_empty_one_holds_no_claim(tmp_path):
     with pytest.raises(SettingsError, match="no such file; restore it with `git checkout"):
-        load(tmp_path / "claims.yaml", KNOWN)
+        load(tmp_path / "claims.yaml", KNOWN, VARIANTS)
     (tmp_path / "claims.yaml").write_text("# nothing yet\n", encoding="utf-8")
-    assert load(tmp_path / "claims.yaml", KNOWN) == {}
+    assert load(tmp_path / "claims.yaml", KNOWN, VARIANTS) == {}
 
 
 def shipped(root: Path) -> dict[str, Claim]:
-    return load(root / "claims.yaml", KNOWN)
+    return load(root / "claims.yaml", KNOWN, VARIANTS)
 
 
 def test_the_shipped_file_has_every_finding_of_the_paper_and_says_why_each_delta(root):
@@ -231,9 +232,9 @@ def test_the_worked_example_of_the_page_is_a_valid_claim(root, tmp_path):
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     path = tmp_path / "claims.yaml"
     path.write_text((root / "claims.yaml").read_text() + block, encoding="utf-8")
-    added = set(load(path, KNOWN)) - set(shipped(root))
+    added = set(load(path, KNOWN, VARIANTS)) - set(shipped(root))
     assert len(added) == 1
-    assert load(path, KNOWN)[added.pop()].group == "own"
+    assert load(path, KNOWN, VARIANTS)[added.pop()].group == "own"
 
 
 def test_the_page_explains_every_key(root):

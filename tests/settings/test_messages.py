@@ -10,7 +10,7 @@ import yaml
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 Complaints = Callable[[dict[str, Any]], list[str]]
 VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
@@ -178,4 +178,4 @@ def test_a_key_that_stands_twice_is_not_silently_dropped(tmp_path: Path, valid: 
     with pytest.raises(
         SettingsError, match=r"not valid YAML: 'device' is defined twice at line \d+"
     ):
-        load(path, kinds(), sections())
+        load(path, known())

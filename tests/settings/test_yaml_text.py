@@ -11,22 +11,22 @@ import pytest
 import yaml
 
 from patchlens import given
-from patchlens.datasets.catalogue import kinds
 from patchlens.datasets.folder_yaml import describe
 from patchlens.datasets.reading import json_of, lines
 from patchlens.datasets.tracks import read_tracks
 from patchlens.errors import PatchlensError
+from patchlens.features.variants import VARIANTS
 from patchlens.plan.graph import read_graph
 from patchlens.pretrain.settings import load as load_pretrain
 from patchlens.report.measures import KNOWN
 from patchlens.settings.claims import load as load_claims
 from patchlens.settings.load import load
 from patchlens.settings.yaml_text import read
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "params": lambda path: load(path, kinds(), sections()),
-    "claims": lambda path: load_claims(path, KNOWN),
+    "params": lambda path: load(path, known()),
+    "claims": lambda path: load_claims(path, KNOWN, VARIANTS),
     "dataset": describe,
     "pretrain": load_pretrain,
     "graph": read_graph,

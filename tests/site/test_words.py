@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 from patchlens.cli import app
-from patchlens.datasets.catalogue import kinds
 from patchlens.display import palette
 from patchlens.display.grid import difference
 from patchlens.report import headlines
@@ -24,7 +23,7 @@ from patchlens.site.answers import answer, tally
 from patchlens.site.leads import lead
 from patchlens.site.serve import PLACE, server
 from patchlens.tasks.metric import Metric
-from patchlens.tasks.table import TASKS, sections
+from patchlens.tasks.table import TASKS, known
 from ran import COUNTING, with_counting
 
 ENDS = ("", "_ci_low", "_ci_high")
@@ -200,7 +199,7 @@ def test_headlines_of_a_later_task_are_the_metrics_that_it_names_of_those_in_its
 
 def test_every_plot_of_the_pipeline_that_has_axes_is_found(root: Path, monkeypatch) -> None:
     monkeypatch.chdir(root)
-    settings = load(Path("params.yaml"), kinds(), sections())
+    settings = load(Path("params.yaml"), known())
 
     found = plots.read(settings.model_dump())
 

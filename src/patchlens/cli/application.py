@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from patchlens import paths, progress
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import PatchlensError
 from patchlens.names import DatasetName, ModelName
 from patchlens.pipeline.locks import held
 from patchlens.processes import Interrupted, end_with_dvc, interruptible
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 BY_HAND = "Interactive commands"
 app = typer.Typer(
@@ -108,7 +107,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 def settings(path: Path = paths.PARAMS) -> Settings:
     """The validated settings of the working folder, or those of another file."""
-    return load(path, kinds(), sections())
+    return load(path, known())
 
 
 def cell_of(dataset: DatasetArgument, model: ModelArgument) -> "Cell":

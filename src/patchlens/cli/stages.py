@@ -88,10 +88,11 @@ for _name in OF_ALL:
 def claims() -> None:
     """Judge every finding in claims.yaml."""
     chosen = settings()
+    from patchlens.features.variants import VARIANTS
     from patchlens.report.measures import KNOWN
     from patchlens.settings.claims import load
 
-    _run("claims", load(paths.CLAIMS, KNOWN), chosen)
+    _run("claims", load(paths.CLAIMS, KNOWN, VARIANTS), chosen)
 
 
 @stage()

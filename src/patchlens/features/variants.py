@@ -3,7 +3,7 @@
 All are fitted on patches without their labels: of a seed's support images in T1, of all support
 images in T2 to T4 (of the query if there are none), or as `fit_on` says.
 
-A new variant is an entry of `VARIANTS` and its name in `settings.features.VariantName`.
+A new variant is an entry of `VARIANTS`.
 """
 
 import hashlib

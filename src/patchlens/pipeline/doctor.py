@@ -15,7 +15,6 @@ import yaml
 from dvc.config import Config
 
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import PatchlensError
 from patchlens.files import file_hash
 from patchlens.pipeline import workspace
@@ -23,7 +22,7 @@ from patchlens.pipeline.locks import holders
 from patchlens.pipeline.repro import THREADS
 from patchlens.pipeline.workspace import LOCK, RWLOCK
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import sections
+from patchlens.tasks.table import known
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc")
 REQUIREMENTS = Path("requirements.lock")
@@ -50,7 +49,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at everything in the working folder."""
     try:
-        settings, faults = load(paths.PARAMS, kinds(), sections()), []
+        settings, faults = load(paths.PARAMS, known()), []
     except Exception as error:  # whatever stands in the file
         settings, faults = None, str(error).splitlines() or [type(error).__name__]
     checks: dict[str, Callable[[], Iterator[Finding]]] = {

@@ -106,20 +106,34 @@ class Claim(Strict):
 FILE = dict[Name, Claim]
 
 
-def load(path: Path, metrics: Collection[str]) -> dict[str, Claim]:
+def load(
+    path: Path, metrics: Collection[str], variants: Collection[VariantName]
+) -> dict[str, Claim]:
     """Read and validate a file of claims: id -> claim, in the order of the file.
 
     Args:
         path: the file.
         metrics: the names of all metrics that a claim can be about.
+        variants: the feature variants.
 
     Raises:
         SettingsError: the file does not exist or is not YAML, or one line per mistake in it.
     """
     missing = f"restore it with `git checkout {path}`"
     found: dict[str, Claim] = validated(path, FILE, missing=missing, empty={}, lines=_explain)
-    refuse(path, _unknown_metrics(found, metrics))
+    refuse(path, [*_unknown_metrics(found, metrics), *_unknown_variants(found, variants)])
     return found
+
+
+def _unknown_variants(
+    claims: Mapping[str, Claim], variants: Collection[VariantName]
+) -> Iterable[str]:
+    for name, claim in claims.items():
+        for key in ("a", "b", "chance"):
+            side: Side | Chance | None = getattr(claim, key)
+            if side is not None and side.variant not in variants:
+                variant = brief(side.variant)
+                yield f"{name}.{key}.variant: '{variant}' is unknown; {nearest(variant, variants)}"
 
 
 def _unknown_metrics(claims: Mapping[str, Claim], metrics: Collection[str]) -> Iterable[str]:

@@ -7,17 +7,7 @@ from patchlens.settings.base import Rising, Several, Strict, Within
 Share = Annotated[float, Within(0.0001, 0.9999)]
 Layer = Annotated[int, Within(-256, 255)]
 Device = Literal["auto", "cpu", "cuda"]
-VariantName = Literal[
-    "raw",
-    "center",
-    "l2",
-    "zscore",
-    "prune",
-    "keep_top",
-    "prune_random",
-    "pca_drop_top",
-    "pca_whiten",
-]
+VariantName = str  # a key of `features.variants.VARIANTS`; `load` checks it
 
 
 class Features(Strict):

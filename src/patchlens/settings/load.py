@@ -1,6 +1,7 @@
 """Reads `params.yaml`; each mistake becomes one line that names the key and what is allowed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,7 +11,7 @@ from pydantic import create_model
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
-from patchlens.settings.base import Filled, Section, Several, Strict
+from patchlens.settings.base import Filled, Section, Several, Strict, brief
 from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
 from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
@@ -107,20 +108,36 @@ class Settings(Strict):
         return _named(self.models, name, "model")
 
 
-def load(path: Path, kinds: Kinds, sections: Mapping[str, type[Section]]) -> Settings:
+@dataclass(frozen=True)
+class Known:
+    """What settings may name, from the tables of the rooms above.
+
+    Attributes:
+        kinds: all kinds of datasets, with the tasks that can run on each.
+        sections: task -> the class of its section, for every task that has one.
+        variants: the feature variants.
+    """
+
+    kinds: Kinds
+    sections: Mapping[str, type[Section]]
+    variants: Collection[VariantName]
+
+
+def load(path: Path, known: Known) -> Settings:
     """Read and validate `path`.
 
     Args:
         path: the settings.
-        kinds: all kinds of datasets, with the tasks that can run on each.
-        sections: task -> the class of its section, for every task that has one.
+        known: what they may name.
 
     Raises:
         SettingsError: one line per mistake in the file.
     """
     missing = "run this in the folder that contains params.yaml"
-    settings: Settings = validated(path, with_sections(sections), missing=missing, context=kinds)
-    refuse(path, _cross_checks(settings, kinds))
+    settings: Settings = validated(
+        path, with_sections(known.sections), missing=missing, context=known.kinds
+    )
+    refuse(path, _cross_checks(settings, known))
     return settings
 
 
@@ -141,7 +158,7 @@ def _named(items: dict[K, T], name: K, what: str) -> T:
     return items[name]
 
 
-def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
+def _cross_checks(settings: Settings, known: Known) -> Iterable[str]:
     """Mistakes that no single section can detect: unknown names, sizes that do not fit."""
     tasks = {f"{name}.datasets": names for name, names in settings.tasks().items()}
     lists = {
@@ -155,6 +172,10 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
         for i, name in enumerate(names):
             if name not in settings.datasets:
                 yield f"{where}[{i}]: unknown dataset '{name}'; {nearest(name, settings.datasets)}"
+    for i, variant in enumerate(settings.variants):
+        if variant not in known.variants:
+            where = f"{SHARED}.variants[{i}]"
+            yield f"{where}: '{brief(variant)}' is unknown; {nearest(variant, known.variants)}"
     for where, names in tasks.items():
         for i, name in enumerate(names):
             if name in settings.datasets and name not in settings.extract.datasets:
@@ -164,9 +185,9 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
                 )
     for task, section in settings.sections().items():
         if section.needs:
-            yield from _unserved(task, section, settings, kinds)
+            yield from _unserved(task, section, settings, known.kinds)
         for key, other in section.borrows().items():
-            yield from _cannot_borrow(f"{task}.{key}", other, section, settings, kinds)
+            yield from _cannot_borrow(f"{task}.{key}", other, section, settings, known.kinds)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:
             yield (

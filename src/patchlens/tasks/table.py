@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from patchlens.datasets.catalogue import kinds
 from patchlens.settings.base import Section
+from patchlens.settings.load import Known
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.entries import ENTRIES, Entry, cells
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.words import Words
 
-__all__ = ["TABLE", "TASKS", "Task", "cells", "sections"]
+__all__ = ["TABLE", "TASKS", "Task", "cells", "known", "sections"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ class Task(Entry):
 
 TABLE = tuple(Task(**vars(entry)) for entry in ENTRIES)
 TASKS = {task.name: task for task in TABLE}
+
+
+def known() -> Known:
+    """What settings may name."""
+    from patchlens.features.variants import VARIANTS  # numpy: only where settings are read
+
+    return Known(kinds(), sections(), VARIANTS)
 
 
 def sections() -> dict[str, type[Section]]:
