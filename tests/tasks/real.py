@@ -1,6 +1,7 @@
 """Samples of real datasets and a real ViT, where the folder `shared` lies beside the repository."""
 
 import os
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def davis(root: Path, *sequences: str, frames: int | None = None) -> Path:
     for part, name in product(("JPEGImages/480p", "Annotations/480p"), sequences):
         (root / part / name).mkdir(parents=True)
         for path in sorted((given / part / name).iterdir())[:frames]:
-            (root / part / name / path.name).symlink_to(path)
+            shutil.copy(path, root / part / name)
     (root / "ImageSets/2016").mkdir(parents=True)
     (root / "ImageSets/2016/val.txt").write_text("\n".join(sequences) + "\n")
     return root
