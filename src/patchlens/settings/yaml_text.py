@@ -78,8 +78,8 @@ def _check_events(text: str) -> None:
                 raise _fault(f"more than {DEEPEST} levels of nesting", event)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        tagged = isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
-        if tagged and event.tag is not None:
+        valued = yaml.ScalarEvent | yaml.CollectionStartEvent
+        if isinstance(event, valued) and event.tag is not None:
             raise _fault(f"the tag {event.tag} is not read; write the plain value", event)
 
 
