@@ -64,8 +64,15 @@ def existing(path: Path, remedy: str) -> Path:
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file, which must exist; see `existing`."""
-    return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
+    """The content of a JSON file, which must exist; see `existing`.
+
+    Raises:
+        DataError: it is missing or damaged; the message ends with `remedy`.
+    """
+    try:
+        return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is damaged ({error}); run `dvc checkout`, or {remedy}") from None
 
 
 def write_json(content: Any, path: Path) -> None:

@@ -20,7 +20,7 @@ from patchlens.datasets.build import build
 from patchlens.datasets.files import by_stem, manifest
 from patchlens.datasets.folder import read
 from patchlens.datasets.headers import size_of
-from patchlens.datasets.index import read_ids, read_image
+from patchlens.datasets.index import Index, read_ids, read_image
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.datasets.reading import frames
 from patchlens.errors import DataError, PatchlensError, SourceError
@@ -339,3 +339,44 @@ def test_the_walk_is_sorted_and_does_not_recurse(tmp_path: Path) -> None:
     (deep / "a").write_bytes(b"a")
     (tmp_path / "root/a").write_bytes(b"a")
     assert len(list(files_below(tmp_path / "root", follow_links=False))) == 2
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut short": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: bytes(255 - byte for byte in content),
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["dataset.json", "images.parquet", "query.parquet"])
+def test_a_damaged_index_is_one_line_that_names_the_file(
+    own: Path, indexed: Callable[..., Index], file: str, damage: str
+) -> None:
+    folder = indexed(read(own, FOLDER), own).folder
+    path = folder / file
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+
+    def use() -> int:
+        opened = Index(folder, own)
+        return len(opened.images) + len(opened.query) + len(opened.pixels)
+
+    with pytest.raises(DataError) as caught:
+        use()
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{path}: ")
+    assert "run `dvc checkout`, or" in line
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1]", b"null"])
+def test_a_damaged_memory_of_the_manifest_is_forgotten(
+    own: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.chdir(own.parent)
+    stage.run("own", own)
+    before = Path("data/raw/own/manifest.json").read_bytes()
+    (memory,) = Path(".work/manifest").iterdir()
+    memory.write_bytes(content)
+    stage.run("own", own)
+    assert Path("data/raw/own/manifest.json").read_bytes() == before

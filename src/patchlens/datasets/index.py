@@ -6,7 +6,6 @@ apply, support.parquet (the few-shot choice, one per seed), query.parquet (the s
 their bootstrap unit) and relevance.parquet (the grades of pairs in a retrieval benchmark).
 """
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +20,13 @@ from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.datasets.sbd import read_segmentation
 from patchlens.errors import DataError
+from patchlens.files import read_json
 from patchlens.given import why_not
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
 Mask = NDArray[np.uint8]
+REMEDY = "run `dvc repro -f index`"
 # Raised by Pillow for files that are broken or too large.
 READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -43,8 +44,8 @@ class Index:
     def __init__(self, folder: Path, root: Path) -> None:
         if not (folder / "dataset.json").is_file():
             raise DataError(f"{folder}: no index; run `dvc repro index` first")
-        about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        if "reader" not in about:
+        about = read_json(folder / "dataset.json", REMEDY)
+        if not isinstance(about, dict) or "reader" not in about:
             raise DataError(f"{folder}: this index is of an older version; run `dvc repro index`")
         self.folder, self.root = folder, root
         self.reader: str = about["reader"]
@@ -60,7 +61,7 @@ class Index:
     @cached_property
     def pixels(self) -> dict[str, list[int]]:
         """Split -> pixels of each class in its masks; the last count is that of ignored ones."""
-        about = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
+        about = read_json(self.folder / "dataset.json", REMEDY)
         pixels: dict[str, list[int]] = about["pixels"]
         return pixels
 
