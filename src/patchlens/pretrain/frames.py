@@ -120,7 +120,7 @@ def _whole(path: Path, scenes: list[Scene]) -> bool:
         frames = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         frames = np.empty(0)
-    whole = frames.shape == (sum(max(1, n) for _, n, _ in scenes), 4, HEIGHT, WIDTH)
+    whole = bool(frames.shape == (sum(max(1, n) for _, n, _ in scenes), 4, HEIGHT, WIDTH))
     if not whole:
         log.warning("%s: damaged; discarded and made again", path)
     return whole
