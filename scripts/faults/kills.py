@@ -143,9 +143,9 @@ def undisturbed(folder: Path) -> tuple[Path, float]:
             if finish(start(work), work):
                 sys.exit("the miniature fails without any kill; see above")
             seconds = time.monotonic() - begun
-            write(work / "metrics/seconds.json", {"seconds": seconds})
+            write(folder / "calm.json", {"seconds": seconds})
             (work / "metrics").rename(calm)
-    about = json.loads((calm / "seconds.json").read_text(encoding="utf-8"))
+    about = json.loads((folder / "calm.json").read_text(encoding="utf-8"))
     return calm, float(about["seconds"])
 
 
@@ -217,17 +217,18 @@ def run(
             else:
                 problems.append(f"patchlens repro ended with {process.returncode}")
                 todo.clear()
-            compare = [*REPRO[:-1], "compare", str(calm), str(work / "metrics")]
-            done = subprocess.run(
-                [*compare, "--tolerance", "0"], stdout=subprocess.PIPE, text=True, env=environment()
-            )
-            differences = [s for s in done.stdout.splitlines()[:-1] if "seconds.json" not in s]
-            problems += differences
+            problems += differences(calm, work / "metrics")
     return {"kills": [asdict(outcome) for outcome in outcomes], "problems": problems}
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT / "src")}
+def differences(calm: Path, metrics: Path) -> list[str]:
+    """What `patchlens compare` prints of two folders of metrics that are not equal."""
+    command = [*REPRO[:-1], "compare", str(calm), str(metrics), "--tolerance", "0"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
+    )
+    return done.stdout.splitlines() if done.returncode else []
 
 
 def resumed(outcomes: Sequence[Outcome]) -> None:

@@ -1,5 +1,6 @@
 """Two processes never compute the same thing; what a dead one left is in nobody's way."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -84,6 +85,22 @@ def test_it_is_released_by_an_error_and_by_a_kill(other: subprocess.Popen[str]) 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), held(WHAT, patience=0):
             _ = 1 / 0
+
+
+def test_a_file_that_its_owner_removed_meanwhile_is_no_lock(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removed = fcntl.flock, list[Path]()
+
+    def remove_before(stream: int, how: int) -> None:
+        if not removed:
+            removed.extend(locks.LOCKS.iterdir())
+            removed[0].unlink()
+        lock(stream, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_before)
+    with held(WHAT, patience=0):
+        assert removed[0].exists()
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "x" * 300, "a b", "é/ü", ".", ""])

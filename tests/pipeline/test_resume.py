@@ -141,14 +141,15 @@ def test_a_run_that_was_ended_goes_on(small: Path, signum: int, code: int) -> No
     below = psutil.Process(process.pid).children(recursive=True)
     assert len(below) >= 4
     process.send_signal(signum)
+    process.wait(30)
+    if signum == signal.SIGKILL:  # these stages are no commands of patchlens, and do not notice
+        for one in below:
+            if one.is_running():
+                one.kill()
     _, errors = process.communicate(timeout=30)
     assert process.returncode == code
     if signum != signal.SIGKILL:
         assert errors == "Interrupted; run the same command again to continue.\n"
-    else:  # these stages are no commands of patchlens, and do not notice
-        for one in below:
-            if one.is_running():
-                one.kill()
     assert not psutil.wait_procs(below, timeout=15)[1]
     for name in ("one_a", "one_b"):
         (small / f"stall_{name}").unlink()

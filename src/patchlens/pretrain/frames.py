@@ -22,11 +22,11 @@ from patchlens.processes import end_with_parent
 from patchlens.progress import bar, log
 
 SHARD = 32  # scenes per shard; a killed run loses at most one per job
-Pixels = NDArray[np.uint8]
+Array = NDArray[np.uint8]
 Scene = tuple[int, int, int]  # seed, frames (0 is a still), every
 
 
-def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Pixels:
+def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Array:
     """The frames to train on, uint8 [N, 4, 128, 256]: RGB and the class id of each pixel."""
     seeds, every = settings.seeds, settings.every
     scenes = [(s, 0, 1) for s in seeds[: settings.stills]]
@@ -34,12 +34,12 @@ def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Pixels
     return rendered(scenes, work, jobs)
 
 
-def of_probe(settings: Probe, work: Path, jobs: int | None = None) -> Pixels:
+def of_probe(settings: Probe, work: Path, jobs: int | None = None) -> Array:
     """The held-out stills of the probe, the bank first; see `of_training`."""
     return rendered([(seed, 0, 1) for seed in settings.seeds], work, jobs)
 
 
-def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Pixels:
+def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
     """Render missing frames with `jobs` parallel processes, and open all frames.
 
     Raises:
@@ -58,7 +58,7 @@ def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Pixels
     if not path.is_file():
         _render(scenes, folder, jobs or len(os.sched_getaffinity(0)))
     # Copy-on-write, since torch requires a writable array.
-    frames: Pixels = np.load(path, mmap_mode="c")
+    frames: Array = np.load(path, mmap_mode="c")
     wanted = sum(max(1, count) for _, count, _ in scenes)
     if frames.shape != (wanted, 4, HEIGHT, WIDTH):
         raise DataError(
@@ -120,7 +120,7 @@ def _whole(path: Path, scenes: list[Scene]) -> bool:
         frames = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         frames = np.empty(0)
-    whole: bool = frames.shape == (sum(max(1, n) for _, n, _ in scenes), 4, HEIGHT, WIDTH)
+    whole = bool(frames.shape == (sum(max(1, n) for _, n, _ in scenes), 4, HEIGHT, WIDTH))
     if not whole:
         log.warning("%s: damaged; discarded and made again", path)
     return whole
