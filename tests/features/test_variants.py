@@ -187,8 +187,8 @@ def test_every_variant_gives_float32_and_spares_its_input(name):
     assert np.array_equal(OTHERS, before)
 
 
-def test_every_variant_of_the_settings_has_an_entry_with_words():
-    assert list(VARIANTS) == list(VARIANTS)
+def test_every_variant_has_an_entry_with_words():
+    assert len(VARIANTS) >= 9
     for variant in VARIANTS.values():
         assert variant.title
         assert variant.does.endswith((".", "?"))

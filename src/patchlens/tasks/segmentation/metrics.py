@@ -102,4 +102,5 @@ def run_miou(counts: Floats, weights: Floats, *, present: Bools, chance: bool = 
     hits, true, predicted = np.moveaxis(summed, -1, 0)
     if chance:
         hits = true * predicted / true.sum(axis=-1, keepdims=True)
-    return np.asarray(np.nanmean(divide(hits, true + predicted - hits), axis=-1))
+    iou = divide(hits, true + predicted - hits)
+    return divide(np.nansum(iou, axis=-1), np.isfinite(iou).sum(axis=-1))
