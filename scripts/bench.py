@@ -38,7 +38,7 @@ from patchlens.datasets.build import build  # noqa: E402
 from patchlens.datasets.index import read_image  # noqa: E402
 from patchlens.datasets.readers import read as read_dataset  # noqa: E402
 from patchlens.features.device import cpu_name  # noqa: E402
-from patchlens.features.extract import Extractor, Source  # noqa: E402
+from patchlens.features.extract import Extractor, ImageSource  # noqa: E402
 from patchlens.features.store import Header  # noqa: E402
 from patchlens.features.variants import unit_rows  # noqa: E402
 from patchlens.features.views import cut  # noqa: E402
@@ -217,7 +217,7 @@ def prepare(work: Path, count: int) -> tuple[list[str], Extractor, Callable]:
 
 def extract(extractor: Extractor, ids: list[str], read: Callable, work: Path) -> None:
     header = Header("d", "s", "m", "w", ids, (0, 0), 0, [], True, "float16", "v", 14)
-    extractor.run(Source(ids, read), header, work / "shards", work / "out.safetensors")
+    extractor.run(ImageSource(ids, read), header, work / "shards", work / "out.safetensors")
 
 
 def bench_knn(rounds: int = 4) -> list[Row]:

@@ -10,7 +10,7 @@ from features.lab import extractor, header, ids, picture
 from patchlens.backbones.contract import PatchTokens
 from patchlens.errors import DataError
 from patchlens.features import extract
-from patchlens.features.extract import Source
+from patchlens.features.extract import ImageSource
 from patchlens.features.store import FeatureFile
 from patchlens.settings.datasets import View
 
@@ -53,7 +53,7 @@ def run(folder, count=5, view=None, read=picture, backbone=None, **changes) -> F
     names, out = ids(count), folder / "out.safetensors"
     chosen = extractor(**({"view": view} if view else {}), backbone=backbone, **changes)
     dtype = changes.get("dtype", "float16")
-    chosen.run(Source(names, read), header(names, dtype), folder / "work", out)
+    chosen.run(ImageSource(names, read), header(names, dtype), folder / "work", out)
     return FeatureFile(out)
 
 
@@ -161,12 +161,14 @@ def test_a_layer_that_does_not_exist_is_refused():
 def test_shards_stay_for_the_caller_and_only_fresh_ones_give_a_rate(tmp_path):
     # A stage writes several files: a kill after the first must not lose its shards.
     names = ids(3)
-    source = Source(names, picture)
+    source = ImageSource(names, picture)
     rate = extractor().run(source, header(names), tmp_path / "work", tmp_path / "o")
     assert rate is not None
     assert rate > 0
     (tmp_path / "o").unlink()
-    unread = Source(names, lambda image_id: picture(image_id) if image_id == names[0] else None)
+    unread = ImageSource(
+        names, lambda image_id: picture(image_id) if image_id == names[0] else None
+    )
     assert extractor().run(unread, header(names), tmp_path / "work", tmp_path / "o") is None
     assert FeatureFile(tmp_path / "o").header.image_ids == names
 
@@ -181,7 +183,7 @@ def test_shards_of_another_model_are_not_used(tmp_path, monkeypatch):
         return picture(image_id)
 
     with pytest.raises(OSError, match="unplugged"):
-        extractor().run(Source(names, broken), header(names), tmp_path / "w", tmp_path / "o")
+        extractor().run(ImageSource(names, broken), header(names), tmp_path / "w", tmp_path / "o")
     seen: list[str] = []
 
     def spy(image_id: str) -> Image.Image:
@@ -189,10 +191,10 @@ def test_shards_of_another_model_are_not_used(tmp_path, monkeypatch):
         return picture(image_id)
 
     other = replace(header(names), weights="1" * 64)
-    extractor().run(Source(names, spy), other, tmp_path / "w", tmp_path / "o")
+    extractor().run(ImageSource(names, spy), other, tmp_path / "w", tmp_path / "o")
     assert set(seen) == set(names)
     seen.clear()
-    extractor().run(Source(names, spy), header(names), tmp_path / "w", tmp_path / "o")
+    extractor().run(ImageSource(names, spy), header(names), tmp_path / "w", tmp_path / "o")
     assert set(seen) == {"image 000", "image 002"}  # the first says how many tiles there are
 
 

@@ -13,7 +13,7 @@ from patchlens.pretrain import train as module
 from patchlens.pretrain.checkpoint import Row, State
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.objectives import OBJECTIVES, create
-from patchlens.pretrain.probe import Found, KnnProbe
+from patchlens.pretrain.probe import KnnProbe, Probed
 from patchlens.pretrain.recipes import Dino
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.train import Loop
@@ -186,7 +186,7 @@ def test_a_collapse_that_the_objective_sees_stops_the_run(frames: NDArray[np.uin
 
 def test_probe_runs_at_the_start_the_end_and_between(frames: NDArray[np.uint8]) -> None:
     found = loop(recipe("mae"), frames)
-    found.probe = lambda model: Found(0.5, 0.5, 0.5)
+    found.probe = lambda model: Probed(0.5, 0.5, 0.5)
     probes = found.run().probes
     assert [row["step"] for row in probes] == [0, 10, 20]
     assert set(probes[0]) == {"step", "probe_miou", "probe_accuracy", "probe_spread"}

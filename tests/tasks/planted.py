@@ -62,7 +62,7 @@ def swept(
     query_x = features(query_y, 4, noise=noise, signal=signal) @ turn
     bank = Labelled(x, y, np.repeat(np.arange(4), 100))
     query = query_of(query_x, query_y)
-    plan = sweep.Plan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
+    plan = sweep.SweepPlan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
     data, found = fit_data(x), {}
     if "knn" in heads:
         found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, CPU)

@@ -168,7 +168,7 @@ def test_chunks_of_query_images_change_nothing(monkeypatch):
     whole = runs_of(query(labels, noisy), known, k_sweep=[3], **BOTH)
     features = noisy(labels)
     asked = query(labels, lambda _: features)
-    monkeypatch.setattr(few_shot, "CHUNK", 3)
+    monkeypatch.setattr(few_shot, "IMAGES", 3)
     parts = runs_of(asked, known, k_sweep=[3], **BOTH)
     assert {run.head for run in whole} >= {"knn", "linear"}
     for one, other in zip(whole, parts, strict=True):

@@ -99,7 +99,7 @@ def test_ignored_patches_are_not_scored():
     y, x = labels(100, 1), planted.features(labels(100, 1), 3, noise=0.1)
     marked = y.astype(np.uint8)
     marked[::3] = 255
-    plan = sweep.Plan([4], (), planted.PRUNE, seed=0, draws=1)
+    plan = sweep.SweepPlan([4], (), planted.PRUNE, seed=0, draws=1)
     bank = Labelled(x, y, np.repeat(np.arange(4), 25))
     wrong = np.where(marked[:, None] == 255, x[::-1], x)  # would be scored as errors
     query = planted.query_of(wrong, marked)

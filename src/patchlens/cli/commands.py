@@ -3,7 +3,7 @@
 from patchlens.cli import stages  # first, as in the help
 
 # isort: split
-from patchlens.cli import asked, catalogues, pretraining, workspace
+from patchlens.cli import catalogues, inspect, pretraining, workspace
 from patchlens.cli.application import app
 
-__all__ = ["app", "asked", "catalogues", "pretraining", "stages", "workspace"]
+__all__ = ["app", "catalogues", "inspect", "pretraining", "stages", "workspace"]

@@ -22,7 +22,7 @@ from patchlens.datasets.below import check_inside
 from patchlens.datasets.headers import size_of
 from patchlens.datasets.index import read_mask
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
-from patchlens.datasets.objects import Found, objects_of
+from patchlens.datasets.objects import ImageObject, objects_of
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
 from patchlens.given import printable
@@ -37,7 +37,7 @@ class _Checked(NamedTuple):
     entry: ImageEntry
     size: tuple[int, int]
     pixels: Counts | None
-    objects: list[Found]
+    objects: list[ImageObject]
 
 
 class _Numbers:
@@ -152,7 +152,7 @@ def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int
     return np.append(counts[: len(layout.classes)], counts[IGNORE])
 
 
-def _unseen(found: Found) -> bool:
+def _unseen(found: ImageObject) -> bool:
     return found.evaluated and found.area == 0
 
 
@@ -161,7 +161,7 @@ def _image_row(checked: _Checked) -> dict[str, Any]:
     return row | {"width": checked.size[0], "height": checked.size[1]}
 
 
-def _object_row(image_id: str, found: Found, numbers: _Numbers) -> dict[str, Any]:
+def _object_row(image_id: str, found: ImageObject, numbers: _Numbers) -> dict[str, Any]:
     row = {k: v for k, v in vars(found).items() if k not in ("key", "box")}
     row |= dict(zip(("x0", "y0", "x1", "y1"), found.box, strict=True))
     return row | {"image_id": image_id, "instance": numbers.of(found.key)}

@@ -156,11 +156,11 @@ def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
     values = read_ids(path)
     # One pass over the pixels: translate the few values that occur, not every pixel.
     codes, occurring = pd.factorize(values.ravel())
-    strangers = [int(v) for v in occurring if int(v) not in labels]
-    if strangers:
+    unknown = [int(v) for v in occurring if int(v) not in labels]
+    if unknown:
         allowed = ", ".join(str(v) for v in sorted(labels))
         raise DataError(
-            f"{path}: contains id {strangers[0]}, which is not among the classes ({allowed})"
+            f"{path}: contains id {unknown[0]}, which is not among the classes ({allowed})"
         )
     translated = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
     return translated[codes].reshape(values.shape)

@@ -37,7 +37,7 @@ Tiles = tuple[int, int]  # rows and columns
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """The images to extract: their ids, and a function that reads one."""
 
     image_ids: Sequence[str]
@@ -68,7 +68,7 @@ class Extractor:
         # A floor without blocks has one layer, whatever the settings say.
         self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth) or [0]))
 
-    def run(self, source: Source, header: Header, work: Path, out: Path) -> float | None:
+    def run(self, source: ImageSource, header: Header, work: Path, out: Path) -> float | None:
         """Extract all images of `source` into the feature file `out`.
 
         Args:
@@ -103,7 +103,7 @@ class Extractor:
         seconds = time.perf_counter() - start
         return fresh / seconds if fresh else None
 
-    def gflops(self, source: Source) -> float:
+    def gflops(self, source: ImageSource) -> float:
         """GFLOPs per image with all its tiles; one multiply-add counts as two."""
         first = source.image_ids[0]
         tiles = self._tiles(source.read(first), first)
@@ -129,7 +129,7 @@ class Extractor:
         except ValueError as error:
             raise DataError(f"image '{image_id}': {error}; change view.tile") from None
 
-    def _views(self, source: Source, image_id: str, tiles: Tiles) -> Batch:
+    def _views(self, source: ImageSource, image_id: str, tiles: Tiles) -> Batch:
         image = source.read(image_id)
         found = self._tiles(image, image_id)
         if found != tiles:
@@ -141,7 +141,7 @@ class Extractor:
         return cut(image, self._view, self._size, self._backbone.interpolation)
 
     def _shard(
-        self, source: Source, tiles: Tiles, folder: Path, done: Callable[[int], Any]
+        self, source: ImageSource, tiles: Tiles, folder: Path, done: Callable[[int], Any]
     ) -> None:
         streams = [(folder / str(layer)).open("wb") for layer in self.layers]
         try:
@@ -172,7 +172,7 @@ class Extractor:
         log.warning("%s: damaged; discarded and made again", shard)
         return False
 
-    def _decoded(self, source: Source, tiles: Tiles) -> Iterator[list[Batch]]:
+    def _decoded(self, source: ImageSource, tiles: Tiles) -> Iterator[list[Batch]]:
         """Batches of decoded images; the next ones are decoded while the model runs."""
         size = self._features.batch_size
         ids = list(source.image_ids)

@@ -13,7 +13,7 @@ from patchlens.backbones.load import load, provenance
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import machine, resolve
-from patchlens.features.extract import Extractor, Source
+from patchlens.features.extract import Extractor, ImageSource
 from patchlens.features.store import Header
 from patchlens.files import file_hash, whole_folder, write_json
 from patchlens.progress import log
@@ -99,7 +99,7 @@ def run(cell: Cell) -> None:
     rate: float | None = None
     with whole_folder(paths.features(dataset=cell.dataset, model=cell.model)) as folder:
         for split, ids in selected.items():
-            source = Source(ids, index.image)
+            source = ImageSource(ids, index.image)
             out = folder / f"{split}.safetensors"
             rate = extractor.run(source, opened.header(split, ids), work, out)
             log.info("%s: %d %s images", cell, len(ids), split)

@@ -24,7 +24,7 @@ BYTES = {"float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellCost:
     """One model on one dataset. None means that the number of images is unknown.
 
     Attributes:
@@ -51,7 +51,7 @@ def cell(
     *,
     dataset: DatasetName,
     model: ModelName,
-) -> Cell:
+) -> CellCost:
     """The cost of one cell.
 
     Raises:
@@ -67,7 +67,7 @@ def cell(
     tiles = _tiles(dataset, view, images)
     total = images.total
     if tiles is None or total is None:
-        return Cell(model, dataset, None, None, None, None, None)
+        return CellCost(model, dataset, None, None, None, None, None)
     one = pixels[0] // size.patch_size, pixels[1] // size.patch_size
     grid = tiles[0] * one[0], tiles[1] * one[1]
     layers = _layers(model, size.depth, settings.features)
@@ -84,7 +84,7 @@ def cell(
     tasks = [task for task in TABLE if dataset in cells(settings)[task.name]]
     whole = sum((task.cost(planned) for task in tasks), Cost())
     maps = total * len(layers) + whole.copies
-    return Cell(
+    return CellCost(
         model,
         dataset,
         grid,

@@ -33,7 +33,7 @@ class Plan:
     stages: dict[str, int]
     downloads: list[Download]
     images: dict[DatasetName, Images]
-    cells: list[cost.Cell]
+    cells: list[cost.CellCost]
     cores: int
     free: int
 

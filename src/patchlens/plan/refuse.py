@@ -10,7 +10,7 @@ from patchlens.errors import FitError, SettingsError
 from patchlens.features.variants import check_width, pruned_counts
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.paths import PARAMS
-from patchlens.plan.cost import Cell
+from patchlens.plan.cost import CellCost
 from patchlens.plan.images import Images
 from patchlens.plan.models import Shape
 from patchlens.settings.datasets import Minicity
@@ -43,7 +43,7 @@ def check(
     settings: Settings,
     shapes: Mapping[ModelName, Shape],
     images: Mapping[DatasetName, Images],
-    cells: list[Cell],
+    cells: list[CellCost],
 ) -> None:
     """Refuse settings that a stage would refuse.
 
@@ -79,7 +79,7 @@ def _widths(settings: Settings, shapes: Mapping[ModelName, Shape]) -> Iterator[s
 
 
 def _grids(
-    settings: Settings, images: Mapping[DatasetName, Images], cells: list[Cell]
+    settings: Settings, images: Mapping[DatasetName, Images], cells: list[CellCost]
 ) -> Iterator[str]:
     """Pooled squares and numbers of neighbours that the grid of a model has no room for."""
     identification = settings.section(Identification)

@@ -77,7 +77,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table: its text, its sort key, and whether it is level with the best."""
 
     text: str
@@ -100,7 +100,7 @@ class Grid:
     key: str
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     note: str = ""
 
     @property

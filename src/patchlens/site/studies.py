@@ -10,7 +10,7 @@ import pandas as pd
 from patchlens import paths
 from patchlens.display.palette import Look
 from patchlens.site import curves, lexicon, precomputed
-from patchlens.site.figure import Cell, Control, Figure, Grid, base, choices, spec
+from patchlens.site.figure import Control, Figure, Grid, TableCell, base, choices, spec
 from patchlens.site.figure import files as tables_and_data
 from patchlens.site.page import Page
 from patchlens.site.plots import Plot
@@ -203,10 +203,10 @@ def _grid(task: Task, table: pd.DataFrame) -> Grid:
     columns = {key: name for key, name in words.table.items() if key in table}
     rows = []
     for row in table.to_dict("records"):
-        cells = [Cell(str(row["model"])), Cell(str(row["dataset"]))]
+        cells = [TableCell(str(row["model"])), TableCell(str(row["dataset"]))]
         for key in columns:
             value = float(row[key]) * (100 if called.is_share(key) else 1)
-            cells.append(Cell(f"{value:.0f}" if key in WHOLE else f"{value:.1f}", value))
+            cells.append(TableCell(f"{value:.0f}" if key in WHOLE else f"{value:.1f}", value))
         rows.append(cells)
     header = ["model", "dataset", *columns.values()]
     title = words.heading or words.title

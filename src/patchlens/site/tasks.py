@@ -14,7 +14,7 @@ from patchlens.report import headlines
 from patchlens.report.headlines import Headline
 from patchlens.site import confusion, curves, lexicon, overview_figures
 from patchlens.site.answers import answer
-from patchlens.site.figure import FORMS, Cell, Grid, files
+from patchlens.site.figure import FORMS, Grid, TableCell, files
 from patchlens.site.page import Page
 from patchlens.site.plots import REMEDY
 from patchlens.site.reading import Run
@@ -102,7 +102,7 @@ def _grid(found: list[Headline]) -> Grid:
     ordered = pd.concat([by_score[~ceiling], by_score[ceiling]])
     rows = []
     for _, row in ordered.iterrows():
-        cells = [Cell(str(row["model"])), Cell(str(row["variant"]))]
+        cells = [TableCell(str(row["model"])), TableCell(str(row["variant"]))]
         rows.append(cells + [_cell(row, h.metric, h.level) for h in found])
     header = ["model", "variant", *(h.metric.name for h in found)]
     title = first.title.split(":")[0]
@@ -114,10 +114,10 @@ def _grid(found: list[Headline]) -> Grid:
     )
 
 
-def _cell(row: "pd.Series[Any]", metric: Metric, level: str) -> Cell:
+def _cell(row: "pd.Series[Any]", metric: Metric, level: str) -> TableCell:
     value = row[metric.key]
     if pd.isna(value):
-        return Cell("")
+        return TableCell("")
     factor, form = (100, "{:.1f}") if metric.is_share else (1, "{:.4g}")
     text = form.format(factor * value)
     ends = [row.get(f"{metric.key}_ci_{end}") for end in ("low", "high")]
@@ -126,4 +126,4 @@ def _cell(row: "pd.Series[Any]", metric: Metric, level: str) -> Cell:
     std = row.get(f"{metric.key}_std")
     if std is not None and not pd.isna(std):
         text += f" ± {form.format(factor * std)}"
-    return Cell(text, float(value), bool(row[level]))
+    return TableCell(text, float(value), bool(row[level]))

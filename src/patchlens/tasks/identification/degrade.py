@@ -7,7 +7,7 @@ from PIL import Image
 
 from patchlens import paths
 from patchlens.features.cell import Cell
-from patchlens.features.extract import Source
+from patchlens.features.extract import ImageSource
 from patchlens.features.extraction import open_extraction
 from patchlens.progress import log
 from patchlens.tasks.identification.copies import copies
@@ -32,7 +32,7 @@ def run(cell: Cell) -> None:
 
     sources = list(dict.fromkeys(copy.image_id for copy in wanted.values()))
     work = opened.work("degrade", sources, asked.seed)
-    source, header = Source(list(wanted), read), opened.header("degraded", list(wanted))
+    source, header = ImageSource(list(wanted), read), opened.header("degraded", list(wanted))
     opened.extractor.run(
         source, header, work, paths.degraded(dataset=cell.dataset, model=cell.model)
     )

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.sparse import block_diag, csr_array
 
 from patchlens.arrays import Bools, Ints
+from patchlens.features.cell import IMAGES
 from patchlens.tasks.identification.copies import GEOMETRIC, Copy, Matrix, mapped, moved_area
 from patchlens.tasks.objects import Objects, as_weights, patch_coverage, size_bins
 
 Size = tuple[int, int]
 Grid = tuple[int, int]
 EDGE = 1e-6  # pixels: a corner that rounding moves off the image's edge is still on it
-CHUNK = 32  # images in memory at a time
 NO_BIN = -1  # for queries that are not objects
 
 
@@ -50,11 +50,11 @@ class Head:
 
     @cached_property
     def chunks(self) -> tuple[list[Any], list[Any]]:
-        """Weights of gallery and of queries, `CHUNK` images to a block-diagonal matrix."""
+        """Weights of gallery and of queries, `IMAGES` images to a block-diagonal matrix."""
 
         def joined(weights: Sequence[Any]) -> list[Any]:
-            starts = range(0, len(weights), CHUNK)
-            return [block_diag(weights[start : start + CHUNK], "csr") for start in starts]
+            starts = range(0, len(weights), IMAGES)
+            return [block_diag(weights[start : start + IMAGES], "csr") for start in starts]
 
         return joined(self.gallery), joined(self.queries)
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from patchlens.arrays import Array, Bools
+from patchlens.features.cell import IMAGES
 from patchlens.features.variants import Transform
 from patchlens.settings.base import Distance
-from patchlens.tasks.identification.heads import CHUNK, Head
+from patchlens.tasks.identification.heads import Head
 from patchlens.tasks.knn import search
 
 ReadPatches = Callable[[range], Array]
@@ -58,8 +59,8 @@ def _pooled(
 ) -> list[Array]:
     """Weighted means of patches after a transform [sum of n, D'] of each head."""
     parts: list[list[Array]] = [[] for _ in chunks]
-    for i, start in enumerate(range(0, images, CHUNK)):
-        patches = features(range(start, min(start + CHUNK, images)))
+    for i, start in enumerate(range(0, images, IMAGES)):
+        patches = features(range(start, min(start + IMAGES, images)))
         flat = transform(patches.reshape(-1, patches.shape[-1]))
         for part, of_head in zip(parts, chunks, strict=True):
             part.append(np.asarray(of_head[i] @ flat))

@@ -49,7 +49,7 @@ class _Classifier(Protocol):
         """For each k (0 where there is none): class scores [n, C] and winners [n]."""
 
 
-class Plan(NamedTuple):
+class Fit(NamedTuple):
     """What is fitted on a support: one point of the protocol."""
 
     head: str
@@ -59,9 +59,7 @@ class Plan(NamedTuple):
     shots: int
 
 
-def plans(
-    settings: Segmentation, prune: Prune, layers: Sequence[int], seeds: int
-) -> Iterator[Plan]:
+def plans(settings: Segmentation, prune: Prune, layers: Sequence[int], seeds: int) -> Iterator[Fit]:
     """What is fitted on each support set: headline, other layers, other shots, the floor.
 
     Args:
@@ -74,15 +72,15 @@ def plans(
     for name in settings.variants:
         for draw in range(draws(name, prune, seeds)):
             for head in settings.heads:
-                yield Plan(head, name, draw, headline, settings.shots)
+                yield Fit(head, name, draw, headline, settings.shots)
     if "knn" in settings.heads:
         for layer in layers[1:]:
-            yield Plan("knn", "raw", 0, layer, settings.shots)
+            yield Fit("knn", "raw", 0, layer, settings.shots)
     for shots in settings.shots_sweep:
         for head in settings.heads:
             if shots != settings.shots:
-                yield Plan(head, "raw", 0, headline, shots)
-    yield Plan("majority", "raw", 0, headline, settings.shots)
+                yield Fit(head, "raw", 0, headline, shots)
+    yield Fit("majority", "raw", 0, headline, settings.shots)
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Task:
         for support, plan in track(whole, total=len(whole), what=what, unit="fit"):
             yield from self._fit(support, plan)
 
-    def _fit(self, support: Support, plan: Plan) -> Iterator[Run]:
+    def _fit(self, support: Support, plan: Fit) -> Iterator[Run]:
         bank, transform = self._bank(support, plan)
         classes, c, at_edge = self.query.classes, 0.0, False
         classifier: _Classifier
@@ -128,7 +126,7 @@ class Task:
                 at_edge=at_edge,
             )
 
-    def _bank(self, support: Support, plan: Plan) -> tuple[Labelled, Transform]:
+    def _bank(self, support: Support, plan: Fit) -> tuple[Labelled, Transform]:
         """The labelled patches after the variant that is fitted here, and the variant."""
         transform = fit(
             plan.variant, support.fit_data, self.prune, seed=support.seed, draw=plan.draw
@@ -137,7 +135,7 @@ class Task:
         return replace(known, x=transform(known.x)), transform
 
     def _score(
-        self, transform: Transform, classifier: _Classifier, plan: Plan
+        self, transform: Transform, classifier: _Classifier, plan: Fit
     ) -> dict[int, dict[str, ImageCounts]]:
         """Patch and pixel confusion counts for each k of the classifier."""
         query, parts = self.query, dict[int, dict[str, list[ImageCounts]]]()

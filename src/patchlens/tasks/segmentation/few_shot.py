@@ -8,9 +8,8 @@ import numpy as np
 from patchlens.arrays import Array, Ints, Labels
 from patchlens.datasets.layout import IGNORE
 from patchlens.errors import FitError
+from patchlens.features.cell import IMAGES
 from patchlens.features.variants import FitData
-
-CHUNK = 32  # query images in memory at a time
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Query:
     def chunks(self) -> Iterator[range]:
         """The rows, some at a time."""
         total = len(self.labels)
-        for start in range(0, total, CHUNK):
-            yield range(start, min(start + CHUNK, total))
+        for start in range(0, total, IMAGES):
+            yield range(start, min(start + IMAGES, total))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ BLOCK = 256  # queries per block: their products stay in the processor's cache
 GROUP = 16  # columns whose maximum stands for them
 
 
-class Found(NamedTuple):
+class Neighbours(NamedTuple):
     """The neighbours for one kept set: as `knn.search` returns them."""
 
     size: int
@@ -60,8 +60,8 @@ class NestedBank:
         self._parts = [torch.from_numpy(part).to(device).T.contiguous() for part in parts]
         self._scales = [_scale(squares, distance) for squares in self._squares(parts)]
 
-    def search(self, queries: Array, k: int) -> Iterator[Found]:
-        """The k most similar bank rows of each query [Q, D], one `Found` per size.
+    def search(self, queries: Array, k: int) -> Iterator[Neighbours]:
+        """The k most similar bank rows of each query [Q, D], one `Neighbours` per size.
 
         Raises:
             FitError: the bank holds fewer than k rows.
@@ -85,7 +85,7 @@ class NestedBank:
                 similarity[i][start : start + BLOCK] = found.cpu().numpy()
                 rows[i][start : start + BLOCK] = where.cpu().numpy()
         for i, size in enumerate(self._sizes):
-            yield Found(size, *in_order(similarity[i], rows[i]))
+            yield Neighbours(size, *in_order(similarity[i], rows[i]))
 
     def _squares(self, parts: Sequence[NDArray[np.float32]]) -> list[torch.Tensor]:
         """Squared norms [n] over each prefix, from the columns that each adds."""

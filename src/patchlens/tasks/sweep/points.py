@@ -42,7 +42,7 @@ RAW = Point("raw", 0, 0)
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What is swept: the numbers of dimensions, ascending, the rivals, draws of the control."""
 
     counts: Sequence[int]
@@ -80,7 +80,7 @@ def knn_scores(
     data: FitData,
     query: Query,
     layer: int,
-    plan: Plan,
+    plan: SweepPlan,
     settings: Segmentation,
     device: torch.device,
 ) -> dict[Point, float]:
@@ -108,7 +108,9 @@ def knn_scores(
     return _mious(counts)
 
 
-def _nested_points(data: FitData, plan: Plan) -> Iterator[tuple[Transform, Ints, dict[int, Point]]]:
+def _nested_points(
+    data: FitData, plan: SweepPlan
+) -> Iterator[tuple[Transform, Ints, dict[int, Point]]]:
     """Searches that give every point: a transform, dimensions kept longest first, size -> point."""
     width = len(data.ranking)
     raw = plan.transform(RAW, data)
@@ -129,7 +131,7 @@ def linear_scores(
     data: FitData,
     query: Query,
     layer: int,
-    plan: Plan,
+    plan: SweepPlan,
     settings: Linear,
     chosen: Mapping[str, float],
 ) -> dict[Point, float]:
@@ -166,7 +168,11 @@ def linear_scores(
 
 
 def retrieval_scores(
-    objects: Objects, images: int, features: Callable[[range], Array], data: FitData, plan: Plan
+    objects: Objects,
+    images: int,
+    features: Callable[[range], Array],
+    data: FitData,
+    plan: SweepPlan,
 ) -> tuple[dict[Point, float], int]:
     """Instance retrieval (T3): mAP by cosine of every point, and the number of queries."""
     whole = [RAW, *plan.rival_points()]

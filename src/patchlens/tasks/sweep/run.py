@@ -58,7 +58,7 @@ def run(cell: Cell) -> Result:
         for row in track(rows, total=len(rows), what=f"sweep {cell}", unit="seed"):
             support = support_set(inputs, row)
             known = support.labelled(segmentation.shots, cell.layer)
-            plan = sweep.Plan(counts, asked.rivals, prune, support.seed, control)
+            plan = sweep.SweepPlan(counts, asked.rivals, prune, support.seed, control)
             fitted = (known, support.fit_data, query, cell.layer, plan)
             if "knn" in asked.heads:
                 found["knn"].append(sweep.knn_scores(*fitted, segmentation, where))
@@ -75,7 +75,7 @@ def run(cell: Cell) -> Result:
         "query_patches": int((query.labels != IGNORE).sum()),
     }
     if objects is not None:
-        plan = sweep.Plan(counts, asked.rivals, prune, 0, prune.random_draws)
+        plan = sweep.SweepPlan(counts, asked.rivals, prune, 0, prune.random_draws)
         data, _ = cell.fit_data()
         ids = cell.query.header.image_ids
         scores, queries = sweep.retrieval_scores(

@@ -14,7 +14,7 @@ from patchlens.progress import track
 from patchlens.settings.features import VariantName
 from patchlens.tasks.tracking.association import associate
 from patchlens.tasks.tracking.files import TrackFiles
-from patchlens.tasks.tracking.inputs import Features, Found, opened, sequences
+from patchlens.tasks.tracking.inputs import Features, Tracked, opened, sequences
 from patchlens.tasks.tracking.linking import FREE, association_counts, best_threshold, link
 from patchlens.tasks.tracking.official import scorer
 from patchlens.tasks.tracking.settings import Tracking
@@ -25,7 +25,7 @@ One = tuple[VariantName, int]  # a variant and its draw
 Sums = dict[One, dict[str, Floats]]  # of each sequence, [thresholds, 2]
 
 
-def run(fitted: Fitted, tracking: Tracking, out: Path) -> Found:
+def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
     """Associate and link all query videos; the tracks of the headline are written to `out`.
 
     The birth threshold of a video is chosen on the support videos, or on all other query videos if
@@ -37,7 +37,7 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Found:
     """
     query = sequences(fitted.cell.index, fitted.cell.query)
     sums = _sums(fitted, tracking)
-    found, chosen = Found(), dict[One, list[float]]()
+    found, chosen = Tracked(), dict[One, list[float]]()
     boxes = 0
     with TemporaryDirectory() as work:
         files = TrackFiles(fitted.cell.index, fitted.cell.own.kind, query)

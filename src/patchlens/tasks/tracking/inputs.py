@@ -21,7 +21,7 @@ Features = dict[VariantName, list[Array]]  # one per draw
 
 
 @dataclass
-class Found:
+class Tracked:
     """The results of a part of T4.
 
     Attributes:

@@ -15,7 +15,7 @@ from patchlens.features.device import resolve
 from patchlens.features.variants import Transform, applied
 from patchlens.files import whole_file
 from patchlens.progress import log, track
-from patchlens.tasks.tracking.inputs import Found, sequences
+from patchlens.tasks.tracking.inputs import Tracked, sequences
 from patchlens.tasks.tracking.mask_scores import boundary_accuracy, region_similarity, statistics
 from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate
 from patchlens.tasks.tracking.settings import Propagation
@@ -29,7 +29,7 @@ MASK_PALETTE += [255] * (
 NO_VOID = -1  # no value of a mask
 
 
-def run(fitted: Fitted, settings: Propagation, out: Path) -> Found:
+def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
     """Propagate the objects of every first frame; the masks are written to `out`.
 
     As in DAVIS, the given objects are scored in all frames except the first and the last. Videos of
@@ -39,7 +39,7 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Found:
         DataError: no video has a frame to score, or a first frame has no object.
         SettingsError: an image does not belong to a sequence.
     """
-    found, where = Found(), resolve(fitted.cell.settings.device)
+    found, where = Tracked(), resolve(fitted.cell.settings.device)
     videos = sequences(fitted.cell.index, fitted.cell.query)
     objects = scored_videos = 0
     # 2016: grey, 255 is the object. 2017: a palette, 255 is void.

@@ -19,7 +19,7 @@ BLOCK = 8  # side in patches of a block propagated at once: the window around it
 
 
 @dataclass(frozen=True)
-class _Source:
+class _Context:
     unit: Tensor  # [h, w, D], rows of length 1
     labels: Tensor  # [h, w, L], shares
 
@@ -49,15 +49,15 @@ def propagate(frames: Iterable[Tensor], first: Tensor, settings: Propagation) ->
         first: labels [h, w, L] of the first frame, on the same device.
         settings: queue, radius, top, temperature.
     """
-    recent = deque[_Source](maxlen=settings.queue)
-    start: _Source | None = None
+    recent = deque[_Context](maxlen=settings.queue)
+    start: _Context | None = None
     for features in frames:
         unit = functional.normalize(features, dim=-1)
         if start is None:
-            start = _Source(unit, first)
+            start = _Context(unit, first)
             continue
         labels = _carried(unit, [start, *recent], settings)
-        recent.append(_Source(unit, labels))
+        recent.append(_Context(unit, labels))
         yield labels
 
 
@@ -76,7 +76,7 @@ def enlarge(labels: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.where(high > low, (maps - low) / (high - low), maps).argmax(dim=0)
 
 
-def _carried(unit: Tensor, sources: list[_Source], settings: Propagation) -> Tensor:
+def _carried(unit: Tensor, sources: list[_Context], settings: Propagation) -> Tensor:
     height, width, _ = unit.shape
     out = unit.new_zeros(height, width, sources[0].labels.shape[-1])
     for y in range(0, height, BLOCK):
@@ -87,7 +87,7 @@ def _carried(unit: Tensor, sources: list[_Source], settings: Propagation) -> Ten
 
 
 def _block(
-    unit: Tensor, here: tuple[slice, slice], sources: list[_Source], settings: Propagation
+    unit: Tensor, here: tuple[slice, slice], sources: list[_Context], settings: Propagation
 ) -> Tensor:
     """Labels of a block of patches from all sources within the radius."""
     r = settings.radius
