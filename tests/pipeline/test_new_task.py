@@ -17,6 +17,10 @@ import yaml
 
 from conftest import run
 from patchlens import paths
+from patchlens.errors import SettingsError
+from patchlens.features.variants import VARIANTS, FitData, Variant, fit
+from patchlens.settings.load import load
+from patchlens.tasks.table import known
 from tasks.scene import image, write_features, write_index
 
 FOLDER = {
@@ -207,6 +211,21 @@ def test_the_site_has_its_page_with_ranking_and_curve(folder: Path) -> None:
     first = (folder / "reports/site/index.html").read_text(encoding="utf-8")
     assert "brightness.html" in first
     assert "leads with 75.0 %" in first
+
+
+def test_a_variant_is_one_entry(root: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content["segmentation"]["variants"].append("halved")
+    Path("params.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(SettingsError, match=r"segmentation\.variants\[9\]: 'halved' is unknown"):
+        load(Path("params.yaml"), known())
+    monkeypatch.setitem(VARIANTS, "halved", Variant(lambda data, prune, chance: lambda x: x / 2))
+    loaded = load(Path("params.yaml"), known())
+    assert loaded.variants[-1] == "halved"
+    ones = np.ones((2, 3), dtype=np.float32)
+    data = FitData(ones[0], ones[0], np.arange(3), 1, lambda: [ones])
+    halved = fit("halved", data, loaded.prune, seed=0, draw=0)
+    np.testing.assert_array_equal(halved(ones), ones / 2)
 
 
 def test_only_its_stage_depends_on_its_code(folder: Path) -> None:

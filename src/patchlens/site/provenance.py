@@ -72,10 +72,12 @@ def _models(run: Run) -> Grid:
                 TableCell("–" if model.source == "pixels" else digest[:12]),
                 TableCell(licence(model)),
                 TableCell(str(cost.get("architecture", ""))),
+                TableCell(run.objectives[name]),
                 *(TableCell("" if n is None else grid.number(n), n) for n in numbers),
             ]
         )
-    header = ["model", "role", "weights", "hash", "licence", "architecture", *grid.COST.values()]
+    header = ["model", "role", "weights", "hash", "licence", "architecture", "objective"]
+    header += grid.COST.values()
     note = (
         "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where it was "
         "converted; the whole is in metrics/weights/. Licences are as their publishers state them."
