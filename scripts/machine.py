@@ -12,7 +12,7 @@ import torch
 from patchlens import paths
 from patchlens.files import read_json, write_json
 from patchlens.settings.load import load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from patchlens.report.reference_page import page
 from patchlens.settings.load import load
 from patchlens.site.reading import read
 from patchlens.site.reference import rows
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 PAGE = ROOT / "docs/reference-comparison.md"
 

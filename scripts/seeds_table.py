@@ -20,9 +20,10 @@ from patchlens.report.paired import RAW
 from patchlens.report.rows import weighted_of
 from patchlens.report.tables import entry
 from patchlens.settings.load import load
+from patchlens.tasks.known import known
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.resample import SharedResampler, interval
-from patchlens.tasks.table import TABLE, known
+from patchlens.tasks.table import TABLE
 
 Place = tuple[str, str, str]  # dataset, what is measured, model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 
 @cache

@@ -20,7 +20,7 @@ from patchlens.report import measures
 from patchlens.report.compare import flat
 from patchlens.settings.claims import Claim
 from patchlens.settings.load import with_sections
-from patchlens.tasks.table import sections
+from patchlens.tasks.known import sections
 
 LIST = Path(__file__).with_suffix(".txt")
 

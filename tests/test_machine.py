@@ -13,7 +13,7 @@ import machine
 from conftest import run
 from patchlens import paths
 from patchlens.settings.load import load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 MACHINE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
 OUT = Path("metrics/machine.json")

@@ -9,7 +9,7 @@ import pytest
 from conftest import run
 from patchlens.report.compare import ELSEWHERE
 from patchlens.settings.load import load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 
 def block(document: Path, name: str) -> str:

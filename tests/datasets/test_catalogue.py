@@ -14,7 +14,9 @@ from patchlens.errors import SettingsError, SourceError
 from patchlens.plan.code import closure
 from patchlens.plan.stages import module
 from patchlens.settings.datasets import Minicity
-from patchlens.settings.load import NEEDS
+from patchlens.tasks.known import sections
+
+NEEDS = [task for task, section in sections().items() if section.needs]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.features.variants import VARIANTS, FitData, Variant, fit
 from patchlens.settings.load import load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 from tasks.scene import image, write_features, write_index
 
 FOLDER = {

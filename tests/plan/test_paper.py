@@ -12,7 +12,7 @@ from patchlens.backbones.registry.read import find
 from patchlens.cli import app
 from patchlens.settings.load import Settings, load
 from patchlens.settings.models import RegistryModel
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
 PRESET = ROOT / "presets/paper.yaml"

@@ -24,7 +24,7 @@ from patchlens.plan.models import Shape, download, shape
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import Loader
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
 TINY = {"embed_dim": 24, "depth": 3, "num_heads": 2, "img_size": 32}

@@ -10,7 +10,7 @@ import yaml
 
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 VALID = """
 device: cpu

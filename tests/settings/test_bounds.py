@@ -214,7 +214,7 @@ def test_arguments_keep_the_order_in_which_they_stand(tmp_path: Path, valid: Any
     import yaml
 
     from patchlens.settings.load import load
-    from patchlens.tasks.table import known
+    from patchlens.tasks.known import known
 
     written = {"patch_size": 8, "img_size": [64, 32], "depth": 4, "init_values": None}
     valid["models"]["random"]["arch_args"] = written

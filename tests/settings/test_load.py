@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from patchlens.errors import SettingsError
 from patchlens.settings.datasets import View
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))

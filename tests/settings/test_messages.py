@@ -10,7 +10,7 @@ import yaml
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 Complaints = Callable[[dict[str, Any]], list[str]]
 VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"

@@ -22,7 +22,7 @@ from patchlens.report.measures import KNOWN
 from patchlens.settings.claims import load as load_claims
 from patchlens.settings.load import load
 from patchlens.settings.yaml_text import read
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 READERS: dict[str, Callable[[Path], object]] = {
     "params": lambda path: load(path, known()),

@@ -22,8 +22,9 @@ from patchlens.site import plots
 from patchlens.site.answers import answer, tally
 from patchlens.site.leads import lead
 from patchlens.site.serve import PLACE, server
+from patchlens.tasks.known import known
 from patchlens.tasks.metric import Metric
-from patchlens.tasks.table import TASKS, known
+from patchlens.tasks.table import TASKS
 from ran import COUNTING, with_counting
 
 ENDS = ("", "_ci_low", "_ci_high")

@@ -15,7 +15,7 @@ from patchlens.names import DatasetName, ModelName
 from patchlens.pipeline.locks import held
 from patchlens.processes import Interrupted, end_with_dvc, interruptible
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 BY_HAND = "Interactive commands"
 app = typer.Typer(

@@ -22,7 +22,7 @@ from patchlens.pipeline.locks import holders
 from patchlens.pipeline.repro import THREADS
 from patchlens.pipeline.workspace import LOCK, RWLOCK
 from patchlens.settings.load import Settings, load
-from patchlens.tasks.table import known
+from patchlens.tasks.known import known
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc")
 REQUIREMENTS = Path("requirements.lock")

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from patchlens.datasets.catalogue import kinds
-from patchlens.settings.base import Section
-from patchlens.settings.load import Known
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.entries import ENTRIES, Entry, cells
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.words import Words
 
-__all__ = ["TABLE", "TASKS", "Task", "cells", "known", "sections"]
+__all__ = ["TABLE", "TASKS", "Task", "cells"]
 
 
 @dataclass(frozen=True)
@@ -47,19 +44,3 @@ class Task(Entry):
 
 TABLE = tuple(Task(**vars(entry)) for entry in ENTRIES)
 TASKS = {task.name: task for task in TABLE}
-
-
-def known() -> Known:
-    """What settings may name."""
-    from patchlens.features.variants import VARIANTS  # numpy: only where settings are read
-
-    return Known(kinds(), sections(), VARIANTS)
-
-
-def sections() -> dict[str, type[Section]]:
-    """Task -> the class of its section in params.yaml."""
-    return {
-        task.name: import_module(f"patchlens.tasks.{task.name}.settings").SECTION
-        for task in TABLE
-        if not task.datasets_of
-    }
