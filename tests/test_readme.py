@@ -47,8 +47,8 @@ def test_the_results_page_is_that_of_the_pipeline_with_links_that_lead_somewhere
 
 def test_the_flip_of_the_docs_starts_from_the_verdict(root: Path) -> None:
     page = (root / "docs/claims.md").read_text(encoding="utf-8")
-    verdicts = json.loads((root / "metrics/claims.json").read_text(encoding="utf-8"))
-    rows = re.findall(r"^\| metrics/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", page, re.M)
+    verdicts = json.loads((root / "metrics/claims/claims.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| metrics/claims/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", page, re.M)
     assert {key for _, key, _ in rows} >= {"verdict", "effect"}
     for claim, key, head in rows:
         committed = verdicts[claim][key]
