@@ -102,7 +102,7 @@ def _conclusion(scores: list[tuple[Column, pd.DataFrame]]) -> str:
     floors: dict[str, list[str]] = {}
     decided = [(c, rows) for c, rows in scores if _units(c, rows) >= MIN_UNITS]
     for column, rows in decided:
-        best = rows[rows[column.metric.key + results.LEVEL].astype(bool)]
+        best = rows[rows[column.metric.key + results.BEST_MODEL].astype(bool)]
         wins.update(str(model) for model in best.index[best["role"] == "rival"])
         if named := [f"`{model}`" for model in best.index[best["role"] == "floor"]]:
             floors[column.title] = named
