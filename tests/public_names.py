@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from patchlens.features.variants import VARIANTS
 from patchlens.report import measures
 from patchlens.report.compare import flat
+from patchlens.settings import models
 from patchlens.settings.claims import Claim
 from patchlens.settings.load import with_sections
 from patchlens.tasks.known import sections
@@ -67,6 +68,8 @@ def _metric_keys(path: Path, content: dict[str, Any]) -> Iterator[str]:
 
 def _keys(kind: Any) -> Iterator[str]:
     """The keys of a section and of its subsections; wrappers of its type are ignored."""
+    if kind is models.ArchArgs:  # its keys are the arguments of timm, not ours
+        return
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for name, field in kind.model_fields.items():
             below = set(_keys(field.annotation))

@@ -19,7 +19,8 @@ import yaml
 from patchlens import paths, tasks
 from patchlens.settings.load import load
 from patchlens.site import report
-from patchlens.tasks import table as task_table
+from patchlens.tasks.entries import ENTRIES
+from patchlens.tasks.known import known
 from patchlens.tasks.table import TABLE, TASKS, Task
 
 COUNTING = Task("counting", "Count objects.")
@@ -53,15 +54,16 @@ def with_counting() -> Iterator[None]:
         patch.setattr(tasks, "__path__", [*tasks.__path__, str(later)])
         patch.setitem(TASKS, COUNTING.name, COUNTING)
         for module in list(sys.modules.values()):
-            if getattr(module, "TABLE", None) is TABLE:
-                patch.setattr(module, "TABLE", (*TABLE, COUNTING))
+            for name, table in (("TABLE", TABLE), ("ENTRIES", ENTRIES)):
+                if getattr(module, name, None) is table:
+                    patch.setattr(module, name, (*table, COUNTING))
         yield
 
 
 def build() -> Path:
     """The site of the run in the working folder."""
     with with_counting():
-        report.run(load(paths.PARAMS, task_table.known()))
+        report.run(load(paths.PARAMS, known()))
     return Path.cwd() / paths.SITE
 
 

@@ -24,6 +24,7 @@ from patchlens.plan.models import Shape, download, shape
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import Loader
+from patchlens.tasks.cost import PROBE_STEPS
 from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
@@ -524,7 +525,7 @@ def test_json_holds_the_plan_and_its_assumptions(settings: Make) -> None:
     plan = planned(settings({}))
     found = json.loads(CliRunner().invoke(app, ["plan", "--json"]).stdout)
     assert found["features"] == plan.features
-    assert found["assumed"] == {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": cost.PROBE_STEPS}
+    assert found["assumed"] == {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": PROBE_STEPS}
     assert found["cells"][0]["model"] == "vit"
     assert set(found["seconds"]) == {"cpu", "gpu"}
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from patchlens import paths
-from patchlens.errors import DataError, SettingsError
+from patchlens.errors import DataError, FitError, SettingsError
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.tracking.metrics import weighted
 from tasks.scene import GRID, box, image
@@ -61,12 +61,19 @@ def test_features_that_say_nothing_score_chance_in_every_variant(here):
         assert cell["link_free"][variant]["assa"] < 0.7
 
 
-@pytest.mark.parametrize(("variant", "m"), [("prune", 0.99), ("keep_top", 0.0)])
-def test_a_variant_without_dimensions_is_scored(here, variant, m):
+def test_a_variant_that_keeps_nothing_at_m_0_is_scored(here):
     prepare(here, frames("a", "query", [[11, 12, 13]] * 6))
-    cell = run(here, (variant,), chosen=PRUNE.model_copy(update={"m": m}))
-    assert cell["association"][variant]["d1"] == pytest.approx(1 / 3, abs=1e-4)
-    assert 0 < cell["link"][variant]["assa"] < 1
+    cell = run(here, ("keep_top",), chosen=PRUNE.model_copy(update={"m": 0.0}))
+    assert cell["association"]["keep_top"]["d1"] == pytest.approx(1 / 3, abs=1e-4)
+    assert 0 < cell["link"]["keep_top"]["assa"] < 1
+
+
+def test_an_m_that_drops_all_dimensions_is_refused(here):
+    prepare(here, frames("a", "query", [[11, 12, 13]] * 6))
+    with pytest.raises(
+        FitError, match=r"prune\.m: 0\.99 drops all 8 dimensions; use a share below"
+    ):
+        run(here, ("prune",), chosen=PRUNE.model_copy(update={"m": 0.99}))
 
 
 def test_objects_that_are_not_evaluated_are_not_fed(here):

@@ -11,8 +11,8 @@ from patchlens.cli.application import DatasetArgument, ModelArgument, cell_of, s
 from patchlens.plan.stages import OF_ALL, OF_CELL, STAGES
 
 
-def _run(name: str, *arguments: Any) -> Any:
-    return import_module(f"patchlens.{STAGES[name].module}").run(*arguments)
+def _run(name: str, *arguments: Any, **options: Any) -> Any:
+    return import_module(f"patchlens.{STAGES[name].module}").run(*arguments, **options)
 
 
 @stage()
@@ -48,7 +48,7 @@ def manifest(dataset: DatasetArgument) -> None:
     """List the files of a dataset that you placed."""
     chosen = settings().placed(dataset)
     assert chosen.root is not None
-    _run("manifest", dataset, Path(chosen.root), chosen.follow_links)
+    _run("manifest", dataset, Path(chosen.root), follow_links=chosen.follow_links)
 
 
 @stage()
