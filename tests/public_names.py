@@ -68,7 +68,7 @@ def _metric_keys(path: Path, content: dict[str, Any]) -> Iterator[str]:
 
 def _keys(kind: Any) -> Iterator[str]:
     """The keys of a section and of its subsections; wrappers of its type are ignored."""
-    if kind is models.ArchArgs:  # its keys are the arguments of timm, not ours
+    if kind is models._ArchArgs:  # its keys are the arguments of timm, not ours
         return
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for name, field in kind.model_fields.items():
