@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
+KILLS ?= 15
 # A pip index with CPU builds of torch makes the environment much smaller: see docs/install.md.
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
-.PHONY: dataset-pages model-pages variant-pages flip seeds bench clean-metrics dag camvid
+.PHONY: dataset-pages model-pages variant-pages flip seeds bench clean-metrics dag camvid faults
 
 help:  ## List the targets
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,7 +54,7 @@ test-slow: env  ## Run the slow tests: a forced run of the miniature leaves noth
 	OMP_NUM_THREADS=1 python -m pytest -m slow
 
 repro: env  ## Reproduce all results of params.yaml, JOBS models at a time; FORCE=1: every stage
-	python scripts/repro.py $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
+	patchlens repro --jobs $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
 
 check-small: env  ## Compare every score of a miniature with that of REV (default HEAD), within 2 minutes
 	python scripts/check_small.py $(REV)
@@ -65,7 +66,7 @@ readme: env  ## Put tables and what made them into README, docs and metrics, bef
 	python scripts/machine.py
 	python scripts/answer.py
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
-	python scripts/embed.py docs/variance.md claims metrics/tables/claims.md
+	python scripts/embed.py docs/variance.md claims metrics/claims/claims.md
 	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
 	for task in segmentation identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done
@@ -88,6 +89,9 @@ bench: env  ## Measure speed and memory; write the table to docs/bench.md
 
 camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)
 	scripts/results_camvid.sh
+
+faults: env  ## Kill a miniature KILLS times at random, 20 times on purpose; write the table to docs/reliability.md
+	python scripts/faults kills --random $(KILLS) --aimed 20 --write
 
 seeds: env  ## Show how far two training seeds of the mini models lie apart (HEAD must be reproduced)
 	scripts/results_seeds.sh

@@ -12,9 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from embed import embed
-from patchlens.report import grid, results, task_tables
-from patchlens.report.task_tables import T1, Shown
-from patchlens.report.verdict import MIN_UNITS
+from patchlens.display import grid
+from patchlens.report import results
+from patchlens.report.tables import entry
+from patchlens.tasks.metric import Metric, find
+from patchlens.tasks.resample import MIN_UNITS
+from patchlens.tasks.table import TASKS
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,26 +29,25 @@ class Column:
     title: str
     task: str
     head: str
-    shown: Shown
+    key: str
     variant: str
     unit: str
 
+    @property
+    def metric(self) -> Metric:
+        """The score."""
+        found = find(TASKS[self.task].metrics, self.head, self.key)
+        assert found is not None
+        return found
 
-T1_SCORE = Shown("pixel_miou", "pixel mIoU (%)")
+
 COLUMNS = (
-    Column("T1 k-NN", T1, "knn", T1_SCORE, "raw", "images"),
-    Column("T1 k-NN, pruned", T1, "knn", T1_SCORE, "prune", "images"),
-    Column("T1 linear", T1, "linear", T1_SCORE, "raw", "images"),
-    Column(
-        "T2 robustness",
-        "identification",
-        "patch",
-        Shown("robustness", "robustness (%)"),
-        "raw",
-        "source images",
-    ),
-    Column("T3 mAP", "retrieval", "instance", Shown("map", "mAP (%)"), "raw", "instances"),
-    Column("T4 AssA", "tracking", "link", Shown("assa", "AssA (%)"), "raw", "videos"),
+    Column("T1 k-NN", "segmentation", "knn", "pixel_miou", "raw", "images"),
+    Column("T1 k-NN, pruned", "segmentation", "knn", "pixel_miou", "prune", "images"),
+    Column("T1 linear", "segmentation", "linear", "pixel_miou", "raw", "images"),
+    Column("T2 robustness", "identification", "patch", "robustness", "raw", "source images"),
+    Column("T3 mAP", "retrieval", "instance", "map", "raw", "instances"),
+    Column("T4 AssA", "tracking", "link", "assa", "raw", "videos"),
 )
 
 
@@ -64,8 +66,7 @@ def answer(tables: Path) -> str:
     body = []
     for model, row in of_first.iterrows():
         entries = [
-            task_tables.entry(rows.loc[model], column.shown, results.LEVEL)
-            for column, rows in scores
+            entry(rows.loc[model], column.metric, results.BEST_MODEL) for column, rows in scores
         ]
         role = "" if row["role"] == "rival" else f" ({row['role']})"
         body.append([f"{model}{role}", *entries, grid.number(row["parameters_m"])])
@@ -89,7 +90,7 @@ def _scores(tables: Path, column: Column) -> pd.DataFrame:
 
 def _chance(tables: Path, dataset: str) -> str:
     """What blind guesses reach on the stills, in words."""
-    t1, t3 = (pd.read_csv(tables / f"{task}.csv") for task in (T1, "retrieval"))
+    t1, t3 = (pd.read_csv(tables / f"{task}.csv") for task in ("segmentation", "retrieval"))
     blind = t1[(t1["head"] == "majority") & (t1["dataset"] == dataset)]["pixel_miou"].iloc[0]
     order = t3[t3["head"] == "instance"]["chance_map_instance"].iloc[0]
     return f"Blind guesses reach {100 * blind:.1f} in T1 and {100 * order:.1f} in T3."
@@ -101,7 +102,7 @@ def _conclusion(scores: list[tuple[Column, pd.DataFrame]]) -> str:
     floors: dict[str, list[str]] = {}
     decided = [(c, rows) for c, rows in scores if _units(c, rows) >= MIN_UNITS]
     for column, rows in decided:
-        best = rows[rows[column.shown.key + results.LEVEL].astype(bool)]
+        best = rows[rows[column.metric.key + results.BEST_MODEL].astype(bool)]
         wins.update(str(model) for model in best.index[best["role"] == "rival"])
         if named := [f"`{model}`" for model in best.index[best["role"] == "floor"]]:
             floors[column.title] = named
@@ -120,7 +121,7 @@ def _conclusion(scores: list[tuple[Column, pd.DataFrame]]) -> str:
 
 def _units(column: Column, rows: pd.DataFrame) -> int:
     """How many units the intervals of a column resample."""
-    return int(rows[f"{column.shown.key}_units"].max())
+    return int(rows[f"{column.metric.key}_units"].max())
 
 
 def _caption(scores: list[tuple[Column, pd.DataFrame]], chance: str) -> str:

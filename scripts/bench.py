@@ -38,17 +38,17 @@ from patchlens.datasets.build import build  # noqa: E402
 from patchlens.datasets.index import read_image  # noqa: E402
 from patchlens.datasets.readers import read as read_dataset  # noqa: E402
 from patchlens.features.device import cpu_name  # noqa: E402
-from patchlens.features.extract import Extractor, Source  # noqa: E402
+from patchlens.features.extract import Extractor, ImageSource  # noqa: E402
 from patchlens.features.store import Header  # noqa: E402
 from patchlens.features.variants import unit_rows  # noqa: E402
 from patchlens.features.views import cut  # noqa: E402
 from patchlens.settings.datasets import View  # noqa: E402
 from patchlens.settings.features import Features  # noqa: E402
 from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
-from patchlens.settings.tracking import Propagation  # noqa: E402
 from patchlens.tasks.knn import search  # noqa: E402
-from patchlens.tasks.nested import NestedBank  # noqa: E402
-from patchlens.tasks.propagation import enlarge, one_hot, propagate  # noqa: E402
+from patchlens.tasks.segmentation.nested import NestedBank  # noqa: E402
+from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate  # noqa: E402
+from patchlens.tasks.tracking.settings import Propagation  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT / "data/external/camvid/test"
@@ -217,7 +217,7 @@ def prepare(work: Path, count: int) -> tuple[list[str], Extractor, Callable]:
 
 def extract(extractor: Extractor, ids: list[str], read: Callable, work: Path) -> None:
     header = Header("d", "s", "m", "w", ids, (0, 0), 0, [], True, "float16", "v", 14)
-    extractor.run(Source(ids, read), header, work / "shards", work / "out.safetensors")
+    extractor.run(ImageSource(ids, read), header, work / "shards", work / "out.safetensors")
 
 
 def bench_knn(rounds: int = 4) -> list[Row]:
@@ -325,7 +325,7 @@ def bench_repro() -> list[Row]:
         run("dvc", "cache", "dir", "--local", f"{work}/cache", cwd=clone)
         (clone / "dvc.lock").unlink()  # with it DVC would take metrics out of Git for done
         shutil.rmtree(clone / "metrics")
-        by_twos = [sys.executable, "scripts/repro.py", str(THREADS)]
+        by_twos = ["patchlens", "repro", "--jobs", str(THREADS)]
         whole = seconds(lambda: run(*by_twos, cwd=clone, env=env))
         nothing = seconds(lambda: run("dvc", "repro", cwd=clone, env=env))
         tasks = {

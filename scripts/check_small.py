@@ -77,8 +77,12 @@ def keep(folder: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def stages(src: str, rendered: Path) -> None:
-    """Run the stages of dvc.yaml in the working folder, in its order and in this process."""
+def stages(src: str, rendered: Path | None) -> None:
+    """Run stages of dvc.yaml in the working folder, in its order and in this process.
+
+    With `rendered`, a folder that `keep` made, these are the stages that metrics depend on, and its
+    images are reused if the code of the stage render is the same. Without it, these are all stages.
+    """
     import patchlens
     from patchlens.cli import app
 
@@ -86,12 +90,12 @@ def stages(src: str, rendered: Path) -> None:
         sys.exit(f"imported {patchlens.__file__} instead of the package in {src}; see PYTHONPATH")
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    wanted = needed(graph)
+    wanted = needed(graph) if rendered else set(graph)
     raw, *made_by = RENDERED
     for name, stage in graph.items():  # each stage follows those that it depends on
         if name not in wanted:
             continue
-        if name == "render" and all(_same(rendered / path, path) for path in made_by):
+        if rendered and name == "render" and all(_same(rendered / path, path) for path in made_by):
             shutil.copytree(rendered / raw, raw)
             continue
         axes = {axis: _values(source, params) for axis, source in stage.get("matrix", {}).items()}
@@ -159,6 +163,6 @@ def shrink(params: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--stages"]:
-        stages(sys.argv[2], Path(sys.argv[3]))
+        stages(sys.argv[2], Path(sys.argv[3]) if sys.argv[3:] else None)
     else:
         main(sys.argv[1] if len(sys.argv) > 1 else "HEAD")

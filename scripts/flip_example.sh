@@ -7,7 +7,7 @@ dvc cache dir --local "$root/.dvc/cache"
 dvc checkout --quiet
 sed -i 's/^  m: 0\.26 /  m: 0 /' params.yaml
 git diff --quiet params.yaml && { echo "params.yaml: prune.m is not 0.26" >&2; exit 1; }
-python scripts/repro.py 2
+patchlens repro
 dvc metrics diff --md > diff.md
 head -2 diff.md > shown.md
 grep -E 'claims\.json|knn\.prune\.pixel_miou +\|' diff.md >> shown.md

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
 from patchlens.files import read_json, write_json
 from patchlens.settings.load import load
+from patchlens.tasks.known import known
 
 
 def main() -> None:
-    settings = load(paths.PARAMS, kinds())
+    settings = load(paths.PARAMS, known())
     costs = [
         paths.cost(dataset=dataset, model=model)
         for dataset in settings.extract.datasets

@@ -7,17 +7,17 @@ import sys
 
 from made_pages import ROOT, bring_up_to_date
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
 from patchlens.report.reference_page import page
 from patchlens.settings.load import load
 from patchlens.site.reading import read
 from patchlens.site.reference import rows
+from patchlens.tasks.known import known
 
 PAGE = ROOT / "docs/reference-comparison.md"
 
 
 def main() -> int:
-    text = page(rows(read(load(paths.PARAMS, kinds()))))
+    text = page(rows(read(load(paths.PARAMS, known()))))
     return bring_up_to_date(__doc__.splitlines()[0], {PAGE: text})
 
 

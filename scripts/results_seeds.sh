@@ -14,6 +14,6 @@ for model in "${models[@]}"; do # under the same file name: claims know objectiv
   grep -q "$new" params.yaml || { echo "params.yaml: no sha256 of weights/$model.safetensors" >&2; exit 1; }
 done
 git diff --stat params.yaml
-python scripts/repro.py 2
+patchlens repro
 python scripts/seeds_table.py "$root" "${models[@]}" > seeds.md
 python scripts/embed.py "$root/docs/results-minicity.md" seeds seeds.md

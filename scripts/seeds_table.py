@@ -13,46 +13,51 @@ import numpy as np
 import pandas as pd
 
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
-from patchlens.report import grid, headlines, results
-from patchlens.report.of_task import OF_TASK
+from patchlens.arrays import Floats
+from patchlens.display import grid
+from patchlens.report import headlines, results
 from patchlens.report.paired import RAW
-from patchlens.report.task_tables import T1, Shown, entry
+from patchlens.report.rows import weighted_of
+from patchlens.report.tables import entry
 from patchlens.settings.load import load
-from patchlens.stages.tables_samples import Floats, of_rows
-from patchlens.tasks.bootstrap import interval
+from patchlens.tasks.known import known
+from patchlens.tasks.metric import Metric
+from patchlens.tasks.resample import SharedResampler, interval
+from patchlens.tasks.table import TABLE
 
-LEVEL = "_level_with_best_model"
 Place = tuple[str, str, str]  # dataset, what is measured, model
 
 
-class Found(NamedTuple):
+class Score(NamedTuple):
     """A score of `raw` in one folder, with its resamples [B]."""
 
     row: "pd.Series[float]"
     drawn: Floats
-    shown: Shown
+    metric: Metric
 
 
-def scores(folder: Path, models: list[str]) -> dict[Place, Found]:
+def scores(folder: Path, models: list[str]) -> dict[Place, Score]:
     found = {}
     with contextlib.chdir(folder):
-        uncertainty = load(paths.PARAMS, kinds()).uncertainty
-        for task in (T1, *OF_TASK):
-            for line in headlines.of(task, pd.read_csv(paths.TABLES / f"{task}.csv")):
+        resampler = SharedResampler.of(load(paths.PARAMS, known()).uncertainty)
+        for task in TABLE:
+            if task.study:
+                continue
+            for line in headlines.of(task, pd.read_csv(paths.TABLES / f"{task.name}.csv")):
                 raw = line.rows[(line.rows["variant"] == RAW) & line.rows["model"].isin(models)]
-                samples = of_rows(task, line.dataset, raw.to_dict("records"), uncertainty)
-                for (_, row), drawn in zip(raw.iterrows(), samples, strict=True):
+                for _, row in raw.iterrows():
+                    weighted = weighted_of(task, row)
+                    drawn = weighted.resampled(resampler, [line.metric.key])[line.metric.key]
                     place = (line.dataset, results.name_of(line), row["model"])
-                    found[place] = Found(row, drawn.of[line.shown.key], line.shown)
+                    found[place] = Score(row, drawn, line.metric)
     return found
 
 
-def difference(first: Found, second: Found) -> str:
+def difference(first: Score, second: Score) -> str:
     apart = second.drawn - first.drawn
     low, high = interval(apart[np.isfinite(apart)])
-    value = second.row[first.shown.key] - first.row[first.shown.key]
-    return results.points(value, low, high, first.shown)
+    value = second.row[first.metric.key] - first.row[first.metric.key]
+    return results.points(value, low, high, first.metric)
 
 
 def main(first: Path, models: list[str]) -> None:
@@ -60,11 +65,11 @@ def main(first: Path, models: list[str]) -> None:
     body = []
     for place, found in zero.items():
         both = found, one[place]
-        levels = [entry(of.row, of.shown, LEVEL).strip("*") for of in both]
+        levels = [entry(of.row, of.metric, "") for of in both]
         body.append([*place, *levels, difference(*both)])
     print(grid.markdown(["dataset", "task", "model", "seed 0", "seed 1", "difference"], body))
     verdicts = [json.loads((folder / paths.VERDICTS).read_text()) for folder in (first, Path())]
-    texts = pd.read_csv(paths.TABLES / "claims.csv").set_index("id")["text"]
+    texts = pd.read_csv(paths.CLAIMS_TABLE.with_suffix(".csv")).set_index("id")["text"]
     judged = [name for name in verdicts[0] if verdicts[0][name]["verdict"] != "not run"]
     told = [[name, texts[name], *(said(of[name]) for of in verdicts)] for name in judged]
     print("\nThe verdicts with these models in the slots:\n")

@@ -14,9 +14,9 @@ from patchlens.features.moments import rank_by_variance
 from patchlens.features.variants import VARIANTS, FitData, Transform, fit, pruned_count
 from patchlens.settings.base import Distance
 from patchlens.settings.features import Prune, VariantName
-from patchlens.settings.segmentation import Linear
 from patchlens.tasks.knn import search
 from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.segmentation.settings import Linear
 
 PAGE = ROOT / "docs/variants.md"
 DISTANCES: tuple[Distance, ...] = ("cosine", "dot", "l2")

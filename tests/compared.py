@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from conftest import commit, run
+from patchlens import paths
 from ran import json_of, lay
 
 
@@ -20,5 +21,5 @@ def planted(folder: Path, root: Path) -> None:
     cell = json.loads(path.read_text())
     cell["protocol"]["k"] = 1
     path.write_text(json.dumps(cell))
-    verdicts = folder / "metrics/claims.json"
+    verdicts = folder / paths.VERDICTS
     verdicts.write_text(verdicts.read_text().replace("supported", "contradicted"))

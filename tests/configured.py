@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
+from patchlens.tasks.known import known
 
 
 @cache
 def _default() -> Settings:
-    return load(Path(__file__).parents[1] / "params.yaml", kinds())
+    return load(Path(__file__).parents[1] / "params.yaml", known())
 
 
 def configured(

@@ -10,29 +10,24 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Page
 
+from cells import compute
 from configured import configured
 from patchlens import paths
-from patchlens.report.palette import looks
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.datasets import render
+from patchlens.display.palette import looks
+from patchlens.report import explorer as stage
+from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.datasets import Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
-from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.models import PixelsModel, UntrainedModel
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Knn, Linear, Segmentation, Uncertainty
-from patchlens.settings.tracking import Propagation, Tracking
+from patchlens.settings.uncertainty import Uncertainty
 from patchlens.site import build, explorer, media, precomputed
-from patchlens.stages import (
-    degrade,
-    extract,
-    index,
-    prune,
-    render,
-    segmentation,
-    tracking,
-    variance,
-    weights,
-)
-from patchlens.stages import explorer as stage
+from patchlens.tasks.identification.settings import Degradations, Identification
+from patchlens.tasks.retrieval.settings import Retrieval
+from patchlens.tasks.segmentation.settings import Segmentation
+from patchlens.tasks.tracking.settings import Propagation, Tracking
 
 VIEW = View(mode="whole", grid="equal", patches=[8, 16])
 CITY = Minicity(
@@ -116,12 +111,12 @@ def run() -> None:
         render.run(name, dataset)
         index.run(name, dataset)
         for model in MODELS:
-            extract.run(dataset=name, model=model, settings=SETTINGS)
-            prune.run(dataset=name, model=model, settings=SETTINGS)
+            for first in ("extract", "prune"):
+                compute(first, dataset=name, model=model, settings=SETTINGS)
     for model in MODELS:
-        for of_city in (variance, segmentation, degrade):
-            of_city.run(dataset="city", model=model, settings=SETTINGS)
-        tracking.run(dataset="video", model=model, settings=SETTINGS)
+        for of_city in ("variance", "segmentation", "degrade"):
+            compute(of_city, dataset="city", model=model, settings=SETTINGS)
+        compute("tracking", dataset="video", model=model, settings=SETTINGS)
     explore()
 
 

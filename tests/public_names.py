@@ -15,13 +15,14 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
+from patchlens.features.variants import VARIANTS
+from patchlens.report import measures
 from patchlens.report.compare import flat
-from patchlens.report.measures import METRICS
+from patchlens.settings import models
 from patchlens.settings.claims import Claim
-from patchlens.settings.features import VariantName
-from patchlens.settings.load import Settings
+from patchlens.settings.load import with_sections
+from patchlens.tasks.known import sections
 
-VARIANTS = frozenset(get_args(VariantName))
 LIST = Path(__file__).with_suffix(".txt")
 
 
@@ -29,18 +30,27 @@ def names(folder: Path) -> list[str]:
     """All public names, sorted; metric keys and CSV columns are read from `folder`/metrics."""
     stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     found = {f"stage {name}" for name in stages}
-    found |= {f"claim metric {name}" for name in METRICS}
+    found |= {f"claim metric {name}" for name in measures.names()}
+    found |= {line for line in LIST.read_text(encoding="utf-8").splitlines() if _accepted(line)}
     found |= {f"variant {name}" for name in VARIANTS}
     found |= {f"claims.yaml {key}" for key in _keys(Claim)}
-    found |= {f"params.yaml {key}" for key in _keys(Settings)}
+    found |= {f"params.yaml {key}" for key in _keys(with_sections(sections()))}
     metrics = folder / "metrics"
     for path in metrics.rglob("*.json"):
+        if path.parent.name == "tables":  # words, which may be improved
+            continue
         content = json.loads(path.read_text(encoding="utf-8"))
         found |= {f"metric {_file(path)} {key}" for key in _metric_keys(path, content)}
     for path in metrics.rglob("*.csv"):
         with path.open(encoding="utf-8", newline="") as stream:
             found |= {f"column {_file(path)} {column}" for column in next(csv.reader(stream))}
     return sorted(found)
+
+
+def _accepted(line: str) -> bool:
+    """Whether a line of the list is a metric of claims that is known: one of a family, as d5."""
+    kind, _, name = line.rpartition(" ")
+    return kind == "claim metric" and measures.measure(name) is not None
 
 
 def _file(path: Path) -> str:
@@ -58,6 +68,8 @@ def _metric_keys(path: Path, content: dict[str, Any]) -> Iterator[str]:
 
 def _keys(kind: Any) -> Iterator[str]:
     """The keys of a section and of its subsections; wrappers of its type are ignored."""
+    if kind is models._ArchArgs:  # its keys are the arguments of timm, not ours
+        return
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for name, field in kind.model_fields.items():
             below = set(_keys(field.annotation))

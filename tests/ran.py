@@ -6,12 +6,24 @@ came later than the site; tracking was not run. One class is called like a tag.
 
 import json
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import yaml
 
+from patchlens import paths, tasks
+from patchlens.settings.load import load
+from patchlens.site import report
+from patchlens.tasks.entries import ENTRIES
+from patchlens.tasks.known import known
+from patchlens.tasks.table import TABLE, TASKS, Task
+
+COUNTING = Task("counting", "Count objects.")
 MODELS = ("dino", "mae", "random")
 UNDECIDED = "neither a gain above the smallest effect of 2.0 points nor a loss is shown"
 TAG = "<script>document.title='owned'</script>"
@@ -19,24 +31,48 @@ CLASSES = ["road", TAG, "car"]
 IMAGES = [f"image{i:02d}" for i in range(12)]
 SCORES = {"dino": 0.6, "mae": 0.31, "random": 0.3}
 CELL = "metrics/cells/${item.dataset}/${item.model}/"
-PAGES = ("index", "segmentation", "tracking", "counting", "variance", "reference")
+NOT_RUN = ("identification", "retrieval", "tracking")
+PAGES = ("index", "segmentation", *NOT_RUN, "counting", "variance", "reference")
 PIPELINE = {
     "segmentation": [
-        ("segmentation_k.csv", "k", "patch_miou"),
-        ("segmentation_classes.csv", "iou", "class"),
+        ("segmentation_k.csv", {"x": "k", "y": "patch_miou"}),
+        ("segmentation_classes.csv", {"x": "iou", "y": "class"}),
     ],
-    "variance": [("variance_spectrum.csv", "rank", "cumulative")],
-    "sweep": [("sweep.csv", "m", "score")],
-    "counting": [("counting.csv", "crowd", "hits")],
+    "variance": [
+        ("variance_spectrum.csv", {"x": "rank", "y": "cumulative", "template": "spectrum"})
+    ],
+    "sweep": [("sweep.csv", {"x": "m", "y": "score", "template": "over_m"})],
+    "counting": [("counting.csv", {"x": "crowd", "y": "hits"})],
 }
+
+
+@contextmanager
+def with_counting() -> Iterator[None]:
+    """The table of tasks with one more, whose folder is beside the tests of the site."""
+    later = Path(__file__).parent / "site/later"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "__path__", [*tasks.__path__, str(later)])
+        patch.setitem(TASKS, COUNTING.name, COUNTING)
+        for module in list(sys.modules.values()):
+            for name, table in (("TABLE", TABLE), ("ENTRIES", ENTRIES)):
+                if getattr(module, name, None) is table:
+                    patch.setattr(module, name, (*table, COUNTING))
+        yield
+
+
+def build() -> Path:
+    """The site of the run in the working folder."""
+    with with_counting():
+        report.run(load(paths.PARAMS, known()))
+    return Path.cwd() / paths.SITE
 
 
 def lay(folder: Path, root: Path) -> None:
     """Write what the site reads below `folder`; `root` is the repository, for its params.yaml."""
     _settings(folder, root)
-    for name in ("tables", "weights"):
+    for name in ("tables", "weights", "claims"):
         (folder / "metrics" / name).mkdir(parents=True)
-    _tables(folder / "metrics/tables")
+    _tables(folder)
     for i, model in enumerate(MODELS):
         record = {
             "sha256": f"{i}" * 64,
@@ -51,7 +87,7 @@ def lay(folder: Path, root: Path) -> None:
         _records(cell, SCORES[model])
         json_of(cell / "segmentation.json", SCORES[model])
     verdicts = {"m1": {"verdict": "supported"}, "c1": {"verdict": "not run"}}
-    (folder / "metrics/claims.json").write_text(json.dumps(verdicts))
+    (folder / paths.VERDICTS).write_text(json.dumps(verdicts))
     index = folder / "data/index/minicity"
     index.mkdir(parents=True)
     about = {"reader": "minicity", "classes": CLASSES, "palette": [], "labels": {}, "pixels": {}}
@@ -84,13 +120,14 @@ def _settings(folder: Path, root: Path) -> None:
         "mae": trained,
         "random": {"source": "untrained", "seed": 0} | vit,
     }
-    for task in ("identification", "retrieval", "tracking"):
+    for task in NOT_RUN:
         params[task]["datasets"] = []
+    params["counting"] = {"datasets": ["minicity"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     stages = {
         stage: {
             "matrix": {"model": "${models}", "dataset": "${segmentation.datasets}"},
-            "plots": [{CELL + file: {"x": x, "y": y}} for file, x, y in plots],
+            "plots": [{CELL + file: options} for file, options in plots],
         }
         for stage, plots in PIPELINE.items()
     }
@@ -100,7 +137,7 @@ def _settings(folder: Path, root: Path) -> None:
 
 
 def _tables(folder: Path) -> None:
-    rows = []
+    tables, rows = folder / paths.TABLES, []
     for variant, gain in (("raw", 0.0), ("prune", 0.05)):
         for model, score in SCORES.items():
             value = round(score + gain, 4)
@@ -122,10 +159,13 @@ def _tables(folder: Path) -> None:
         )
         if task == "segmentation":
             compare(table)
-        _publish(folder / task, table)
-    _publish(folder / "tracking", pd.DataFrame(columns=["dataset", "model", "head", "variant"]))
+        _publish(tables / task, table)
+        _about(tables / task, {"minicity": "Protocol 1. Twelve images."})
+    for task in NOT_RUN:
+        _publish(tables / task, pd.DataFrame(columns=["dataset", "model", "head", "variant"]))
+        _about(tables / task, {})
     _publish(
-        folder / "variance",
+        tables / "variance",
         pd.DataFrame({"dataset": "minicity", "model": MODELS, "top1": 0.1, "width": 192}),
     )
     claims = [
@@ -149,7 +189,7 @@ def _tables(folder: Path) -> None:
         p_holm=0.001,
         n_units=12,
     )
-    _publish(folder / "claims", table)
+    _publish(folder / paths.CLAIMS_TABLE, table)
 
 
 def compare(table: pd.DataFrame, half: float = 0.02) -> None:
@@ -160,6 +200,14 @@ def compare(table: pd.DataFrame, half: float = 0.02) -> None:
     table["pixel_miou_behind_ci_low"] = behind - half
     table["pixel_miou_behind_ci_high"] = behind + half
     table["pixel_miou_units"] = len(IMAGES)
+
+
+def _about(path: Path, captions: dict[str, str]) -> None:
+    """The words of a table: captions, roles and training objectives."""
+    roles = dict.fromkeys(MODELS, "rival") | {"random": "floor"}
+    objectives = {"dino": "distillation", "mae": "masked pixels", "random": "untrained"}
+    words = {"captions": captions, "roles": roles, "objectives": objectives}
+    path.with_suffix(".json").write_text(json.dumps(words))
 
 
 def _publish(path: Path, table: pd.DataFrame) -> None:

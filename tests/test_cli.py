@@ -102,7 +102,7 @@ def test_wrong_settings_stop_every_command(
         patchlens(*command),
         2,
         "params.yaml: device: 'cdua' is unknown; allowed: auto, cpu, cuda; did you mean 'cuda'?\n"
-        "params.yaml: prune.m: 1.5 is out of range; allowed: < 1.0",
+        "params.yaml: prune.m: 1.5 is out of range; allowed: 0 to 0.9999",
     )
 
 
@@ -232,7 +232,7 @@ def test_a_check_needs_an_index(patchlens: Patchlens) -> None:
 
 def test_a_stage_that_comes_too_early_says_what_to_run(patchlens: Patchlens) -> None:
     place()
-    expected = "data/index/own: no index; run `dvc repro index` first"
+    expected = "data/weights/pixels.safetensors: weights not found; run `dvc repro weights` first"
     expect(patchlens("extract", "pixels", "own"), 4, expected)
 
 

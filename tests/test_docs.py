@@ -18,6 +18,7 @@ SETTINGS = [
     ),
 ]
 GENERATED = ("data", "metrics", "reports", ".work", ".venv")  # what a run makes or a user places
+OF_DVC = (".dvc/tmp/", ".dvc/cache/")  # what DVC makes there
 OF_THE_USER = {"dataset.yaml"}  # lies in a folder of the user's own images
 SOURCE = r"\.(?:py|md|yaml|yml|toml|sh|lock)"  # how the files end that the repository is made of
 TOKEN = re.compile(r"(?<![\w./@:-])[\w.-]+(?:/[\w.<>{}*$,-]*)*")
@@ -58,7 +59,8 @@ def lost(text: str, *, cites_others: bool = False) -> list[str]:
         below_package = first != "src" or (bool(rest) and rest[0] in PACKAGES)
         is_ours = bool(rest) and first in TOP and below_package
         is_source = not cites_others and bool(re.search(f"[\\w>}}]{SOURCE}$", name))
-        if first in GENERATED or name in OF_THE_USER or not (is_ours or is_source):
+        made = first in GENERATED or name.startswith(OF_DVC)
+        if made or name in OF_THE_USER or not (is_ours or is_source):
             continue
         fixed = (
             name[: cut.start()].rpartition("/")[0] if (cut := PLACEHOLDER.search(name)) else name

@@ -3,15 +3,17 @@
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+import machine
 from conftest import run
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import load
+from patchlens.tasks.known import known
 
 MACHINE = {"cpu": "a CPU", "device": "a CPU, 2 threads", "threads": 2}
 OUT = Path("metrics/machine.json")
@@ -21,7 +23,7 @@ OUT = Path("metrics/machine.json")
 def costs(here: Path, root: Path) -> list[Path]:
     """What the stage extract notes of every cell of the default; an older metrics/machine.json."""
     shutil.copy(root / "params.yaml", here)
-    settings = load(paths.PARAMS, kinds())
+    settings = load(paths.PARAMS, known())
     found = [
         paths.cost(dataset=d, model=m) for d in settings.extract.datasets for m in settings.models
     ]
@@ -34,31 +36,47 @@ def costs(here: Path, root: Path) -> list[Path]:
     return found
 
 
-def said(root: Path) -> str:
-    return run(
+Said = Callable[[], str]
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
+    """What the script prints; in this process, as another one imports torch anew."""
+
+    def printed() -> str:
+        machine.main()
+        return capsys.readouterr().out
+
+    return printed
+
+
+def test_it_is_a_script(costs: list[Path], root: Path) -> None:
+    done = run(
         sys.executable, root / "scripts/machine.py", cwd=Path.cwd(), PYTHONPATH=str(root / "src")
-    ).stdout
+    )
+    assert done.stdout == ""
+    assert json.loads(OUT.read_text())["threads"] == 2
 
 
 @pytest.mark.parametrize("device", ["cpu", "a GPU"])
-def test_what_all_cells_agree_on_is_written(costs: list[Path], root: Path, device: str) -> None:
+def test_what_all_cells_agree_on_is_written(costs: list[Path], said: Said, device: str) -> None:
     if device != "cpu":
         for path in costs:
             path.write_text(json.dumps(MACHINE | {"device": device, "images_per_second": 1}))
-    assert said(root) == ""
+    assert said() == ""
     # Virtual machines call many CPUs by one name.
     cpu = f"a CPU ({torch.backends.cpu.get_cpu_capability()})"
     assert json.loads(OUT.read_text()) == {"cpu": cpu, "device": device, "threads": 2}
     costs[0].with_name("gone.json").write_text("a model that params.yaml no longer lists")
-    assert said(root) == ""
+    assert said() == ""
 
 
 @pytest.mark.parametrize("which", [0, -1])
 def test_where_a_cell_was_not_extracted_here_it_is_removed(
-    costs: list[Path], root: Path, which: int
+    costs: list[Path], said: Said, which: int
 ) -> None:
     costs[which].unlink()
-    told = said(root)
+    told = said()
     assert f"knows the machine of {len(costs) - 1} of {len(costs)} cells" in told
     assert "make repro FORCE=1" in told
     assert not OUT.exists()
@@ -66,8 +84,8 @@ def test_where_a_cell_was_not_extracted_here_it_is_removed(
 
 @pytest.mark.parametrize("change", [{"cpu": "another"}, {"threads": 1}, {"device": "a GPU"}])
 def test_where_cells_come_from_several_machines_it_is_removed(
-    costs: list[Path], root: Path, change: dict
+    costs: list[Path], said: Said, change: dict
 ) -> None:
     costs[1].write_text(json.dumps(MACHINE | change | {"images_per_second": 1}))
-    assert "and 2 machines" in said(root)
+    assert "and 2 machines" in said()
     assert not OUT.exists()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import run
-from patchlens.datasets.catalogue import kinds
 from patchlens.report.compare import ELSEWHERE
 from patchlens.settings.load import load
+from patchlens.tasks.known import known
 
 
 def block(document: Path, name: str) -> str:
@@ -30,7 +30,8 @@ def block(document: Path, name: str) -> str:
     ],
 )
 def test_tables_of_the_docs_are_those_of_the_pipeline(root: Path, page: str, name: str) -> None:
-    table = (root / f"metrics/tables/{name}.md").read_text(encoding="utf-8")
+    folder = "claims" if name == "claims" else "tables"
+    table = (root / f"metrics/{folder}/{name}.md").read_text(encoding="utf-8")
     assert block(root / f"docs/{page}.md", name) == table.strip() != ""
 
 
@@ -47,8 +48,8 @@ def test_the_results_page_is_that_of_the_pipeline_with_links_that_lead_somewhere
 
 def test_the_flip_of_the_docs_starts_from_the_verdict(root: Path) -> None:
     page = (root / "docs/claims.md").read_text(encoding="utf-8")
-    verdicts = json.loads((root / "metrics/claims.json").read_text(encoding="utf-8"))
-    rows = re.findall(r"^\| metrics/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", page, re.M)
+    verdicts = json.loads((root / "metrics/claims/claims.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^\| metrics/claims/claims\.json +\| (\w+)\.(\w+) +\| (\S+) ", page, re.M)
     assert {key for _, key, _ in rows} >= {"verdict", "effect"}
     for claim, key, head in rows:
         committed = verdicts[claim][key]
@@ -83,4 +84,4 @@ def test_the_readme_is_read_at_one_go(root: Path) -> None:
 
 @pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
 def test_presets_are_valid(root: Path, preset: str) -> None:
-    assert load(root / preset, kinds()).segmentation.datasets
+    assert load(root / preset, known()).segmentation.datasets

@@ -12,6 +12,9 @@ import pandas as pd
 
 from patchlens.errors import DataError
 
+# What begins a formula for some spreadsheet; the last four are full-width.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -61,8 +64,15 @@ def existing(path: Path, remedy: str) -> Path:
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file, which must exist; see `existing`."""
-    return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
+    """The content of a JSON file, which must exist; see `existing`.
+
+    Raises:
+        DataError: it is missing or damaged; the message ends with `remedy`.
+    """
+    try:
+        return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is damaged ({error}); run `dvc checkout`, or {remedy}") from None
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -73,9 +83,47 @@ def write_json(content: Any, path: Path) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write a table without its row numbers; undefined values are empty."""
-    with whole_file(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
+    """Write a table without its row numbers; see `csv_text`."""
+    write_text(csv_text(table), path)
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """A table as CSV without its row numbers; undefined values are empty.
+
+    A text that a spreadsheet would run as a formula, such as the name of a class that begins with
+    `=`, gets an apostrophe before it (owasp.org/www-community/attacks/CSV_Injection); numbers, also
+    those in columns of texts, stay as they are. `shown` takes the apostrophe away again.
+    """
+    safe = table.copy(deep=False)
+    for name in table.select_dtypes(include=["object", "string", "category"]).columns:
+        cells = [_guarded(cell) for cell in table[name]]
+        safe[name] = pd.Series(cells, index=table.index, dtype=object)
+    safe.columns = pd.Index([_guarded(name) for name in table.columns])
+    found: str = safe.to_csv(index=False, lineterminator="\n")
+    return found
+
+
+def shown(cell: Any) -> Any:
+    """A cell of a CSV file of ours as it was before it was guarded; see `csv_text`."""
+    guarded = isinstance(cell, str) and cell.startswith("'") and _is_formula(cell[1:])
+    return cell[1:] if guarded else cell
+
+
+def _guarded(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # which pandas leaves without quotes
+    return f"'{cell}" if _is_formula(cell) else cell
+
+
+def _is_formula(text: str) -> bool:
+    if not text.startswith(FORMULA):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:

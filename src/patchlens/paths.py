@@ -16,7 +16,8 @@ MACHINE = "machine.json"  # beside metrics: the machine that computed them
 CELLS = Path("metrics/cells")
 TABLES = Path("metrics/tables")
 WEIGHTS_RECORDS = Path("metrics/weights")
-VERDICTS = Path("metrics/claims.json")
+VERDICTS = Path("metrics/claims/claims.json")
+CLAIMS_TABLE = Path("metrics/claims/claims")  # without the suffix of its format
 REPORTS = Path("reports")
 FIGURES = Path("reports/figures")
 RESULTS = Path("reports/results")
@@ -25,9 +26,9 @@ COMPARISON = Path("reports/compare")
 EXPLORER = Path("data/explorer")
 
 
-def code(stage: str, graph: Path = Path()) -> Path:
-    """The list of files that a stage uses, with hashes; `graph` is the folder of its dvc.yaml."""
-    return Path("data/code") / graph / f"{stage}.txt"
+def code(graph: Path = Path()) -> Path:
+    """The lists of files that stages use, with hashes; `graph` is the folder of their dvc.yaml."""
+    return Path("data") / "-".join(["code", *graph.parts])
 
 
 def raw(dataset: DatasetName) -> Path:
@@ -100,3 +101,9 @@ def cell(*, dataset: DatasetName, model: ModelName) -> Path:
 def cost(*, dataset: DatasetName, model: ModelName) -> Path:
     """Speed and machine of the extraction: they vary from run to run, so they are not a result."""
     return COST / dataset / f"{model}.json"
+
+
+def current(name: str) -> str:
+    """The present name of a file below metrics/, which older revisions may have elsewhere."""
+    moved = {"claims.json": "claims/claims.json", "tables/claims.csv": "claims/claims.csv"}
+    return moved.get(name, name)

@@ -140,7 +140,11 @@ def test_an_architecture_without_one_patch_grid(convert: Convert, arch: str) -> 
 
 @pytest.mark.parametrize(
     "args",
-    [{"embed_dmi": 24}, {"embed_dim": 25, "num_heads": 2}, {"num_classes": 3}, {"depth": "two"}],
+    [
+        {"use_rel_pos": True},
+        {"embed_dim": 25, "num_heads": 2},
+        {"rope_type": ""},
+    ],
 )
 def test_arguments_that_the_architecture_does_not_take(
     convert: Convert, args: dict[str, Any]

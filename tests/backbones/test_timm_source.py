@@ -247,7 +247,7 @@ def test_wrong_arguments_are_seen_before_any_download(
     served(with_head().state_dict())
     message = r"^params\.yaml: models\.m\.arch_args: .* does not accept them \("
     with pytest.raises(SettingsError, match=message):
-        convert(SETTINGS | {"arch_args": {"embed_dmi": 24}})
+        convert(SETTINGS | {"arch_args": {"use_rel_pos": True}})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from patchlens import paths
 from patchlens.cli import app
 from patchlens.datasets import catalogue
 from patchlens.datasets.index import Index
-from patchlens.report.track_files import TrackFiles
+from patchlens.tasks.tracking.files import TrackFiles
 
 FACTS = {"licence": "CC0", "citation": "Doe, 2030", "homepage": "https://x.org", "how": "Ask Doe"}
 SEQUENCE = (

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from patchlens.datasets import indexing as stage
 from patchlens.datasets.index import read_ids, read_image, read_mask
 from patchlens.errors import DataError, PatchlensError
 from patchlens.settings.datasets import Collected
-from patchlens.stages import index as stage
 
 LABELS = {0: 0, 1: 1, 255: 255}
 SETTINGS = Collected.model_validate(

@@ -74,7 +74,7 @@ def test_lists_are_utf_8_with_or_without_a_mark(miniature: Path) -> None:
     path.write_text(text.replace("/SegNet/CamVid/train/", ""), encoding="utf-8-sig")
     assert read(miniature).images == before
     path.write_bytes(b"stra\xdfe.png\n")
-    with pytest.raises(DataError, match=r"train\.txt: is not a text file in UTF-8"):
+    with pytest.raises(DataError, match=r"train\.txt: line 1 is not UTF-8"):
         read(miniature)
 
 

@@ -11,9 +11,12 @@ from patchlens.datasets.catalogue import entries, find, in_words, kinds
 from patchlens.datasets.minicity import spec
 from patchlens.datasets.readers import READERS, read
 from patchlens.errors import SettingsError, SourceError
+from patchlens.plan.code import closure
+from patchlens.plan.stages import module
 from patchlens.settings.datasets import Minicity
-from patchlens.settings.load import NEEDS
-from patchlens.stages.code import closure
+from patchlens.tasks.known import sections
+
+NEEDS = [task for task, section in sections().items() if section.needs]
 
 
 @pytest.fixture
@@ -82,15 +85,15 @@ def test_an_unknown_kind_has_the_nearest_name() -> None:
 
 def test_a_reader_that_changes_does_not_fetch_anew() -> None:
     readers = {f"{reader.__module__.replace('.', '/')}.py" for reader in READERS.values()}
-    assert readers < closure("patchlens.stages.index")
-    fetch = closure("patchlens.stages.fetch")
+    assert readers < closure("patchlens.datasets.indexing")
+    fetch = closure("patchlens.datasets.fetch")
     assert "patchlens/datasets/catalogue.yaml" in fetch
     assert not (readers | {"patchlens/datasets/readers.py"}) & fetch
 
 
 @pytest.mark.parametrize("stage", ["extract", "segmentation", "tracking", "tables"])
 def test_a_new_dataset_does_not_touch_what_is_measured_on_others(stage: str) -> None:
-    assert not [f for f in closure(f"patchlens.stages.{stage}") if "catalogue" in f]
+    assert not [f for f in closure(module(stage)) if "catalogue" in f]
 
 
 @pytest.mark.parametrize("kind", entries())

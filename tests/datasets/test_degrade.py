@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets.degrade import FILL, FREQUENCY_STEP, Copy, copies, mapped, moved_area
-from patchlens.settings.identification import Degradations, Identification
+from patchlens.tasks.identification.copies import (
+    FILL,
+    FREQUENCY_STEP,
+    Copy,
+    copies,
+    mapped,
+    moved_area,
+)
+from patchlens.tasks.identification.settings import Degradations, Identification
 
 HEIGHT, WIDTH = 48, 80
 SIZE = (HEIGHT, WIDTH)

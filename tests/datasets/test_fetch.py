@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from fileserver import Site, cut, page, status
+from patchlens.datasets import fetch
 from patchlens.datasets.catalogue import Archive, Entry, find
 from patchlens.datasets.obtain import obtain
 from patchlens.errors import DataError, SourceError
 from patchlens.settings.datasets import Collected
-from patchlens.stages import fetch
 from patchlens.web.remote import Patience
 
 QUICK = Patience(tries=2, wait=0.001, timeout=5.0)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from patchlens.datasets import files
+from patchlens.datasets import manifest as stage
 from patchlens.datasets.files import manifest
 from patchlens.errors import SourceError
 from patchlens.files import file_hash
-from patchlens.stages import manifest as stage
 
 WRITTEN = Path("data/raw/own/manifest.json")
 
@@ -73,7 +73,7 @@ def test_folders_behind_links_are_listed(placed: Path, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "m.png").write_bytes(b"m")
     (placed / "masks").symlink_to(tmp_path / "disk")
-    assert list(manifest(placed, {})) == ["b.txt", "images/a.png", "masks/m.png"]
+    assert list(manifest(placed, {}, follow_links=True)) == ["b.txt", "images/a.png", "masks/m.png"]
 
 
 def test_a_missing_or_empty_root_says_what_to_do(tmp_path: Path) -> None:
@@ -84,3 +84,19 @@ def test_a_missing_or_empty_root_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         manifest(tmp_path, {})
     assert str(caught.value) == f"{tmp_path}: this folder is empty; place the dataset there"
+
+
+@pytest.mark.parametrize("text", [b"", b'{"b.txt": [2, ', b"\xff\x00", b"[]", b'{"b.txt": [2]}'])
+def test_a_damaged_memory_of_an_earlier_run_is_discarded(
+    placed: Path, caplog: pytest.LogCaptureFixture, text: bytes
+) -> None:
+    stage.run("own", placed)
+    before = WRITTEN.read_bytes()
+    [remembered] = Path(".work/manifest").iterdir()
+    remembered.write_bytes(text)
+    stage.run("own", placed)
+    assert WRITTEN.read_bytes() == before
+    assert f"{remembered}: damaged; discarded, and every file is read again" in caplog.text
+    caplog.clear()
+    stage.run("own", placed)
+    assert "damaged; discarded" not in caplog.text

@@ -79,7 +79,7 @@ def test_a_missing_file_and_one_that_is_no_text(file: Path) -> None:
     file.write_bytes(b"1,2,\xff\xfe")
     with pytest.raises(DataError) as broken:
         read_tracks(file)
-    assert str(broken.value) == f"{file}: is not a text file in UTF-8"
+    assert str(broken.value) == f"{file}: line 1 is not UTF-8; save the file as UTF-8"
 
 
 def test_an_empty_file_is_a_video_without_objects(file: Path) -> None:

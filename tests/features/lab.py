@@ -12,7 +12,7 @@ from PIL import Image
 from memory import peak
 from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.features import extract
-from patchlens.features.extract import Extractor, Source
+from patchlens.features.extract import Extractor, ImageSource
 from patchlens.features.store import Header
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
@@ -73,7 +73,7 @@ def main() -> None:
         return picture(image_id, (SIZE[0] * given.side, SIZE[1] * given.side))
 
     names = ids(given.count)
-    source, out = Source(names, read), given.folder / "out.safetensors"
+    source, out = ImageSource(names, read), given.folder / "out.safetensors"
     about = header(names, "float32")
     extractor(view, dtype="float32").run(source, about, given.folder / "work", out)
     print(peak())

@@ -7,7 +7,7 @@ from PIL import Image
 
 from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.backbones.vit import VitBackbone
-from patchlens.features.extract import Extractor, Source
+from patchlens.features.extract import Extractor, ImageSource
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 
@@ -28,8 +28,8 @@ def vit(**changes) -> VitBackbone:
     return VitBackbone(model, mean=ZERO, std=ONE, interpolation="bicubic", position="timm")
 
 
-def source(height: int, width: int) -> Source:
-    return Source(["a"], lambda image_id: Image.new("RGB", (width, height)))
+def source(height: int, width: int) -> ImageSource:
+    return ImageSource(["a"], lambda image_id: Image.new("RGB", (width, height)))
 
 
 @pytest.mark.parametrize("tiles", [1, 4])

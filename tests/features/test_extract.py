@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from features.lab import extractor, header, ids, picture
 from patchlens.backbones.contract import PatchTokens
 from patchlens.errors import DataError
 from patchlens.features import extract
-from patchlens.features.extract import Source
+from patchlens.features.extract import ImageSource
 from patchlens.features.store import FeatureFile
 from patchlens.settings.datasets import View
 
@@ -52,7 +53,7 @@ def run(folder, count=5, view=None, read=picture, backbone=None, **changes) -> F
     names, out = ids(count), folder / "out.safetensors"
     chosen = extractor(**({"view": view} if view else {}), backbone=backbone, **changes)
     dtype = changes.get("dtype", "float16")
-    chosen.run(Source(names, read), header(names, dtype), folder / "work", out)
+    chosen.run(ImageSource(names, read), header(names, dtype), folder / "work", out)
     return FeatureFile(out)
 
 
@@ -160,12 +161,14 @@ def test_a_layer_that_does_not_exist_is_refused():
 def test_shards_stay_for_the_caller_and_only_fresh_ones_give_a_rate(tmp_path):
     # A stage writes several files: a kill after the first must not lose its shards.
     names = ids(3)
-    source = Source(names, picture)
+    source = ImageSource(names, picture)
     rate = extractor().run(source, header(names), tmp_path / "work", tmp_path / "o")
     assert rate is not None
     assert rate > 0
     (tmp_path / "o").unlink()
-    unread = Source(names, lambda image_id: picture(image_id) if image_id == names[0] else None)
+    unread = ImageSource(
+        names, lambda image_id: picture(image_id) if image_id == names[0] else None
+    )
     assert extractor().run(unread, header(names), tmp_path / "work", tmp_path / "o") is None
     assert FeatureFile(tmp_path / "o").header.image_ids == names
 
@@ -180,7 +183,7 @@ def test_shards_of_another_model_are_not_used(tmp_path, monkeypatch):
         return picture(image_id)
 
     with pytest.raises(OSError, match="unplugged"):
-        extractor().run(Source(names, broken), header(names), tmp_path / "w", tmp_path / "o")
+        extractor().run(ImageSource(names, broken), header(names), tmp_path / "w", tmp_path / "o")
     seen: list[str] = []
 
     def spy(image_id: str) -> Image.Image:
@@ -188,8 +191,57 @@ def test_shards_of_another_model_are_not_used(tmp_path, monkeypatch):
         return picture(image_id)
 
     other = replace(header(names), weights="1" * 64)
-    extractor().run(Source(names, spy), other, tmp_path / "w", tmp_path / "o")
+    extractor().run(ImageSource(names, spy), other, tmp_path / "w", tmp_path / "o")
     assert set(seen) == set(names)
     seen.clear()
-    extractor().run(Source(names, spy), header(names), tmp_path / "w", tmp_path / "o")
+    extractor().run(ImageSource(names, spy), header(names), tmp_path / "w", tmp_path / "o")
     assert set(seen) == {"image 000", "image 002"}  # the first says how many tiles there are
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda shard: (shard / "3").write_bytes(b""),
+        lambda shard: (shard / "3").write_bytes((shard / "3").read_bytes()[:-1]),
+        lambda shard: (shard / "0").write_bytes((shard / "0").read_bytes() + b"x"),
+        lambda shard: flip(shard / "0"),
+        lambda shard: (shard / "0").unlink(),
+        lambda shard: (shard / "check.json").unlink(),
+        lambda shard: (shard / "check.json").write_bytes(b""),
+        lambda shard: (shard / "check.json").write_bytes(b"\xff"),
+        lambda shard: (shard / "check.json").write_text("{}"),
+    ],
+    ids=["empty", "cut", "long", "flipped", "gone", "unchecked", "void", "garbage", "of-none"],
+)
+def test_a_damaged_shard_is_discarded_with_a_note_and_made_again(
+    tmp_path, monkeypatch, caplog, damage
+):
+    monkeypatch.setattr(extract, "SHARD", 2)
+    options = {"backbone": Layered(), "layer_sweep": [0]}
+    run(tmp_path, 6, **options)
+    whole = (tmp_path / "out.safetensors").read_bytes()
+    (tmp_path / "out.safetensors").unlink()
+    [shard] = (tmp_path / "work").glob("*/00001")
+    damage(shard)
+    seen: list[str] = []
+
+    def spy(image_id: str) -> Image.Image:
+        seen.append(image_id)
+        return picture(image_id)
+
+    run(tmp_path, 6, read=spy, **options)
+    assert (tmp_path / "out.safetensors").read_bytes() == whole
+    assert set(seen) == {"image 000", "image 002", "image 003"}  # the first tells the tiles
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{shard}: damaged; discarded and made again"
+    ]
+    (tmp_path / "out.safetensors").unlink()
+    seen.clear()
+    run(tmp_path, 6, read=spy, **options)  # what was made again is whole
+    assert set(seen) == {"image 000"}

@@ -2,20 +2,23 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from cells import compute
 from configured import configured
 from patchlens import paths
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.datasets import render
+from patchlens.features import extraction
 from patchlens.features.device import machine
 from patchlens.features.extract import Extractor
 from patchlens.settings.datasets import Collected, Minicity, Query, Support, View
 from patchlens.settings.features import Features
 from patchlens.settings.models import PixelsModel
-from patchlens.stages import extract, extraction, index, render, weights
 
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float32", batch_size=2)
 
@@ -32,12 +35,11 @@ def test_a_backbone_is_told_what_ground_a_view_covers(
         raise Opened(path.name, ground)
 
     monkeypatch.setattr(extraction, "load", load)
-    monkeypatch.setattr(extraction, "Index", SimpleNamespace(of=lambda *places: None))
     view = View(mode="tiles", grid="paper", tile=256, pixels=[224, 224], gsd=gsd)
     dataset = Collected(kind="folder", root="own", view=view, support=None, query=None)
     asked = configured(datasets={"own": dataset}, features=FEATURES)
     with pytest.raises(Opened) as told:
-        extract.run(dataset="own", model="scalemae", settings=asked)
+        compute("extract", dataset="own", model="scalemae", settings=asked)
     assert told.value.args == ("scalemae.safetensors", metres)
 
 
@@ -63,7 +65,7 @@ def test_speed_and_machine_are_noted_beside_the_results(city: Minicity) -> None:
     results = paths.cell(dataset="city", model="pixels") / "extract.json"
     written = []
     for _ in range(2):
-        extract.run(dataset="city", model="pixels", settings=asked)
+        compute("extract", dataset="city", model="pixels", settings=asked)
         written.append(results.read_bytes())
         speed = json.loads(paths.cost(dataset="city", model="pixels").read_text())
         assert speed.pop("images_per_second") > 0
@@ -85,6 +87,6 @@ def test_a_run_that_found_all_shards_measured_no_speed(
 
     monkeypatch.setattr(Extractor, "run", twice)
     asked = configured(datasets={"city": city}, features=FEATURES)
-    extract.run(dataset="city", model="pixels", settings=asked)
+    compute("extract", dataset="city", model="pixels", settings=asked)
     speed = json.loads(paths.cost(dataset="city", model="pixels").read_text())
     assert speed["images_per_second"] is None

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from patchlens.features.moments import rank_by_variance
-from patchlens.features.spread import Spread
-from patchlens.features.study import CUES, cues, overlaps, spread_with_cues, study, top_count
+from patchlens.tasks.variance.spread import Spread
+from patchlens.tasks.variance.study import CUES, cues, overlaps, spread_with_cues, study, top_count
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.gamma(2.0, size=(500, 6)) * np.array([1, 1e-3, 1e3, 5, 1, 1]) + np.array(

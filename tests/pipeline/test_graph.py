@@ -1,13 +1,18 @@
 """dvc.yaml says what the code does, and a stage depends on the list of the files that it uses."""
 
+import ast
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from patchlens.stages.code import closure
+from patchlens.plan import stages
+from patchlens.plan.code import closure, imported
 
 STAGES = (
     "render",
@@ -31,17 +36,8 @@ STAGES = (
     "results",
     "report",
 )
-# Beside the stages: parts of them, and what is made on request.
-SHARED = {
-    "extraction",
-    "few_shot",
-    "fitted",
-    "objects",
-    "show_identification",
-    "show_retrieval",
-    "show_tracking",
-    "why",
-}
+TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking", "variance")
+OF_ALL_TASKS = ("tables", "figures", "explorer", "claims", "results", "report")
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +45,28 @@ def graph(root: Path) -> dict[str, Any]:
     return yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
-def test_every_stage_has_a_module_and_is_tested_here(graph: dict[str, Any], root: Path) -> None:
-    modules = {p.stem for p in (root / "src/patchlens/stages").glob("*.py")} - {"__init__"}
-    parts = {m for m in modules for stage in graph if m.startswith(f"{stage}_")}
-    assert set(graph) == {"code", *STAGES} == modules - parts - SHARED
-
-
-def test_what_is_no_stage_is_used_by_one_or_by_the_command_line(root: Path) -> None:
-    for name in SHARED:
-        path = f"patchlens/stages/{name}.py"
-        users = [stage for stage in STAGES if path in closure(f"patchlens.stages.{stage}")]
-        commands = (root / "src/patchlens/cli/asked.py").read_text(encoding="utf-8")
-        assert users or f"from patchlens.stages import {name}" in commands, name
+def test_every_stage_has_a_module_and_is_tested_here(graph: dict[str, Any]) -> None:
+    assert set(graph) == {"code", *STAGES} == {"code", *stages.STAGES}
+    for stage in STAGES:
+        assert closure(stages.module(stage))
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_list_of_its_own_code(graph: dict[str, Any], stage: str) -> None:
     listed = [dep for dep in graph[stage]["deps"] if dep.startswith(("src", "data/code"))]
-    assert listed == [f"data/code/{stage}.txt"]
+    of_all_tasks = ["data/code/tasks.yaml"] if stage in OF_ALL_TASKS else []
+    assert listed == [f"data/code/{stage}.txt", *of_all_tasks]
 
 
 def test_the_lists_are_made_of_all_code(graph: dict[str, Any]) -> None:
     assert graph["code"]["deps"] == ["src", "params.yaml"]
-    assert graph["code"]["outs"] == [f"data/code/{stage}.txt" for stage in graph if stage != "code"]
+    assert graph["code"]["outs"] == ["data/code"]
+
+
+def test_the_graph_names_no_task_outside_its_own_stages(graph: dict[str, Any]) -> None:
+    for stage in OF_ALL_TASKS:
+        text = yaml.safe_dump(graph[stage])
+        assert not [task for task in TASKS if re.search(rf"\b{task}\b", text)], stage
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -100,13 +95,22 @@ def test_results_are_in_git_and_data_is_in_the_cache(graph: dict[str, Any]) -> N
                 assert cached == (wanted and name != "fetch"), path
 
 
-@pytest.mark.parametrize(
-    "task", ["segmentation", "sweep", "identification", "retrieval", "tracking"]
-)
+@pytest.mark.parametrize("task", TASKS)
 def test_task_stages_import_neither_timm_nor_a_backbone(task: str) -> None:
-    used = closure(f"patchlens.stages.{task}")
-    assert f"patchlens/stages/{task}.py" in used
+    used = closure(f"patchlens.tasks.{task}.run")
+    assert f"patchlens/tasks/{task}/run.py" in used
     assert not [path for path in used if "/backbones/" in path]
+
+
+# The files of a slice that hold words or draw: a change of them must not run the task again.
+SHOWN = ("words", "captions", "show", "sheet", "animation", "figures", "explore", "why", "table")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_a_score_is_made_of_holds_no_word_and_no_figure(task: str) -> None:
+    used = [Path(path) for path in closure(f"patchlens.tasks.{task}.run")]
+    assert not [path for path in used if path.stem in SHOWN]
+    assert {path.parts[1] for path in used}.isdisjoint({"display", "report", "site", "plan"})
 
 
 # What each package may use; `cli` is above them all, and only `cli` knows of the pre-training.
@@ -116,23 +120,72 @@ BELOW = {
     "datasets": {"settings", "web"},
     "backbones": {"settings", "web"},
     "features": {"backbones", "datasets", "settings"},
-    "tasks": {"features", "datasets", "settings"},
-    "report": {"tasks", "features", "datasets", "settings"},
-    "site": {"report", "tasks", "features", "backbones", "datasets", "settings"},
-    "plan": {"features", "backbones", "datasets", "settings", "web"},
+    "display": {"datasets", "settings"},
+    "tasks": {"display", "features", "datasets", "settings"},
+    "plan": {"tasks", "display", "features", "backbones", "datasets", "settings", "web"},
+    "report": {"tasks", "display", "features", "backbones", "datasets", "settings", "web"},
     "pretrain": {"tasks", "features", "backbones", "datasets", "settings"},
 }
-BELOW["stages"] = BELOW.keys() - {"pretrain"}
+BELOW["site"] = BELOW["report"] | {"report", "plan"}
+BELOW["pipeline"] = {*BELOW} - {"pretrain"}
 BELOW["cli"] = {*BELOW}
 MODULES = {"settings"}  # of the modules beside the packages: `paths` knows what a dataset is
+# Tasks that a slice may use; all others know only what stands beside the slices.
+BY_NAME = (["table.py"], ["known.py"])  # import any of them by its name, when they are asked
+USES = {"sweep": {"segmentation", "retrieval"}}
+ALSO = {"identification/degrade.py": {"backbones", "web"}}  # extracts, so it opens a model
+
+
+def modules(root: Path) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """Every module below src/patchlens as its parts, with the files that it imports itself."""
+    package = root / "src/patchlens"
+    for path in sorted({*package.rglob("*.py")} - {package / "__main__.py"}):  # above all rooms
+        yield path.relative_to(package).parts, imported(path)
 
 
 def test_a_room_knows_only_the_rooms_below_it(root: Path) -> None:
-    package = root / "src/patchlens"
-    rooms = {path.parent.name for path in package.glob("*/*.py")}
+    rooms = {parts[0] for parts, _ in modules(root) if len(parts) > 1}
     assert rooms == set(BELOW)
-    for path in package.rglob("*.py"):
-        parts = path.relative_to(package).with_suffix("").parts
-        used = {Path(file).parts[1] for file in closure(".".join(("patchlens", *parts)))} & rooms
+    for parts, files in modules(root):
+        used = {Path(file).parts[1] for file in files} & rooms
         may_use = BELOW[parts[0]] | {parts[0]} if len(parts) > 1 else MODULES
-        assert used <= may_use, f"{path} uses {used - may_use}"
+        may_use = may_use | ALSO.get("/".join(parts[1:]), set())
+        assert used <= may_use, f"{'/'.join(parts)} uses {used - may_use}"
+
+
+def test_tasks_do_not_know_each_other(root: Path) -> None:
+    found = dict.fromkeys(TASKS, 0)
+    for (room, *rest), files in modules(root):
+        if room != "tasks":
+            continue
+        used = {Path(file).parts[2] for file in files if file.startswith("patchlens/tasks/")}
+        own = rest[0] if len(rest) > 1 else ""
+        found |= {own: found.get(own, 0) + 1}
+        others = used & set(TASKS) - {own} - USES.get(own, set()) if rest not in BY_NAME else set()
+        assert not others, f"tasks/{'/'.join(rest)} uses {others}"
+    assert all(found[task] > 4 for task in TASKS)
+
+
+def test_reports_and_site_name_no_task(root: Path) -> None:
+    for room in ("report", "site"):
+        for path in sorted((root / "src/patchlens" / room).glob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            words = {
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            }
+            assert words.isdisjoint(TASKS), path
+
+
+def test_packages_import_nothing_by_themselves(root: Path) -> None:
+    faces = list((root / "src").rglob("__init__.py"))
+    assert len(faces) > 15
+    for path in faces:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not [n for n in names if n.startswith(("patchlens", "torch"))], path
+    code = "import patchlens.cli, sys; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -4,17 +4,23 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import networkx
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 
 import public_names
 from conftest import run
-from patchlens.report.draws import Lottery
-from patchlens.report.measures import METRICS
+from patchlens import paths
+from patchlens.cli import app
+from patchlens.report.measures import measure
+from patchlens.tasks.resample import SharedResampler
+from patchlens.tasks.table import TASKS
 
 CELL = "metrics/cells/minicity/random/segmentation.json"
 
@@ -62,19 +68,20 @@ def test_claims_resample_what_the_cells_of_the_object_tasks_say(
     miniature: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(miniature)
-    lottery, checked = Lottery(50, 0), set()
-    for metric, measure in METRICS.items():
-        task, head, name = metric.split(".") if metric.count(".") == 2 else ("", "", "")
-        dataset = {"tracking": "minicity_video"}.get(task, "minicity")
-        path = miniature / f"metrics/cells/{dataset}/random/{task}.json"
-        if task == "segmentation" or not path.is_file():
+    resampler, checked = SharedResampler(50, 0), set()
+    for task in TASKS.values():
+        dataset = {"tracking": "minicity_video"}.get(task.name, "minicity")
+        path = paths.cell(dataset=dataset, model="random") / f"{task.name}.json"
+        if task.study or task.name == "segmentation":
             continue
-        scores = json.loads(path.read_text()).get(head, {}).get("prune_random", {})
-        if name in scores:
-            score = measure(lottery, dataset, "random", "prune_random")
-            assert score.point == pytest.approx([scores[name]], abs=1e-4), metric
-            assert score.samples.shape == (50, 1)
-            checked.add(f"{task}.{head}")
+        for head, of_head in json.loads(path.read_text()).items():
+            for name, value in of_head.get("prune_random", {}).items():
+                measured = measure(f"{task.name}.{head}.{name}")
+                if measured is not None:
+                    score = measured.score(resampler, dataset, "random", "prune_random")
+                    assert score.point == pytest.approx([value], abs=1e-4), (head, name)
+                    assert score.samples.shape == (50, 1)
+                    checked.add(f"{task.name}.{head}")
     assert checked == {
         *("identification.patch", "identification.patch_2", "identification.object"),
         *("retrieval.instance", "retrieval.fine_class"),
@@ -102,15 +109,84 @@ def test_a_second_repro_runs_nothing(miniature: Path) -> None:
     assert "up to date" in done.stdout
 
 
+# A setting that a user changes, and the stages that read it: those on whose outputs others depend.
+CHANGES = {
+    "k": ("\n  k: 10\n", "\n  k: 1\n", {"minicity": ("segmentation", "sweep")}),
+    "m": ("\n  m: 0.26\n", "\n  m: 0\n", OF_PRUNING),
+}
+
+
+def scored(of: dict[str, tuple[str, ...]]) -> set[str]:
+    """The names of stages of both models."""
+    return {
+        f"{task}@{model}-{dataset}"
+        for dataset, tasks in of.items()
+        for task in tasks
+        for model in ("random", "pixels")
+    }
+
+
+@pytest.fixture(scope="module", params=CHANGES)
+def changed(
+    request: pytest.FixtureRequest, miniature: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """A clone, as the working folder, in which one setting is changed and nothing ran yet."""
+    clone = cloned(miniature, tmp_path_factory.mktemp("changed"))
+    before, after, _ = CHANGES[request.param]
+    text = (clone / "params.yaml").read_text()
+    assert text.count(before) == 1
+    (clone / "params.yaml").write_text(text.replace(before, after))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        yield request.param, clone
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+def test_what_reads_a_changed_setting_is_stale_and_nothing_else(changed: tuple[str, Path]) -> None:
+    """Without running them; the slow tests below run them."""
+    readers = scored(CHANGES[changed[0]][2])
+    sweeps = scored({"minicity": ("sweep",)})
+    with Repo() as repo:
+        stale = set(repo.status(["dvc.yaml"]))
+        assert stale - OF_ALL == {"code"} | readers
+        graph = repo.index.graph
+        for stage in [stage for stage in graph if stage.addressing in stale - {"code"}]:
+            stale |= {other.addressing for other in networkx.ancestors(graph, stage)}
+    # A sweep waits for the C that segmentation chose, which the next test finds unchanged.
+    assert stale - sweeps == ({"code"} | readers | OF_ALL) - sweeps
+
+
+def test_a_changed_setting_changes_its_own_scores_and_verdicts(changed: tuple[str, Path]) -> None:
+    setting, clone = changed
+    for command in (["segmentation", "pixels", "minicity"], ["claims"]):
+        app(["--quiet", *command], standalone_mode=False)
+    difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
+    pixels = difference.pop("metrics/cells/minicity/pixels/segmentation.json")
+    verdicts = difference.pop("metrics/claims/claims.json")
+    assert not difference
+    assert not run("git", "diff", "--", "*segmentation_c.csv", cwd=clone).stdout
+    assert verdicts["floor_pixels.effect"]["old"] != verdicts["floor_pixels.effect"]["new"]
+    if setting == "k":
+        assert pixels["protocol.k"] == {"old": 10, "new": 1, "diff": -9}
+        assert pixels["knn.raw.pixel_miou"]["diff"] != 0
+        assert not [key for key in pixels if key.startswith(("linear", "majority"))]
+    else:
+        cell = json.loads(Path("metrics/cells/minicity/pixels/segmentation.json").read_text())
+        assert pixels["knn.prune.pixel_miou"]["new"] == cell["knn"]["raw"]["pixel_miou"]
+        assert pixels["protocol.prune_m_used"] == {"old": 1.0, "new": 0.0, "diff": -1.0}
+        assert not [key for key in pixels if ".raw." in key or ".zscore." in key]
+        assert verdicts["floor_pixels.verdict"] == {"old": "undecided", "new": "not run"}
+
+
+@pytest.mark.slow
 def test_changing_k_reruns_segmentation_and_what_is_below_it(
     miniature: Path, tmp_path: Path
 ) -> None:
     clone = cloned(miniature, tmp_path)
     params = clone / "params.yaml"
     params.write_text(params.read_text().replace("\n  k: 10\n", "\n  k: 1\n"))
-    done = run("python", "scripts/repro.py", "2", cwd=clone)  # `make repro`
-    scored = {f"{s}@{m}-minicity" for s in ("segmentation", "sweep") for m in ("random", "pixels")}
-    assert stages_run(done.stdout) == {"code"} | scored | OF_ALL
+    done = run("patchlens", "repro", cwd=clone)  # `make repro`
+    assert stages_run(done.stdout) == {"code"} | scored(CHANGES["k"][2]) | OF_ALL
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)[CELL]
     assert difference["protocol.k"] == {"old": 10, "new": 1, "diff": -9}
     assert difference["knn.raw.pixel_miou"]["diff"] != 0
@@ -119,20 +195,16 @@ def test_changing_k_reruns_segmentation_and_what_is_below_it(
     assert "segmentation_k.csv" in plots.stdout
 
 
+@pytest.mark.slow
 def test_pruning_nothing_changes_the_numbers_of_pruning_and_the_verdict_on_it(
     miniature: Path, tmp_path: Path
 ) -> None:
     # The README's example, in small: with too few seeds for the verdict that it starts from.
     clone = cloned(miniature, tmp_path)
     done = run("dvc", "exp", "run", "-S", "prune.m=0", cwd=clone)
-    scored = {
-        f"{s}-{dataset}"
-        for dataset, tasks in OF_PRUNING.items()
-        for s in (f"{task}@{model}" for task in tasks for model in ("random", "pixels"))
-    }
-    assert stages_run(done.stdout) == {"code"} | scored | OF_ALL
+    assert stages_run(done.stdout) == {"code"} | scored(OF_PRUNING) | OF_ALL
     difference = json.loads(run("dvc", "metrics", "diff", "--json", cwd=clone).stdout)
-    claims = difference["metrics/claims.json"]
+    claims = difference["metrics/claims/claims.json"]
     assert claims["floor_pixels.verdict"] == {"old": "undecided", "new": "not run"}
     assert claims["floor_pixels.effect"]["old"] != 0
     pixels = difference["metrics/cells/minicity/pixels/segmentation.json"]
@@ -155,10 +227,10 @@ def test_the_study_and_the_claims_are_written(miniature: Path) -> None:
     sweep = pd.read_csv(cells / "random/sweep.csv")
     assert set(sweep["head"]) == {"knn", "linear", "retrieval"}
     assert sorted(sweep["dimensions"].unique()) == [2, 6, 12]
-    verdicts = json.loads((miniature / "metrics/claims.json").read_text())
+    verdicts = json.loads((miniature / "metrics/claims/claims.json").read_text())
     assert verdicts["c1"] == {"verdict": "not run"}
     assert verdicts["floor_pixels"]["n_units"] == 10
-    table = (miniature / "metrics/tables/claims.md").read_text()
+    table = (miniature / "metrics/claims/claims.md").read_text()
     assert "c1 (" in table
     assert "not in models" in table
     assert (miniature / "metrics/tables/variance.md").is_file()
@@ -192,6 +264,7 @@ def checks(miniature: Path) -> list[subprocess.CompletedProcess[str]]:
         return [here.result(), there.result()]
 
 
+@pytest.mark.slow
 def test_check_repro_gives_the_committed_numbers(checks: list[Any]) -> None:
     done = checks[0]
     assert done.returncode == 0, done.stdout + done.stderr
@@ -199,9 +272,51 @@ def test_check_repro_gives_the_committed_numbers(checks: list[Any]) -> None:
     assert "equal within the tolerance" in done.stdout
 
 
+@pytest.mark.slow
 def test_another_cpu_gives_the_same_scores_within_the_tolerance(checks: list[Any]) -> None:
     done = checks[1]
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Stands in for DVC below: `repro` brings the committed results, or others.
+DVC = """#!/usr/bin/env bash
+echo "$OMP_NUM_THREADS $OPENBLAS_NUM_THREADS $MKL_NUM_THREADS: $*" >> "$LOG"
+[ "$1" = repro ] || exit 0
+[ ! -e metrics ] && [ -f dvc.lock ] || exit 9
+cp -r "$RESULTS/metrics" . && mkdir .work && cp -r "$RESULTS/.work/cost" .work
+[ -z "$CHANGE" ] || sed -i "$CHANGE" metrics/cells/minicity/random/segmentation.json
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "tolerance", "code", "told"),
+    [
+        ("", (), 0, "tolerance 0, as both were made on "),
+        (
+            's/"pixel_miou": 0/"pixel_miou": 9/',
+            ("--tolerance", "0.5"),
+            1,
+            "segmentation.json/knn/raw/pixel_miou",
+        ),
+    ],
+)
+def test_check_repro_compares_what_a_fresh_clone_makes_with_what_is_committed(
+    miniature: Path, tmp_path: Path, change: str, tolerance: tuple[str], code: int, told: str
+) -> None:
+    """Without the 35 stages, which the slow test above runs."""
+    (tmp_path / "dvc").write_text(DVC)
+    (tmp_path / "dvc").chmod(0o755)
+    # `run` puts the interpreter's folder first on PATH.
+    script = f'PATH="{tmp_path}:$PATH" exec scripts/check_repro.sh "$@"'
+    env = {"LOG": str(tmp_path / "log"), "RESULTS": str(miniature), "CHANGE": change}
+    env |= {"OMP_NUM_THREADS": "3", "TMPDIR": str(tmp_path)}
+    done = run("bash", "-c", script, "bash", *tolerance, cwd=miniature, check=False, **env)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert told in done.stdout + done.stderr
+    *_, cache, forced = (tmp_path / "log").read_text().splitlines()
+    assert "cache dir --local" in cache
+    assert forced == "3 3 3: repro --force --quiet"
+    assert not list(tmp_path.glob("tmp.*"))  # the clone is removed
 
 
 def test_check_repro_notices_a_changed_number(miniature: Path, tmp_path: Path) -> None:
@@ -223,7 +338,7 @@ def test_a_forced_run_executes_every_stage_once_and_leaves_nothing_in_git(
     clone = cloned(miniature, tmp_path)
     stages = run("dvc", "stage", "list", "--name-only", cwd=clone).stdout.split()
     two = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))  # one thread, as the first run
-    done = run("taskset", "-c", two, "python", "scripts/repro.py", "2", "--force", cwd=clone)
+    done = run("taskset", "-c", two, "patchlens", "repro", "--force", cwd=clone)
     executed = re.findall(r"Running stage '([^']+)'", done.stdout)
     assert sorted(executed) == sorted(stages)
     assert len(stages) == 35
@@ -282,6 +397,6 @@ def cloned(miniature: Path, tmp_path: Path) -> Path:
     """A clone with all outputs, which shares the miniature's cache."""
     clone = tmp_path / "clone"
     run("git", "clone", "-q", str(miniature), str(clone), cwd=tmp_path)
-    run("dvc", "cache", "dir", "--local", str(miniature / ".dvc/cache"), cwd=clone)
+    (clone / ".dvc/config.local").write_text(f"[cache]\n    dir = {miniature / '.dvc/cache'}\n")
     run("dvc", "checkout", "-q", cwd=clone)
     return clone

@@ -1,15 +1,16 @@
-"""`make repro` on a DVC that only notes how it is called; the real one makes `miniature`."""
+"""`patchlens repro` on a DVC that only notes how it is called; the real one makes `miniature`."""
 
-import importlib.util
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import run
+from patchlens.pipeline import repro as script
 
 STAGES = ["code", "render@one", "render@two", "index@one", "index@two"]
 STAGES += [f"weights@{model}" for model in "abc"]
@@ -43,9 +44,9 @@ def repro(
     fake = folder / "dvc"
     fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken, threads=THREADS))
     fake.chmod(0o755)
-    script = str(root / "scripts/repro.py")
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    command = ("env", f"PATH={path}", "python", script, str(jobs), *options)
+    path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+    patchlens = (sys.executable, "-m", "patchlens", "repro")
+    command = ("env", f"PATH={path}", *patchlens, "--jobs", str(jobs), *options)
     done = run(*command, cwd=folder, check=False, PYTHONPATH=str(root / "src"))
     calls = []
     if (folder / "calls").exists():
@@ -89,8 +90,8 @@ def test_make_repro_forces_where_it_is_told_to(
     root: Path, variables: list[str], forced: bool
 ) -> None:
     said = run("make", "--dry-run", "repro", "JOBS=3", *variables, cwd=root).stdout
-    [line] = [line.split() for line in said.splitlines() if "scripts/repro.py" in line]
-    assert line[1:] == ["scripts/repro.py", "3", *(["--force"] if forced else [])]
+    [line] = [line.split() for line in said.splitlines() if line.startswith("patchlens")]
+    assert line == ["patchlens", "repro", "--jobs", "3", *(["--force"] if forced else [])]
 
 
 def test_the_cores_are_split_whatever_a_shell_says(
@@ -117,6 +118,16 @@ def test_a_failed_stage_stops_it_and_the_others_come_to_their_end(
     assert calls[-1][0]  # the last `dvc repro` did not run
 
 
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_targets_run_with_what_they_need_in_one_process(
+    here: Path, root: Path, options: tuple[str, ...]
+) -> None:
+    code, _, calls = repro(here, root, 2, "none", *options, "sweep@a-one", "tables")
+    assert code == 0
+    assert [names for names, *_ in calls] == [["sweep@a-one", "tables"]]
+    assert calls[0][2] == [*options, "--"]
+
+
 @pytest.mark.parametrize("name", ["x;touch X;", "m$(touch X)"])
 @pytest.mark.parametrize("section", ["models", "datasets"])
 def test_a_name_that_a_shell_would_run_is_refused_before_dvc_is_asked_anything(
@@ -135,9 +146,6 @@ def test_a_name_that_a_shell_would_run_is_refused_before_dvc_is_asked_anything(
 
 def test_no_stage_of_the_real_graph_needs_one_of_another_process(root: Path) -> None:
     """What is dealt at once depends on earlier phases, or on its own unit, where it comes first."""
-    spec = importlib.util.spec_from_file_location("repro", root / "scripts/repro.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     each = {name: stage for name, stage in stages.items() if "matrix" in stage}
     made_by = {

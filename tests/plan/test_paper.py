@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from patchlens.backbones.registry.read import find
 from patchlens.cli import app
-from patchlens.datasets.catalogue import kinds
 from patchlens.settings.load import Settings, load
 from patchlens.settings.models import RegistryModel
+from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
 PRESET = ROOT / "presets/paper.yaml"
@@ -35,7 +35,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def paper() -> Settings:
-    return load(PRESET, kinds())
+    return load(PRESET, known())
 
 
 def origin(settings: Settings, slot: str) -> str:

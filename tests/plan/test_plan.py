@@ -12,16 +12,20 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+from patchlens import paths
 from patchlens.backbones.vit import VitBackbone
 from patchlens.cli import app
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.plan import cost
 from patchlens.plan.graph import stages
 from patchlens.plan.images import count
 from patchlens.plan.make import Plan, make
 from patchlens.plan.models import Shape, download, shape
+from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
+from patchlens.settings.yaml_text import Loader
+from patchlens.tasks.cost import PROBE_STEPS
+from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
 TINY = {"embed_dim": 24, "depth": 3, "num_heads": 2, "img_size": 32}
@@ -40,7 +44,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     Path("dvc.yaml").symlink_to(ROOT / "dvc.yaml")
 
     def make_them(changes: dict[str, Any]) -> Settings:
-        content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        content = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"), Loader)
         content["fetch"] = {"made": [], "downloaded": ["city"], "placed": []}
         city = {"kind": "cityscapes", "view": TILES, **FEW}
         content["datasets"] = {"city": copy.deepcopy(city)}
@@ -63,8 +67,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
                 section = section[part]
             section[key] = value
         content["extract"] = {"datasets": list(content["datasets"])}
-        Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-        return load(Path("params.yaml"), kinds())
+        text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False)
+        Path("params.yaml").write_text(text, "utf-8")
+        return load(Path("params.yaml"), known())
 
     return make_them
 
@@ -144,9 +149,13 @@ def test_published_counts_bound_the_selection(
     assert images.source == "published counts"
 
 
+MINICITY: dict[str, Any] = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"), Loader)[
+    "datasets"
+]["minicity"] | {"stills": 3, "videos": 0}
+
+
 def minicity(settings: Make, support: Any, query: Any, **changes: Any) -> Settings:
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    mini = content["datasets"]["minicity"] | {"stills": 3, "videos": 0} | changes
+    mini = MINICITY | changes
     mini |= {"support": mini["support"] | support, "query": mini["query"] | query}
     return settings(
         {"datasets": {"minicity": mini}, "fetch.made": ["minicity"], "fetch.downloaded": [],
@@ -173,16 +182,28 @@ STALE: list[tuple[Any, Any, Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three stills of every split of minicity."""
+    from patchlens.datasets import render
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("stills"))
+        render.run("minicity", Minicity.model_validate(MINICITY))
+        return paths.raw("minicity").absolute()
+
+
 @pytest.mark.parametrize(("made", "support", "query"), STALE)
 def test_an_index_says_it_exactly_and_one_of_other_settings_nothing(
-    settings: Make, made: Any, support: Any, query: Any
+    settings: Make, stills: Path, made: Any, support: Any, query: Any
 ) -> None:
-    from patchlens.stages import index, render
+    from patchlens.datasets import indexing as index
 
     chosen = minicity(settings, SUPPORT | made, {})
     before = count("minicity", chosen.dataset("minicity"))
     assert (before.query, before.source) == (3, "published counts")
-    render.run("minicity", chosen.made("minicity"))
+    paths.raw("minicity").parent.mkdir(parents=True)
+    paths.raw("minicity").symlink_to(stills)
     index.run("minicity", chosen.dataset("minicity"))
     after = count("minicity", chosen.dataset("minicity"))
     assert (after.source, after.size, after.query) == ("index", (128, 256), 3)
@@ -269,6 +290,122 @@ def test_what_would_fail_later_fails_in_the_plan(
     with pytest.raises(SettingsError) as caught:
         planned(settings(changes))
     assert str(caught.value).startswith(f"params.yaml: {message}")
+
+
+PIXELS = {"source": "pixels", "patch_size": 16}
+OWN = {"source": "file", "file": "gone.pth", "arch": "vit_tiny_patch16_224", "arch_args": TINY}
+MINI = {"kind": "minicity", "stills": 8, "videos": 0,
+        "view": {"mode": "whole", "grid": "equal", "patches": [4, 8]},
+        "support": {"split": "support", "images": 2, "per": "total", "seeds": [0, 1]},
+        "query": {"split": "query", "images": "all", "per": "total", "unit": "image"}}  # fmt: skip
+
+
+def mini(**changes: Any) -> dict[str, Any]:
+    """A small minicity in place of Cityscapes, with other keys of support and query."""
+    content = copy.deepcopy(MINI) | {k: v for k, v in changes.items() if "__" not in k}
+    for place, value in changes.items():
+        if "__" in place:
+            part, key = place.split("__")
+            content[part][key] = value
+    return {
+        "datasets": {"mini": content},
+        "fetch.made": ["mini"],
+        "fetch.downloaded": [],
+        "segmentation.datasets": [],
+        "segmentation.k_sweep": [],
+    }
+
+
+LARGE = {"datasets.city.view.tile": 512}  # 2×4 tiles of 2×2 patches an image
+REFUSED_BY_A_STAGE = {
+    "prune.m drops all": (
+        {"prune.m": 0.99, "models": {"pixels": PIXELS}},
+        "prune.m: 0.99 drops all 5 dimensions; use a share below 0.9 (model 'pixels')",
+    ),
+    "pca_drop drops all": (
+        {"prune.pca_drop": 24, "segmentation.variants": ["raw", "pca_drop_top"]},
+        "prune.pca_drop: 24 drops all 24 components; use at most 23, or remove pca_drop_top from "
+        "the variants (model 'vit')",
+    ),
+    "a rival drops all": (
+        {"prune.pca_drop": 24, "sweep.datasets": ["city"], "sweep.heads": ["knn"]},
+        "prune.pca_drop: 24 drops all 24 components",
+    ),
+    "choices prune nothing": (
+        {"prune.choices": [0.001], "prune.select": "auto"},
+        "prune.choices: none of them prunes between 1 and 23 of the 24 dimensions of 'vit'",
+    ),
+    "granularities": (
+        {
+            "identification.datasets": ["city"],
+            "identification.granularities": [1, 9],
+            "datasets.city.view": {"mode": "whole", "grid": "paper", "pixels": [128, 256]},
+        },
+        "identification.granularities: 9 exceeds the grid of 8×16 patches; remove it "
+        "('vit' on 'city')",
+    ),
+    "k": (
+        {"segmentation.k": 100, "segmentation.k_sweep": [], **LARGE},
+        "segmentation.k: 100 exceeds the 64 patches of 2 support images; reduce it",
+    ),
+    "k of fewer shots": (
+        {"segmentation.k": 33, "segmentation.k_sweep": [], **LARGE},
+        "segmentation.k: 33 exceeds the 32 patches of 1 support image; reduce it",
+    ),
+    "k_sweep": (
+        {"segmentation.k_sweep": [1, 65], **LARGE},
+        "segmentation.k_sweep[1]: 65 exceeds the 64 patches of 2 support images; reduce it",
+    ),
+    "a tag without weights": (
+        {"models": {"m": {"source": "timm", "tag": "vit_base_patch16_224.nope"}}},
+        "models.m.tag: timm has no pretrained 'vit_base_patch16_224.nope'",
+    ),
+    "an architecture as tag": (
+        {"models": {"m": {"source": "timm", "tag": "vit_base_patch16_224"}}},
+        "models.m.tag: 'vit_base_patch16_224' does not name weights; append .<tag>",
+    ),
+    "a file without hash": (
+        {"models": {"m": OWN}},
+        "models.m.sha256: missing; if this is the right file, set it to the sha256 of gone.pth",
+    ),
+    "a rule": (
+        {"models": {"m": OWN | {"mapping": {"rules": ["nope"]}}}},
+        "models.m.mapping.rules: 'nope' is unknown; allowed: ",
+    ),
+    "a split of minicity": (
+        mini(query__split="qwery"),
+        "datasets.mini.query.split: 'qwery' is unknown; allowed: query, support, video_test, "
+        "video_train; did you mean 'query'?",
+    ),
+    "an empty split of minicity": (
+        mini(query__split="video_test"),
+        "datasets.mini.query.split: 'video_test' is empty, because videos is 0; raise videos",
+    ),
+    "more images than are rendered": (
+        mini(query__images=9),
+        "datasets.mini.query.images: 9 is more than the 8 that are rendered",
+    ),
+    "sequences of stills": (
+        mini(query__unit="sequence"),
+        "datasets.mini.query: split 'query' has no sequences; use images",
+    ),
+    "groups of minicity": (
+        mini(support__per="group"),
+        "datasets.mini.support.per: 'support' has no groups; use total",
+    ),
+    "stills in tracking": (
+        mini() | {"tracking.datasets": ["mini"]},
+        "datasets.mini.support.split: 'support' has no videos, which tracking needs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_A_STAGE)
+def test_what_a_stage_would_refuse_is_refused_in_the_plan(settings: Make, name: str) -> None:
+    changes, message = REFUSED_BY_A_STAGE[name]
+    with pytest.raises(SettingsError) as caught:
+        planned(settings(changes))
+    assert str(caught.value).splitlines()[0].startswith(f"params.yaml: {message}")
 
 
 def test_flops_are_those_that_torch_counts() -> None:
@@ -388,7 +525,7 @@ def test_json_holds_the_plan_and_its_assumptions(settings: Make) -> None:
     plan = planned(settings({}))
     found = json.loads(CliRunner().invoke(app, ["plan", "--json"]).stdout)
     assert found["features"] == plan.features
-    assert found["assumed"] == {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": cost.PROBE_STEPS}
+    assert found["assumed"] == {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": PROBE_STEPS}
     assert found["cells"][0]["model"] == "vit"
     assert set(found["seconds"]) == {"cpu", "gpu"}
 

@@ -87,3 +87,25 @@ def test_windows_are_squares_of_the_frames(frames: NDArray[np.uint8]) -> None:
     assert len(number.unique()) > 3
     whole = windows(images, 4, 128, 3, draws)
     assert whole.shape == (4, 3, 128, 128)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "other"])
+def test_a_damaged_shard_is_discarded_with_a_note_and_made_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    monkeypatch.setattr(module, "SHARD", 1)
+    scenes = [(1_000_000, 0, 1), (1_000_001, 0, 1)]
+    path = tmp_path / "shards" / "00000.npy"
+    path.parent.mkdir()
+    module._shard(scenes[:1], path)
+    if damage == "other":
+        np.save(path, np.zeros((2, 4, 128, 256), np.uint8))
+    else:
+        path.write_bytes(path.read_bytes()[:-1] if damage == "cut" else b"")
+    module._render(scenes, tmp_path, jobs=1)
+    found = np.load(tmp_path / "frames.npy")
+    assert np.array_equal(found[0, 3], render_still(1_000_000).semantic)
+    assert f"{path}: damaged; discarded and made again" in caplog.text

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from conftest import run
+from patchlens.plan.code import closure
 from patchlens.pretrain.objectives import OBJECTIVES as known
 from patchlens.pretrain.settings import Objectives
-from patchlens.stages.code import closure
 
 OBJECTIVES = tuple(Objectives.model_fields)
 
@@ -38,7 +38,8 @@ def test_it_depends_on_the_list_of_the_package_files_that_training_uses(
     graph: dict[str, Any], stage: dict[str, Any], root: Path, here: Path
 ) -> None:
     (listed,) = stage["deps"]
-    assert graph["code"]["outs"] == [{listed: {"cache": False}}]
+    assert graph["code"]["outs"] == [{str(Path(listed).parent): {"cache": False}}]
+    assert Path(listed).name == "train.txt"
     assert graph["code"]["deps"] == ["../src", "params.yaml"]
     shutil.copytree(root / "pretrain", here / "pretrain")
     command = f"cd pretrain && {graph['code']['cmd']}"

@@ -31,7 +31,7 @@ PARAMS = Path(__file__).parents[2] / "pretrain/params.yaml"
             {"mask_ratio": [0.5, 0.1]},
             "objectives.ibot.cpu: 'mask_ratio' must be [least, largest]",
         ),
-        ("ibot", {"mask_share": 0}, "objectives.ibot.cpu.mask_share: 0 is out of range"),
+        ("ibot", {"mask_share": 0}, "objectives.ibot.cpu.mask_share: 0.0 is out of range"),
         (
             "simmim",
             {"mask_ration": 0.5},

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from patchlens.pretrain.model import build
 from patchlens.pretrain.probe import KnnProbe
-from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.segmentation.labels import patch_labels
 from pretrain.small import PATCH, small_recipe
 
 CPU = torch.device("cpu")

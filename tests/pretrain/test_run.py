@@ -25,7 +25,7 @@ from patchlens.pretrain import run as module
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, arch_args, build
 from patchlens.pretrain.objectives import create
-from patchlens.pretrain.probe import Found, KnnProbe
+from patchlens.pretrain.probe import KnnProbe, Probed
 from patchlens.pretrain.run import export, result, run, timing
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.settings import load as load_recipes
@@ -146,7 +146,7 @@ def test_the_hash_of_the_code_is_of_what_decides(
 def test_a_stopped_run_is_one_that_was_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KnnProbe, "__call__", lambda *_: Found(0.0, 0.0, 0.0))
+    monkeypatch.setattr(KnnProbe, "__call__", lambda *_: Probed(0.0, 0.0, 0.0))
     with pytest.raises(TrainingError, match="step 0: collapse"):
         run(tiny("mae"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

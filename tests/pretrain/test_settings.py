@@ -48,7 +48,7 @@ def test_committed_recipes(root: Path) -> None:
         (
             "sizes.cpu.train.first_seed",
             20_000,
-            "sizes.cpu.train.first_seed: 20000 is out of range; allowed: ≥ 1000000",
+            "sizes.cpu.train.first_seed: 20000 is out of range; allowed: 1000000 to 4294967295",
         ),
         (
             "sizes.cpu.probe.first_seed",
@@ -56,7 +56,7 @@ def test_committed_recipes(root: Path) -> None:
             "sizes.cpu: 'train' and 'probe' share scenes: move probe.first_seed",
         ),
         ("sizes.cpu.augment.window", 200, "sizes.cpu.augment.window: 200 is out of range"),
-        ("sizes.cpu.clip", 0, "sizes.cpu.clip: 0 is out of range; allowed: > 0"),
+        ("sizes.cpu.clip", 0, "sizes.cpu.clip: 0.0 is out of range; allowed: 1e-06 to 1e+06"),
         (
             "objectives.dino.cpu.prototype",
             9,

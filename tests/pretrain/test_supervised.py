@@ -6,7 +6,7 @@ import torch
 from patchlens.datasets.minicity.spec import CLASSES, IGNORE
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.objectives.supervised import patch_targets
-from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.segmentation.labels import patch_labels
 from pretrain.small import TOKENS, random_crops, small_recipe
 
 

@@ -13,7 +13,7 @@ from patchlens.pretrain import train as module
 from patchlens.pretrain.checkpoint import Row, State
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.objectives import OBJECTIVES, create
-from patchlens.pretrain.probe import Found, KnnProbe
+from patchlens.pretrain.probe import KnnProbe, Probed
 from patchlens.pretrain.recipes import Dino
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.train import Loop
@@ -71,7 +71,7 @@ def test_loss_falls(objective: str, frames: NDArray[np.uint8]) -> None:
 def test_killed_run_goes_on_exactly_and_two_runs_are_bit_equal(
     objective: str, frames: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    chosen = recipe(objective)
+    chosen = recipe(objective, steps=12, log_every=3)
     whole = loop(chosen, frames)
     whole.run()
 
@@ -79,7 +79,7 @@ def test_killed_run_goes_on_exactly_and_two_runs_are_bit_equal(
         pass
 
     def kill(row: Row) -> None:
-        if row["step"] == 15:  # after the checkpoint of step 10
+        if row["step"] == 9:  # after the checkpoint of step 6
             raise Killed
 
     path = tmp_path / "checkpoint.pt"
@@ -94,7 +94,7 @@ def test_killed_run_goes_on_exactly_and_two_runs_are_bit_equal(
     second.run()
     assert bits(second) == bits(whole)
     assert done(second.state) == done(whole.state)
-    assert [r["step"] for r in reported if "loss" in r] == [5, 10, 15, 20]
+    assert [r["step"] for r in reported if "loss" in r] == [3, 6, 9, 12]
 
 
 def test_another_seed_is_another_run(frames: NDArray[np.uint8]) -> None:
@@ -186,7 +186,7 @@ def test_a_collapse_that_the_objective_sees_stops_the_run(frames: NDArray[np.uin
 
 def test_probe_runs_at_the_start_the_end_and_between(frames: NDArray[np.uint8]) -> None:
     found = loop(recipe("mae"), frames)
-    found.probe = lambda model: Found(0.5, 0.5, 0.5)
+    found.probe = lambda model: Probed(0.5, 0.5, 0.5)
     probes = found.run().probes
     assert [row["step"] for row in probes] == [0, 10, 20]
     assert set(probes[0]) == {"step", "probe_miou", "probe_accuracy", "probe_spread"}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from patchlens.report.configured import Configured
+from patchlens.report.judge import Configured
 from patchlens.settings.claims import Claim
 
 PIXELS = 100  # of each of two classes in each image
@@ -26,6 +26,8 @@ def write_index(dataset: str, units: Sequence[str]) -> None:
     sequences = [None if u == i else u for u, i in zip(units, ids, strict=True)]
     images = pd.DataFrame({"image_id": ids, "sequence": sequences})
     images.to_parquet(folder / "images.parquet")
+    about = {"reader": "folder", "classes": ["a", "b"], "palette": [], "labels": {}}
+    (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
 
 
 def write_cell(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchlens.report.claims import judge
+from patchlens.report.judge import judge
 from report.court import UNITS, about, claim, configured, miou, write_cell, write_index
 
 RAW = ("knn", "raw")

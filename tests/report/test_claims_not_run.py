@@ -1,6 +1,6 @@
 import pytest
 
-from patchlens.report.claims import judge
+from patchlens.report.judge import judge
 from report.court import UNITS, about, claim, configured, write_cell, write_index
 
 RAW = ("knn", "raw")
@@ -18,15 +18,6 @@ def town(here):
     [
         ({"a": {"models": ["dino"]}}, "not in models: dino"),
         ({"datasets": ["town", "sea"]}, "not in datasets: sea"),
-        (
-            {"metric": "segmentaton.knn.pixel_miou"},
-            "unknown metric segmentaton.knn.pixel_miou; did you mean segmentation.knn.pixel_miou?",
-        ),
-        (
-            {"metric": "depth.knn.error"},
-            "unknown metric depth.knn.error; its first word must be identification or retrieval "
-            "or segmentation or tracking or variance",
-        ),
         (
             {"a": {"models": ["one"], "variant": "prune"}},
             "one on town: head knn with variant prune was not scored",
@@ -57,6 +48,13 @@ def town(here):
 )
 def test_what_the_run_does_not_hold_is_a_reason_and_no_error(changes, reason):
     outcome = judge({"c": claim(**changes)}, configured(), 200, 0)["c"]
+    assert (outcome.verdict, outcome.note) == ("not run", reason)
+
+
+def test_a_score_that_some_resamples_leave_undefined_is_a_reason_and_no_error():
+    write_cell("town", "one", {RAW: about(10, units=1)})  # all labels are in one of 24 images
+    outcome = judge({"c": claim()}, configured(), 200, 0)["c"]
+    reason = "one on town: pixel_miou of knn is undefined in some resamples of the 24 units"
     assert (outcome.verdict, outcome.note) == ("not run", reason)
 
 

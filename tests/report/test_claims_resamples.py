@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.report.claims import judge
+from patchlens.files import write_json
+from patchlens.report.judge import judge
 from report.court import SEEDS, UNITS, about, claim, configured, miou, write_cell, write_index
 
 RAW = ("knn", "raw")
@@ -62,7 +64,7 @@ def test_cells_of_other_seeds_cannot_be_compared():
 def test_records_of_an_image_outside_the_query_are_an_error_that_names_it():
     write_cell("town", "one", {RAW: about(10, units=UNITS + 1)})
     write_cell("town", "two", {RAW: about(30)})
-    with pytest.raises(DataError, match=r"one/segmentation.*'q024'.*is not a query image of town"):
+    with pytest.raises(DataError, match=r"town: image 'q024' of the records is not a query image"):
         verdict_of(claim())
 
 
@@ -82,7 +84,9 @@ def test_a_claim_about_the_spectrum_of_variance():
             }
         )
         write_cell("town", model, {RAW: about(10)})
-        table.to_parquet(f"metrics/cells/town/{model}/variance.records.parquet")
+        cell = paths.cell(dataset="town", model=model)
+        table.to_parquet(cell / "variance.records.parquet")
+        write_json({"protocol": {}}, cell / "variance.json")
     outcome = verdict_of(claim(metric="variance.top_1pct", delta=0.05))
     assert outcome.verdict == "supported"
     assert outcome.effect == pytest.approx(100 / 109 - 0.11, abs=0.03)

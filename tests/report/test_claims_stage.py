@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 
 from configured import configured
+from patchlens import paths
+from patchlens.errors import SettingsError
+from patchlens.report import claims as stage
 from patchlens.report.claims_table import latex, markdown
 from patchlens.settings.load import Settings
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import claims as stage
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.tracking.settings import Tracking
 from report.court import UNITS, about, claim, write_cell, write_index
 
 UNTRAINED = {"one": ["seed"], "two": ["seed"]}
@@ -46,7 +49,7 @@ def written(tmp_path, monkeypatch):
         "own_1": claim(text="50 % of\nA | B & C_d > 0\\~"),
     }
     stage.run(claims, of(town="folder", minicity="minicity"))
-    return tmp_path / "metrics"
+    return tmp_path / "metrics/claims"
 
 
 def test_the_metrics_hold_finite_numbers_and_strings_only(written):
@@ -63,7 +66,7 @@ def test_the_metrics_hold_finite_numbers_and_strings_only(written):
 
 
 def test_writing_twice_gives_the_same_bytes(written):
-    files = [written / "claims.json", *sorted((written / "tables").glob("claims.*"))]
+    files = [written / "claims.json", *sorted(written.glob("claims.[!j]*"))]
     before = [path.read_bytes() for path in files]
     assert len(files) == 4
     test_claims = {"m1": claim(group="minicity", datasets=["minicity"], slots=UNTRAINED)}
@@ -75,7 +78,7 @@ def test_writing_twice_gives_the_same_bytes(written):
 
 
 def test_the_csv_has_a_row_a_claim_and_no_number_where_it_was_not_run(written):
-    table = pd.read_csv(written / "tables/claims.csv").set_index("id")
+    table = pd.read_csv(written / "claims.csv").set_index("id")
     assert list(table.index) == ["c1", "m1", "m2", "own_1"]
     assert table.loc["c1", ["effect", "ci_low", "p_holm", "n_units"]].isna().all()
     assert table.loc["c1", "note"] == "not in datasets: cityscapes"
@@ -89,7 +92,7 @@ def test_the_csv_has_a_row_a_claim_and_no_number_where_it_was_not_run(written):
 
 
 def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
-    text = (written / "tables/claims.md").read_text()
+    text = (written / "claims.md").read_text()
     paper, mini, own = (
         text.index(f"### {title}")
         for title in ("Findings of the paper", "Findings in minicity", "Own claims")
@@ -98,7 +101,7 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
     assert "not run: not in datasets: cityscapes" in text[paper:mini]
     assert "about training objectives in minicity" in text[mini:own]
     assert "| m1 " in text[mini:own]
-    assert "its first word must be identification or retrieval" in text[mini:own]
+    assert "not run: depth does not run on minicity" in text[mini:own]
     line = next(line for line in text[own:].splitlines() if line.startswith("| own_1"))
     assert "50 % of A \\| B & C_d > 0" in line
     cells = [cell.strip() for cell in line.replace("\\|", "").strip("|").split("|")]
@@ -119,8 +122,27 @@ def test_the_page_keeps_the_papers_claims_minicitys_and_own_ones_apart(written):
         assert words in text[own:]
 
 
+@pytest.mark.parametrize("delta", [5, 20])
+def test_a_claim_about_a_delta_that_is_not_measured_is_an_error(tmp_path, monkeypatch, delta):
+    monkeypatch.chdir(tmp_path)
+    one = claim(metric=f"tracking.association.d{delta}", datasets=["town"])
+    settings = of(town="folder")
+    listed = {"deltas": [1, 2, 25 - delta], "datasets": ["town"]}
+    measured = settings.section(Tracking).model_copy(update=listed)
+    settings = settings.model_copy(update={"tracking": measured})
+    with pytest.raises(SettingsError) as caught:
+        stage.run({"c": one}, settings)
+    assert str(caught.value) == (
+        f"claims.yaml: c.metric: tracking.association.d{delta} is not measured, because "
+        f"tracking.deltas in params.yaml does not list {delta}; add it there"
+    )
+    measured.datasets.clear()  # then the claim is not run, whatever it is about
+    stage.run({"c": one}, settings)
+    assert json.loads((tmp_path / paths.VERDICTS).read_text())["c"] == {"verdict": "not run"}
+
+
 def test_the_latex_escapes_what_it_must(written):
-    text = (written / "tables/claims.tex").read_text()
+    text = (written / "claims.tex").read_text()
     assert text.count("\\begin{table}") == text.count("\\end{table}") == 3
     escaped = "50 \\% of A | B \\& C\\_d $>$ 0\\textbackslash{}\\textasciitilde{}"
     assert escaped in text

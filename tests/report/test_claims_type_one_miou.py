@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from patchlens.report import verdict as rules
-from patchlens.tasks.bootstrap import run_miou
+from patchlens.tasks.segmentation.metrics import run_miou
 
 SEEDS, CLASSES, PIXELS = 5, 10, 500
 SHARE = np.arange(1, CLASSES + 1) ** -1.5 / np.sum(np.arange(1, CLASSES + 1) ** -1.5)
@@ -37,8 +37,8 @@ def wrong_verdicts(units, noise, trials, resamples, seed=0):
         true = rng.multinomial(PIXELS, rng.dirichlet(8 * SHARE, units))
         a, b = (counts_of_a_model(rng, true, noise) for _ in range(2))
         seen = true.sum(axis=0) > 0
-        point = run_miou(a, everything, seen)[0] - run_miou(b, everything, seen)[0]
-        samples = run_miou(a, weights, seen) - run_miou(b, weights, seen)
+        point = run_miou(a, everything, present=seen)[0] - run_miou(b, everything, present=seen)[0]
+        samples = run_miou(a, weights, present=seen) - run_miou(b, weights, present=seen)
         estimate, parts = rules.effect_parts(point, samples, shares, units)
         plain = estimate + sum(part.deviations for part in parts)
         both = (plain, rules.expanded(estimate, parts))

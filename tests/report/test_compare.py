@@ -93,21 +93,38 @@ def test_what_is_chosen_among_equals_may_jump_on_another_machine_only(tmp_path: 
     for folder, m in zip(folders, (0.1, 0.3, 0.3), strict=True):
         sweep = {"knn": {"auto": {"chosen_m": m}}, "overlap": {"seeds": {"top_1pct": m}}}
         (folder / "sweep.json").write_text(json.dumps(sweep))
-        (folder / "claims.json").write_text(
+        (folder / "claims").mkdir()
+        (folder / "claims/claims.json").write_text(
             json.dumps({"c": {"verdict": "supported", "p_holm": m}})
         )
     here, _ = compare(folders[0], folders[1], None)
     assert [line.split(": ")[0] for line in here] == [
-        "claims.json/c/p_holm",
+        "claims/claims.json/c/p_holm",
         "sweep.json/knn/auto/chosen_m",
         "sweep.json/overlap/seeds/top_1pct",
     ]
     problems, summary = compare(folders[0], folders[2], None)
     assert problems == []
     assert ", 3 left out (chosen among near equals)," in summary
-    (folders[2] / "claims.json").write_text(json.dumps({"c": {"verdict": "undecided"}}))
+    (folders[2] / "claims/claims.json").write_text(json.dumps({"c": {"verdict": "undecided"}}))
     there, _ = compare(folders[0], folders[2], None)
-    assert "claims.json/c/verdict: 'supported' became 'undecided'" in there
+    assert "claims/claims.json/c/verdict: 'supported' became 'undecided'" in there
+
+
+def test_verdicts_of_an_older_version_are_compared_with_those_in_their_present_place(
+    tmp_path: Path,
+) -> None:
+    before, after = (cells(tmp_path / name) for name in "ab")
+    places = [("claims.json", "claims/claims.json"), ("tables/claims.csv", "claims/claims.csv")]
+    for old, new in places:
+        for path, verdict in ((before / old, "supported"), (after / new, "undecided")):
+            path.parent.mkdir(exist_ok=True)
+            as_json = json.dumps({"c": {"verdict": verdict}})
+            path.write_text(f"verdict\n{verdict}\n" if path.suffix == ".csv" else as_json)
+    assert compare(before, after, None)[0] == [
+        "claims/claims.csv/0/verdict: 'supported' became 'undecided'",
+        "claims/claims.json/c/verdict: 'supported' became 'undecided'",
+    ]
 
 
 def test_a_folder_called_as_what_is_chosen_is_compared(tmp_path: Path) -> None:

@@ -1,43 +1,21 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from patchlens.report.paired import compared, counts_from_records, level_with_best, resamples
+from patchlens.report.paired import compared, level_with_best
+from patchlens.tasks.metric import Metric
+from patchlens.tasks.resample import SharedResampler
+from patchlens.tasks.segmentation.metrics import run_miou
 
-COLUMNS = ["seed", "draw", "image_id", "true", "predicted", "count"]
-UNITS = {"i": "b", "j": "a", "k": "b"}
-
-
-def table(rows: list[tuple]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=COLUMNS)
+SCORE = Metric("score", "score")
 
 
-def test_counts_by_hand():
-    rows = [
-        (3, 0, "i", 0, 0, 5),
-        (3, 0, "i", 0, 1, 2),
-        (3, 0, "k", 1, 1, 1),
-        (3, 0, "j", 1, 0, 4),
-        (7, 1, "j", 1, 1, 6),
-    ]
-    counts = counts_from_records(table(rows), UNITS, 2)
-    assert counts.shape == (2, 2, 2, 3)
-    # Unit a = j, unit b = i and k; (hits, true, predicted) of classes 0 and 1.
-    assert counts[0].tolist() == [[[0, 0, 4], [0, 4, 0]], [[5, 7, 5], [1, 1, 3]]]
-    assert counts[1].tolist() == [[[0, 0, 0], [6, 6, 6]], [[0, 0, 0], [0, 0, 0]]]
-
-
-def test_a_unit_without_records_still_takes_part_in_the_draws():
-    counts = counts_from_records(table([(0, 0, "i", 0, 0, 5)]), UNITS | {"z": "z"}, 1)
-    assert counts.shape[1] == 3
-
-
-def test_each_seed_and_draw_is_a_run_of_its_own():
-    rows = [(s, d, "i", 0, 0, 1 + 10 * s + d) for s in (0, 1) for d in (0, 1)]
-    counts = counts_from_records(table(rows), UNITS, 1)
-    assert counts[:, 1, 0, 0].tolist() == [1, 2, 11, 12]
+def resamples(counts: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """MIoU of T1 in each resample of the units, as a mean over runs."""
+    present = counts[..., 1].sum(axis=(0, 1)) > 0
+    chunks = SharedResampler(number, seed).unit_chunks(counts.shape[1])
+    return np.concatenate([run_miou(counts, w, present=present) for w in chunks]).mean(axis=1)
 
 
 def images(hit_rates: np.ndarray) -> np.ndarray:
@@ -106,7 +84,7 @@ def test_models_are_compared_within_a_variant_and_variants_with_raw_of_their_mod
     scores = [0.5, 0.4, 0.7, 0.41, 0.499]
     rows = rows_of("a raw", "b raw", "a zscore", "b zscore", "c raw", scores=scores)
     samples = [score + noise for score in scores[:4]] + [0.499 + rng.normal(0, 0.01, 2000)]
-    found = compared(rows, samples, "score")
+    found = compared(rows, samples, SCORE)
     assert [row["level_with_best"] for row in found] == [False, False, True, False, False]
     assert [row["level_with_best_model"] for row in found] == [True, False, True, False, True]
     assert found[2]["gain"] == 0.2
@@ -121,7 +99,7 @@ def test_models_are_compared_within_a_variant_and_variants_with_raw_of_their_mod
 def test_a_ceiling_is_shown_with_its_gains_and_is_never_the_best():
     scores = [0.9, 0.95, 0.5, 0.4]
     rows = rows_of("top raw", "top prune", "a raw", "b raw", scores=scores, ceiling="top")
-    found = compared(rows, [np.full(10, score) for score in scores], "score")
+    found = compared(rows, [np.full(10, score) for score in scores], SCORE)
     assert [row["level_with_best"] for row in found] == [False, False, True, False]
     assert [row["level_with_best_model"] for row in found] == [False, False, True, False]
     assert found[1]["gain"] == 0.05
@@ -131,7 +109,15 @@ def test_a_ceiling_is_shown_with_its_gains_and_is_never_the_best():
 
 def test_where_less_is_better_a_gain_is_a_fall():
     samples = [np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 4.0])]
-    raw, other = compared(rows_of("a raw", "a prune", scores=[4.0, 2.5]), samples, "score", -1)
+    fewer = Metric("score", "score", unit="number", higher_is_better=False)
+    raw, other = compared(rows_of("a raw", "a prune", scores=[4.0, 2.5]), samples, fewer)
     assert (raw["level_with_best"], other["level_with_best"]) == (False, True)
     assert other["gain"] == 1.5
     assert 1 <= other["gain_ci_low"] <= other["gain_ci_high"] <= 2
+
+
+def test_resamples_in_which_a_row_has_nothing_to_score_are_left_out():
+    samples = [np.array([0.5, np.nan, 0.5]), np.array([0.7, 0.1, 0.7])]
+    raw, other = compared(rows_of("a raw", "a prune", scores=[0.5, 0.7]), samples, SCORE)
+    assert (raw["level_with_best"], other["level_with_best"]) == (False, True)
+    assert (other["gain"], other["gain_ci_low"], other["gain_ci_high"]) == (0.2, 0.2, 0.2)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from patchlens import paths
-from patchlens.report.claims import judge
-from patchlens.tasks import summary
-from patchlens.tasks.few_shot import Query, Support
-from patchlens.tasks.segmentation import Task
+from patchlens.report.judge import judge
+from patchlens.tasks.segmentation import summary
+from patchlens.tasks.segmentation.classify import Task
+from patchlens.tasks.segmentation.few_shot import Query, Support
 from report.court import claim, configured, write_cell, write_index
 from tasks.planted import CLASSES, NOISY, PRUNE, features
 from tasks.world import fit_data, settings

@@ -7,9 +7,13 @@ import pytest
 
 from configured import configured
 from patchlens import paths
+from patchlens.display import style
 from patchlens.errors import DataError
-from patchlens.report import headlines, results, results_figures, why_figures
-from patchlens.stages import results as stage
+from patchlens.report import headlines, results
+from patchlens.tasks.sweep import figures as sweep_figures
+from patchlens.tasks.table import TASKS
+from patchlens.tasks.variance import figures as variance_figures
+from patchlens.tasks.variance import why_figures
 
 
 def row(model: str, variant: str, head: str = "knn", **more: object) -> dict[str, object]:
@@ -46,11 +50,15 @@ def lines() -> list[headlines.Headline]:
         for model in ("a", "b")
     ]
     of_task = {"segmentation": t1, "tracking": t4}
-    return [h for task, rows in of_task.items() for h in headlines.of(task, pd.DataFrame(rows))]
+    return [
+        found
+        for task, rows in of_task.items()
+        for found in headlines.of(TASKS[task], pd.DataFrame(rows))
+    ]
 
 
 def test_every_headline_metric_of_every_head_is_a_line_and_the_floor_is_none(lines):
-    assert [(line.dataset, line.task, line.head, line.shown.key) for line in lines] == [
+    assert [(line.dataset, line.task.name, line.head, line.metric.key) for line in lines] == [
         ("d", "segmentation", "knn", "pixel_miou"),
         ("d", "segmentation", "linear", "pixel_miou"),
         ("v", "tracking", "link", "assa"),
@@ -83,7 +91,7 @@ def test_gains_are_bold_where_their_interval_excludes_0(lines):
 
 
 def test_what_a_variant_changes_is_shown_for_both_heads_of_t1_and_once_a_task(lines):
-    shown = [line.shown.key for line in results.first_of_each_task(lines)]
+    shown = [line.metric.key for line in results.first_of_each_task(lines)]
     assert shown == ["pixel_miou", "pixel_miou", "assa"]
 
 
@@ -91,13 +99,16 @@ def test_what_a_variant_changes_is_shown_for_both_heads_of_t1_and_once_a_task(li
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[mpl.figure.Figure]:
     """The figures that would be written."""
     found: list[mpl.figure.Figure] = []
-    monkeypatch.setattr(results_figures, "save", lambda figure, path: found.append(figure))
+    for module in (variance_figures, sweep_figures):
+        monkeypatch.setattr(module, "save", lambda figure, path: found.append(figure))
     return found
 
 
 def test_spectra_are_those_of_the_cells(drawn, here):
-    table = pd.DataFrame({"cumulative": [0.5, 0.8, 1], "eigen_cumulative": [0.9, 1, 1]})
-    results_figures.spectra({"a": table, "b": table * [0.5, 1]}, here / "s.png")
+    first = pd.DataFrame({"layer": 3, "cumulative": [1, 1, 1], "eigen_cumulative": [1, 1, 1]})
+    table = pd.DataFrame({"layer": 7, "cumulative": [0.5, 0.8, 1], "eigen_cumulative": [0.9, 1, 1]})
+    half = table.assign(cumulative=table["cumulative"] / 2)
+    variance_figures.draw({"a": pd.concat([first, table]), "b": half}, here / "s.png")
     left, right = drawn[0].axes
     curves = {line.get_label(): line.get_ydata() for line in left.lines[:2]}
     np.testing.assert_allclose(curves["a"], [50, 80, 100])
@@ -109,7 +120,7 @@ def test_spectra_are_those_of_the_cells(drawn, here):
 def test_pruning_is_in_points_over_raw(drawn, here):
     lines = [("raw", 0.1, 0.4), ("prune", 0.2, 0.5), ("prune", 0.1, 0.45), ("keep_top", 0.1, 0.1)]
     table = pd.DataFrame(lines, columns=["variant", "m", "score"]).assign(head="knn")
-    results_figures.pruning({"a": table, "b": table}, here / "p.png")
+    sweep_figures.draw({"a": table, "b": table}, here / "p.png")
     assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b"]
     curves = {line.get_label(): line for line in drawn[0].axes[0].lines}
     np.testing.assert_allclose(curves["prune"].get_ydata(), [5, 10])
@@ -118,22 +129,24 @@ def test_pruning_is_in_points_over_raw(drawn, here):
 
 
 def test_a_figure_has_the_same_bytes_every_time(here):
-    table = pd.DataFrame({"cumulative": [0.5, 1], "eigen_cumulative": [0.9, 1]})
+    table = pd.DataFrame({"layer": 7, "cumulative": [0.5, 1], "eigen_cumulative": [0.9, 1]})
     for name in ("a.png", "b.png"):
-        results_figures.spectra({"a": table}, here / name)
+        variance_figures.draw({"a": table}, here / name)
     assert (here / "a.png").read_bytes() == (here / "b.png").read_bytes()
-    assert results_figures.save is why_figures.save
+    for module in (variance_figures, sweep_figures, why_figures):
+        assert module.save is style.save
 
 
 def test_without_any_dataset_the_page_says_so(here):
     for task in ("segmentation", "identification", "retrieval", "tracking"):
         with pytest.raises(DataError, match=f"{task}.csv: missing; run `dvc repro`"):
-            stage.run(configured(runs={}))
+            results.run(configured(runs={}))
         paths.TABLES.mkdir(parents=True, exist_ok=True)
         (paths.TABLES / f"{task}.csv").write_text("dataset,model,head,variant\n")
     (paths.TABLES / "variance.md").write_text("No dataset.\n")
-    (paths.TABLES / "claims.md").write_text("c1: not run\n")
-    stage.run(configured(runs={}))
+    paths.CLAIMS_TABLE.parent.mkdir()
+    paths.CLAIMS_TABLE.with_suffix(".md").write_text("c1: not run\n")
+    results.run(configured(runs={}))
     text = (paths.RESULTS / "README.md").read_text()
     assert [p.name for p in paths.RESULTS.iterdir()] == ["README.md"]
     assert text.index("No dataset.") < text.index("## The verdicts") < text.index("c1: not run")

@@ -7,11 +7,13 @@ from PIL import Image, ImageColor
 from configured import configured
 from patchlens import paths
 from patchlens.datasets.index import Index
+from patchlens.display.framed import RIGHT, WRONG
 from patchlens.errors import SettingsError
-from patchlens.report.framed import RIGHT, WRONG
-from patchlens.settings.retrieval import Retrieval
-from patchlens.stages import figures, show_retrieval
-from patchlens.stages.objects import objects_of
+from patchlens.features.cell import Cell
+from patchlens.report import figures
+from patchlens.tasks.annotated import objects_of
+from patchlens.tasks.retrieval import show as show_retrieval
+from patchlens.tasks.retrieval.settings import Retrieval
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -31,7 +33,7 @@ def write(root, numbers: list[int], values: np.ndarray, **more) -> None:
 def draw(root) -> np.ndarray:
     out = root / "sheet.png"
     asked = configured(datasets={"d": dataset(root, support=False)}, retrieval=SETTINGS)
-    show_retrieval.run(out, dataset="d", model="m", settings=asked)
+    show_retrieval.run(out, Cell(dataset="d", model="m", settings=asked))
     return np.asarray(Image.open(out).convert("RGB")).astype(int)
 
 

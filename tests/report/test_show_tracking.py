@@ -12,10 +12,11 @@ from configured import configured
 from patchlens import paths
 from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
-from patchlens.report.show_tracking import COLOURS, LARGEST, WIDTHS, Mark, animation
-from patchlens.report.track_files import TrackFiles
-from patchlens.stages import show_tracking
-from patchlens.tasks.videos import Video
+from patchlens.features.cell import Cell
+from patchlens.tasks.tracking import show as show_tracking
+from patchlens.tasks.tracking.animation import LARGEST, TRACK_COLOURS, WIDTHS, Mark, animation
+from patchlens.tasks.tracking.files import TrackFiles
+from patchlens.tasks.tracking.videos import Video
 from tasks.scene import box, dataset, image, write_index
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -31,7 +32,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 def coloured(frame: np.ndarray, track: int) -> np.ndarray:
-    return (frame == COLOURS[(track - 1) % len(COLOURS)]).all(axis=-1)
+    return (frame == TRACK_COLOURS[(track - 1) % len(TRACK_COLOURS)]).all(axis=-1)
 
 
 def test_a_track_keeps_its_colour_and_its_place(here):
@@ -97,7 +98,7 @@ def a_sequence(root: Path, frames: int = 3) -> None:
 
 def draw(root: Path, sequence: str | None = "a", model: str = "m") -> list[np.ndarray]:
     asked = configured(datasets={"d": dataset(root, support=False)})
-    show_tracking.run(root / "drawn.gif", sequence, dataset="d", model=model, settings=asked)
+    show_tracking.run(root / "drawn.gif", Cell(dataset="d", model=model, settings=asked), sequence)
     return frames_of(root / "drawn.gif")
 
 

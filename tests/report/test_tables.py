@@ -1,7 +1,14 @@
+from functools import partial
+
 import pandas as pd
 import pytest
 
-from patchlens.report.tables import caption, latex, markdown
+from patchlens.report import tables
+from patchlens.tasks.table import TASKS
+
+TASK = TASKS["segmentation"]
+caption = TASK.words.caption
+markdown, latex = (partial(render, TASK) for render in (tables.markdown, tables.latex))
 
 PROTOCOL = {
     "protocol_version": 3,
@@ -88,7 +95,7 @@ def test_markdown_shows_percent_and_marks_what_is_level_with_the_best(rows):
 
 def test_every_head_has_a_table_with_its_columns(rows):
     text = markdown(rows)
-    assert text.index("**k-NN**") < text.index("**linear probe**")
+    assert text.index("**k-NN: pixel mIoU (%)**") < text.index("**linear probe: pixel mIoU (%)**")
     costs = ["params (M)", "GFLOPs/image", "bank (MB)"]
     assert pipes(text, "model") == [["model", "raw", "zscore", *costs]] * 2
 
@@ -102,7 +109,8 @@ def test_every_table_ends_with_the_majority_floor(rows):
 def test_every_dataset_has_its_section_and_its_own_floor(rows):
     other = rows.assign(dataset="camvid", pixel_miou=rows["pixel_miou"] / 2)
     text = markdown(pd.concat([rows, other]))
-    assert text.count("### mini_city") == text.count("### camvid") == 1
+    assert text.count("### mini_city: few-shot semantic segmentation\n") == 1
+    assert text.count("### camvid: few-shot semantic segmentation\n") == 1
     assert [line[1] for line in pipes(text, "majority")] == ["3.3 ± 0.4"] * 2 + ["1.7 ± 0.4"] * 2
 
 

@@ -1,6 +1,8 @@
 """The tables of T2, T3 and T4: what they show, what is bold, what their captions say."""
 
 import json
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,20 +10,20 @@ import pytest
 
 from configured import configured
 from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.display import grid
 from patchlens.errors import DataError
 from patchlens.files import write_json, write_parquet
-from patchlens.report import grid
-from patchlens.report.of_task import OF_TASK
-from patchlens.report.task_captions import caption, in_order
-from patchlens.report.task_tables import headline, latex, markdown
+from patchlens.report import tables
 from patchlens.settings.models import TimmModel
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import tables
-from patchlens.tasks import tracking_summary
-from patchlens.tasks.association import COUNTS
-from patchlens.tasks.weighted import scored
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.metric import headline
+from patchlens.tasks.resample import SharedResampler, scored
+from patchlens.tasks.table import TASKS
+from patchlens.tasks.tracking import summary as tracking_summary
+from patchlens.tasks.tracking.association import COUNTS
 
-pytestmark = pytest.mark.usefixtures("here")
+RETRIEVAL, TRACKING = TASKS["retrieval"], TASKS["tracking"]
 UNCERTAINTY = Uncertainty(resamples=200, claim_resamples=10_000, seed=0)
 PROTOCOL = {
     "protocol_version": 3,
@@ -47,6 +49,14 @@ COST = {
     "parameters_m": 3.61,
     "gflops_per_image": 1.234,
 }
+
+
+@pytest.fixture(autouse=True)
+def index(here: Path) -> Index:
+    """The index of dataset d, whose images these tasks need not know."""
+    about = {"reader": "folder", "classes": [], "palette": [], "labels": {}}
+    write_json(about, paths.index("d") / "dataset.json")
+    return Index(paths.index("d"), here)
 
 
 def retrieval_cell(model: str, **aps: np.ndarray) -> None:
@@ -83,7 +93,7 @@ def write(task: str, models: list[str], datasets=("d",), variants=("raw", "prune
         variants=variants,
         uncertainty=UNCERTAINTY,
     )
-    tables.write_task(task, asked)
+    tables.run(asked)
     return pd.read_csv(paths.TABLES / f"{task}.csv")
 
 
@@ -127,7 +137,7 @@ def test_rows_carry_protocol_and_cost():
 
 def test_the_caption_carries_protocol_counts_and_chance():
     retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
-    shown = caption(write("retrieval", ["dino"]), "retrieval")
+    shown = RETRIEVAL.words.caption(write("retrieval", ["dino"]))
     for words in (
         "Protocol 3. 64 images of quiet_street.",
         "Gallery: 40 objects, ranked by cosine; excluded: own image and sequence.",
@@ -162,8 +172,8 @@ def test_the_counts_of_a_caption_are_whole_numbers():
     retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
     table = write("retrieval", ["dino"])
     counts = ["queries_instance", "units_instance", "gallery", "query_images", "random_draws"]
-    shown = caption(table.astype(dict.fromkeys(counts, float)), "retrieval")
-    assert shown == caption(table, "retrieval")
+    shown = RETRIEVAL.words.caption(table.astype(dict.fromkeys(counts, float)))
+    assert shown == RETRIEVAL.words.caption(table)
     assert "20 queries of 20 instances" in shown
 
 
@@ -176,7 +186,7 @@ def test_with_few_units_the_caption_says_that_nothing_is_decided():
 def test_variants_fitted_on_the_query_are_said_to_be_transductive():
     retrieval_cell("dino", raw=np.full(20, 0.5), prune=np.full(20, 0.4))
     table = write("retrieval", ["dino"]).assign(fit="transductive")
-    assert "fitted on the query images themselves (transductive)" in caption(table, "retrieval")
+    assert "fitted on the query images themselves (transductive)" in RETRIEVAL.words.caption(table)
 
 
 def test_latex_escapes_and_is_ascii():
@@ -199,7 +209,7 @@ def test_a_missing_cell_is_an_error_with_the_remedy():
 def test_no_dataset_gives_empty_tables_that_say_so():
     assert write("tracking", ["dino"], datasets=()).empty
     assert text("tracking") == "tracking.datasets lists no datasets.\n"
-    assert latex(pd.DataFrame(columns=["dataset"]), "tracking").strip() == ""
+    assert tables.latex(TRACKING, pd.DataFrame(columns=["dataset"])).strip() == ""
 
 
 def tracking_cell(model: str, nearest: list[int]) -> None:
@@ -210,7 +220,8 @@ def tracking_cell(model: str, nearest: list[int]) -> None:
         counts = {f"{name}_d1": value for name, value in values.items()}
         found += tracking_summary.rows("association", "raw", 0, f"v{video}", counts)
     records = tracking_summary.records(found)
-    cell = scored(tracking_summary.weighted, records, 200, 0)
+    weigh = partial(TRACKING.measures.weighted, index=None)
+    cell = scored(weigh, records, SharedResampler.of(UNCERTAINTY))
     about = {"videos": len(nearest), "boxes": 99, "age": 30, "scored_by": "TrackEval 1.3.0"}
     about |= {"threshold_from": "support", "unit": "video"}
     folder = paths.cell(dataset="d", model=model)
@@ -230,12 +241,12 @@ def test_tracking_is_compared_over_videos_and_carries_its_note():
     assert "DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT" in shown
 
 
-def test_resamples_agree_with_the_intervals_of_the_cells():
+def test_resamples_agree_with_the_intervals_of_the_cells(index: Index):
     tracking_cell("dino", [9, 8, 2, 9, 1, 9, 9, 8, 4, 9])
     folder = paths.cell(dataset="d", model="dino")
     records = pd.read_parquet(folder / "tracking.records.parquet")
     of_cell = json.loads((folder / "tracking.json").read_text())["association"]["raw"]
-    drawn = OF_TASK["tracking"](records).resampled(200, 0)["d1"]
+    drawn = TRACKING.measures.weighted(records, index).resampled(SharedResampler(200, 0))["d1"]
     low, high = np.quantile(drawn, [0.025, 0.975])
     assert (of_cell["d1_ci_low"], of_cell["d1_ci_high"]) == pytest.approx((low, high), abs=1e-4)
 
@@ -265,7 +276,7 @@ def test_identification_shows_its_counts_for_every_head():
 
 def test_headlines_of_tracking():
     keys = ["d1", "d2", "d20", "optimal_d1", "assa", "idf1", "idsw", "hota", "jf_mean"]
-    names = {head: [s.key for s in headline("tracking", head, keys)]
+    names = {head: [s.key for s in headline(TRACKING.metrics, head, keys)]
              for head in ("association", "link", "link_free", "davis")}  # fmt: skip
     assert names == {
         "association": ["d1", "d20"],
@@ -273,15 +284,17 @@ def test_headlines_of_tracking():
         "link_free": ["assa"],
         "davis": ["jf_mean"],
     }
-    [_, _, switches] = headline("tracking", "link", keys)
-    assert not switches.higher
+    [_, _, switches] = headline(TRACKING.metrics, "link", keys)
+    assert not switches.higher_is_better
 
 
 def test_heads_are_in_order():
-    assert in_order(["object", "patch_4", "patch", "patch_2"]) == [
+    assert TASKS["identification"].words.in_order(["object", "patch_4", "patch", "patch_2"]) == [
         "patch", "patch_2", "patch_4", "object",
     ]  # fmt: skip
-    assert markdown(pd.DataFrame(columns=["dataset"]), "retrieval").startswith("retrieval.datasets")
+    assert tables.markdown(RETRIEVAL, pd.DataFrame(columns=["dataset"])).startswith(
+        "retrieval.datasets"
+    )
 
 
 def test_orphans_are_what_no_task_is_configured_to_write(here):

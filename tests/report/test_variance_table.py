@@ -2,7 +2,7 @@
 
 import pytest
 
-from patchlens.report.variance_table import between_datasets, latex, markdown, rows
+from patchlens.tasks.variance.table import between_datasets, latex, markdown, rows
 
 
 def cell(top: float, *, layers: bool = True) -> dict:

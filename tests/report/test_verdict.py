@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from patchlens.report import verdict as rules
-from patchlens.tasks.bootstrap import interval
+from patchlens.tasks.resample import interval
 
 B = 99  # p values are hundredths
 

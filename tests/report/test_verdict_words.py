@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from patchlens.report.claims import Outcome
+from patchlens.report.judge import Outcome
 from patchlens.report.verdict_words import effect, note, threshold
 from patchlens.settings.claims import Claim
 

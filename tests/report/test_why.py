@@ -11,8 +11,9 @@ from PIL import Image
 from configured import configured
 from patchlens import paths
 from patchlens.errors import DataError
+from patchlens.features.cell import Cell
 from patchlens.settings.datasets import Collected, Query, Support, View
-from patchlens.stages import why
+from patchlens.tasks.variance import why
 from tasks.test_stages_fit_on import QUERY, write_features, write_index
 from tasks.world import noisy, random_labels
 
@@ -83,7 +84,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 def write(dataset: Collected, untrained: str) -> Path:
     asked = configured(datasets={"d": dataset})
-    return why.write(dataset="d", model="m", settings=asked, untrained=untrained)
+    return why.write(Cell(dataset="d", model="m", settings=asked), untrained)
 
 
 def test_the_page_holds_the_numbers_of_the_cells(dataset):

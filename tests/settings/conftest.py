@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
+from patchlens.tasks.known import known
 
 VALID = """
 device: cpu
@@ -95,9 +95,9 @@ def complaints(tmp_path: Path, valid: Any) -> Callable[..., list[str]]:
     def explain(changes: dict[str, Any]) -> list[str]:
         content = copy.deepcopy(valid)
         for place, value in changes.items():
-            *sections, key = place.split(".")
+            *above, key = place.split(".")
             section = content
-            for name in sections:
+            for name in above:
                 section = section[name]
             if value is GONE:
                 del section[key]
@@ -106,7 +106,7 @@ def complaints(tmp_path: Path, valid: Any) -> Callable[..., list[str]]:
         path = tmp_path / "params.yaml"
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         with pytest.raises(SettingsError) as caught:
-            load(path, kinds())
+            load(path, known())
         lines = str(caught.value).splitlines()
         assert all(line.startswith(f"{path}: ") for line in lines)
         return [line.removeprefix(f"{path}: ") for line in lines]

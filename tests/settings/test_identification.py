@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from patchlens.settings.identification import Degradations, Identification
+from patchlens.tasks.identification.settings import Degradations, Identification
 
 TASK = {
     "datasets": ["d"],
@@ -26,9 +26,9 @@ def test_conditions_are_listed_in_the_order_of_the_settings():
     [
         ({}, "at least one degradation"),
         ({"blur": []}, "at least 1 item"),
-        ({"noise": [10.0, 10.0]}, "not contain repeats"),
-        ({"shift": [-1.0]}, "greater than 0"),
-        ({"jpeg": [101.0]}, "integers in 1..100"),
+        ({"noise": [10.0, 10.0]}, "listed twice"),
+        ({"shift": [-1.0]}, "out of range"),
+        ({"jpeg": [101.0]}, "allowed: 1 to 100"),
         ({"jpeg": [12.5]}, "integers in 1..100"),
         ({"fog": [1.0]}, "fog"),
     ],

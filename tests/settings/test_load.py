@@ -7,10 +7,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.datasets import View
 from patchlens.settings.load import Settings, load
+from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
@@ -22,13 +22,13 @@ SHIPPED = [ROOT / "params.yaml", *PRESETS]
 def settings(tmp_path: Path, valid: Any) -> Settings:
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(valid), encoding="utf-8")
-    return load(path, kinds())
+    return load(path, known())
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_settings_load(path: Path) -> None:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings = load(path, kinds())
+    settings = load(path, known())
     assert list(settings.models) == list(content["models"])
     assert list(settings.datasets) == list(content["datasets"])
     assert settings.segmentation.k == content["segmentation"]["k"]
@@ -38,7 +38,7 @@ def test_shipped_settings_load(path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     with pytest.raises(SettingsError) as caught:
-        load(path, kinds())
+        load(path, known())
     expected = f"{path}: no such file; run this in the folder that contains params.yaml"
     assert str(caught.value) == expected
 
@@ -48,7 +48,7 @@ def test_empty_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        load(path, kinds())
+        load(path, known())
     assert str(caught.value) == f"{path}: this file is empty"
 
 
@@ -56,7 +56,7 @@ def test_a_file_that_is_a_list(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("- 1\n", encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        load(path, kinds())
+        load(path, known())
     expected = f"{path}: (whole file): [1] (list) is invalid; allowed: a section with keys"
     assert str(caught.value) == expected
 
@@ -65,11 +65,11 @@ def test_text_in_another_encoding(tmp_path: Path, valid: Any) -> None:
     path = tmp_path / "params.yaml"
     text = yaml.safe_dump(valid)
     path.write_text(text, encoding="utf-8-sig")
-    assert sorted(load(path, kinds()).datasets) == sorted(valid["datasets"])
+    assert sorted(load(path, known()).datasets) == sorted(valid["datasets"])
     path.write_bytes(b"# eins\n# stra\xdfe\n" + text.encode())
     with pytest.raises(SettingsError) as caught:
-        load(path, kinds())
-    expected = f"{path}: not valid YAML: line 2 is not UTF-8; save the file as UTF-8"
+        load(path, known())
+    expected = f"{path}: line 2 is not UTF-8; save the file as UTF-8"
     assert str(caught.value) == expected
 
 
@@ -77,7 +77,7 @@ def test_yaml_mistake_is_one_line_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("device: cpu\nmodels: [a, b\nprune: 1\n", encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
-        load(path, kinds())
+        load(path, known())
     message = str(caught.value)
     assert message.startswith(f"{path}: not valid YAML: ")
     assert "line 3" in message

@@ -10,6 +10,7 @@ import yaml
 from patchlens.datasets.catalogue import kinds
 from patchlens.errors import SettingsError
 from patchlens.settings.load import load
+from patchlens.tasks.known import known
 
 Complaints = Callable[[dict[str, Any]], list[str]]
 VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
@@ -21,7 +22,7 @@ UNKNOWN_KEYS = {
     "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
     "std; did you mean 'seed'?",
     "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
-    "datasets.streets.rot": "allowed: archives, kind, query, root, support, view; "
+    "datasets.streets.rot": "allowed: archives, follow_links, kind, query, root, support, view; "
     "did you mean 'root'?",
     "datasets.minicity.root": "allowed: kind, query, stills, support, videos, view",
     "datasets.minicity.view.tiles": "allowed: grid, gsd, mode, patches, pixels, tile; "
@@ -47,13 +48,13 @@ UNKNOWN_NAMES = {
     ),
 }
 OUT_OF_RANGE = {
-    "prune.m": (1.0, "1.0 is out of range; allowed: < 1.0"),
-    "segmentation.k": (0, "0 is out of range; allowed: ≥ 1"),
-    "segmentation.knn.temperature": (0.0, "0.0 is out of range; allowed: > 0.0"),
-    "segmentation.linear.folds": (1, "1 is out of range; allowed: ≥ 2"),
-    "uncertainty.resamples": (99, "99 is out of range; allowed: ≥ 100"),
-    "models.random.seed": (-1, "-1 is out of range; allowed: ≥ 0"),
-    "datasets.minicity.stills": (65, "65 is out of range; allowed: ≤ 64"),
+    "prune.m": (1.0, "1.0 is out of range; allowed: 0 to 0.9999"),
+    "segmentation.k": (0, "0 is out of range; allowed: 1 to 100000"),
+    "segmentation.knn.temperature": (0.0, "0.0 is out of range; allowed: 0.001 to 1000"),
+    "segmentation.linear.folds": (1, "1 is out of range; allowed: 2 to 100"),
+    "uncertainty.resamples": (99, "99 is out of range; allowed: 100 to 1000000"),
+    "models.random.seed": (-1, "-1 is out of range; allowed: 0 to 4294967295"),
+    "datasets.minicity.stills": (65, "65 is out of range; allowed: 0 to 64"),
 }
 WRONG_TYPES = {
     "features.layer": ("last", "'last' (str) is invalid; allowed: a valid integer"),
@@ -104,7 +105,7 @@ def test_places_in_lists_carry_their_position(complaints: Complaints) -> None:
         f"segmentation.variants[1]: 'zscor' is unknown; allowed: {VARIANTS}; did you mean 'zscore'?"
     ]
     assert complaints({"datasets.own.view.pixels": [224, 0]}) == [
-        "datasets.own.view.pixels[1]: 0 is out of range; allowed: ≥ 1"
+        "datasets.own.view.pixels[1]: 0 is out of range; allowed: 1 to 8192"
     ]
 
 
@@ -125,7 +126,8 @@ def test_names_are_what_dvc_can_use_in_stages_and_paths(complaints: Complaints, 
 @pytest.mark.parametrize("value", [0, -3, 1.5, "al", None, True, [1]])
 def test_query_images_is_all_or_a_count(complaints: Complaints, value: object) -> None:
     assert complaints({"datasets.minicity.query.images": value}) == [
-        f"datasets.minicity.query.images: {value!r} is invalid; allowed: all, or a count ≥ 1"
+        f"datasets.minicity.query.images: {value!r} is invalid; "
+        "allowed: all, or a count of 1 to 10000000"
     ]
 
 
@@ -154,7 +156,7 @@ def test_numbers_are_finite(complaints: Complaints, value: float) -> None:
 
 def test_a_std_of_zero_cannot_divide(complaints: Complaints) -> None:
     assert complaints({"models.dino.std": [0.2, 0, 0.2]}) == [
-        "models.dino.std[1]: 0 is out of range; allowed: > 0.0"
+        "models.dino.std[1]: 0.0 is out of range; allowed: 0.001 to 1"
     ]
 
 
@@ -166,7 +168,7 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
         "prnue: unknown key; allowed: datasets, device, extract, features, fetch, identification, "
         "models, prune, retrieval, segmentation, sweep, tracking, uncertainty; "
         "did you mean 'prune'?",
-        "prune.m: 2.0 is out of range; allowed: < 1.0",
+        "prune.m: 2.0 is out of range; allowed: 0 to 0.9999",
     ]
 
 
@@ -176,4 +178,4 @@ def test_a_key_that_stands_twice_is_not_silently_dropped(tmp_path: Path, valid: 
     with pytest.raises(
         SettingsError, match=r"not valid YAML: 'device' is defined twice at line \d+"
     ):
-        load(path, kinds())
+        load(path, known())

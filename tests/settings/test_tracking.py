@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from patchlens.settings.tracking import Tracking
+from patchlens.tasks.tracking.settings import Tracking
 
 GOOD: dict[str, Any] = {
     "datasets": ["d"],
@@ -23,13 +23,13 @@ def test_a_whole_section() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("deltas", [5, 1], "'deltas' must be ascending without repeats"),
-        ("thresholds", [0.5, 0.5], "'thresholds' must be ascending without repeats"),
-        ("thresholds", [0.5, 1.5], "less than or equal to 1"),
+        ("deltas", [5, 1], "1 stands after 5"),
+        ("thresholds", [0.5, 0.5], "'0.5' is listed twice"),
+        ("thresholds", [0.5, 1.5], "allowed: -1 to 1"),
         ("thresholds", [], "at least 1 item"),
-        ("deltas", [0], "greater than or equal to 1"),
-        ("age", 0, "greater than or equal to 1"),
-        ("davis", GOOD["davis"] | {"temperature": 0}, "greater than 0"),
+        ("deltas", [0], "allowed: 1 to 100000"),
+        ("age", 0, "allowed: 1 to 100000"),
+        ("davis", GOOD["davis"] | {"temperature": 0}, "allowed: 0.001 to 1000"),
     ],
 )
 def test_mistakes(key: str, value: Any, message: str) -> None:

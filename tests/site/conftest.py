@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import explored
 import ran
-from patchlens import paths
-from patchlens.datasets.catalogue import kinds
-from patchlens.settings.load import load
-from patchlens.stages import report
 
 FLAGS = [
     "--no-sandbox",
@@ -25,13 +22,20 @@ FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the stages ran, with the pages in `site`."""
-    folder = tmp_path_factory.mktemp("explored")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        explored.run()
-        explored.pages(folder / "site")
+def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder in which the stages ran, with the pages in `site`: this process's own copy."""
+    own = tmp_path_factory.getbasetemp()
+    whole = (own if worker_id == "master" else own.parent) / "explored"
+    with FileLock(f"{whole}.lock"):  # the first of the processes of pytest-xdist makes it for all
+        if not whole.is_dir():
+            partial = tmp_path_factory.mktemp("partial")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(partial)
+                explored.run()
+                explored.pages(partial / "site")
+            partial.rename(whole)
+    folder = tmp_path_factory.mktemp("run") / "explored"
+    shutil.copytree(whole, folder, symlinks=True)
     return folder
 
 
@@ -49,8 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         ran.lay(folder, root)
-        report.run(load(paths.PARAMS, kinds()))
-    return folder / paths.SITE
+        return ran.build()
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import pytest
 from compared import planted
 from conftest import commit, run
 from patchlens.errors import DataError
+from patchlens.site import report_compare
 from patchlens.site.changes import between
 from patchlens.site.compare import page
 from patchlens.site.revision import of_revision, of_workspace
-from patchlens.stages import report_compare
 
 
 @pytest.fixture

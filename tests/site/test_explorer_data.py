@@ -14,10 +14,11 @@ import explored
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError
+from patchlens.features.cell import Cell
 from patchlens.features.store import FeatureFile
-from patchlens.stages.explorer_neighbours import first_support, neighbours
-from patchlens.stages.few_shot import open_inputs
-from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.segmentation.inputs import open_inputs
+from patchlens.tasks.segmentation.labels import patch_labels
+from patchlens.tasks.segmentation.neighbours import first_support, neighbours
 
 pytestmark = pytest.mark.usefixtures("run")
 GRID = (8, 16)
@@ -125,7 +126,7 @@ def test_answers_of_retrieval_are_right_where_the_fine_class_is_that_of_the_quer
     def fine(place: dict) -> str:
         return objects.at[(place["image"]["id"], *place["box"])]
 
-    lists = [column["queries"] for column in explored.part("city", "retrieval")["columns"]]
+    lists = [column["queries"] for column in explored.part("city", "lists")["columns"]]
     assert len(lists) == 6
     seen = set()
     for queries in lists:
@@ -141,7 +142,7 @@ def test_answers_of_retrieval_are_right_where_the_fine_class_is_that_of_the_quer
 
 
 def test_identification_is_right_where_the_patch_itself_is_found() -> None:
-    columns = explored.part("city", "identification")["columns"]
+    columns = explored.part("city", "copies")["columns"]
     assert columns
     for column in columns:
         conditions = [(one["degradation"], one["severity"]) for one in column["answers"]]
@@ -152,7 +153,7 @@ def test_identification_is_right_where_the_patch_itself_is_found() -> None:
 
 
 def test_maps_of_dimensions_are_the_features_on_one_scale() -> None:
-    parts = explored.part("city", "dimensions")
+    parts = explored.part("city", "maps")
     assert parts
     for model, part in parts.items():
         file = FeatureFile(paths.features(dataset="city", model=model) / "query.safetensors")
@@ -193,10 +194,10 @@ def test_missing_tracks_leave_nothing_half_written(run: Path) -> None:
 
 
 def test_a_variant_that_leaves_nothing_to_tell_patches_apart_by_is_left_out(run: Path) -> None:
-    inputs = open_inputs(dataset="city", model="pixels", settings=explored.SETTINGS)
-    ids = inputs.query.header.image_ids[:1]
     for m, left in ((0.9, 1), (0.5, 3)):  # of five dimensions; a cosine of one is a sign
         prune = explored.PRUNE.model_copy(update={"m": m})
         chosen = explored.SETTINGS.model_copy(update={"prune": prune})
-        found = neighbours(inputs, first_support(inputs, chosen), "prune", ids, chosen)
+        inputs = open_inputs(Cell(dataset="city", model="pixels", settings=chosen))
+        ids = inputs.cell.query.header.image_ids[:1]
+        found = neighbours(inputs, first_support(inputs), "prune", ids)
         assert (found is None) == (left == 1)

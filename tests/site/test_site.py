@@ -11,12 +11,9 @@ import pytest
 import yaml
 
 from patchlens import paths
-from patchlens.datasets.catalogue import kinds
 from patchlens.errors import DataError
-from patchlens.settings.load import load
 from patchlens.site.serve import PLACE
-from patchlens.stages import report
-from ran import TAG, UNDECIDED, compare, lay, pages
+from ran import NOT_RUN, TAG, UNDECIDED, build, compare, lay, pages
 
 
 @pytest.fixture
@@ -24,11 +21,6 @@ def ran(here: Path, root: Path) -> Path:
     """A folder with what a run left, as the working folder."""
     lay(here, root)
     return here
-
-
-def rebuilt(folder: Path) -> Path:
-    report.run(load(paths.PARAMS, kinds()))
-    return folder / paths.SITE
 
 
 def text_of(page: Path) -> str:
@@ -58,7 +50,7 @@ def test_what_is_level_with_a_floor_is_called_so(ran: Path) -> None:
     compare(scores)  # mae is one point above random
     scores.to_csv(table, index=False)
 
-    text = text_of(rebuilt(ran) / "index.html")
+    text = text_of(build() / "index.html")
 
     assert "mae is best with 31.0 %, not separable from random" in text
     assert "Not shown to beat random (a floor)." in text
@@ -80,10 +72,11 @@ def test_a_judged_claim_is_shown_with_its_effect_its_delta_and_the_reason_of_its
     assert UNDECIDED in text
 
 
-def test_task_without_datasets_says_not_run_and_why(built: Path) -> None:
-    text = text_of(built / "tracking.html")
+@pytest.mark.parametrize("task", NOT_RUN)
+def test_task_without_datasets_says_not_run_and_why(built: Path, task: str) -> None:
+    text = text_of(built / f"{task}.html")
 
-    assert "not run : tracking.datasets in params.yaml lists no datasets" in text
+    assert f"not run : {task}.datasets in params.yaml lists no datasets" in text
 
 
 def test_task_that_came_later_has_its_page_table_and_curve(built: Path) -> None:
@@ -179,7 +172,7 @@ def test_every_shown_table_is_one_click_away_in_three_forms(built: Path) -> None
 
 def test_same_run_gives_the_same_bytes(ran: Path) -> None:
     def contents() -> dict[str, bytes]:
-        site = rebuilt(ran)
+        site = build()
         files = (path for path in site.rglob("*") if path.is_file())
         return {path.relative_to(site).as_posix(): path.read_bytes() for path in files}
 
@@ -190,7 +183,7 @@ def test_same_run_gives_the_same_bytes(ran: Path) -> None:
 
 def test_speed_is_not_in_the_site_but_has_its_place_there(ran: Path) -> None:
     def contents() -> dict[str, bytes]:
-        files = (path for path in rebuilt(ran).rglob("*") if path.is_file())
+        files = (path for path in build().rglob("*") if path.is_file())
         return {path.as_posix(): path.read_bytes() for path in files}
 
     before = contents()
@@ -212,7 +205,7 @@ def test_site_names_no_address_that_it_would_load(built: Path) -> None:
 def test_missing_records_are_one_message_and_leave_the_old_site(
     ran: Path, without: list[str]
 ) -> None:
-    site = rebuilt(ran)
+    site = build()
     before = (site / "index.html").read_bytes()
     for model in without:
         (paths.cell(dataset="minicity", model=model) / "segmentation.records.parquet").unlink()
@@ -220,7 +213,7 @@ def test_missing_records_are_one_message_and_leave_the_old_site(
     with pytest.raises(
         DataError, match=r"/segmentation\.records\.parquet: missing; run `dvc pull`"
     ):
-        report.run(load(paths.PARAMS, kinds()))
+        build()
 
     assert (site / "index.html").read_bytes() == before
 
@@ -232,7 +225,7 @@ def test_table_of_other_models_is_refused(ran: Path) -> None:
     with pytest.raises(
         DataError, match=r"segmentation\.csv: has models that params\.yaml does not list: simmim"
     ):
-        report.run(load(paths.PARAMS, kinds()))
+        build()
 
 
 def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
@@ -240,18 +233,19 @@ def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
     pd.read_csv(curve).drop(columns="k").to_csv(curve, index=False)
 
     with pytest.raises(DataError, match=r"segmentation_k\.csv: no column k, which dvc\.yaml plots"):
-        report.run(load(paths.PARAMS, kinds()))
+        build()
 
 
 def test_run_without_any_task_says_so_on_every_page(ran: Path) -> None:
     params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
-    params["segmentation"]["datasets"] = params["sweep"]["datasets"] = []
+    for task in ("segmentation", "sweep", "counting"):
+        params[task]["datasets"] = []
     paths.PARAMS.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     for task in ("segmentation", "counting"):
         (paths.TABLES / f"{task}.csv").write_text("dataset,model,head,variant\n")
     (paths.TABLES / "variance.csv").write_text("dataset\n")
 
-    site = rebuilt(ran)
+    site = build()
 
     assert "not run: no task in params.yaml lists a dataset" in text_of(site / "index.html")
     assert "segmentation.datasets in params.yaml lists no datasets" in text_of(site / "index.html")

@@ -13,15 +13,19 @@ import pytest
 from typer.testing import CliRunner
 
 from patchlens.cli import app
-from patchlens.datasets.catalogue import kinds
-from patchlens.report import headlines, palette
+from patchlens.display import palette
+from patchlens.display.grid import difference
+from patchlens.report import headlines
 from patchlens.report.headlines import Headline
-from patchlens.report.task_tables import Shown
 from patchlens.settings.load import load
 from patchlens.site import plots
-from patchlens.site.answers import answer, difference, tally
+from patchlens.site.answers import answer, tally
 from patchlens.site.leads import lead
 from patchlens.site.serve import PLACE, server
+from patchlens.tasks.known import known
+from patchlens.tasks.metric import Metric
+from patchlens.tasks.table import TASKS
+from ran import COUNTING, with_counting
 
 ENDS = ("", "_ci_low", "_ci_high")
 
@@ -33,7 +37,7 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("colour", palette.COLOURS)
+@pytest.mark.parametrize("colour", palette.MODEL_COLOURS)
 @pytest.mark.parametrize("ground", palette.GROUNDS.values())
 def test_every_colour_stands_out_from_both_grounds(colour: str, ground: str) -> None:
     dark, light = sorted(map(luminance, (colour, ground)))
@@ -59,9 +63,11 @@ def test_look_of_a_model_depends_on_its_place_alone_and_never_repeats() -> None:
 def headline(**columns: list[object]) -> Headline:
     count = len(next(iter(columns.values())))
     rows = pd.DataFrame(
-        {"model": list("abc")[:count], "variant": "raw", "role": "rival", "level": False} | columns
+        {"model": list("abc")[:count], "variant": "raw", "role": "rival"}
+        | {"score_level_with_best": False}
+        | columns
     )
-    return Headline("later", "city", "head", Shown("score", "score (%)"), rows, "level")
+    return Headline(TASKS["segmentation"], "city", "knn", Metric("score", "score"), rows)
 
 
 def sentence(*behind: tuple[float, float, float], units: int = 20, floor: str = "") -> list[str]:
@@ -134,15 +140,14 @@ def test_why_says_what_is_over_the_floor_and_what_is_left_without_top_dimensions
 
 
 def test_why_says_by_how_much_a_score_changes_also_where_fewer_is_better() -> None:
-    of = replace(compared((0.1, -0.01, 0.2)), shown=Shown("score", "switches", False, False))
+    fewer = Metric("score", "switches", unit="count", higher_is_better=False)
+    of = replace(compared((0.1, -0.01, 0.2)), metric=fewer)
 
     assert "highest variance: -0.01 [-0.015, -0.005];" in answer(of, lambda model: False).why
 
 
 def test_no_end_of_an_interval_is_rounded_to_zero() -> None:
-    assert difference(Shown("map", "mAP (%)"), (0.003, -0.0004, 0.007)) == (
-        "0.30 points [-0.04, 0.70]"
-    )
+    assert difference(True, (0.003, -0.0004, 0.007)) == ("0.30 points [-0.04, 0.70]")
 
 
 def test_where_the_table_compares_nothing_no_lead_is_claimed() -> None:
@@ -161,21 +166,20 @@ def test_a_ceiling_does_not_lead() -> None:
 def test_best_of_fewer_is_better_metrics_is_the_smallest() -> None:
     rows = pd.DataFrame(
         {"model": ["a", "b"], "variant": "raw", "role": "rival", "idsw": [9.0, 4.0]}
-        | {"level": [False, True]}
+        | {"idsw_level_with_best": [False, True]}
     )
-    of = Headline(
-        "tracking", "city", "link", Shown("idsw", "switches", False, False), rows, "level"
-    )
+    switches = Metric("idsw", "switches", unit="count", higher_is_better=False)
+    of = Headline(TASKS["tracking"], "city", "link", switches, rows)
 
     assert answer(of, lambda model: False).variant == "Best of all variants: b with raw, 4."
 
 
-def test_headlines_of_a_later_task_are_what_its_table_compares() -> None:
+def test_headlines_of_a_later_task_are_the_metrics_that_it_names_of_those_in_its_table() -> None:
     table = pd.DataFrame(
         {
             "dataset": "city",
             "model": ["a", "b"],
-            "head": "h",
+            "head": "knn",
             "variant": "raw",
             "hits": [0.1, 0.2],
             "hits_level_with_best": [False, True],
@@ -183,22 +187,31 @@ def test_headlines_of_a_later_task_are_what_its_table_compares() -> None:
         }
     )
 
-    found = list(headlines.of("later", table))
+    with with_counting():
+        found = list(headlines.of(COUNTING, table))
+        without = list(headlines.of(COUNTING, table.drop(columns="hits")))
+        other = list(headlines.of(COUNTING, table.assign(head="other")))
 
-    assert [(h.shown.key, h.shown.name, h.level) for h in found] == [
+    assert [(h.metric.key, h.metric.name, h.level) for h in found] == [
         ("hits", "hits (%)", "hits_level_with_best")
     ]
+    assert (without, other) == ([], [])
 
 
 def test_every_plot_of_the_pipeline_that_has_axes_is_found(root: Path, monkeypatch) -> None:
     monkeypatch.chdir(root)
-    settings = load(Path("params.yaml"), kinds())
+    settings = load(Path("params.yaml"), known())
 
     found = plots.read(settings.model_dump())
 
     assert {plot.stage for plot in found} >= {"segmentation", "sweep", "variance"}
     spectrum = next(plot for plot in found if plot.file == "variance_spectrum.csv")
-    assert (spectrum.x, spectrum.y, spectrum.told_apart) == ("rank", "cumulative", "layer")
+    assert (spectrum.x, spectrum.y, spectrum.group_by, spectrum.template) == (
+        "rank",
+        "cumulative",
+        "layer",
+        "spectrum",
+    )
 
 
 def test_server_answers_on_the_loopback_only(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from patchlens.tasks.videos import Video
+from patchlens.tasks.tracking.videos import Video
 
 
 def video(

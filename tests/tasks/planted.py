@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from patchlens.settings.features import Prune
-from patchlens.tasks import sweep
-from patchlens.tasks.few_shot import Labelled, Query
+from patchlens.tasks.segmentation.few_shot import Labelled, Query
+from patchlens.tasks.sweep import points as sweep
 from tasks.world import fit_data, settings
 
 CPU = torch.device("cpu")
@@ -62,7 +62,7 @@ def swept(
     query_x = features(query_y, 4, noise=noise, signal=signal) @ turn
     bank = Labelled(x, y, np.repeat(np.arange(4), 100))
     query = query_of(query_x, query_y)
-    plan = sweep.Plan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
+    plan = sweep.SweepPlan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
     data, found = fit_data(x), {}
     if "knn" in heads:
         found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, CPU)

@@ -1,17 +1,20 @@
 """Samples of real datasets and a real ViT, where the folder `shared` lies beside the repository."""
 
 import os
+import shutil
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from cells import compute
 from configured import configured
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
 from patchlens.files import file_hash
 from patchlens.settings.datasets import Collected, Query, View
 from patchlens.settings.features import Features
 from patchlens.settings.models import FileModel, Model
-from patchlens.stages import extract, index, prune, weights
 from shared import SHARED
 
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)
@@ -50,8 +53,8 @@ def prepare(found: Collected, model: Model, features: Features = FEATURES) -> No
     index.run("d", found)
     weights.run("m", model)
     asked = configured(datasets={"d": found}, features=features, shots=1)
-    extract.run(dataset="d", model="m", settings=asked)
-    prune.run(dataset="d", model="m", settings=asked)
+    compute("extract", dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
 
 
 def davis(root: Path, *sequences: str, frames: int | None = None) -> Path:
@@ -60,7 +63,7 @@ def davis(root: Path, *sequences: str, frames: int | None = None) -> Path:
     for part, name in product(("JPEGImages/480p", "Annotations/480p"), sequences):
         (root / part / name).mkdir(parents=True)
         for path in sorted((given / part / name).iterdir())[:frames]:
-            (root / part / name / path.name).symlink_to(path)
+            shutil.copy(path, root / part / name)
     (root / "ImageSets/2016").mkdir(parents=True)
     (root / "ImageSets/2016/val.txt").write_text("\n".join(sequences) + "\n")
     return root

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patchlens.tasks.association import associate
+from patchlens.tasks.tracking.association import associate
 from tasks.footage import angles, oracle, video
 
 

@@ -1,20 +1,24 @@
 """The intervals in the curves of T2, T3 and T4, against plain resampling of their records."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
-from patchlens.tasks import identification_summary, retrieval_summary, tracking_summary
-from patchlens.tasks.bootstrap import interval, unit_weights
-from patchlens.tasks.weighted import ratio_interval, scored
+from patchlens.tasks.identification import summary as identification_summary
+from patchlens.tasks.resample import SharedResampler, interval, ratio_interval, scored
+from patchlens.tasks.retrieval import summary as retrieval_summary
+from patchlens.tasks.tracking import summary as tracking_summary
+from patchlens.tasks.tracking.metrics import weighted
 
-RESAMPLES, SEED = 300, 3
+RESAMPLER = SharedResampler(300, 3)
 UNITS = [f"image{i}" for i in range(6)]
 
 
 def by_hand(top: dict[str, float], bottom: dict[str, float]) -> list[float]:
     """The interval of the ratio of two sums over units, a resample at a time."""
     samples = []
-    for weights in unit_weights(len(UNITS), RESAMPLES, SEED):
+    for weights in np.concatenate(list(RESAMPLER.unit_chunks(len(UNITS)))):
         asked = sum(w * bottom.get(unit, 0) for w, unit in zip(weights, UNITS, strict=True))
         right = sum(w * top.get(unit, 0) for w, unit in zip(weights, UNITS, strict=True))
         samples += [right / asked] if asked else []
@@ -23,7 +27,7 @@ def by_hand(top: dict[str, float], bottom: dict[str, float]) -> list[float]:
 
 def test_a_point_without_anything_to_score_has_no_interval() -> None:
     top, bottom = np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 0.0]])
-    low, high = ratio_interval(top, bottom, RESAMPLES, SEED)
+    low, high = ratio_interval(top, bottom, RESAMPLER)
     assert (low[0], high[0]) == (0, 1)
     assert np.isnan([low[1], high[1]]).all()
 
@@ -39,7 +43,7 @@ def test_identification_has_an_interval_a_condition_and_size_and_one_of_all_size
     records = pd.DataFrame(rows, columns=[*keys, "hits1", "hits5", "queries"])
     conditions = [("blur", 1.0), ("blur", 2.0)]  # the second was never asked
 
-    found = identification_summary.curves(records, {"object": 9}, conditions, RESAMPLES, SEED)
+    found = identification_summary.curves(records, {"object": 9}, conditions, RESAMPLER)
 
     asked = found[found["severity"] == 1].set_index("size")
     assert sorted(asked.index) == ["<1", ">16", "all"]
@@ -62,7 +66,7 @@ def test_retrieval_has_an_interval_of_the_mean_a_size() -> None:
     ]  # fmt: skip
     records = retrieval_summary.all_records([pd.DataFrame(rows)])
 
-    found = retrieval_summary.by_size(records, ["raw", "prune"], RESAMPLES, SEED)
+    found = retrieval_summary.by_size(records, ["raw", "prune"], RESAMPLER)
 
     assert len(found) == 4
     for (variant, size), part in pd.DataFrame(rows).groupby(["variant", "size"]):
@@ -86,7 +90,7 @@ def test_tracking_has_the_intervals_of_its_cell() -> None:
             ("pairs", 9.0),
         )
     )
-    cell = scored(tracking_summary.weighted, records, RESAMPLES, SEED)["association"]
+    cell = scored(partial(weighted, index=None), records, RESAMPLER)["association"]
 
     found = tracking_summary.curve(records, cell, ["raw"], [1, 20]).set_index("delta")
 

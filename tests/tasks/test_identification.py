@@ -6,9 +6,8 @@ import torch
 from PIL import Image
 from scipy.sparse import csr_array
 
-from patchlens.datasets.degrade import FILL, Copy
-from patchlens.tasks.identification import hits
-from patchlens.tasks.identification_heads import (
+from patchlens.tasks.identification.copies import FILL, Copy
+from patchlens.tasks.identification.heads import (
     NO_BIN,
     Head,
     block_targets,
@@ -16,6 +15,7 @@ from patchlens.tasks.identification_heads import (
     object_head,
     patch_head,
 )
+from patchlens.tasks.identification.search import hits
 from patchlens.tasks.objects import Objects, as_weights, patch_coverage
 from tasks.scene import objects
 

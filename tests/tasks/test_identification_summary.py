@@ -1,19 +1,23 @@
 """From hits to scores: by hand."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from patchlens.datasets.degrade import Copy
-from patchlens.tasks.identification_heads import NO_BIN, Head
-from patchlens.tasks.identification_summary import counts, curves, records, scores, weighted
-from patchlens.tasks.weighted import scored
+from patchlens.tasks.identification.copies import Copy
+from patchlens.tasks.identification.heads import NO_BIN, Head
+from patchlens.tasks.identification.metrics import weighted
+from patchlens.tasks.identification.summary import counts, curves, records, scores
+from patchlens.tasks.resample import SharedResampler, scored
 
 
 def cell(rows: pd.DataFrame, resamples: int) -> dict[str, float]:
     """What is written of the one head and variant of these records."""
-    return scored(weighted, rows, resamples, 0)["patch"]["raw"]
+    weigh = partial(weighted, index=None)
+    return scored(weigh, rows, SharedResampler(resamples, 0))["patch"]["raw"]
 
 
 CONDITIONS = [("blur", 1.0), ("blur", 2.0), ("shift", 1.0)]
@@ -77,7 +81,7 @@ def test_draws_are_averaged_and_queries_counted_once():
     again = WORKED.assign(draw=1, hits1=0)
     found = cell(pd.concat([WORKED, again]), 50)
     assert found["top1"] == pytest.approx(hits.sum() / 2 / 18, abs=1e-4)
-    curve = curves(pd.concat([WORKED, again]), {"patch": 9}, CONDITIONS, 20, 0)
+    curve = curves(pd.concat([WORKED, again]), {"patch": 9}, CONDITIONS, SharedResampler(20, 0))
     assert curve["queries"].tolist() == [8, 8, 2]
     assert curve["top1"].tolist() == [0.25, 0.0625, 0.25]
 
@@ -117,7 +121,9 @@ def test_curves_have_a_row_for_every_condition_in_the_order_of_the_settings():
     objects = table(
         [("a", "shift", 1.0, 1, 1, 2), ("b", "shift", 1.0, 1, 1, 1), ("a", "blur", 2.0, 0, 1, 1)]
     ).assign(head="object", size=["<1", ">16", "<1"])
-    found = curves(pd.concat([WORKED, objects]), {"patch": 9, "object": 5}, CONDITIONS, 20, 0)
+    found = curves(
+        pd.concat([WORKED, objects]), {"patch": 9, "object": 5}, CONDITIONS, SharedResampler(20, 0)
+    )
     of_objects = found[found["head"] == "object"].drop(
         columns=["head", "variant", "top5", "top1_ci_low", "top1_ci_high"]
     )

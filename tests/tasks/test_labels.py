@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from patchlens.tasks.labels import patch_labels
+from patchlens.tasks.segmentation.labels import patch_labels
 
 X = 255
 

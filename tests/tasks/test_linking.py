@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patchlens.tasks.linking import association_counts, best_threshold, link
+from patchlens.tasks.tracking.linking import association_counts, best_threshold, link
 from tasks.footage import angles, oracle, video
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 from trackeval.metrics import JAndF
 
-from patchlens.tasks.mask_scores import (
+from patchlens.tasks.tracking.mask_scores import (
     boundary,
     boundary_accuracy,
     region_similarity,

@@ -6,7 +6,7 @@ import torch
 
 from patchlens.errors import FitError
 from patchlens.tasks.knn import search
-from patchlens.tasks.nested import BLOCK, GROUP, NestedBank
+from patchlens.tasks.segmentation.nested import BLOCK, GROUP, NestedBank
 
 CPU = torch.device("cpu")
 WIDTH, SIZES = 24, [1, 2, 7, 8, 20, 24]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from patchlens.stages.objects import objects_of, one_an_image
+from patchlens.tasks.annotated import objects_of, one_object_per_image
 from patchlens.tasks.objects import (
     NONE,
     SIZES,
@@ -148,7 +148,7 @@ def test_images_without_objects_have_none(scene):
 
 
 def test_an_image_without_an_object_is_one_as_a_whole(scene):
-    found = one_an_image(scene, ["empty", "alone"], GRID)
+    found = one_object_per_image(scene, ["empty", "alone"], GRID)
     assert found.row.tolist() == [0, 1]
     assert found.instance.tolist() == [NONE, 1]
     assert found.sequence[0] != found.sequence[1]  # each image is one of its own

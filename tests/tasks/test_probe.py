@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from patchlens.errors import FitError
-from patchlens.settings.segmentation import Linear
+from patchlens.settings.classifiers import Linear
 from patchlens.tasks import probe
 from patchlens.tasks.probe import fit_probe
 

@@ -14,29 +14,24 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from cells import compute
 from configured import configured
 from conftest import ROOT
 from patchlens import paths
+from patchlens.datasets import indexing as index
 from patchlens.datasets import tables
-from patchlens.datasets.degrade import copies
 from patchlens.features.store import Header, write
 from patchlens.protocol import DIGITS
+from patchlens.settings.classifiers import Linear
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.features import Prune
-from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.load import Settings
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Linear, Segmentation, Uncertainty
-from patchlens.settings.tracking import Propagation, Tracking
-from patchlens.stages import (
-    identification,
-    index,
-    prune,
-    retrieval,
-    segmentation,
-    tracking,
-    variance,
-)
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.identification.copies import copies
+from patchlens.tasks.identification.settings import Degradations, Identification
+from patchlens.tasks.retrieval.settings import Retrieval
+from patchlens.tasks.segmentation.settings import Segmentation
+from patchlens.tasks.tracking.settings import Propagation, Tracking
 from tasks.world import settings
 
 SIZE, GRID, WIDTH, CLASSES = (45, 70), (4, 6), 12, 5  # patches cut through pixels
@@ -137,7 +132,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_features(
             paths.degraded(dataset="d", model="m"), [copy.copy_id for copy in asked], degraded
         )
-        prune.run(dataset="d", model="m", settings=asked_of(dataset(folder)))
+        compute("prune", dataset="d", model="m", settings=asked_of(dataset(folder)))
     return folder
 
 
@@ -226,8 +221,11 @@ def t1_linear(world: Path) -> dict:
 def _t1(world: Path, task: Segmentation) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        segmentation.run(
-            dataset="d", model="m", settings=asked_of(dataset(world), segmentation=task)
+        compute(
+            "segmentation",
+            dataset="d",
+            model="m",
+            settings=asked_of(dataset(world), segmentation=task),
         )
         return cell("segmentation")
 
@@ -266,7 +264,7 @@ def _compare_t1(doc: Any, root: Path, scores: dict, name: str, head: Callable, n
 def t2(world: Path) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        identification.run(dataset="d", model="m", settings=asked_of(dataset(world)))
+        compute("identification", dataset="d", model="m", settings=asked_of(dataset(world)))
         return cell("identification")
 
 
@@ -291,7 +289,7 @@ def _t3(world: Path, chosen: Prune, variants: Sequence, distance: int | None) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
         changes = {"prune": chosen, "retrieval": task, "variants": variants}
-        retrieval.run(dataset="d", model="m", settings=asked_of(dataset(world), **changes))
+        compute("retrieval", dataset="d", model="m", settings=asked_of(dataset(world), **changes))
         return cell("retrieval")
 
 
@@ -321,7 +319,7 @@ def _compare_t3(doc: Any, root: Path, scores: dict, name: str, distance: int | N
 def t4(world: Path) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(world)
-        tracking.run(dataset="d", model="m", settings=asked_of(dataset(world)))
+        compute("tracking", dataset="d", model="m", settings=asked_of(dataset(world)))
         return cell("tracking")
 
 
@@ -366,8 +364,8 @@ def test_t4_propagation(doc, tmp_path, monkeypatch):
     ids = [f"v/{t:05}" for t in range(7)]
     write_features(paths.features(dataset="d", model="m") / "query.safetensors", ids, x)
     asked = asked_of(found, variants=["raw", "zscore", "prune", "pca_whiten"], shots=1)
-    prune.run(dataset="d", model="m", settings=asked)
-    tracking.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
+    compute("tracking", dataset="d", model="m", settings=asked)
     x = doc.features(paths.features(dataset="d", model="m") / "query.safetensors")[1]
     for name, scores in cell("tracking")["davis"].items():
         change = doc.variant(name, x.reshape(-1, WIDTH))
@@ -380,7 +378,7 @@ def test_t4_propagation(doc, tmp_path, monkeypatch):
 
 
 def test_the_numbers_of_the_variance_study(doc, here):
-    variance.run(dataset="d", model="m", settings=asked_of(dataset(here)))
+    compute("variance", dataset="d", model="m", settings=asked_of(dataset(here)))
     split = [doc.features(paths.features(dataset="d", model="m") / f"{s}.safetensors")[1]
              for s in ("support", "query")]  # fmt: skip
     found = doc.spread(np.concatenate(split).reshape(-1, WIDTH))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from patchlens.tasks import retrieval
-from patchlens.tasks.retrieval import judge, retrieve, similarities
+from patchlens.tasks.retrieval import search as retrieval
+from patchlens.tasks.retrieval.search import judge, retrieve, similarities
 from tasks.scene import objects
 
 RNG = np.random.default_rng(0)

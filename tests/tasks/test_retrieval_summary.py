@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from patchlens.tasks.retrieval_summary import all_records, by_size
+from patchlens.tasks.resample import SharedResampler
+from patchlens.tasks.retrieval.summary import all_records, by_size
 
 
 def test_sizes_ascend_within_variants_in_the_order_of_the_settings():
@@ -12,7 +13,8 @@ def test_sizes_ascend_within_variants_in_the_order_of_the_settings():
         for q, size in enumerate([">16", "<1", "4–16", "<1"])
         for v in ("prune", "raw")
     ]
-    found = by_size(all_records([pd.DataFrame(rows)]), ["raw", "prune"], 20, 0)
+    records = all_records([pd.DataFrame(rows)])
+    found = by_size(records, ["raw", "prune"], SharedResampler(20, 0))
     assert found["variant"].tolist() == ["raw"] * 3 + ["prune"] * 3
     assert found["size"].tolist() == ["<1", "4–16", ">16"] * 2
     assert found["map"].tolist() == [0.5, 0.5, 0] * 2

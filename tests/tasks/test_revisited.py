@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from patchlens.tasks import retrieval
-from patchlens.tasks.revisited import (
+from patchlens.tasks.retrieval import search as retrieval
+from patchlens.tasks.retrieval.revisited import (
     GRADES,
     Benchmark,
     answer,

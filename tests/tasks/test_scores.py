@@ -7,10 +7,9 @@ from patchlens.tasks.scores import (
     confusion,
     f1,
     iou,
-    margins,
     mean_iou,
 )
-from patchlens.tasks.upsample import upsampled_argmax
+from patchlens.tasks.segmentation.upsample import upsampled_argmax
 
 # Rows true, columns predicted. Class 2 is predicted but not present, class 3 is neither.
 COUNTS = np.array([[3, 1, 1, 0], [2, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
@@ -117,8 +116,6 @@ def test_counts_of_images_are_kept_without_zeros_and_give_all_back():
     assert len(counts.count) == (matrices > 0).sum()
     assert np.array_equal(counts.dense(), matrices)
     assert np.array_equal(counts.total(), matrices.sum(axis=0))
-    for i, expected in enumerate(margins(matrices)):
-        assert np.array_equal(counts.margins()[..., i], expected)
 
 
 def test_joined_counts_are_those_of_all_images_in_order():

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from patchlens.errors import FitError
-from patchlens.tasks import few_shot, segmentation
 from patchlens.tasks.scores import confusion
-from patchlens.tasks.summary import seed_scores
+from patchlens.tasks.segmentation import classify as segmentation
+from patchlens.tasks.segmentation import few_shot
+from patchlens.tasks.segmentation.summary import seed_scores
 from tasks.world import PRUNE, masks_of, noisy, one_hot, query, random_labels, support, task
 
 BOTH = {"heads": ["knn", "linear"]}
@@ -167,7 +168,7 @@ def test_chunks_of_query_images_change_nothing(monkeypatch):
     whole = runs_of(query(labels, noisy), known, k_sweep=[3], **BOTH)
     features = noisy(labels)
     asked = query(labels, lambda _: features)
-    monkeypatch.setattr(few_shot, "CHUNK", 3)
+    monkeypatch.setattr(few_shot, "IMAGES", 3)
     parts = runs_of(asked, known, k_sweep=[3], **BOTH)
     assert {run.head for run in whole} >= {"knn", "linear"}
     for one, other in zip(whole, parts, strict=True):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,23 +12,28 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+from cells import compute
 from configured import configured
 from patchlens import paths
-from patchlens.datasets.degrade import Copy, copies
+from patchlens.backbones import weights
+from patchlens.datasets import indexing as index
+from patchlens.datasets import render
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SettingsError
 from patchlens.features import extract as extraction
+from patchlens.features.cell import Cell
 from patchlens.features.store import FeatureFile
 from patchlens.settings.datasets import Dataset, Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
-from patchlens.settings.identification import Degradations, Identification
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Model, PixelsModel, UntrainedModel
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import degrade, extract, identification, index, prune, render, weights
-from patchlens.stages import show_identification as show
-from patchlens.tasks import identification_summary
-from patchlens.tasks.weighted import scored
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.identification import degrade, show
+from patchlens.tasks.identification import run as identification
+from patchlens.tasks.identification.copies import Copy, copies
+from patchlens.tasks.identification.metrics import weighted
+from patchlens.tasks.identification.settings import Degradations, Identification
+from patchlens.tasks.resample import SharedResampler, scored
 from tasks import real
 
 VIEW = View(mode="whole", grid="equal", patches=[8, 16])
@@ -67,6 +73,10 @@ def asked(dataset: Dataset, task: Identification = TASK, **changes) -> Settings:
     return configured(**sections | changes)
 
 
+def cell(settings: Settings) -> Cell:
+    return Cell(dataset="d", model="m", settings=settings)
+
+
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rendered, indexed, extracted and ranked."""
@@ -81,18 +91,20 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare(dataset: Dataset, model: Model) -> None:
     index.run("d", dataset)
     weights.run("m", model)
-    extract.run(dataset="d", model="m", settings=asked(dataset))
-    prune.run(dataset="d", model="m", settings=asked(dataset))
+    compute("extract", dataset="d", model="m", settings=asked(dataset))
+    compute("prune", dataset="d", model="m", settings=asked(dataset))
 
 
 def run(dataset: Dataset = CITY, task: Identification = TASK, variants=VARIANTS) -> dict:
-    degrade.run(dataset="d", model="m", settings=asked(dataset, task))
+    compute("degrade", dataset="d", model="m", settings=asked(dataset, task))
     identify(dataset, task, variants)
     return json.loads((paths.cell(dataset="d", model="m") / "identification.json").read_text())
 
 
 def identify(dataset: Dataset = CITY, task: Identification = TASK, variants=VARIANTS) -> None:
-    identification.run(dataset="d", model="m", settings=asked(dataset, task, variants=variants))
+    compute(
+        "identification", dataset="d", model="m", settings=asked(dataset, task, variants=variants)
+    )
 
 
 def records() -> pd.DataFrame:
@@ -106,6 +118,7 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
     assert found["protocol"]["fit"] == "support"
     assert (found["protocol"]["degraded_images"], found["protocol"]["copies"]) == (2, 10)
     table = records()
+    weigh = partial(weighted, index=cell(asked(CITY)).index)
     curve = pd.read_csv(paths.cell(dataset="d", model="m") / "identification.csv")
     galleries = {"patch": 3 * 128, "patch_2": 3 * 32, "patch_4": 3 * 8}
     for head in ("patch", "patch_2", "patch_4", "object"):
@@ -117,7 +130,7 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
                 "queries": rows["queries"].sum() / rows["draw"].nunique(),
                 "gallery": scores["gallery"],
             }
-            again = scored(identification_summary.weighted, rows, 100, 0)[head][variant]
+            again = scored(weigh, rows, SharedResampler(100, 0))[head][variant]
             assert again | counts == scores
             assert scores["gallery"] == galleries.get(head, scores["gallery"])
             assert 0 <= scores["top1"] <= scores["top5"] <= 1
@@ -139,7 +152,7 @@ def test_the_stages_write_cell_curves_and_records_that_agree(city, monkeypatch):
 
 def test_copies_hold_the_headline_layer_of_the_degraded_images(city, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     file = FeatureFile(paths.degraded(dataset="d", model="m"))
     clean = FeatureFile(paths.features(dataset="d", model="m") / "query.safetensors")
     assert file.header.layers == clean.header.layers[:1]
@@ -155,7 +168,7 @@ def test_copies_hold_the_headline_layer_of_the_degraded_images(city, monkeypatch
 def test_features_that_do_not_notice_the_degradation_identify_perfectly(city, monkeypatch):
     monkeypatch.chdir(city)
     task = TASK.model_copy(update={"degradations": Degradations(blur=[1.0, 2.0])})
-    degrade.run(dataset="d", model="m", settings=asked(CITY, task))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, task))
     path = paths.degraded(dataset="d", model="m")
     file = FeatureFile(path)
     clean = FeatureFile(paths.features(dataset="d", model="m") / "query.safetensors")
@@ -243,21 +256,21 @@ def test_missing_or_foreign_copies_are_an_error_that_names_the_stage(city, monke
     path.unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"safetensors: missing; run `dvc repro degrade`"):
         identify()
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     file = FeatureFile(path)
     about = {key: json.dumps(value) for key, value in vars(file.header).items()}
     save_file(load_file(path), path, metadata=about | {"weights": json.dumps("other")})
     with pytest.raises(DataError, match=r"its weights is other, .* run `dvc repro degrade`"):
         identify()
     more = TASK.model_copy(update={"degradations": Degradations(blur=[2.0, 9.0])})
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     with pytest.raises(DataError, match=r"no features of image '.*\|blur\|9'"):
         identify(task=more)
 
 
 def test_an_interrupted_degrade_goes_on_where_it_stopped(city, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     whole = paths.degraded(dataset="d", model="m").read_bytes()
     paths.degraded(dataset="d", model="m").unlink()
     monkeypatch.setattr(extraction, "SHARD", 3)
@@ -271,11 +284,11 @@ def test_an_interrupted_degrade_goes_on_where_it_stopped(city, monkeypatch):
 
     monkeypatch.setattr(Copy, "of", degraded)
     with pytest.raises(KeyboardInterrupt):
-        degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+        compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     assert not paths.degraded(dataset="d", model="m").exists()
     before = set(made[1:4])
     made[:] = ["after"] * 9
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     assert not before & set(made[10:])  # the first of all is read again for its size
     assert paths.degraded(dataset="d", model="m").read_bytes() == whole
 
@@ -288,15 +301,15 @@ def test_nothing_of_a_run_with_another_seed_is_used(city, monkeypatch):
     tasks = [noisy.model_copy(update={"seed": seed, "images": "all"}) for seed in range(20)]
     orders = [[copy.image_id for copy in copies(ids, task)] for task in tasks]
     other = tasks[orders.index(orders[0], 1)]
-    degrade.run(dataset="d", model="m", settings=asked(CITY, other))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, other))
     whole = paths.degraded(dataset="d", model="m").read_bytes()
     kept = SimpleNamespace(rmtree=lambda path: None)  # as if killed just before
     monkeypatch.setattr(degrade, "shutil", kept)
-    degrade.run(dataset="d", model="m", settings=asked(CITY, tasks[0]))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, tasks[0]))
     assert paths.degraded(dataset="d", model="m").read_bytes() != whole
     monkeypatch.undo()
     monkeypatch.chdir(city)
-    degrade.run(dataset="d", model="m", settings=asked(CITY, other))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, other))
     assert paths.degraded(dataset="d", model="m").read_bytes() == whole
 
 
@@ -304,7 +317,7 @@ def test_a_layer_that_does_not_exist_is_an_error_that_names_the_setting(city, mo
     monkeypatch.chdir(city)
     deep = FEATURES.model_copy(update={"layer": -9})
     with pytest.raises(SettingsError, match=r"features\.layer"):
-        degrade.run(dataset="d", model="m", settings=asked(CITY, TASK, features=deep))
+        compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK, features=deep))
 
 
 def test_no_query_at_all_is_an_error_that_names_the_severities(city, monkeypatch):
@@ -316,10 +329,10 @@ def test_no_query_at_all_is_an_error_that_names_the_severities(city, monkeypatch
 
 def test_the_sheet_is_drawn_the_same_twice(city, tmp_path, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     sheets = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in sheets:
-        show.run(path, dataset="d", model="m", settings=asked(CITY))
+        show.run(path, cell(asked(CITY)))
     assert sheets[0].read_bytes() == sheets[1].read_bytes()
     with Image.open(sheets[0]) as image:
         assert min(image.size) > 300
@@ -330,13 +343,13 @@ def test_the_sheet_frames_as_right_what_is_the_true_place(city, tmp_path, monkey
     task = TASK.model_copy(
         update={"degradations": Degradations(jpeg=[95.0], noise=[200.0], shift=[16.0, 500.0])}
     )
-    degrade.run(dataset="d", model="m", settings=asked(CITY, task))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, task))
     drawn = []
     monkeypatch.setattr(
         show, "sheet", lambda title, true, answers, path: drawn.append((true, answers))
     )
     monkeypatch.setattr(show, "whole_file", nullcontext)
-    show.run(tmp_path / "none.png", dataset="d", model="m", settings=asked(CITY, task))
+    show.run(tmp_path / "none.png", cell(asked(CITY, task)))
     [(true, answers)] = drawn
     assert [(one.degradation, one.severity) for one in answers] == task.degradations.items()
     by_name = {one.degradation: one for one in answers[:3]}
@@ -379,7 +392,7 @@ def test_real_images_with_a_real_vit_are_far_above_chance(kind, place, split, he
 
 def test_a_granularity_beyond_the_grid_is_an_error_that_names_the_setting(city, monkeypatch):
     monkeypatch.chdir(city)
-    degrade.run(dataset="d", model="m", settings=asked(CITY, TASK))
+    compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     coarse = TASK.model_copy(update={"granularities": [1, 99]})
     with pytest.raises(SettingsError, match=r"granularities: 99 exceeds the grid of"):
         identify(task=coarse)

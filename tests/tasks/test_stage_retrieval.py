@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cells import compute
 from configured import configured
 from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.settings.datasets import Dataset, Query
 from patchlens.settings.load import Settings
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import prune, retrieval
-from patchlens.tasks.bootstrap import interval, unit_weights
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.resample import SharedResampler, interval
+from patchlens.tasks.retrieval.settings import Retrieval
 from tasks import real
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 from tasks.world import PRUNE
@@ -55,8 +55,8 @@ def of(found: Dataset, variants, settings=SETTINGS, chosen=PRUNE) -> Settings:
 
 def run(root: Path, settings=SETTINGS, variants=("raw",), support=True, chosen=PRUNE) -> dict:
     asked = of(dataset(root, support=support), variants, settings, chosen)
-    prune.run(dataset="d", model="m", settings=asked)
-    retrieval.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
+    compute("retrieval", dataset="d", model="m", settings=asked)
     return json.loads((paths.cell(dataset="d", model="m") / "retrieval.json").read_text())
 
 
@@ -112,7 +112,8 @@ def test_intervals_are_those_of_resampled_instances(here):
     aps = {u: g["ap"].to_numpy() for u, g in table[table["head"] == "instance"].groupby("unit")}
     drawn = [
         np.concatenate([np.tile(ap, int(w)) for ap, w in zip(aps.values(), row, strict=True)])
-        for row in unit_weights(4, 200, 0)
+        for weights in SharedResampler(200, 0).unit_chunks(4)
+        for row in weights
     ]
     low, high = interval(np.array([one.mean() for one in drawn]))
     row = cell["instance"]["raw"]
@@ -224,7 +225,7 @@ def real_cell(kind: str, folder: str, split: str, images: int) -> dict:
     query = Query(split=split, images=images, per="total", unit="image")
     found = real.dataset(kind, real.sample(folder), [6, 6], query)
     real.prepare(found, real.vit())
-    retrieval.run(dataset="d", model="m", settings=of(found, ("raw", "pca_whiten")))
+    compute("retrieval", dataset="d", model="m", settings=of(found, ("raw", "pca_whiten")))
     return json.loads((paths.cell(dataset="d", model="m") / "retrieval.json").read_text())
 
 

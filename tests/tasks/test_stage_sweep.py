@@ -1,19 +1,21 @@
 """The sweep stage on the tiny world of test_stages_fit_on: what it writes, and that it agrees."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from cells import compute
 from configured import configured
 from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.errors import DataError, SettingsError
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.load import Settings
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.settings.sweep import Sweep
-from patchlens.stages import prune, segmentation, sweep
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.sweep.settings import Sweep
 from tasks.test_stages_fit_on import QUERY, SUPPORT, write_features, write_index
 from tasks.world import PRUNE, noisy, random_labels, settings
 
@@ -28,16 +30,32 @@ SWEEP = Sweep(
 )
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> Path:
+    """The world and what the stages make of it."""
+    folder = tmp_path_factory.mktemp("swept")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = random_labels(7)
+        write_index(folder, made)
+        write_features("support", SUPPORT, noisy(made[:4]))
+        write_features("query", QUERY, noisy(made[4:]))
+        run(world(folder))
+    return folder
+
+
 @pytest.fixture
-def dataset(tmp_path, monkeypatch) -> Collected:
+def dataset(swept, tmp_path, monkeypatch) -> Collected:
+    """A copy, as the working folder."""
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    made = random_labels(7)
-    write_index(tmp_path, made)
-    write_features("support", SUPPORT, noisy(made[:4]))
-    write_features("query", QUERY, noisy(made[4:]))
+    return world(tmp_path)
+
+
+def world(root: Path) -> Collected:
     return Collected(
         kind="folder",
-        root=str(tmp_path),
+        root=str(root),
         view=View(mode="whole", grid="equal", patches=[2, 2]),
         support=Support(split="train", images=2, per="total", seeds=[0, 1]),
         query=Query(split="val", images="all", per="total", unit="image"),
@@ -53,21 +71,30 @@ def of(dataset: Collected, **changes) -> Settings:
 
 def run(dataset, chosen=CHOICES, swept=SWEEP) -> tuple[pd.DataFrame, dict]:
     asked = of(dataset, prune=chosen, sweep=swept)
-    prune.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
     headline(asked)
-    sweep.run(dataset="d", model="m", settings=asked)
+    return again(dataset, chosen, swept)
+
+
+def again(dataset, chosen=CHOICES, swept=SWEEP) -> tuple[pd.DataFrame, dict]:
+    """The stage alone, of which the others know nothing."""
+    compute("sweep", dataset="d", model="m", settings=of(dataset, prune=chosen, sweep=swept))
+    return written()
+
+
+def written() -> tuple[pd.DataFrame, dict]:
     cell = paths.cell(dataset="d", model="m")
     return pd.read_csv(cell / "sweep.csv"), json.loads((cell / "sweep.json").read_text())
 
 
 def headline(asked: Settings) -> dict:
-    segmentation.run(dataset="d", model="m", settings=asked)
+    compute("segmentation", dataset="d", model="m", settings=asked)
     return json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
 
 
 def test_the_headline_m_has_the_headline_scores(dataset):
-    table, cell = run(dataset)
-    expected = headline(of(dataset))
+    table, cell = written()
+    expected = json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
     assert expected["protocol"]["prune_m_used"] == 2
     rows = table[table["dimensions"] == 2].set_index(["head", "variant"])
     for variant in ("raw", "zscore", "prune", "keep_top", "prune_random"):
@@ -80,14 +107,14 @@ def test_the_headline_m_has_the_headline_scores(dataset):
 
 
 def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
-    table, _ = run(dataset)
+    table, _ = written()
     path = paths.cell(dataset="d", model="m") / "segmentation_c.csv"
     chosen = pd.read_csv(path)
     # Of every seed, and of variants without an m alone: another m changes nothing here.
     assert sorted(chosen["variant"]) == sorted(["raw", "zscore", "pca_whiten"] * 2)
     assert set(chosen["c"]) <= set(TASK.linear.c)
     chosen.assign(c=1e-6).to_csv(path, index=False)  # so strong that no feature counts
-    sweep.run(dataset="d", model="m", settings=of(dataset))
+    compute("sweep", dataset="d", model="m", settings=of(dataset))
     other = pd.read_csv(paths.cell(dataset="d", model="m") / "sweep.csv")
     for head, differs in (("linear", True), ("knn", False)):
         scores = [of.loc[of["head"] == head, "score"].tolist() for of in (table, other)]
@@ -95,13 +122,13 @@ def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
 
 
 def test_without_the_headline_the_sweep_says_what_makes_it(dataset):
-    prune.run(dataset="d", model="m", settings=of(dataset))
+    (paths.cell(dataset="d", model="m") / "segmentation_c.csv").unlink()
     with pytest.raises(DataError, match=r"segmentation_c\.csv: missing; run `dvc repro segm"):
-        sweep.run(dataset="d", model="m", settings=of(dataset))
+        compute("sweep", dataset="d", model="m", settings=of(dataset))
 
 
 def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
-    table, _ = run(dataset)
+    table, _ = written()
     for _, rows in table.groupby(["head", "variant"]):
         assert rows["dimensions"].tolist() == [1, 2, 4]
     lines = table[table["variant"].isin(["raw", "zscore", "pca_whiten"])]
@@ -111,16 +138,16 @@ def test_raw_and_the_rivals_are_level_lines_and_families_have_every_m(dataset):
 
 
 def test_a_count_of_images_sweeps_the_first_in_hash_order_and_says_how_many(dataset):
-    _, whole = run(dataset)
-    _, part = run(dataset, swept=SWEEP.model_copy(update={"images": 1}))
+    _, whole = written()
+    _, part = again(dataset, swept=SWEEP.model_copy(update={"images": 1}))
     assert (whole["protocol"]["query_images"], part["protocol"]["query_images"]) == (3, 1)
     assert whole["knn"] != part["knn"]
-    _, more = run(dataset, swept=SWEEP.model_copy(update={"images": 99}))
+    _, more = again(dataset, swept=SWEEP.model_copy(update={"images": 99}))
     assert more == whole
 
 
 def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
-    table, cell = run(dataset)
+    table, cell = written()
     auto = headline(of(dataset, prune=CHOICES.model_copy(update={"select": "auto"})))
     assert cell["knn"]["auto"]["chosen_m"] == pytest.approx(
         auto["protocol"]["prune_m_used"] / 6, abs=1e-4
@@ -133,7 +160,6 @@ def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
 
 
 def test_two_runs_write_the_same_bytes(dataset):
-    run(dataset)
     first = {p.name: p.read_bytes() for p in paths.cell(dataset="d", model="m").glob("sweep.*")}
     run(dataset)
     assert {
@@ -151,28 +177,28 @@ def test_retrieval_without_objects_is_an_error_that_names_the_setting(dataset):
     swept = SWEEP.model_copy(update={"heads": ["retrieval"]})
     message = r"sweep\.heads: the query images of 'd' have no objects"
     with pytest.raises(SettingsError, match=message):
-        run(dataset, swept=swept)
+        again(dataset, swept=swept)
 
 
 def test_choices_that_mean_no_dimension_of_this_model_are_an_error(dataset):
     chosen = CHOICES.model_copy(update={"choices": [0.01]})
     with pytest.raises(SettingsError, match=r"prune\.choices: none of them prunes between 1 and 5"):
-        run(dataset, chosen)
+        again(dataset, chosen)
 
 
 def test_one_support_image_sweeps_without_a_choice_of_m(dataset):
     one = TASK.model_copy(update={"shots": 1})
     asked = of(dataset, segmentation=one)
-    prune.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
     headline(asked)
-    sweep.run(dataset="d", model="m", settings=asked)
+    compute("sweep", dataset="d", model="m", settings=asked)
     cell = json.loads((paths.cell(dataset="d", model="m") / "sweep.json").read_text())
     assert "auto" not in cell["knn"]
     assert cell["protocol"]["shots"] == 1
 
 
 def test_a_size_that_leaves_one_dimension_scores_the_prior_and_does_not_stop_the_sweep(dataset):
-    table, _ = run(dataset, CHOICES.model_copy(update={"choices": [0.17, 0.83]}))
+    table, _ = again(dataset, CHOICES.model_copy(update={"choices": [0.17, 0.83]}))
     lonely = table[(table["variant"] == "prune") & (table["dimensions"] == 5)]
     assert lonely["score"].between(0, 1).all()
     assert set(lonely["head"]) == {"knn", "linear"}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -9,9 +10,9 @@ import pandas as pd
 import pytest
 
 from patchlens import paths
-from patchlens.errors import DataError, SettingsError
-from patchlens.tasks import tracking_summary
-from patchlens.tasks.weighted import scored
+from patchlens.errors import DataError, FitError, SettingsError
+from patchlens.tasks.resample import SharedResampler, scored
+from patchlens.tasks.tracking.metrics import weighted
 from tasks.scene import GRID, box, image
 from tasks.tracked import PLACES, SEEN, frames, maps, prepare, run
 from tasks.world import PRUNE
@@ -60,12 +61,19 @@ def test_features_that_say_nothing_score_chance_in_every_variant(here):
         assert cell["link_free"][variant]["assa"] < 0.7
 
 
-@pytest.mark.parametrize(("variant", "m"), [("prune", 0.99), ("keep_top", 0.0)])
-def test_a_variant_without_dimensions_is_scored(here, variant, m):
+def test_a_variant_that_keeps_nothing_at_m_0_is_scored(here):
     prepare(here, frames("a", "query", [[11, 12, 13]] * 6))
-    cell = run(here, (variant,), chosen=PRUNE.model_copy(update={"m": m}))
-    assert cell["association"][variant]["d1"] == pytest.approx(1 / 3, abs=1e-4)
-    assert 0 < cell["link"][variant]["assa"] < 1
+    cell = run(here, ("keep_top",), chosen=PRUNE.model_copy(update={"m": 0.0}))
+    assert cell["association"]["keep_top"]["d1"] == pytest.approx(1 / 3, abs=1e-4)
+    assert 0 < cell["link"]["keep_top"]["assa"] < 1
+
+
+def test_an_m_that_drops_all_dimensions_is_refused(here):
+    prepare(here, frames("a", "query", [[11, 12, 13]] * 6))
+    with pytest.raises(
+        FitError, match=r"prune\.m: 0\.99 drops all 8 dimensions; use a share below"
+    ):
+        run(here, ("prune",), chosen=PRUNE.model_copy(update={"m": 0.99}))
 
 
 def test_objects_that_are_not_evaluated_are_not_fed(here):
@@ -130,7 +138,7 @@ def test_records_give_every_score_again(here):
     prepare(here, query, values)
     cell = run(here, ("raw", "prune_random"))
     table = pd.read_parquet(paths.cell(dataset="d", model="m") / "tracking.records.parquet")
-    again = scored(tracking_summary.weighted, table, 100, 0)
+    again = scored(partial(weighted, index=None), table, SharedResampler(100, 0))
     again["link"]["raw"]["birth_threshold"] = cell["link"]["raw"]["birth_threshold"]
     again["link"]["prune_random"]["birth_threshold"] = cell["link"]["prune_random"][
         "birth_threshold"

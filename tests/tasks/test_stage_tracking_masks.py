@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cells import compute
 from patchlens import paths
+from patchlens.datasets import indexing as index
 from patchlens.errors import DataError
 from patchlens.settings.datasets import Collected, Query, View
-from patchlens.stages import index, prune, tracking
 from tasks.scene import GRID, write_features
 from tasks.tracked import of
 
@@ -41,8 +42,8 @@ def propagated(root: Path, masks: list[np.ndarray], looks: list[np.ndarray]) -> 
     ids = [f"v/{t:05}" for t in range(len(masks))]
     write_features("query", ids, np.eye(8)[np.stack([look[4::8, 4::8] for look in looks])])
     asked = of(found, ("raw", "keep_top"))
-    prune.run(dataset="d", model="m", settings=asked)
-    tracking.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
+    compute("tracking", dataset="d", model="m", settings=asked)
     return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())
 
 

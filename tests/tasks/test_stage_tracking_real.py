@@ -11,10 +11,10 @@ from PIL import Image
 from trackeval import Evaluator
 from trackeval.datasets import MotChallenge2DBox
 
+from cells import compute
 from patchlens import paths
 from patchlens.settings.datasets import Query
-from patchlens.stages import tracking
-from patchlens.tasks.track_scores import METRICS
+from patchlens.tasks.tracking.track_scores import METRICS
 from tasks import real
 from tasks.tracked import of
 
@@ -26,7 +26,7 @@ def real_cell(kind: str, root: Path, split: str, patches: list[int], variants: l
     query = Query(split=split, images="all", per="total", unit="sequence")
     found = real.dataset(kind, root, patches, query)
     real.prepare(found, real.vit())
-    tracking.run(dataset="d", model="m", settings=of(found, variants))
+    compute("tracking", dataset="d", model="m", settings=of(found, variants))
     return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())
 
 

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from cells import compute
 from configured import configured
 from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.stages import prune, segmentation
+from patchlens.settings.uncertainty import Uncertainty
 from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
 
 SUPPORT, QUERY = ["s0", "s1", "s2", "s3"], ["q0", "q1", "q2"]
@@ -69,8 +69,8 @@ def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
         segmentation=task,
         uncertainty=Uncertainty(resamples=100, claim_resamples=10_000, seed=0),
     )
-    prune.run(dataset="d", model="m", settings=asked)
-    segmentation.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
+    compute("segmentation", dataset="d", model="m", settings=asked)
     cell = json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
     return load_file(paths.moments(dataset="d", model="m")), cell
 

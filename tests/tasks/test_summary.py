@@ -1,12 +1,16 @@
+from collections.abc import Sequence
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from patchlens.report.paired import counts_from_records, resamples
-from patchlens.tasks import summary
-from patchlens.tasks.bootstrap import interval
-from patchlens.tasks.scores import ImageCounts
-from patchlens.tasks.segmentation import Run
+from patchlens.tasks.resample import SharedResampler, interval, scored
+from patchlens.tasks.scores import ImageCounts, mean_iou
+from patchlens.tasks.segmentation import summary
+from patchlens.tasks.segmentation.classify import Run
+from patchlens.tasks.segmentation.metrics import counts_of, weighted
 from tasks.world import noisy, query, random_labels, support, task
 
 
@@ -29,8 +33,26 @@ def iou(a, b):
     return (a + b) / 2
 
 
+def score(runs: Sequence[Run], units: Sequence[str], resamples: int, seed: int) -> dict[str, float]:
+    """What the cell says of the one head and variant of these runs; units are those of images."""
+    ids = [f"image {i}" for i in range(len(units))]
+    index = SimpleNamespace(query=pd.DataFrame({"image_id": ids, "unit": units}))
+    weigh, records = partial(weighted, index=index), summary.records(runs, ids)
+    [of_variants] = scored(weigh, records, SharedResampler(resamples, seed)).values()
+    [resampled] = of_variants.values()
+    return resampled | summary.score(runs)
+
+
+def unit_counts(runs: Sequence[Run], units: Sequence[str], level: str) -> np.ndarray:
+    """The confusion matrix [R, U, C, C] of each run and unit, in the order of their names."""
+    names = sorted(set(units))
+    dense = np.stack([run.counts[level].dense() for run in runs])
+    of_unit = np.array([[unit == name for unit in units] for name in names])
+    return np.einsum("un,rnij->ruij", of_unit, dense)
+
+
 def test_scores_of_two_seeds_by_hand():
-    cell = summary.score([run(A, 0), run(B, 1)], ["u", "v"], 200, 0)
+    cell = score([run(A, 0), run(B, 1)], ["u", "v"], 200, 0)
     first, second = iou(3 / 5, 3 / 5), iou(5 / 8, 0)
     assert cell["patch_miou"] == pytest.approx((first + second) / 2, abs=1e-4)
     assert cell["patch_miou_std"] == pytest.approx(abs(first - second) / np.sqrt(2), abs=1e-4)
@@ -47,13 +69,13 @@ def test_draws_are_averaged_within_their_seed():
 
 
 def test_one_seed_has_no_spread():
-    assert summary.score([run(A)], ["u", "v"], 100, 0)["patch_miou_std"] == 0
+    assert "patch_miou_std" not in score([run(A)], ["u", "v"], 100, 0)
 
 
 def test_the_classes_are_those_of_the_whole_query():
     # Class 2 is predicted in error, never true; class 1 is true in the second image only.
     counts = [[[2, 0, 1], [0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 2, 0], [0, 0, 0]]]
-    cell = summary.score([run(counts)], ["u", "v"], 300, 0)
+    cell = score([run(counts)], ["u", "v"], 300, 0)
     assert cell["patch_miou"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-4)
     # Resamples of one image alone: 2/3 or 1, the absent class leaves the mean.
     assert cell["patch_miou_ci_low"] == pytest.approx(2 / 3, abs=1e-4)
@@ -61,14 +83,17 @@ def test_the_classes_are_those_of_the_whole_query():
 
 
 def test_frames_of_one_unit_are_drawn_together():
-    together = summary.score([run(A)], ["u", "u"], 200, 0)
+    together = score([run(A)], ["u", "u"], 200, 0)
     assert together["patch_miou_ci_low"] == together["patch_miou_ci_high"]
-    apart = summary.score([run(A)], ["u", "v"], 200, 0)
+    apart = score([run(A)], ["u", "v"], 200, 0)
     assert apart["patch_miou_ci_low"] < apart["patch_miou_ci_high"]
 
 
 def test_units_collect_their_images():
-    counts = summary.unit_counts([run([*A, A[0]])], ["v", "u", "v"], "patch")
+    ids = ["v0", "u0", "v1"]
+    rows = summary.records([run([*A, A[0]])], ids)
+    units = dict(zip(ids, "vuv", strict=True))
+    counts = counts_of(rows[rows["level"] == "patch"], units, ["u", "v"])
     assert counts.shape == (1, 2, 2, 3)
     assert counts[0, 0].tolist() == [[1, 3, 1], [2, 2, 4]]  # u: hits, true, predicted
     assert counts[0, 1].tolist() == [[4, 4, 4], [2, 2, 2]]  # v: twice the first image
@@ -76,13 +101,13 @@ def test_units_collect_their_images():
 
 def test_the_probe_reports_its_c_and_its_edges():
     runs = [run(A, s, head="linear", k=0, c=c, at_edge=c > 5) for s, c in enumerate([1.0, 0.1, 10])]
-    cell = summary.score(runs, ["u", "v"], 100, 0)
+    cell = score(runs, ["u", "v"], 100, 0)
     assert (cell["c_median"], cell["c_at_edge_share"]) == (1.0, 0.3333)
-    assert "c_median" not in summary.score([run(A)], ["u", "v"], 100, 0)
+    assert "c_median" not in score([run(A)], ["u", "v"], 100, 0)
 
 
 def test_classes_that_the_support_lacks_are_counted():
-    cell = summary.score([run(A, 0, absent=1), run(A, 1, absent=2)], ["u", "v"], 100, 0)
+    cell = score([run(A, 0, absent=1), run(A, 1, absent=2)], ["u", "v"], 100, 0)
     assert cell["classes_absent_from_support"] == 1.5
 
 
@@ -120,42 +145,42 @@ def test_class_scores_by_hand():
 
 
 @pytest.mark.parametrize("level", ["pixel", "patch"])
-def test_records_give_the_scores_and_the_interval_of_the_cell_back(level):
+def test_records_give_the_scores_and_the_interval_of_the_runs_back(level):
     changes = {"variants": ["raw", "prune_random"], "heads": ["knn", "linear"], "shots": 2}
     known = [support(random_labels(2, seed=s), noisy, seed=s) for s in range(3)]
     runs = list(task(query(random_labels(9), noisy), **changes).run(known, "test"))
-    ids = [f"image {i}" for i in range(9)]
-    units = dict(zip(ids, ["a", "b", "c", "a", "d", "b", "e", "f", "a"], strict=True))
+    units = ["a", "b", "c", "a", "d", "b", "e", "f", "a"]
     headline: dict[tuple[str, str], list[Run]] = {}
     for one in runs:
         headline.setdefault((one.head, one.variant), []).append(one)
-    table = summary.records(runs, ids)
+    table = summary.records(runs, [f"image {i}" for i in range(9)])
     assert list(table.columns) == summary.RECORDS
     assert (table["count"] > 0).all()
-    for (head, variant), members in headline.items():
-        cell = summary.score(members, list(units.values()), 300, 5)
-        rows = table[
-            (table["head"] == head) & (table["variant"] == variant) & (table["level"] == level)
-        ]
-        counts = counts_from_records(rows, units, 3)
+    assert {head for head, _ in headline} == {"knn", "linear", "majority"}
+    for members in headline.values():
+        cell = score(members, units, 300, 5)
+        counts = unit_counts(members, units, level)
         assert counts.shape == (len(members), 6, 3, 3)
-        low, high = interval(resamples(counts, 300, 5))
-        assert (round(low, 4), round(high, 4)) == (
-            cell[f"{level}_miou_ci_low"],
-            cell[f"{level}_miou_ci_high"],
-        )
-        total = counts.sum(axis=1)
-        hits, true, predicted = np.moveaxis(total, -1, 0)
-        score = (hits / (true + predicted - hits)).mean()
-        assert round(float(score), 4) == cell[f"{level}_miou"]
+        weights = np.concatenate(list(SharedResampler(300, 5).unit_chunks(6)))
+        present = np.ones(3, dtype=bool)
+        drawn = mean_iou(np.einsum("bu,ruij->brij", weights, counts), present).mean(axis=1)
+        expected = [round(float(end), 4) for end in interval(drawn)]
+        assert [cell[f"{level}_miou_ci_low"], cell[f"{level}_miou_ci_high"]] == expected
+        of_seeds = summary.seed_scores(members, level)
+        assert cell[f"{level}_miou"] == round(float(of_seeds.mean()), 4)
+        assert cell[f"{level}_miou_std"] == round(float(of_seeds.std(ddof=1)), 4)
+        assert mean_iou(counts.sum(axis=1), present).mean() == pytest.approx(of_seeds.mean())
 
 
 def test_records_survive_parquet(tmp_path):
-    table = summary.records([run(A), run(B, 1)], ["x", "y"])
+    runs = [run(A), run(B, 1)]
+    table = summary.records(runs, ["x", "y"])
     table.to_parquet(tmp_path / "r.parquet", index=False)
     back = pd.read_parquet(tmp_path / "r.parquet")
-    counts = counts_from_records(back[back["level"] == "patch"], {"x": "x", "y": "y"}, 2)
-    assert np.array_equal(counts, summary.unit_counts([run(A), run(B, 1)], ["x", "y"], "patch"))
+    counts = counts_of(back[back["level"] == "patch"], {"x": "x", "y": "y"}, ["x", "y"])
+    matrices = unit_counts(runs, ["x", "y"], "patch")
+    hits, true = np.diagonal(matrices, axis1=2, axis2=3), matrices.sum(axis=3)
+    assert np.array_equal(counts, np.stack([hits, true, matrices.sum(axis=2)], axis=-1))
 
 
 def test_without_runs_a_sweep_is_an_empty_table_with_its_columns():

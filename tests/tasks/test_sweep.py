@@ -5,10 +5,10 @@ import pytest
 
 from patchlens.errors import FitError
 from patchlens.features.variants import fit
-from patchlens.tasks import sweep
-from patchlens.tasks.few_shot import Labelled
-from patchlens.tasks.select import choose_m
-from patchlens.tasks.sweep import RAW, Point
+from patchlens.tasks.segmentation.few_shot import Labelled
+from patchlens.tasks.segmentation.select import choose_m
+from patchlens.tasks.sweep import points as sweep
+from patchlens.tasks.sweep.points import RAW, Point
 from tasks import planted
 from tasks.planted import CLASSES, CPU, NOISY, TASK, WIDTH, labels, swept
 from tasks.world import fit_data
@@ -99,7 +99,7 @@ def test_ignored_patches_are_not_scored():
     y, x = labels(100, 1), planted.features(labels(100, 1), 3, noise=0.1)
     marked = y.astype(np.uint8)
     marked[::3] = 255
-    plan = sweep.Plan([4], (), planted.PRUNE, seed=0, draws=1)
+    plan = sweep.SweepPlan([4], (), planted.PRUNE, seed=0, draws=1)
     bank = Labelled(x, y, np.repeat(np.arange(4), 25))
     wrong = np.where(marked[:, None] == 255, x[::-1], x)  # would be scored as errors
     query = planted.query_of(wrong, marked)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from patchlens.tasks.linking import association_counts
-from patchlens.tasks.track_scores import ALPHAS, METRICS, as_data, counts, link_metrics
+from patchlens.tasks.tracking.linking import association_counts
+from patchlens.tasks.tracking.track_scores import ALPHAS, METRICS, as_data, counts, link_metrics
 from tasks.footage import video
 
 

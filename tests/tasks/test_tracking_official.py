@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from patchlens import paths
+from patchlens.datasets import indexing as index
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError
-from patchlens.report.track_files import TrackFiles
 from patchlens.settings.datasets import Collected, Query, View
-from patchlens.stages import index
-from patchlens.stages.tracking_official import scorer
-from patchlens.tasks.track_scores import link_metrics
-from patchlens.tasks.videos import Video
+from patchlens.tasks.tracking.files import TrackFiles
+from patchlens.tasks.tracking.official import scorer
+from patchlens.tasks.tracking.track_scores import link_metrics
+from patchlens.tasks.tracking.videos import Video
 
 pytestmark = pytest.mark.usefixtures("here")
 KEY = ("link", "raw", 0)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cells import compute
 from configured import configured
 from patchlens import paths
 from patchlens.settings.datasets import Dataset
 from patchlens.settings.load import Settings
-from patchlens.settings.segmentation import Uncertainty
-from patchlens.settings.tracking import Propagation, Tracking
-from patchlens.stages import prune, tracking
+from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.tracking.settings import Propagation, Tracking
 from tasks.scene import GRID, box, dataset, image, write_features, write_index
 from tasks.world import PRUNE
 
@@ -70,6 +70,6 @@ def of(found: Dataset, variants, settings=SETTINGS, chosen=PRUNE) -> Settings:
 def run(root: Path, variants=("raw",), support=True, settings=SETTINGS, chosen=PRUNE) -> dict:
     found = dataset(root, support=support)
     asked = of(found, variants, settings, chosen)
-    prune.run(dataset="d", model="m", settings=asked)
-    tracking.run(dataset="d", model="m", settings=asked)
+    compute("prune", dataset="d", model="m", settings=asked)
+    compute("tracking", dataset="d", model="m", settings=asked)
     return json.loads((paths.cell(dataset="d", model="m") / "tracking.json").read_text())

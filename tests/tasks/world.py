@@ -7,10 +7,11 @@ import torch
 
 from patchlens.features.moments import rank_by_variance
 from patchlens.features.variants import FitData, pruned_count
+from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune
-from patchlens.settings.segmentation import Knn, Linear, Segmentation
-from patchlens.tasks.few_shot import Query, Support
-from patchlens.tasks.segmentation import Task
+from patchlens.tasks.segmentation.classify import Task
+from patchlens.tasks.segmentation.few_shot import Query, Support
+from patchlens.tasks.segmentation.settings import Segmentation
 
 CLASSES = 3
 PRUNE = Prune(m=0.34, select="fixed", choices=[0.34], fit_on="support", random_draws=2, pca_drop=1)

@@ -565,3 +565,11 @@ def test_a_killed_download_goes_on(site: Site, tmp_path: Path, get: Get) -> None
     assert get().read_bytes() == BODY
     assert site.gets("a.bin")[-1]["Range"] == f"bytes={kept}-"
     assert left(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("note", [b"", b'{"url": "http', b"\xff", b"[1]", b"{}"])
+def test_a_download_with_a_damaged_note_begins_anew(get: Get, tmp_path: Path, note: bytes) -> None:
+    (tmp_path / "a.bin.part").write_bytes(b"what came with another note")
+    (tmp_path / "a.bin.part.json").write_bytes(note)
+    assert get().read_bytes() == BODY
+    assert left(tmp_path) == ["a.bin"]

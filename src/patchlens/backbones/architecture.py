@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
+from patchlens.settings.base import brief
+from patchlens.settings.models import ARCH_ARGS
 
 VIT_PARTS = ("patch_embed", "blocks", "set_input_size")
 SAM_EPS = 1e-6
@@ -23,8 +25,9 @@ def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") 
     try:
         with torch.random.fork_rng():
             model = build(arch, arch_args)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise SettingsError(f"{where}.arch_args: {arch} does not accept them ({error})") from None
+    except Exception as error:  # whatever a constructor of timm makes of odd arguments
+        reason = brief(" ".join(str(error).split()) or type(error).__name__)
+        raise SettingsError(f"{where}.arch_args: {arch} does not accept them ({reason})") from None
     is_vit = isinstance(model, VisionTransformerSAM) or all(hasattr(model, p) for p in VIT_PARTS)
     if not is_vit or hasattr(
         model.patch_embed, "backbone"
@@ -36,7 +39,18 @@ def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") 
 
 
 def build(arch: str, arch_args: dict[str, Any]) -> Any:
-    """The timm model without head and weights, as its authors run it; errors are those of timm."""
+    """The timm model without head and weights, as its authors run it; errors are those of timm.
+
+    Arguments that timm would load or call, such as `checkpoint_path`, never reach it, wherever they
+    come from: params.yaml, or the header of a file of weights.
+
+    Raises:
+        ValueError: timm has no such model, or an argument is not among `ARCH_ARGS`.
+    """
+    if not timm.is_model(arch):
+        raise ValueError(f"timm has no model '{brief(arch)}'")
+    if unknown := sorted(arch_args.keys() - ARCH_ARGS):
+        raise ValueError(f"{brief(unknown[0])}: {nearest(unknown[0], ARCH_ARGS)}")
     model = timm.create_model(arch, pretrained=False, num_classes=0, **arch_args)
     keep_periods(model)
     if isinstance(model, VisionTransformerSAM):

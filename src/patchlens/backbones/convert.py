@@ -135,16 +135,26 @@ def _from_file(name: str, model: nn.Module, settings: FileModel) -> tuple[dict[s
     path, where = Path(settings.file), f"params.yaml: models.{name}"
     if not path.is_file():
         raise SourceError(f"{path}: no such weight file; place it there or correct {where}.file")
+    check_pinned(where, settings)
     digest = file_hash(path, "sha256")
-    if settings.sha256 is None:
-        raise SettingsError(
-            f"{where}.sha256: missing; if this is the right file, set it to {digest}"
-        )
     if fault := unexpected(name, digest, settings.sha256):
         raise SourceError(f"{path}: {fault}")
     tensors = mapped(contents(path, settings.mapping.pickled), settings.mapping, str(path))
     load_strictly(model, tensors, str(path))
     return tensors, f"file {path.name}, sha256 {digest}"
+
+
+def check_pinned(where: str, settings: FileModel) -> None:
+    """Refuse a file of the user whose hash is not in the settings.
+
+    Raises:
+        SettingsError: the message gives the hash if the file is there.
+    """
+    if settings.sha256 is not None:
+        return
+    path = Path(settings.file)
+    digest = file_hash(path, "sha256") if path.is_file() else f"the sha256 of {path}"
+    raise SettingsError(f"{where}.sha256: missing; if this is the right file, set it to {digest}")
 
 
 def _describe(

@@ -46,7 +46,12 @@ def load(path: Path, ground: float | None = None) -> Backbone:
     about = provenance(path)
     if about["source"] == "pixels":
         return PixelsBackbone(int(about["patch_size"]))
-    model = build(about["arch"], json.loads(about["arch_args"]))
+    try:
+        model = build(about["arch"], json.loads(about["arch_args"]))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{path}: its header names no model ({error}); run `dvc repro -f weights`"
+        ) from None
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     load_strictly(model, tensors, str(path))

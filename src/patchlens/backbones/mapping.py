@@ -34,9 +34,9 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
     named = _without(named, mapping, origin)
     for pattern, replacement in mapping.rename:
         named = _renamed(named, pattern, replacement, origin)
-    strangers = [name for name, value in named.items() if not isinstance(value, Tensor)]
-    if strangers or not named:
-        what = f"no tensors under {some(strangers)}" if strangers else "no tensors left to load"
+    unknown = [name for name, value in named.items() if not isinstance(value, Tensor)]
+    if unknown or not named:
+        what = f"no tensors under {some(unknown)}" if unknown else "no tensors left to load"
         raise DataError(
             f"{origin}: {what}; set key, prefix or drop. The file contains {some(content)}"
         )
@@ -78,14 +78,14 @@ def _cut(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]
         found = {n.removeprefix(prefix): v for n, v in texts.items() if n.startswith(prefix)}
         if found:
             others = [name for name in texts if not name.startswith(prefix)]
-            strangers = [
+            unknown = [
                 n for n in others if not any(fnmatch.fnmatchcase(n, p) for p in mapping.beside)
             ]
-            if twice := sorted(found.keys() & set(strangers)):
+            if twice := sorted(found.keys() & set(unknown)):
                 raise DataError(
                     f"{origin}: {some(twice)} exists both with and without the prefix '{prefix}'"
                 )
-            return found | {name: texts[name] for name in strangers}
+            return found | {name: texts[name] for name in unknown}
     wanted = " or ".join(map(repr, mapping.prefix))
     raise DataError(f"{origin}: no name starts with {wanted}; the file contains {some(named)}")
 

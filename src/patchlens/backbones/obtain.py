@@ -38,7 +38,7 @@ class Obtained:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Located:
     path: Path
     origin: str
     revision: str = ""
@@ -113,18 +113,18 @@ def obtain(
     return Obtained(found.path, digest, found.origin, now)
 
 
-def _placed(name: str, source: Source, file: Path) -> _Found:
+def _placed(name: str, source: Source, file: Path) -> _Located:
     if not file.is_file():
         raise SourceError(
             f"{file}: no such file, but models.{name}.file in params.yaml refers to it. Download "
             f"it from {source.address} and place it there"
         )
-    return _Found(file, f"file {file.name}, placed by the user, from {source.address}")
+    return _Located(file, f"file {file.name}, placed by the user, from {source.address}")
 
 
 def _from_hub(
     name: str, source: Source, work: Path, known: Record | None, patience: Patience | None
-) -> _Found:
+) -> _Located:
     pinned = source.revision or (known.revision if known is not None else None)
     asked = HubFile(str(source.repo), str(source.file), pinned or "main")
     if (cached := asked.cached()) is not None:
@@ -132,13 +132,13 @@ def _from_hub(
         if fault := damage(path, file_hash(path, "sha256")):
             raise SourceError(f"{path}: {fault}; remove it (`rm {path.resolve()}`), then run again")
         log.info("%s: found in the hub's cache: %s", name, path)
-        return _Found(path, asked.at(commit), commit)
+        return _Located(path, asked.at(commit), commit)
     remote, commit = asked.remote(work / "huggingface.co")
     download([remote], what=f"download {name}", room=2, patience=patience)
-    return _Found(remote.path, asked.at(commit), commit, own=True)
+    return _Located(remote.path, asked.at(commit), commit, own=True)
 
 
-def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Found:
+def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Located:
     origin = source.address
     if source.gated:
         raise SourceError(
@@ -168,4 +168,4 @@ def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Fou
             f"{error}. Otherwise download {origin} yourself and set models.{name}.file in "
             "params.yaml to its path (source: registry or file)"
         ) from None
-    return _Found(path, origin, own=True)
+    return _Located(path, origin, own=True)

@@ -47,11 +47,7 @@ def pretrained(
         DataError: the file does not fit the architecture.
     """
     where, tag = f"params.yaml: models.{name}", settings.tag
-    if not timm.models.is_model_pretrained(tag):
-        tags = timm.list_models(pretrained=True)
-        raise SettingsError(f"{where}.tag: timm has no pretrained '{tag}'; {nearest(tag, tags)}")
-    if "." not in tag:
-        raise SettingsError(f"{where}.tag: '{tag}' does not name weights; append .<tag>")
+    check_tag(where, tag)
     bare = create(where, tag, settings.arch_args, "tag")
     check_activation(where, settings, bare)
     source, licence = source_of(tag)
@@ -63,6 +59,19 @@ def pretrained(
     keep_periods(whole)
     load_strictly(bare, whole.state_dict(), tag)
     return bare, file
+
+
+def check_tag(where: str, tag: str) -> None:
+    """Refuse a tag that does not name pretrained weights of timm.
+
+    Raises:
+        SettingsError: names the closest tag.
+    """
+    if not timm.models.is_model_pretrained(tag):
+        tags = timm.list_models(pretrained=True)
+        raise SettingsError(f"{where}.tag: timm has no pretrained '{tag}'; {nearest(tag, tags)}")
+    if "." not in tag:
+        raise SettingsError(f"{where}.tag: '{tag}' does not name weights; append .<tag>")
 
 
 def check_activation(where: str, settings: TimmModel, model: Any) -> None:

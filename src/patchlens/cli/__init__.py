@@ -1,9 +1,11 @@
 """The command line: one command for each DVC stage, and interactive commands."""
 
-from patchlens.cli import stages  # first, as in the help
+from typing import Any
 
-# isort: split
-from patchlens.cli import asked, catalogues, pretraining
-from patchlens.cli.app import app
 
-__all__ = ["app", "asked", "catalogues", "pretraining", "stages"]
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from patchlens.cli.commands import app
+
+    return app

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from patchlens import paths
-from patchlens.cli.app import (
+from patchlens.cli.application import (
     AsJson,
     DatasetArgument,
     catalogue,

@@ -1,15 +1,19 @@
 """The commands for pre-training."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from patchlens.cli.app import (
-    command,
-)
+from patchlens.cli.application import alone, command
+
+
+def _alone(function: Callable[..., None]) -> Callable[..., None]:
+    return alone(function.__name__, function)
 
 
 @command
+@_alone
 def pretrain(
     objective: Annotated[
         str, typer.Argument(help="A recipe of pretrain/: dino, mae, ibot, simmim or supervised.")
@@ -39,6 +43,7 @@ def pretrain(
 
 
 @command
+@_alone
 def promote(
     objective: Annotated[
         str, typer.Argument(help="A finished run of `patchlens pretrain`, or random.")

@@ -5,7 +5,6 @@ the official page) and github.com/bdd100k/bdd100k (doc, label/to_rle.py); roles 
 its configs/box_track.toml.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import folders, frames, top
+from patchlens.datasets.reading import folders, frames, json_of, top
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -93,10 +92,7 @@ def _video(
 
 
 def _records(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: is not valid JSON ({error})") from None
+    content = json_of(path)
     if not isinstance(content, list) or not content:
         raise DataError(f"{path}: is not a list of frames")
     return content

@@ -18,12 +18,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.datasets import tables
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.headers import size_of
 from patchlens.datasets.index import read_mask
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
-from patchlens.datasets.objects import Found, objects_of
+from patchlens.datasets.objects import ImageObject, objects_of
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
+from patchlens.given import printable
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
 
@@ -35,7 +37,7 @@ class _Checked(NamedTuple):
     entry: ImageEntry
     size: tuple[int, int]
     pixels: Counts | None
-    objects: list[Found]
+    objects: list[ImageObject]
 
 
 class _Numbers:
@@ -128,6 +130,9 @@ def _check_each(layout: Layout, root: Path) -> Iterator[_Checked]:
 
 
 def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
+    for path in (entry.path, entry.mask, entry.instances):
+        if path is not None:
+            check_inside(path, f"{root}: image '{printable(entry.image_id)}'")
     size = size_of(root / entry.path)
     counts = None if entry.mask is None else _class_pixels(entry, layout, root, size)
     return _Checked(entry, size, counts, objects_of(entry, layout, root, size))
@@ -147,7 +152,7 @@ def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int
     return np.append(counts[: len(layout.classes)], counts[IGNORE])
 
 
-def _unseen(found: Found) -> bool:
+def _unseen(found: ImageObject) -> bool:
     return found.evaluated and found.area == 0
 
 
@@ -156,7 +161,7 @@ def _image_row(checked: _Checked) -> dict[str, Any]:
     return row | {"width": checked.size[0], "height": checked.size[1]}
 
 
-def _object_row(image_id: str, found: Found, numbers: _Numbers) -> dict[str, Any]:
+def _object_row(image_id: str, found: ImageObject, numbers: _Numbers) -> dict[str, Any]:
     row = {k: v for k, v in vars(found).items() if k not in ("key", "box")}
     row |= dict(zip(("x0", "y0", "x1", "y1"), found.box, strict=True))
     return row | {"image_id": image_id, "instance": numbers.of(found.key)}

@@ -4,7 +4,6 @@ Two more keys of an annotation are read: `instance` (equal for one instance in s
 and `fine_class`. Unknown keys are ignored, because tools write many of them.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from patchlens.datasets.boxes import from_size
 from patchlens.datasets.layout import ObjectEntry
-from patchlens.errors import DataError, SourceError
+from patchlens.datasets.reading import json_of
+from patchlens.errors import DataError
 from patchlens.names import nearest
 
 
@@ -110,13 +110,9 @@ def read_coco(
 
 
 def _content(path: Path) -> _Coco:
-    if not path.is_file():
-        raise SourceError(f"{path}: no such file")
     try:
-        return _Coco.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return _Coco.model_validate(json_of(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         raise DataError(f"{path}: {place}: {first['msg']}") from None
-    except ValueError as error:
-        raise DataError(f"{path}: is not valid JSON ({error})") from None

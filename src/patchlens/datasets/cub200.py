@@ -6,6 +6,7 @@ whether the pixels of a box count from 0 or from 1.
 
 from pathlib import Path
 
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.boxes import from_size
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
@@ -31,6 +32,7 @@ def read(root: Path, facts: Entry) -> Layout:
     order = {class_id: position for position, class_id in enumerate(classes)}
     images = []
     for image_id, (place, (name,)) in _table(here / "images.txt", 2).items():
+        check_inside(name, place)
         path = here / "images" / name
         if not path.is_file():
             raise DataError(f"{place}: missing image {path}")

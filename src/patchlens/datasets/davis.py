@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.files import pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
@@ -64,8 +65,13 @@ def read(root: Path, facts: Entry, *, release: Literal[2016, 2017]) -> Layout:
 
 def _sequences(path: Path) -> list[str]:
     """The names in a list; for a line with file names, the folder of the first file."""
-    found = (line.split()[0] for _, line in lines(path))
-    return list(dict.fromkeys(Path(name).parent.name or name for name in found))
+    found = dict[str, None]()
+    for number, line in lines(path):
+        name = line.split()[0]
+        sequence = Path(name).parent.name or name
+        check_inside(sequence, f"{path}, line {number}")
+        found[sequence] = None
+    return list(found)
 
 
 def _frames(root: Path, here: Path, split: str, sequence: str) -> Iterator[ImageEntry]:

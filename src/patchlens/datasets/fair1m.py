@@ -102,7 +102,7 @@ def _part(root: Path, folder: Path, part: str, facts: Entry) -> Iterator[ImageEn
 def _objects(path: Path, image_id: str, classes: list[str]) -> Iterator[ObjectEntry]:
     try:
         objects = ElementTree.parse(path).getroot().findall("objects/object")
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DataError(f"{path}: is not valid XML ({error})") from None
     for number, element in enumerate(objects, start=1):
         name = (element.findtext("possibleresult/name") or "").strip()

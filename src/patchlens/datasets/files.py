@@ -1,10 +1,10 @@
 """Files of a dataset folder: pairing by stem, and the manifest of files that the user placed."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from patchlens.datasets.below import files_below, usable
 from patchlens.errors import DataError, SourceError
 from patchlens.files import file_hash
 from patchlens.progress import track
@@ -21,7 +21,7 @@ def by_stem(root: Path, folder: Path) -> dict[str, str]:
         raise SourceError(f"{folder}: no such folder")
     found: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir() or path.name.startswith("."):
+        if path.name.startswith(".") or not usable(path):
             continue
         if path.stem in found:
             raise DataError(
@@ -46,26 +46,32 @@ def pairs(root: Path, images: Path, masks: Path) -> Iterator[tuple[str, str, str
         yield stem, pictures[stem], labels[stem]
 
 
-def manifest(root: Path, known: dict[str, list[object]]) -> dict[str, list[object]]:
+def manifest(
+    root: Path, known: dict[str, list[object]], *, follow_links: bool = False
+) -> dict[str, list[object]]:
     """List every file below `root`: relative path -> [size, mtime in ns, md5].
 
     `known` is an earlier manifest: a file with the same size and mtime is not read again.
 
     Raises:
-        SourceError: `root` is not a folder, or contains no files.
+        SourceError: `root` is not a folder, or contains no files, or a file cannot be read.
+        DataError: see `below.files_below`.
     """
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; place the dataset there or correct its root")
     entries: dict[str, list[object]] = {}
-    below = (
-        Path(folder, name) for folder, _, names in os.walk(root, followlinks=True) for name in names
-    )
-    found = sorted(p for p in below if p.is_file())
-    for path in track(found, total=len(found), what="manifest", unit="file"):
-        name, stat = path.relative_to(root).as_posix(), path.stat()
+    found = sorted(files_below(root, follow_links=follow_links), key=lambda item: item[0])
+    for path, stat in track(found, total=len(found), what="manifest", unit="file"):
+        name = path.relative_to(root).as_posix()
         stamp: list[object] = [stat.st_size, stat.st_mtime_ns]
         old = known.get(name)
-        digest = old[2] if old and old[:2] == stamp else file_hash(path, "md5")
+        try:
+            digest = old[2] if old and old[:2] == stamp else file_hash(path, "md5")
+        except OSError as error:
+            raise SourceError(
+                f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); correct its "
+                "rights, or remove it"
+            ) from None
         entries[name] = [*stamp, digest]
     if not entries:
         raise SourceError(f"{root}: this folder is empty; place the dataset there")

@@ -6,29 +6,32 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_core import ErrorDetails
 
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.reading import lines
 from patchlens.errors import DataError, SourceError
+from patchlens.given import why_not
 from patchlens.names import nearest
-from patchlens.settings.base import Strict
+from patchlens.settings.base import DISTINCT, MOST, Filled, Line, Strict, Within
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import validated
 
 NAME = "dataset.yaml"
 MAJORITY = "majority"
 LIST, STR = "list[str]", ("str",)  # parts that pydantic adds to the place of a split, one per type
-PixelValue = Annotated[int, Field(ge=0, le=255)]
+PixelValue = Annotated[int, Within(0, 255)]
+ClassNumber = Annotated[int, Within(-MOST, MOST)]
 
 
 class Description(Strict):
     """The content of dataset.yaml."""
 
-    classes: Annotated[list[str], Field(min_length=1, max_length=255)]
-    ignore: list[PixelValue] = Field(default=[])
-    splits: Annotated[dict[str, list[str] | str], Field(min_length=1)]
-    sequences: list[str] = Field(default=[])
-    objects: str | None = None
-    instances: str | None = None
-    tracks: Annotated[dict[int, str], Field(min_length=1)] | None = None
+    classes: Annotated[list[Line], Field(min_length=1, max_length=255), DISTINCT]
+    ignore: Annotated[list[PixelValue], DISTINCT] = Field(default=[])
+    splits: Annotated[dict[str, list[str] | str], Filled]
+    sequences: Annotated[list[Line], DISTINCT] = Field(default=[])
+    objects: Line | None = None
+    instances: Line | None = None
+    tracks: Annotated[dict[ClassNumber, Line], Filled] | None = None
 
     def needs_masks(self) -> bool:
         """Whether masks are the only annotation."""
@@ -42,12 +45,13 @@ def describe(path: Path) -> Description:
         SourceError: the file does not exist.
         DataError: it is not YAML, a key is unknown or wrong, or two keys contradict each other.
     """
-    if not path.is_file():
+    if why_not(path) == "no such file":
         raise SourceError(f"{path}: no such file; write it as in docs/own-data.md")
     description: Description = validated(
         path, Description, missing="", lines=_lines, error=DataError
     )
     _check(path, description)
+    _check_paths(path, description)
     return description
 
 
@@ -56,6 +60,20 @@ def _lines(error: ErrorDetails) -> list[str]:
         return []
     error["loc"] = tuple(part for part in error["loc"] if part != LIST)
     return [explain(error, Description)]
+
+
+def _check_paths(path: Path, description: Description) -> None:
+    """Refuse every path and name that could leave the root."""
+    written: dict[str, list[str]] = {
+        "sequences": description.sequences,
+        "objects": [description.objects or ""],
+        "instances": [description.instances or ""],
+    }
+    for split, names in description.splits.items():
+        written[f"splits.{split}"] = names if isinstance(names, list) else [names]
+    for key, values in written.items():
+        for value in values:
+            check_inside(value, f"{path}: {key}")
 
 
 def _check(path: Path, description: Description) -> None:
@@ -77,6 +95,10 @@ def names_of(root: Path, split: str, names: list[str] | str) -> list[str]:
     if isinstance(names, list):
         return names
     path = root / names
-    if not path.is_file():
+    if why_not(path) == "no such file":
         raise DataError(f"{root / NAME}: splits.{split}: no such file {path}")
-    return [line for _, line in lines(path)]
+    found = []
+    for number, line in lines(path):
+        check_inside(line, f"{path}, line {number}")
+        found.append(line)
+    return found

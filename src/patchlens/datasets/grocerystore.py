@@ -5,6 +5,7 @@ Lists and classes: github.com/marcusklasson/GroceryStoreDataset (README.md, `dat
 
 from pathlib import Path
 
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.boxes import whole_image
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
@@ -78,6 +79,7 @@ def _split(
             raise DataError(
                 f"{place}: classes.csv has no class {fine_id} in coarse class {coarse_id}"
             )
+        check_inside(name, place)
         if not (here / name).is_file():
             raise DataError(f"{place}: missing image {here / name}")
         images.append(_image(root, here, split, name, *fine[fine_id]))

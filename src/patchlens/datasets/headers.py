@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from patchlens.datasets.index import READ_ERRORS, read_image, reason
+from patchlens.datasets.index import READ_ERRORS, read_image, reason, regular
 from patchlens.errors import DataError
 
 TAIL = 1024  # bytes; cameras and editors append a little after the end mark
@@ -21,7 +21,7 @@ def size_of(path: Path) -> tuple[int, int]:
         DataError: the file is missing, empty, truncated or not an image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             size, whole = image.size, _is_whole(path, image)
     except READ_ERRORS as error:
         raise DataError(f"{path}: cannot be read as an image ({reason(path, error)})") from None

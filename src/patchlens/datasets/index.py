@@ -6,7 +6,6 @@ apply, support.parquet (the few-shot choice, one per seed), query.parquet (the s
 their bootstrap unit) and relevance.parquet (the grades of pairs in a retrieval benchmark).
 """
 
-import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +20,15 @@ from patchlens import paths
 from patchlens.datasets import tables
 from patchlens.datasets.sbd import read_segmentation
 from patchlens.errors import DataError
+from patchlens.files import read_json
+from patchlens.given import why_not
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
 Mask = NDArray[np.uint8]
-READ_ERRORS = (OSError, SyntaxError, ValueError)  # raised by Pillow for broken files
+REMEDY = "run `dvc repro -f index`"
+# Raised by Pillow for files that are broken or too large.
+READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 class Index:
@@ -41,8 +44,8 @@ class Index:
     def __init__(self, folder: Path, root: Path) -> None:
         if not (folder / "dataset.json").is_file():
             raise DataError(f"{folder}: no index; run `dvc repro index` first")
-        about = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-        if "reader" not in about:
+        about = read_json(folder / "dataset.json", REMEDY)
+        if not isinstance(about, dict) or "reader" not in about:
             raise DataError(f"{folder}: this index is of an older version; run `dvc repro index`")
         self.folder, self.root = folder, root
         self.reader: str = about["reader"]
@@ -58,7 +61,7 @@ class Index:
     @cached_property
     def pixels(self) -> dict[str, list[int]]:
         """Split -> pixels of each class in its masks; the last count is that of ignored ones."""
-        about = json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
+        about = read_json(self.folder / "dataset.json", REMEDY)
         pixels: dict[str, list[int]] = about["pixels"]
         return pixels
 
@@ -138,7 +141,7 @@ class Index:
 def read_image(path: Path) -> Image.Image:
     """Decode a whole image to RGB; a missing, empty or broken file is a `DataError`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             return image.convert("RGB")
     except READ_ERRORS as error:
         raise DataError(f"{path}: cannot be read as an image ({reason(path, error)})") from None
@@ -153,11 +156,11 @@ def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
     values = read_ids(path)
     # One pass over the pixels: translate the few values that occur, not every pixel.
     codes, occurring = pd.factorize(values.ravel())
-    strangers = [int(v) for v in occurring if int(v) not in labels]
-    if strangers:
+    unknown = [int(v) for v in occurring if int(v) not in labels]
+    if unknown:
         allowed = ", ".join(str(v) for v in sorted(labels))
         raise DataError(
-            f"{path}: contains id {strangers[0]}, which is not among the classes ({allowed})"
+            f"{path}: contains id {unknown[0]}, which is not among the classes ({allowed})"
         )
     translated = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
     return translated[codes].reshape(values.shape)
@@ -169,6 +172,7 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     Palette images give their indices, and 8-bit, 16-bit and 32-bit grey images their values.
     """
     try:
+        regular(path)
         if path.suffix == ".mat":
             return read_segmentation(path)
         with Image.open(path) as image:
@@ -180,10 +184,21 @@ def read_ids(path: Path) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+def regular(path: Path) -> Path:
+    """`path`, which must be a regular file: opening a FIFO would wait for ever.
+
+    Raises:
+        OSError: it is not.
+    """
+    if found := why_not(path):
+        raise OSError(found)
+    return path
+
+
 def reason(path: Path, error: Exception) -> str:
     """The reason why a file cannot be read, for the end of a message."""
-    if not path.exists():
-        return "no such file"
+    if found := why_not(path):
+        return found
     if path.stat().st_size == 0:
         return "the file is empty"
     return str(error) or type(error).__name__

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.boxes import Box, corners, from_size, whole_image
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
@@ -33,6 +34,8 @@ def read(root: Path, facts: Entry) -> Layout:
     path = here / TRUTH
     queries, gallery, positives, boxes = _truth(path)
     prefix = here.relative_to(root)
+    for name in (*gallery, *queries):
+        check_inside(name, str(path))
     for name in gallery:
         if not (here / name).is_file():
             raise DataError(f"{path}: lists {name}, which is not in {here}")

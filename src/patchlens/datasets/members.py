@@ -17,7 +17,7 @@ from tqdm import tqdm
 from patchlens.errors import DataError, SourceError
 from patchlens.web.space import check_space
 
-CHUNK = 1 << 20
+PIECE = 1 << 20
 DAMAGE = (
     EOFError,
     LookupError,
@@ -136,7 +136,7 @@ class Members:
     def _read(self, source: IO[bytes]) -> Iterator[bytes]:
         while True:
             try:
-                chunk = source.read(CHUNK)
+                chunk = source.read(PIECE)
             except DAMAGE as error:
                 raise self.damaged(error) from None
             if not chunk:

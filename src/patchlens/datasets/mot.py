@@ -9,9 +9,10 @@ import configparser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from patchlens.datasets.below import check_inside
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import folders, frames, lines, top
+from patchlens.datasets.reading import folders, frames, lines, text_of, top
 from patchlens.datasets.tracks import Line, read_tracks
 from patchlens.errors import DataError, SourceError
 
@@ -99,13 +100,14 @@ def _images(folder: Path, seqinfo: bool) -> dict[int, Path]:
         return frames(folder / "img1", "*.jpg")
     info = configparser.ConfigParser(interpolation=None)
     try:
-        info.read_string(path.read_text(encoding="utf-8-sig"))
+        info.read_string(text_of(path))
         about = info["Sequence"]
         where, suffix, length = about["imDir"], about["imExt"], int(about["seqLength"])
     except (configparser.Error, KeyError, ValueError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())} is wrong or missing") from None
+    check_inside(where, f"{path}: imDir")
     images = frames(folder / where, f"*{suffix}")
-    if list(images) != list(range(1, length + 1)):
+    if len(images) != length or list(images) != list(range(1, length + 1)):
         missing = next((n for n in range(1, length + 1) if n not in images), None)
         what = f"frame {missing} is missing" if missing else f"there are {len(images)} frames"
         raise DataError(f"{path}: seqLength is {length}, but {what}")

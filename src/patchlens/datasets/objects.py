@@ -15,7 +15,7 @@ from patchlens.errors import DataError
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageObject:
     """An object of one image. `key` is equal for the same object in all images.
 
     A `key` that is a number is already the number in the whole dataset.
@@ -32,7 +32,9 @@ class Found:
     polygon: tuple[float, ...] | None = None
 
 
-def objects_of(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> list[Found]:
+def objects_of(
+    entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]
+) -> list[ImageObject]:
     """All objects of an image of `size` (width, height); those of the mask come first.
 
     Boxes are kept as annotated, even if they leave the image, because official tools score them
@@ -47,7 +49,7 @@ def objects_of(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, i
     for listed in entry.objects:
         _check(listed, root / entry.path, seen)
         found.append(
-            Found(
+            ImageObject(
                 key=listed.instance,
                 class_id=listed.class_id,
                 fine_class=listed.fine_class,
@@ -61,7 +63,9 @@ def objects_of(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, i
     return found
 
 
-def _in_mask(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> list[Found]:
+def _in_mask(
+    entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]
+) -> list[ImageObject]:
     assert entry.instances is not None
     path = root / entry.instances
     ids = read_ids(path)
@@ -91,7 +95,7 @@ def _in_mask(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int
             key = (entry.image_id, value)
         rows, columns = places[code]
         found.append(
-            Found(
+            ImageObject(
                 key=key,
                 class_id=meaning[0],
                 fine_class=meaning[1],

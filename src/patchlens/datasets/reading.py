@@ -1,9 +1,13 @@
 """Reads lists and folders of official layouts; errors name the file and line."""
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from patchlens import given
+from patchlens.datasets.below import check_name, usable
 from patchlens.errors import DataError, SourceError
 
 
@@ -40,7 +44,35 @@ def _holds(folder: Path, markers: tuple[str, ...]) -> bool:
 
 def folders(path: Path) -> list[Path]:
     """The folders in a folder, sorted by name, without hidden ones."""
-    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for folder in found:
+        check_name(folder)
+    return found
+
+
+def text_of(path: Path) -> str:
+    """The text of an annotation file in UTF-8.
+
+    Raises:
+        SourceError: the file does not exist.
+        DataError: it is no file, such as a folder or a FIFO, or not text.
+    """
+    try:
+        return given.text(path)
+    except FileNotFoundError:
+        raise SourceError(f"{path}: no such file") from None
+    except given.Unreadable as reason:
+        raise DataError(f"{path}: {reason}") from None
+
+
+def json_of(path: Path) -> Any:
+    """The content of a JSON file; errors as in `text_of`, and a `DataError` for what is no JSON."""
+    try:
+        return json.loads(text_of(path))
+    except RecursionError:
+        raise DataError(f"{path}: is nested too deeply to be annotations") from None
+    except ValueError as error:
+        raise DataError(f"{path}: is not valid JSON ({error})") from None
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -50,13 +82,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         SourceError: the file does not exist.
         DataError: the file is not text.
     """
-    if not path.is_file():
-        raise SourceError(f"{path}: no such file")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not a text file in UTF-8") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text_of(path).splitlines(), start=1):
         if line.strip():
             yield number, line.strip()
 
@@ -70,11 +96,19 @@ def table(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
     """
     numbered = list(lines(path))
     rows = csv.DictReader(text for _, text in numbered)
-    names = rows.fieldnames or ()
+    try:
+        names = rows.fieldnames or ()
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: {error}") from None
     if missing := [column for column in columns if column not in names]:
         raise DataError(f"{path}: has no column '{missing[0]}'")
-    for (number, _), row in zip(numbered[1:], rows, strict=False):
-        yield f"{path}, line {number}", {name: row[name] or "" for name in names}
+    for number, _ in numbered[1:]:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise DataError(f"{path}, line {number}: {error}") from None
+        if row is not None:
+            yield f"{path}, line {number}", {name: row[name] or "" for name in names}
 
 
 def whole(text: str) -> int:
@@ -86,6 +120,8 @@ def whole(text: str) -> int:
     value = float(text)
     if not value.is_integer():
         raise ValueError(f"'{text.strip()}' is not an integer")
+    if abs(value) >= 2**53:  # beyond it, a float is not one integer
+        raise ValueError(f"'{text.strip()}' is too large")
     return int(value)
 
 
@@ -100,7 +136,7 @@ def frames(folder: Path, pattern: str) -> dict[int, Path]:
         raise SourceError(f"{folder}: no such folder")
     found: dict[int, Path] = {}
     for path in sorted(folder.glob(pattern)):
-        if path.name.startswith(".") or not path.is_file():
+        if path.name.startswith(".") or not usable(path):
             continue
         digits = path.stem[len(path.stem.rstrip("0123456789")) :]
         if not digits:

@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from patchlens.errors import DataError
+
 IMAGES = pa.schema(
     [
         ("image_id", pa.string()),
@@ -66,6 +68,16 @@ def rows_of(path: Path, schema: pa.Schema) -> Iterator[Rows]:
 
 
 def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """A table for pandas, with integer columns even if values are missing."""
-    table = pd.read_parquet(path, columns=columns)
+    """A table for pandas, with integer columns even if values are missing.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        table = pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError) as error:  # those of Arrow among them
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path}: cannot be read ({reason}); run `dvc checkout`, or `dvc repro -f index`"
+        ) from None
     return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})

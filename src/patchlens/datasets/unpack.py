@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from patchlens.datasets.members import CHUNK, DAMAGE, Limits, Members
+from patchlens.datasets.members import DAMAGE, PIECE, Limits, Members
 from patchlens.errors import DataError
 from patchlens.progress import bar
 
@@ -119,7 +119,7 @@ def _untar(stream: IO[bytes], members: Members, at: Callable[[], object]) -> Non
     # tarfile accepts the end of the file, or invalid data, as the end of the archive (zeros).
     if bounded.last != bytes(tarfile.BLOCKSIZE):
         raise members.damaged("it has no end")
-    while bounded.read(CHUNK):  # to the checksum of the compression
+    while bounded.read(PIECE):  # to the checksum of the compression
         pass
 
 
@@ -137,7 +137,7 @@ class _Forwards(io.RawIOBase):
         self._members = members
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= CHUNK:
+        if not 0 <= size <= PIECE:
             raise self._members.damaged(f"a header of {size} bytes")
         self.last = self._stream.read(size)
         self._members.check_bytes(self._stream.tell())

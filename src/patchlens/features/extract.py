@@ -21,12 +21,14 @@ from patchlens.backbones.contract import Backbone, absolute_layers
 from patchlens.errors import DataError
 from patchlens.features.store import Header, write
 from patchlens.features.views import cut, stitch, tile_counts
-from patchlens.files import whole_folder
-from patchlens.progress import bar
+from patchlens.files import file_hash, read_json, whole_folder, write_json
+from patchlens.progress import bar, log
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 
 SHARD = 256  # images per shard; a killed run loses at most one shard
+HASH = "blake2b"
+CHECK = "check.json"  # in a shard: the hash of each of its files
 AHEAD = 2  # batches decoded ahead of the model
 
 ReadImage = Callable[[str], Image.Image]
@@ -35,7 +37,7 @@ Tiles = tuple[int, int]  # rows and columns
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """The images to extract: their ids, and a function that reads one."""
 
     image_ids: Sequence[str]
@@ -66,14 +68,14 @@ class Extractor:
         # A floor without blocks has one layer, whatever the settings say.
         self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth) or [0]))
 
-    def run(self, source: Source, header: Header, work: Path, out: Path) -> float | None:
+    def run(self, source: ImageSource, header: Header, work: Path, out: Path) -> float | None:
         """Extract all images of `source` into the feature file `out`.
 
         Args:
             source: the images.
             header: the header of the file; grid, width and layers are filled in here.
-            work: folder for shards; those of an interrupted run with the same header are reused.
-                The caller removes it when its outputs are complete.
+            work: folder for shards; those of an interrupted run with the same header are reused
+                if they are whole. The caller removes it when its outputs are complete.
             out: the feature file.
 
         Returns:
@@ -91,7 +93,7 @@ class Extractor:
         fresh, start = 0, time.perf_counter()
         with bar(total=len(ids), what=f"{header.model} × {header.dataset} {header.split}") as shown:
             for shard, target in zip(shards, folders, strict=True):
-                if not target.exists():
+                if not self._whole(target):
                     with whole_folder(target) as partial:
                         self._shard(replace(source, image_ids=shard), tiles, partial, shown.update)
                     fresh += len(shard)
@@ -101,7 +103,7 @@ class Extractor:
         seconds = time.perf_counter() - start
         return fresh / seconds if fresh else None
 
-    def gflops(self, source: Source) -> float:
+    def gflops(self, source: ImageSource) -> float:
         """GFLOPs per image with all its tiles; one multiply-add counts as two."""
         first = source.image_ids[0]
         tiles = self._tiles(source.read(first), first)
@@ -127,7 +129,7 @@ class Extractor:
         except ValueError as error:
             raise DataError(f"image '{image_id}': {error}; change view.tile") from None
 
-    def _views(self, source: Source, image_id: str, tiles: Tiles) -> Batch:
+    def _views(self, source: ImageSource, image_id: str, tiles: Tiles) -> Batch:
         image = source.read(image_id)
         found = self._tiles(image, image_id)
         if found != tiles:
@@ -139,7 +141,7 @@ class Extractor:
         return cut(image, self._view, self._size, self._backbone.interpolation)
 
     def _shard(
-        self, source: Source, tiles: Tiles, folder: Path, done: Callable[[int], Any]
+        self, source: ImageSource, tiles: Tiles, folder: Path, done: Callable[[int], Any]
     ) -> None:
         streams = [(folder / str(layer)).open("wb") for layer in self.layers]
         try:
@@ -153,8 +155,24 @@ class Extractor:
         finally:
             for stream in streams:
                 stream.close()
+        write_json(self._hashes(folder), folder / CHECK)
 
-    def _decoded(self, source: Source, tiles: Tiles) -> Iterator[list[Batch]]:
+    def _hashes(self, shard: Path) -> dict[str, str]:
+        return {str(layer): file_hash(shard / str(layer), HASH) for layer in self.layers}
+
+    def _whole(self, shard: Path) -> bool:
+        """Whether an interrupted run left this shard, as it wrote it."""
+        if not shard.exists():
+            return False
+        try:
+            if read_json(shard / CHECK, "") == self._hashes(shard):
+                return True
+        except (OSError, ValueError, DataError):
+            pass  # cut short, or made by an earlier version
+        log.warning("%s: damaged; discarded and made again", shard)
+        return False
+
+    def _decoded(self, source: ImageSource, tiles: Tiles) -> Iterator[list[Batch]]:
         """Batches of decoded images; the next ones are decoded while the model runs."""
         size = self._features.batch_size
         ids = list(source.image_ids)

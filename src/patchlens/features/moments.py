@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from patchlens.arrays import Floats, Ints
 from patchlens.errors import DataError
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 ROUNDING = 1e-12  # of the mean square: less variance than this is rounding
 
 

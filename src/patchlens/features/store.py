@@ -20,7 +20,7 @@ from patchlens.errors import DataError
 from patchlens.files import whole_file
 
 DTYPES = {"float16": "F16", "float32": "F32"}
-CHUNK = 1 << 24
+PIECE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def write(header: Header, parts: Mapping[int, Sequence[Path]], out: Path) -> Non
             for layer in header.layers:
                 for part in parts[layer]:
                     with part.open("rb") as source:
-                        shutil.copyfileobj(source, stream, CHUNK)
+                        shutil.copyfileobj(source, stream, PIECE)
         written = partial.stat().st_size - len(text) - 8
         if written != size * len(header.layers):
             raise DataError(

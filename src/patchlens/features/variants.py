@@ -3,7 +3,7 @@
 All are fitted on patches without their labels: of a seed's support images in T1, of all support
 images in T2 to T4 (of the query if there are none), or as `fit_on` says.
 
-A new variant is an entry of `VARIANTS` and its name in `settings.features.VariantName`.
+A new variant is an entry of `VARIANTS`.
 """
 
 import hashlib
@@ -17,9 +17,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.arrays import Array
+from patchlens.errors import FitError
 from patchlens.settings.features import Prune, VariantName
 
-Array = NDArray[np.float32]
 Transform = Callable[[Array], Array]
 EIGENVALUE_FLOOR = 1e-4  # of the largest: whitening must not amplify noise
 
@@ -183,8 +184,38 @@ WITH_M = tuple(name for name, variant in VARIANTS.items() if "m" in variant.sett
 
 
 def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: int) -> Transform:
-    """Fit a variant; the transform maps [n, D] to [n, D'] float32, where D' may be 0."""
+    """Fit a variant; the transform maps [n, D] to [n, D'] float32.
+
+    D' is 0 for `keep_top` with m = 0 only.
+
+    Raises:
+        FitError: the variant would drop every dimension.
+    """
+    _check_some_left(name, data.m, settings, len(data.mean))
     return VARIANTS[name].fit(data, settings, Chance(seed, draw))
+
+
+def check_width(settings: Prune, names: Iterable[VariantName], width: int) -> None:
+    """Refuse settings by which one of these variants drops all of `width` dimensions.
+
+    Raises:
+        FitError: names the key and what is allowed.
+    """
+    for name in names:
+        _check_some_left(name, pruned_count(settings.m, width), settings, width)
+
+
+def _check_some_left(name: VariantName, m: int, settings: Prune, width: int) -> None:
+    if name in ("prune", "prune_random") and m >= width:
+        raise FitError(
+            f"prune.m: {settings.m:g} drops all {width} dimensions; use a share below "
+            f"{(width - 0.5) / width:.4g}"
+        )
+    if name == "pca_drop_top" and settings.pca_drop >= width:
+        raise FitError(
+            f"prune.pca_drop: {settings.pca_drop} drops all {width} components; use at most "
+            f"{width - 1}, or remove pca_drop_top from the variants"
+        )
 
 
 def draws(name: VariantName, settings: Prune, seeds: int = 1) -> int:
@@ -200,6 +231,11 @@ def draws(name: VariantName, settings: Prune, seeds: int = 1) -> int:
 def pruned_count(m: float, width: int) -> int:
     """The number of dimensions that a share `m` of the width D means."""
     return round(m * width)
+
+
+def pruned_counts(settings: Prune, width: int) -> list[int]:
+    """The numbers of dimensions for `prune.choices`: distinct, ascending, in 1..D−1."""
+    return sorted({pruned_count(m, width) for m in settings.choices} - {0, width})
 
 
 def applied(transform: Transform, patches: Array) -> Array:

@@ -7,10 +7,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from patchlens.errors import SettingsError
 from patchlens.settings.load import Settings
+from patchlens.settings.validated import loaded
 
 NAME = re.compile(r"[\w.-]+")
 PLACE = re.compile(r"\$\{([\w.]+)\}")
@@ -33,7 +32,7 @@ def stages(path: Path, settings: Settings) -> list[Stage]:
     """
     found = []
     for stage, matrix in _matrices(path):
-        axes = {axis: _names(stage, source, settings) for axis, source in matrix.items()}
+        axes = {axis: matrix_names(stage, source, settings) for axis, source in matrix.items()}
         cells = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
         found.append(Stage(stage, cells))
     return found
@@ -53,16 +52,27 @@ def names(path: Path, settings: Any) -> dict[str, list[str]]:
         SettingsError: see `stages`.
     """
     return {
-        _place(source) or f"stages.{stage}.matrix.{axis}": _names(stage, source, settings)
+        _place(source) or f"stages.{stage}.matrix.{axis}": matrix_names(stage, source, settings)
         for stage, matrix in _matrices(path)
         for axis, source in matrix.items()
     }
 
 
+def read_graph(path: Path) -> dict[str, dict[str, Any]]:
+    """Name -> stage of a dvc.yaml.
+
+    Raises:
+        SettingsError: the file is missing, cannot be read, or has no stages.
+    """
+    content = loaded(path, missing="run this in the folder that contains dvc.yaml")
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()):
+        raise SettingsError(f"{path}: stages: must be a section with a section for each stage")
+    return stages
+
+
 def _matrices(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file; run this in the folder that contains dvc.yaml")
-    for name, stage in yaml.safe_load(path.read_text(encoding="utf-8"))["stages"].items():
+    for name, stage in read_graph(path).items():
         matrix = stage.get("matrix", {})
         if "foreach" in stage or not isinstance(matrix, dict):
             raise _unknown(name, stage.get("foreach", matrix))
@@ -75,8 +85,17 @@ def _place(source: Any) -> str | None:
     return place and place[1]
 
 
-def _names(stage: str, source: Any, settings: Any) -> list[str]:
-    """The values of an axis: a list, or `${key.in.params}` of a list or of a section with keys."""
+def matrix_names(stage: str, source: Any, settings: Any) -> list[str]:
+    """The values of an axis: a list, or `${key.in.params}` of a list or of a section with keys.
+
+    Args:
+        stage: the stage, for messages.
+        source: the axis as in dvc.yaml.
+        settings: the content of params.yaml, checked or not.
+
+    Raises:
+        SettingsError: see `stages`.
+    """
     if isinstance(source, list) and all(NAME.fullmatch(str(value)) for value in source):
         return [str(value) for value in source]
     place = _place(source)

@@ -9,7 +9,7 @@ from pathlib import Path
 from patchlens.datasets.catalogue import find
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName
-from patchlens.plan import cost, graph
+from patchlens.plan import cost, graph, refuse
 from patchlens.plan.images import Images, count
 from patchlens.plan.models import Download, Shape, download, shape
 from patchlens.settings.load import Settings
@@ -33,7 +33,7 @@ class Plan:
     stages: dict[str, int]
     downloads: list[Download]
     images: dict[DatasetName, Images]
-    cells: list[cost.Cell]
+    cells: list[cost.CellCost]
     cores: int
     free: int
 
@@ -76,6 +76,8 @@ def make(settings: Settings, dvc: Path) -> Plan:
         SettingsError: a model of the settings does not exist or does not fit a view.
     """
     stages = graph.stages(dvc, settings)
+    for name, model in settings.models.items():
+        refuse.check_source(name, model)
     shapes = {name: shape(name, model) for name, model in settings.models.items()}
     pairs = [
         (DatasetName(c["dataset"]), ModelName(c["model"]))
@@ -88,6 +90,7 @@ def make(settings: Settings, dvc: Path) -> Plan:
         cost.cell(shapes[model], images[dataset], settings, dataset=dataset, model=model)
         for dataset, model in pairs
     ]
+    refuse.check(settings, shapes, images, cells)
     return Plan(
         stages={stage.name: len(stage.cells) for stage in stages},
         downloads=[*_weights(settings, shapes), *_datasets(settings)],

@@ -9,6 +9,7 @@ from patchlens.backbones.registry.show import size_text
 from patchlens.plan import cost
 from patchlens.plan.make import ROOM, Plan
 from patchlens.plan.models import Download
+from patchlens.tasks.cost import PROBE_STEPS
 
 PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe"}
 
@@ -22,7 +23,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             where: {part: round(plan.seconds(part, gpu=where == "gpu")) for part in PARTS}
             for where in ("cpu", "gpu")
         },
-        "assumed": {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": cost.PROBE_STEPS},
+        "assumed": {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": PROBE_STEPS},
     }
 
 
@@ -93,7 +94,7 @@ def _times(plan: Plan) -> list[str]:
     return [
         *table,
         f"assumptions: {cost.CORE / 1e9:.0f} GFLOP/s per core, {cost.GPU / 1e12:.0f} TFLOP/s per "
-        f"GPU, {cost.PROBE_STEPS} steps per probe on the CPU; without decoding, scoring and other "
+        f"GPU, {PROBE_STEPS} steps per probe on the CPU; without decoding, scoring and other "
         f"stages{_rest(plan)}",
     ]
 

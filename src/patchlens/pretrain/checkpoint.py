@@ -1,5 +1,6 @@
 """Checkpoints of a run: written atomically and restored so that the run continues exactly."""
 
+import errno
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from typing import Any
 
 import torch
 
-from patchlens.errors import DataError
 from patchlens.files import whole_file
 from patchlens.pretrain.settings import Recipe
+from patchlens.progress import log
 
 Row = dict[str, float]
 
@@ -48,17 +49,15 @@ def save(path: Path, state: State, **tensors: Any) -> None:
 
 
 def restore(path: Path) -> tuple[State, dict[str, Any]] | None:
-    """The checkpoint that `save` wrote; None if there is none.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """The checkpoint that `save` wrote; None if there is none, or if it is damaged."""
     if not path.is_file():
         return None
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return State(**content.pop("state")), content
-    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: damaged checkpoint ({error}); remove it and run this again"
-        ) from None
+    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        # A file that is cut short is an invalid argument to torch.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        log.warning("%s: damaged; discarded, and the training begins anew", path)
+        return None

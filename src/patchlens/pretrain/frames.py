@@ -18,7 +18,8 @@ from patchlens.datasets.minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import whole_file
 from patchlens.pretrain.shared import Frames, Probe
-from patchlens.progress import bar
+from patchlens.processes import end_with_parent
+from patchlens.progress import bar, log
 
 SHARD = 32  # scenes per shard; a killed run loses at most one per job
 Array = NDArray[np.uint8]
@@ -86,7 +87,7 @@ def windows(
 def _render(scenes: list[Scene], folder: Path, jobs: int) -> None:
     parts = [scenes[i : i + SHARD] for i in range(0, len(scenes), SHARD)]
     paths = [folder / "shards" / f"{i:05d}.npy" for i in range(len(parts))]
-    todo = [(part, path) for part, path in zip(parts, paths, strict=True) if not path.exists()]
+    todo = [(part, path) for part, path in zip(parts, paths, strict=True) if not _whole(path, part)]
     with bar(total=len(parts), what="render", unit="shard") as shown:
         shown.update(len(parts) - len(todo))
         if jobs == 1 or len(todo) == 1:
@@ -94,7 +95,7 @@ def _render(scenes: list[Scene], folder: Path, jobs: int) -> None:
                 _shard(part, path)
                 shown.update(1)
         else:
-            with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
                 for _ in pool.map(_shard, *zip(*todo, strict=True)) if todo else ():
                     shown.update(1)
     count = sum(max(1, n) for _, n, _ in scenes)
@@ -109,6 +110,20 @@ def _render(scenes: list[Scene], folder: Path, jobs: int) -> None:
         out.flush()
     for path in paths:
         path.unlink()
+
+
+def _whole(path: Path, scenes: list[Scene]) -> bool:
+    """Whether an interrupted run left this shard, complete."""
+    if not path.exists():
+        return False
+    try:
+        frames = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        frames = np.empty(0)
+    whole = bool(frames.shape == (sum(max(1, n) for _, n, _ in scenes), 4, HEIGHT, WIDTH))
+    if not whole:
+        log.warning("%s: damaged; discarded and made again", path)
+    return whole
 
 
 def _shard(scenes: list[Scene], path: Path) -> None:

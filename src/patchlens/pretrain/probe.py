@@ -12,14 +12,14 @@ from patchlens.datasets.minicity.spec import CLASSES
 from patchlens.features.variants import unit_rows
 from patchlens.pretrain.model import as_backbone
 from patchlens.tasks.knn import search, vote
-from patchlens.tasks.labels import patch_labels
 from patchlens.tasks.scores import accuracy, confusion, mean_iou
+from patchlens.tasks.segmentation.labels import patch_labels
 
 BATCH = 16  # frames per forward pass
 
 
 @dataclass(frozen=True)
-class Found:
+class Probed:
     """The result of a probe.
 
     Attributes:
@@ -53,7 +53,7 @@ class KnnProbe:
             [patch_labels(frame[3], grid, len(CLASSES), "majority") for frame in frames]
         )
 
-    def __call__(self, model: nn.Module) -> Found:
+    def __call__(self, model: nn.Module) -> Probed:
         """Score a timm ViT."""
         features = self.features(model)
         labels, bank = self._labels, self._bank
@@ -73,7 +73,7 @@ class KnnProbe:
         )
         counts = confusion(truth, winner, len(CLASSES))
         unit = unit_rows(features.reshape(-1, width)).astype(np.float64)
-        return Found(
+        return Probed(
             float(mean_iou(counts, counts.sum(axis=1) > 0)),
             float(accuracy(counts)),
             float(unit.var(axis=0).sum()),

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Strict, Within
 
-Temperature = Annotated[float, Field(gt=0)]
-Ratio = Annotated[float, Field(gt=0, lt=1)]
-Momentum = Annotated[float, Field(ge=0, le=1)]
-Area = Annotated[float, Field(gt=0, le=1)]
+Temperature = Annotated[float, Within(0.001, 1000)]
+Ratio = Annotated[float, Within(0.001, 0.999)]
+Momentum = Annotated[float, Within(0, 1)]
+Area = Annotated[float, Within(0.001, 1)]
+Width = Annotated[int, Within(1, 65_536)]
 
 
 class Own(Strict):
@@ -18,10 +19,10 @@ class Own(Strict):
     `batch` counts windows of frames; an objective makes one crop of each, or several.
     """
 
-    batch: Annotated[int, Field(ge=2)]
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    warmup: Annotated[float, Field(ge=0, lt=1)]
+    batch: Annotated[int, Within(2, 65_536)]
+    learning_rate: Annotated[float, Within(1e-9, 10)]
+    weight_decay: Annotated[float, Within(0, 10)]
+    warmup: Annotated[float, Within(0, 0.99)]
 
     @property
     def crops_per_window(self) -> int:
@@ -36,15 +37,15 @@ class Dino(Own):
     window's area.
     """
 
-    prototypes: Positive
-    hidden: Positive
-    bottleneck: Positive
+    prototypes: Annotated[int, Within(1, 1_000_000)]
+    hidden: Width
+    bottleneck: Width
     student_temperature: Temperature
     teacher_temperature: Temperature
     center_momentum: Momentum
     momentum: Annotated[list[Momentum], Field(min_length=2, max_length=2)]
-    local_crops: Annotated[int, Field(ge=0)]
-    local_crop: Positive
+    local_crops: Annotated[int, Within(0, 100)]
+    local_crop: Annotated[int, Within(1, 4096)]
     local_scale: Annotated[list[Area], Field(min_length=2, max_length=2)]
 
     @property
@@ -63,9 +64,9 @@ class Mae(Own):
     """Masked autoencoder (He et al. 2022, arXiv 2111.06377)."""
 
     mask_ratio: Ratio
-    decoder_width: Positive
-    decoder_depth: Positive
-    decoder_heads: Positive
+    decoder_width: Width
+    decoder_depth: Annotated[int, Within(1, 256)]
+    decoder_heads: Annotated[int, Within(1, 256)]
     normalise_target: bool
 
 
@@ -76,7 +77,7 @@ class Ibot(Dino):
     """
 
     mask_ratio: Annotated[list[Ratio], Field(min_length=2, max_length=2)]
-    mask_share: Annotated[float, Field(gt=0, le=1)]
+    mask_share: Annotated[float, Within(0.001, 1)]
 
     @model_validator(mode="after")
     def _in_order(self) -> "Ibot":
@@ -92,7 +93,7 @@ class Simmim(Own):
     """
 
     mask_ratio: Ratio
-    mask_patch: Positive
+    mask_patch: Annotated[int, Within(1, 4096)]
 
 
 class Supervised(Own):

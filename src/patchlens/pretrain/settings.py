@@ -2,15 +2,15 @@
 
 from math import ceil, lcm
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.pretrain.recipes import Dino, Ibot, Mae, Own, Simmim, Supervised
 from patchlens.pretrain.shared import Shared
-from patchlens.settings.base import Strict
+from patchlens.settings.base import Seed, Strict
 from patchlens.settings.features import Device
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import refuse, validated
@@ -42,7 +42,7 @@ class Recipe(Strict):
 
     objective: str
     size: Size
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     device: Device
     shared: Shared
     own: Dino | Mae | Ibot | Simmim | Supervised
@@ -52,7 +52,7 @@ class Pretrain(Strict):
     """All of `pretrain/params.yaml`."""
 
     size: Size
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     device: Device
     sizes: BySize[Shared]
     objectives: Objectives

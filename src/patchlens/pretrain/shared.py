@@ -5,19 +5,22 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from patchlens.datasets.minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import MOST, Strict, Within
+from patchlens.settings.models import Blocks, Heads, Patch, Width
 
-Share = Annotated[float, Field(ge=0, le=1)]
-FreeSeed = Annotated[int, Field(ge=FREE_SEEDS)]
+Share = Annotated[float, Within(0, 1)]
+FreeSeed = Annotated[int, Within(FREE_SEEDS, 2**32 - 1)]
+Scenes = Annotated[int, Within(0, MOST)]
+Some = Annotated[int, Within(1, MOST)]
 
 
 class Arch(Strict):
     """The ViT, the same for every objective."""
 
-    patch_size: Positive
-    embed_dim: Positive
-    depth: Positive
-    num_heads: Positive
+    patch_size: Patch
+    embed_dim: Width
+    depth: Blocks
+    num_heads: Heads
 
     @model_validator(mode="after")
     def _divisible(self) -> "Arch":
@@ -33,10 +36,10 @@ class Frames(Strict):
     """
 
     first_seed: FreeSeed
-    stills: Annotated[int, Field(ge=0)]
-    videos: Annotated[int, Field(ge=0)]
-    frames: Positive
-    every: Positive
+    stills: Scenes
+    videos: Scenes
+    frames: Some
+    every: Some
 
     @property
     def seeds(self) -> range:
@@ -62,9 +65,9 @@ class Probe(Strict):
     """
 
     first_seed: FreeSeed
-    bank: Positive
-    query: Positive
-    k: Positive
+    bank: Some
+    query: Some
+    k: Annotated[int, Within(1, 100_000)]
     every: Share  # of the run between two probes; the start and the end are always probed
 
     @property
@@ -81,8 +84,8 @@ class Augment(Strict):
     brightness, contrast and saturation.
     """
 
-    window: Annotated[int, Field(ge=1, le=min(HEIGHT, WIDTH))]
-    scale: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)]
+    window: Annotated[int, Within(1, min(HEIGHT, WIDTH))]
+    scale: Annotated[list[Annotated[float, Within(0.001, 1)]], Field(min_length=2, max_length=2)]
     flip: Share
     jitter: Share
     grey: Share
@@ -96,14 +99,14 @@ class Shared(Strict):
     """
 
     arch: Arch
-    crop: Positive
-    crops: Positive
+    crop: Annotated[int, Within(1, 4096)]
+    crops: Annotated[int, Within(1, 10**12)]
     train: Frames
     probe: Probe
     augment: Augment
-    clip: Annotated[float, Field(gt=0)]  # largest norm of the gradient
-    log_every: Positive  # steps
-    checkpoint_minutes: Annotated[float, Field(gt=0)]
+    clip: Annotated[float, Within(1e-6, 1e6)]  # largest norm of the gradient
+    log_every: Annotated[int, Within(1, 10**9)]  # steps
+    checkpoint_minutes: Annotated[float, Within(0.001, 100_000)]
 
     @model_validator(mode="after")
     def _fits(self) -> "Shared":

@@ -18,7 +18,7 @@ from patchlens.pretrain.checkpoint import Row, State, restore, save
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.frames import windows
 from patchlens.pretrain.objectives.base import Objective
-from patchlens.pretrain.probe import Found
+from patchlens.pretrain.probe import Probed
 from patchlens.progress import bar, log
 
 Report = Callable[[Row], None]
@@ -41,7 +41,7 @@ class Loop:
 
     objective: Objective
     frames: Tensor
-    probe: Callable[[Any], Found] | None
+    probe: Callable[[Any], Probed] | None
     checkpoint: Path | None
     report: Report
 

@@ -1,203 +1,69 @@
-"""Judges claims on the cells of a run: both sides resampled together, then one verdict each."""
+"""Stage claims: one verdict for every finding in claims.yaml."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 
 from patchlens import paths
-from patchlens.errors import DataError
-from patchlens.names import DatasetName, ModelName
-from patchlens.report import verdict as rules
-from patchlens.report.configured import Configured, missing
-from patchlens.report.draws import Floats, Lottery, NotRun, Score
-from patchlens.report.measures import METRICS
-from patchlens.report.verdict_words import note
-from patchlens.settings.claims import Claim, Side
-from patchlens.tasks.bootstrap import interval
+from patchlens.files import read_json, write_csv, write_json, write_text
+from patchlens.progress import log
+from patchlens.report.claims_table import latex, markdown, numbers, rows
+from patchlens.report.judge import Configured, Outcome, judge
+from patchlens.settings.claims import Claim
+from patchlens.settings.validated import refuse
+from patchlens.tasks.table import cells
 
-LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A judged claim: the reason why it was not run, or the numbers behind the verdict.
-
-    Attributes:
-        claim: as in claims.yaml.
-        verdict: supported, contradicted, undecided or not run.
-        note: the reason for the verdict, in words.
-        effect: positive where it goes the way that the claim says.
-        low, high: ends of its interval, not adjusted for the number of claims.
-        p_supported, p_contradicted, p: p values of this claim alone.
-        p_holm: p adjusted for the number of claims.
-        units: query units of the smallest dataset.
-        rival: of a superlative, the strongest rival, which the effect is measured against.
-        above_chance: of an equivalence with `chance`, by how much that variant is above chance,
-            with the ends of the interval.
-    """
-
-    claim: Claim
-    verdict: str = "not run"
-    note: str = ""
-    effect: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-    p_supported: float = 1.0
-    p_contradicted: float = 1.0
-    p: float = 1.0
-    p_holm: float = 1.0
-    units: int = 0
-    rival: str = ""
-    above_chance: tuple[float, float, float] | None = None
-
-    @property
-    def was_run(self) -> bool:
-        """Whether the claim was judged."""
-        return self.verdict != "not run"
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 
-@dataclass(frozen=True)
-class Effect:
-    """Side a minus side b: estimate, expanded resamples [B], units of the smallest dataset."""
+def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
+    """Write metrics/claims/claims.{json,csv,md,tex}.
 
-    estimate: float
-    samples: Floats
-    units: int
-
-
-def judge(
-    claims: Mapping[str, Claim], configured: Configured, resamples: int, seed: int
-) -> dict[str, Outcome]:
-    """Judge every claim; shipped ones (paper, minicity) and own ones are two families for Holm.
+    Args:
+        claims: id -> claim, in the order of the file.
+        settings: the content of params.yaml.
 
     Raises:
+        SettingsError: a claim is about a metric that the settings do not measure.
         DataError: records contradict each other or cannot be resampled.
     """
-    court = _Court(configured, Lottery(resamples, seed))
-    outcomes = {name: court.judge(claim) for name, claim in claims.items()}
-    for own in (False, True):
-        family = {
-            name: outcome.p
-            for name, outcome in outcomes.items()
-            if outcome.was_run and (outcome.claim.group == "own") == own
-        }
-        for name, adjusted in rules.holm(family).items():
-            o = outcomes[name]
-            decided = rules.verdict(o.p_supported, o.p_contradicted, adjusted, o.units)
-            judged = replace(o, verdict=decided, p_holm=adjusted)
-            outcomes[name] = replace(judged, note=note(judged))
-    return outcomes
+    refuse(paths.CLAIMS, _unmeasured(claims, settings))
+    kinds = {name: dataset.kind for name, dataset in settings.datasets.items()}
+    configured = Configured(list(settings.models), cells(settings), kinds)
+    resamples, seed = settings.uncertainty.claim_resamples, settings.uncertainty.seed
+    outcomes = judge(claims, configured, resamples, seed)
+    found = {name: {"verdict": o.verdict} | numbers(o) for name, o in outcomes.items()}
+    write_json(found, paths.VERDICTS)
+    out = paths.CLAIMS_TABLE
+    protocols = {name: _protocols(o) for name, o in outcomes.items()}
+    write_csv(rows(outcomes, protocols, resamples, seed), out.with_suffix(".csv"))
+    write_text(markdown(outcomes, resamples), out.with_suffix(".md"))
+    write_text(latex(outcomes, resamples), out.with_suffix(".tex"))
+    for name, o in outcomes.items():
+        log.info("%s: %s%s", name, o.verdict, f" ({o.note})" if o.note else "")
 
 
-class _Court:
-    """Holds the scores that several claims need."""
+def _unmeasured(claims: Mapping[str, Claim], settings: "Settings") -> Iterator[str]:
+    """Claims about metrics that a task measures only with other settings."""
+    sections = settings.sections()
+    for name, claim in claims.items():
+        task, *_, key = claim.metric.split(".")
+        section = sections.get(task)
+        if section is None or not set(claim.datasets) & set(section.datasets):
+            continue
+        if why := section.lacks(key):
+            yield f"{name}.metric: {claim.metric} is not measured, because {why}"
 
-    def __init__(self, configured: Configured, lottery: Lottery) -> None:
-        self.configured = configured
-        self.lottery = lottery
-        self.scores: dict[tuple[str, str, str, str], Score] = {}
 
-    def judge(self, claim: Claim) -> Outcome:
-        """P values of a claim, not yet adjusted, or the reason why it was not run."""
-        reasons = list(dict.fromkeys(missing(claim, self.configured)))
-        if reasons:
-            return Outcome(claim, note="; ".join(reasons))
-        try:
-            return self._judge(claim)
-        except NotRun as reason:
-            return Outcome(claim, note=str(reason))
-
-    def _judge(self, claim: Claim) -> Outcome:
-        rival, above_chance = "", None
-        if claim.kind == "superlative":
-            rivals = {
-                model: self._effect(claim, claim.a, Side(models=[model], variant=claim.b.variant))
-                for model in claim.b.models
-            }
-            rival = min(rivals, key=lambda model: rivals[model].estimate)
-            shown = rivals[rival]
-            p = rules.superlative([effect.samples for effect in rivals.values()], claim.delta)
-        else:
-            shown = self._effect(claim, claim.a, claim.b)
-            if claim.kind == "difference":
-                p = rules.difference(shown.samples, claim.delta)
-            elif claim.chance is None:
-                p = rules.equivalence(shown.samples, claim.delta)
-            else:
-                above = self._above_chance(claim, claim.chance.variant)
-                low, high = interval(above.samples, LEVELS[claim.kind])
-                above_chance = (above.estimate, float(low), float(high))
-                p = rules.equivalence(shown.samples, claim.delta, above.samples)
-        low, high = interval(shown.samples, LEVELS[claim.kind])
-        return Outcome(
-            claim,
-            verdict="undecided",
-            effect=shown.estimate,
-            low=float(low),
-            high=float(high),
-            p_supported=float(p.supported),
-            p_contradicted=float(p.contradicted),
-            p=float(p.combined),
-            units=shown.units,
-            rival=rival,
-            above_chance=above_chance,
-        )
-
-    def _above_chance(self, claim: Claim, variant: str) -> Effect:
-        tested = claim.a.model_copy(update={"variant": variant})
-        return self._effect(claim, tested, tested, f"{claim.metric}_chance")
-
-    def _effect(self, claim: Claim, a: Side, b: Side, metric_b: str | None = None) -> Effect:
-        """Mean over datasets of side a minus side b, in the direction of the claim."""
-        sign = -1 if claim.direction == "less" else 1
-        estimate, parts, units = np.array(0.0), [], []
-        for dataset in claim.datasets:
-            sides = [
-                [self._score(metric, dataset, model, side.variant) for model in side.models]
-                for side, metric in ((a, claim.metric), (b, metric_b or claim.metric))
-            ]
-            first = sides[0][0]
-            self._check_alike(claim, dataset, sides[0] + sides[1])
-            weight = sign / len(claim.datasets)
-            point, samples = (
-                weight * (np.mean(ours, axis=0) - np.mean(theirs, axis=0))
-                for ours, theirs in (
-                    [[score.point for score in side] for side in sides],
-                    [[score.samples for score in side] for side in sides],
-                )
-            )
-            own, of_dataset = rules.effect_parts(
-                point, samples, first.draws.seeds, len(first.units)
-            )
-            estimate = estimate + own
-            parts += of_dataset
-            units.append(len(first.units))
-        return Effect(float(estimate), rules.expanded(estimate, parts), min(units))
-
-    def _check_alike(self, claim: Claim, dataset: DatasetName, scores: list[Score]) -> None:
-        first = scores[0]
-        if any((score.seeds, score.units) != (first.seeds, first.units) for score in scores):
-            raise DataError(
-                f"{paths.CELLS / dataset}: the records of {', '.join(claim.models)} have different "
-                "seeds or images; run `dvc repro`"
-            )
-        grids = sorted({score.grid for score in scores})
-        if len(grids) > 1:
-            raise NotRun(
-                f"patch scores on {dataset} are on different grids, {' and '.join(grids)}, and "
-                "cannot be compared: use a pixel metric or view.grid: equal"
-            )
-
-    def _score(self, metric: str, dataset: DatasetName, model: ModelName, variant: str) -> Score:
-        key = (metric, dataset, model, variant)
-        if key not in self.scores:
-            score = METRICS[metric](self.lottery, dataset, model, variant)
-            if not np.isfinite(score.samples).all():
-                raise DataError(
-                    f"{paths.cell(dataset=dataset, model=model)}: {metric} of variant {variant} is "
-                    "undefined in some resamples: too few query units have labels; select more "
-                    "query images"
-                )
-            self.scores[key] = score
-        return self.scores[key]
+def _protocols(outcome: Outcome) -> pd.DataFrame:
+    """The protocols of the cells that a claim was judged on, one row per cell; empty if not run."""
+    claim, task = outcome.claim, outcome.claim.metric.split(".")[0]
+    cells = [
+        paths.cell(dataset=d, model=m) / f"{task}.json"
+        for d in claim.datasets
+        for m in claim.models
+    ]
+    found = cells if outcome.was_run else []
+    return pd.DataFrame([read_json(path, "run `dvc repro`")["protocol"] for path in found])

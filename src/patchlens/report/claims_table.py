@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from patchlens.report import grid
-from patchlens.report.claims import LEVELS, Outcome
-from patchlens.report.verdict import MIN_UNITS
+from patchlens.display import grid
+from patchlens.report.judge import LEVELS, Outcome
 from patchlens.report.verdict_words import effect, threshold
 from patchlens.settings.claims import Claim, Side
+from patchlens.tasks.resample import MIN_UNITS
 
 SCORE, P = 4, 5  # digits
 GROUPS = {
@@ -93,7 +93,10 @@ def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
         if ran:
             parts.append(grid.markdown(HEADER, ran))
         others = _body({name: o for name, o in of_group.items() if not o.was_run})
-        lines = [f"- {line[0]} ({line[2]}): {line[1]} {line[3]}. {line[-1]}" for line in others]
+        lines = [
+            grid.plain(f"- {line[0]} ({line[2]}): {line[1]} {line[3]}. {line[-1]}")
+            for line in others
+        ]
         parts += ["\n".join(lines)] if lines else []
     parts += [caption(resamples)] if outcomes else []
     return "\n\n".join(parts) + "\n"
@@ -167,7 +170,7 @@ def _body(outcomes: Mapping[str, Outcome]) -> list[list[str]]:
         if o.was_run:
             found = effect(o.claim.metric, (o.effect, o.low, o.high))
             numbers = [found, f"{o.p_holm:.4f}", str(o.units)]
-        text, source = " ".join(o.claim.text.split()), o.claim.source
+        text, source = " ".join(o.claim.text.split()), " ".join(o.claim.source.split())
         verdict = f"{o.verdict}: {o.note}" if o.note else o.verdict
         delta = threshold(o.claim.metric, o.claim.delta)
         body.append([name, text, source, comparison(o.claim), delta, *numbers, verdict])

@@ -109,7 +109,7 @@ def _values(folder: Path) -> Iterator[tuple[Place, Any]]:
     for path in sorted([*folder.rglob("*.json"), *folder.rglob("*.csv")]):
         if path == folder / paths.MACHINE:
             continue
-        name = path.relative_to(folder).as_posix()
+        name = paths.current(path.relative_to(folder).as_posix())
         if path.suffix == ".json":
             yield from (((name, place), value) for place, value in flat(_json(path), "/"))
             continue

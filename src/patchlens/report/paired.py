@@ -4,41 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
+from patchlens.arrays import Floats
 from patchlens.protocol import DIGITS
-from patchlens.tasks.bootstrap import interval, resampled_miou, unit_weights
+from patchlens.tasks.metric import Metric
+from patchlens.tasks.resample import interval
 
-Floats = NDArray[np.float64]
 RAW = "raw"
-
-
-def counts_from_records(records: pd.DataFrame, units: Mapping[str, str], classes: int) -> Floats:
-    """Hits, true counts and predicted counts [R, U, C, 3] per seed × draw, unit and class.
-
-    Args:
-        records: rows of one head, variant and level.
-        units: image id -> bootstrap unit; sorted units make the second axis.
-        classes: number of classes C.
-    """
-    names = sorted(set(units.values()))
-    unit = records["image_id"].astype(str).map(units).map({u: i for i, u in enumerate(names)})
-    run = records.groupby(["seed", "draw"], sort=True).ngroup()
-    out = np.zeros((run.max() + 1, len(names), classes, 3))
-    count = records["count"].to_numpy(dtype=np.float64)
-    hit = (records["true"] == records["predicted"]).to_numpy()
-    true, predicted = records["true"].to_numpy(), records["predicted"].to_numpy()
-    margins: list[tuple[Any, Any]] = [(true, count * hit), (true, count), (predicted, count)]
-    for i, (label, amount) in enumerate(margins):
-        np.add.at(out[..., i], (run.to_numpy(), unit.to_numpy(), label), amount)
-    return out
-
-
-def resamples(counts: Floats, number: int, seed: int) -> Floats:
-    """Seed-mean mIoU of each resample [B]; the same draws for every row of a dataset."""
-    present = counts[..., 1].sum(axis=(0, 1)) > 0
-    return resampled_miou(counts, unit_weights(counts.shape[1], number, seed), present)
+LEVEL = "_level_with_best"  # the end of the column that marks rows level with the best
 
 
 def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[bool]:
@@ -56,15 +29,15 @@ def level_with_best(samples: Sequence[Floats], scores: Sequence[float]) -> list[
 
 
 def compared(
-    rows: Sequence[Mapping[str, Any]], samples: Sequence[Floats], key: str, sense: int = 1
+    rows: Sequence[Mapping[str, Any]], samples: Sequence[Floats], metric: Metric
 ) -> list[dict[str, float | bool]]:
     """Compare each row of one head with the best rows and with `raw`, by paired resamples.
 
     Args:
         rows: each with its `model`, `variant`, `role` and rounded score.
-        samples: resamples [B] of each row, the same draws for all.
-        key: the metric.
-        sense: 1 if higher is better, otherwise -1.
+        samples: resamples [B] of each row, the same draws for all; resamples in which a row has
+            nothing to score are left out.
+        metric: the score.
 
     Returns:
         For each row: `level_with_best`; `level_with_best_model`, the same among the rows of its
@@ -73,7 +46,9 @@ def compared(
         have 95 % intervals, such as `gain_ci_low` and `gain_ci_high`. A ceiling is excluded from
         ranking: it is never level and never behind.
     """
-    drawn, scores = [sense * sample for sample in samples], [sense * row[key] for row in rows]
+    stacked = np.stack(samples)
+    drawn = list(metric.sense * stacked[:, np.isfinite(stacked).all(axis=0)])
+    scores = [metric.sense * row[metric.key] for row in rows]
     found = [dict[str, float | bool]() for _ in rows]
 
     def difference(name: str, better: int, other: int) -> dict[str, float]:

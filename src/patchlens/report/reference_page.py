@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from patchlens.report import grid
+from patchlens.display import grid
 from patchlens.report.reference import STATUSES, Compared, Published
 
 INTRODUCTION = """\

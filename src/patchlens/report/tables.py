@@ -1,89 +1,175 @@
-"""The tables of a task as CSV (long, every row with its protocol), Markdown and LaTeX."""
+"""Stage tables: the configured cells of each task as CSV, Markdown and LaTeX."""
 
-from functools import partial
+import re
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from patchlens.report import grid
+from patchlens import paths
+from patchlens.backbones.objective import objective
+from patchlens.display import grid
+from patchlens.files import whole_folder, write_csv, write_json, write_text
+from patchlens.progress import log
+from patchlens.report import headlines
+from patchlens.report.headlines import Headline
+from patchlens.report.paired import LEVEL
+from patchlens.report.rows import table_of
+from patchlens.settings.models import role
+from patchlens.tasks.metric import Metric
+from patchlens.tasks.table import TABLE, Task, cells
+from patchlens.tasks.words import Spread
 
-FLOOR = "majority"
-HEADS = {"knn": "k-NN", "linear": "linear probe"}
-COST = grid.COST | {"bank_mb": "bank (MB)"}
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 
-def markdown(rows: pd.DataFrame) -> str:
-    """One section per dataset, one table per head: models × variants; bold: level with the best."""
-    parts = [] if len(rows) else ["segmentation.datasets lists no datasets."]
+def run(settings: "Settings") -> None:
+    """Write metrics/tables/: <task>.{csv,md,tex,json} for every task, and those of studies.
+
+    The CSV file is long: every row has its protocol. The JSON file has the words: captions by
+    dataset, and role and training objective of each model. Cells of models, tasks or datasets that
+    are no longer configured are skipped with a warning.
+
+    Raises:
+        DataError: a configured cell is missing.
+    """
+    with whole_folder(paths.TABLES) as out:
+        for task in TABLE:
+            if not task.study:
+                table = table_of(task, settings)
+                _publish(out / task.name, table, markdown(task, table), latex(task, table))
+                write_json(_about(task, table, settings), out / f"{task.name}.json")
+                log.info("tables: %s, %d rows", task.name, len(table))
+            elif task.tabled:
+                module = import_module(f"patchlens.tasks.{task.name}.table")
+                for name, found in module.tables(cells(settings)[task.name], settings).items():
+                    _publish(out / name, *found)
+    if orphans := _orphans(settings):
+        names = ", ".join(path.as_posix() for path in orphans)
+        log.warning("skipped, not configured: %s (`make clean-metrics` removes them)", names)
+
+
+def _publish(out: Path, table: pd.DataFrame, *texts: str) -> None:
+    """Write a table as CSV, and its texts as Markdown and LaTeX."""
+    write_csv(table, out.with_suffix(".csv"))
+    for text, suffix in zip(texts, (".md", ".tex"), strict=False):
+        write_text(text, out.with_suffix(suffix))
+
+
+def _about(task: Task, table: pd.DataFrame, settings: "Settings") -> dict[str, Any]:
+    return {
+        "captions": {
+            str(dataset): task.words.caption(rows)
+            for dataset, rows in table.groupby("dataset", sort=False)
+        },
+        "roles": {name: role(model) for name, model in settings.models.items()},
+        "objectives": {name: objective(model) for name, model in settings.models.items()},
+    }
+
+
+def markdown(task: Task, rows: pd.DataFrame) -> str:
+    """One section per dataset, one table per head and metric; bold: level with the best."""
+    words = task.words
+    parts = [] if len(rows) else [f"{task.name}.datasets lists no datasets."]
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
-        parts.append(f"### {dataset}: few-shot semantic segmentation, pixel mIoU (%)")
-        for head, of_head in _heads(of_dataset):
-            parts.append(f"**{HEADS[head]}**")
-            parts.append(grid.markdown(*_grid(of_head, of_dataset)))
-        parts.append(caption(of_dataset))
+        parts.append(f"### {dataset}: {words.about}")
+        for one in headlines.of(task, of_dataset):
+            parts.append(f"**{one.title}**")
+            parts.append(grid.markdown(*_grid(one, of_dataset)))
+        parts.append(grid.plain(words.caption(of_dataset)))
     return "\n\n".join(parts) + "\n"
 
 
-def latex(rows: pd.DataFrame) -> str:
+def latex(task: Task, rows: pd.DataFrame) -> str:
     """The same as LaTeX tables."""
     parts = []
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
-        for head, of_head in _heads(of_dataset):
-            text = f"{dataset}, {HEADS[head]}, pixel mIoU (%). {caption(of_dataset)}"
-            parts.append(grid.latex(*_grid(of_head, of_dataset), text))
+        caption = task.words.caption(of_dataset)
+        for one in headlines.of(task, of_dataset):
+            text = f"{dataset}, {task.words.about}, {one.title}. {caption}"
+            parts.append(grid.latex(*_grid(one, of_dataset), text))
     return "\n\n".join(parts) + "\n"
 
 
-def caption(rows: pd.DataFrame) -> str:
-    """The protocol of one dataset's rows in words; values that differ between rows are listed."""
-    of = partial(grid.values, rows)
-    return (
-        f"Protocol {of('protocol_version')}. Support: {of('shots')} images "
-        f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
-        f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
-        f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
-        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C chosen by "
-        "cross-validation with folds grouped by image; † if at least half of the fits chose a C at "
-        "the edge of its range. "
-        f"Variants are fitted on the {of('fit_on')} patches. prune, keep_top and prune_random use "
-        f"{_dimensions(rows)}; prune_random is the mean over {of('random_draws')} draws in all. "
-        "mIoU is the mean over the classes present in the query, from one confusion matrix over "
-        "all query images at the original mask resolution; a class absent from the support scores "
-        "0. ±: standard deviation over support seeds. Bold: the best entry of the table, and every "
-        "entry whose paired 95 % bootstrap interval against it "
-        f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
-        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column) "
-        f"and {FLOOR} (the most frequent support class). " + grid.libraries(rows)
-    )
-
-
-def _dimensions(rows: pd.DataFrame) -> str:
-    """How many dimensions are pruned, in words."""
-    of = partial(grid.values, rows)
-    if set(rows["prune_select"]) == {"fixed"}:
-        return f"m = {of('prune_m')} of the width"
-    used = of("prune_m_used")
-    return f"the m chosen by cross-validation in each support set (mean {used} dimensions)"
-
-
-def _heads(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    found = [(head, rows[rows["head"] == head]) for head in HEADS]
-    return [(head, of_head) for head, of_head in found if len(of_head)]
-
-
-def _grid(of_head: pd.DataFrame, of_dataset: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    form = "{:.1f} ± {:.1f}"
-    variants = list(dict.fromkeys(of_head["variant"]))
+def _grid(one: Headline, of_dataset: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """One row per model and one column per variant, then the cost; the floor comes last."""
+    words = one.task.words
+    variants = list(dict.fromkeys(one.rows["variant"]))
+    cost = grid.COST | dict(words.cost)
     body = []
-    for model, rows in of_head.groupby("model", sort=False):
+    for model, rows in one.rows.groupby("model", sort=False):
         by_variant = rows.set_index("variant")
-        line = [str(model)]
-        for variant in variants:
-            row = by_variant.loc[variant]
-            text = form.format(100 * row["pixel_miou"], 100 * row["pixel_miou_std"])
-            text += "†" if row.get("c_at_edge_share", 0) >= 0.5 else ""
-            line.append(f"**{text}**" if row["pixel_miou_level_with_best"] else text)
-        body.append(line + [grid.number(rows.iloc[0][key]) for key in COST])
-    floor = of_dataset[of_dataset["head"] == FLOOR].iloc[0]
-    text = form.format(100 * floor["pixel_miou"], 100 * floor["pixel_miou_std"])
-    body.append([FLOOR, text] + [""] * (len(variants) - 1 + len(COST)))
-    return ["model", *variants, *COST.values()], body
+        shown = {v: by_variant.loc[v] for v in variants if v in by_variant.index}
+        entries = [
+            entry(shown[v], one.metric, LEVEL, words.spread, words.mark(shown[v]))
+            if v in shown
+            else ""
+            for v in variants
+        ]
+        body.append([str(model), *entries, *(grid.number(rows.iloc[0][key]) for key in cost)])
+    if words.floor and (floor := of_dataset[of_dataset["head"] == words.floor]).size:
+        text = entry(floor.iloc[0], one.metric, "", words.spread)
+        body.append([words.floor, text] + [""] * (len(variants) - 1 + len(cost)))
+    return ["model", *variants, *cost.values()], body
+
+
+def entry(
+    row: "pd.Series[Any]", metric: Metric, mark: str, spread: Spread = "interval", sign: str = ""
+) -> str:
+    """A score with its interval or its deviation over support seeds; empty if it was not measured.
+
+    Args:
+        row: of the table.
+        metric: the score.
+        mark: the suffix of the column that is true where the score is bold; "" for never.
+        spread: what follows the score.
+        sign: what follows that.
+    """
+    value = float(row[metric.key])
+    if np.isnan(value):
+        return ""
+    ends = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
+    text = score(metric, value, [float(row[metric.key + end]) for end in ends]) + sign
+    return f"**{text}**" if mark and row[metric.key + mark] else text
+
+
+def score(metric: Metric, value: float, spread: Sequence[float]) -> str:
+    """A score in the unit of the tables, with its deviation (one number) or its interval (two)."""
+    if metric.is_share:
+        value, spread, form = 100 * value, [100 * number for number in spread], "{:.1f}"
+        text = form.format(value)
+    else:
+        form = "{:.0f}"
+        text = f"{round(value, 1):g}"
+    if len(spread) == 1:
+        return f"{text} ± {form.format(*spread)}"
+    return f"{text} [{form.format(spread[0])}, {form.format(spread[1])}]"
+
+
+def remove_orphans(settings: "Settings") -> None:
+    """Delete the files of cells and the records of weights that are not configured."""
+    known = {paths.weights_record(model) for model in settings.models}
+    records = set(paths.WEIGHTS_RECORDS.glob("*.json"))
+    for path in [*_orphans(settings), *sorted(records - known)]:
+        path.unlink()
+        log.info("removed %s", path.as_posix())
+    for folder in [*paths.CELLS.glob("*/*"), *paths.CELLS.glob("*")]:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _orphans(settings: "Settings") -> list[Path]:
+    """Files of cells whose stage, dataset or model is not configured."""
+    wanted = {
+        (paths.cell(dataset=dataset, model=model), stage)
+        for stage, datasets in cells(settings).items()
+        for dataset in datasets
+        for model in settings.models
+    }
+    files = paths.CELLS.glob("*/*/*")
+    # A file begins with its stage: segmentation.json, segmentation_k.csv.
+    return sorted(p for p in files if (p.parent, re.split("[._]", p.name)[0]) not in wanted)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from patchlens.arrays import Floats
+from patchlens.tasks.resample import MIN_UNITS
+
 Verdict = Literal["supported", "contradicted", "undecided"]
 ALPHA = 0.05
-MIN_UNITS = 10  # fewer: the resamples say too little about other units
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,31 @@ an interval may look decided where the claim is not, and the sentence says why.
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from patchlens.report.task_tables import Shown, difference
-from patchlens.report.verdict import ALPHA, MIN_UNITS
+from patchlens.display import grid
+from patchlens.report.measures import measure
+from patchlens.report.verdict import ALPHA
+from patchlens.tasks.resample import MIN_UNITS
 
 if TYPE_CHECKING:
-    from patchlens.report.claims import Outcome
+    from patchlens.report.judge import Outcome
 
 UNADJUSTED = f"but the adjusted p exceeds {ALPHA:g}"
 
 
-def shown(metric: str) -> Shown:
-    """How the metric of a claim is written; all but the participation ratio are shares."""
-    return Shown(metric, metric, share=not metric.endswith(".participation"))
+def is_share(metric: str) -> bool:
+    """Whether the metric of a claim is a share; one that is unknown was not judged."""
+    found = measure(metric)
+    return found is None or found.metric.is_share
 
 
 def effect(metric: str, values: Sequence[float]) -> str:
     """An effect and the ends of its interval, in points where the metric is a share."""
-    return difference(shown(metric), values, "+")
+    return grid.difference(is_share(metric), values, "+")
 
 
 def threshold(metric: str, delta: float) -> str:
     """δ in the unit of the effect: `1.0 points` for 0.01 of a share."""
-    share = shown(metric).share
+    share = is_share(metric)
     value = round(100 * delta if share else delta, 9)
     text = f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
     return f"{text} points" if share else text

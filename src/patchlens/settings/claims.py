@@ -3,7 +3,7 @@
 The line names the key with the mistake.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 from pydantic_core import ErrorDetails
 
 from patchlens.names import nearest
-from patchlens.settings.base import DatasetName, ModelName, Name, Strict
+from patchlens.settings.base import DatasetName, Line, ModelName, Name, Some, Strict, Within, brief
 from patchlens.settings.features import VariantName
 from patchlens.settings.messages import explain
-from patchlens.settings.validated import validated
+from patchlens.settings.validated import refuse, validated
 
-Text = Annotated[str, Field(min_length=1)]
-Models = Annotated[list[ModelName], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+Models = Some[ModelName]
 MINICITY = "minicity"
 
 
@@ -49,14 +49,14 @@ class Claim(Strict):
     source: Text
     group: Literal["paper", "minicity", "own"] = "own"
     kind: Literal["difference", "equivalence", "superlative"]
-    metric: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)+$")]
-    datasets: Annotated[list[DatasetName], Field(min_length=1)]
+    metric: Line
+    datasets: Some[DatasetName]
     a: Side
     b: Side
     direction: Literal["greater", "less"] | None = None
-    delta: Annotated[float, Field(ge=0)]
+    delta: Annotated[float, Within(0, 100_000)]
     chance: Chance | None = None
-    slots: dict[ModelName, Annotated[list[Text], Field(min_length=1)]] = Field(default={})
+    slots: dict[ModelName, Some[Text]] = Field(default={})
 
     @property
     def models(self) -> list[ModelName]:
@@ -81,8 +81,6 @@ class Claim(Strict):
                 yield f"direction: this key is missing; a {self.kind} needs greater or less"
             if self.chance is not None:
                 yield "chance: allowed with kind: equivalence only; remove this key"
-        if self.chance is not None and not self.metric.startswith("segmentation."):
-            yield "chance: defined for segmentation metrics only; remove this key"
 
     def _of_group(self) -> Iterable[str]:
         if self.group == "paper" and MINICITY in self.datasets:
@@ -98,14 +96,6 @@ class Claim(Strict):
         for slot in self.slots:
             if slot not in self.models:
                 yield f"slots.{slot}: not a model of this claim; {nearest(slot, self.models)}"
-        lists: dict[str, Sequence[str]] = {
-            "datasets": self.datasets,
-            "a.models": self.a.models,
-            "b.models": self.b.models,
-        }
-        for key, names in lists.items():
-            if len(set(names)) != len(names):
-                yield f"{key}: must not contain repeats"
         common = set(self.a.models) & set(self.b.models)
         if self.a.variant == self.b.variant and (
             set(self.a.models) == set(self.b.models) or (common and self.kind == "superlative")
@@ -116,20 +106,48 @@ class Claim(Strict):
 FILE = dict[Name, Claim]
 
 
-def load(path: Path) -> dict[str, Claim]:
+def load(
+    path: Path, metrics: Collection[str], variants: Collection[VariantName]
+) -> dict[str, Claim]:
     """Read and validate a file of claims: id -> claim, in the order of the file.
+
+    Args:
+        path: the file.
+        metrics: the names of all metrics that a claim can be about.
+        variants: the feature variants.
 
     Raises:
         SettingsError: the file does not exist or is not YAML, or one line per mistake in it.
     """
     missing = f"restore it with `git checkout {path}`"
     found: dict[str, Claim] = validated(path, FILE, missing=missing, empty={}, lines=_explain)
+    refuse(path, [*_unknown_metrics(found, metrics), *_unknown_variants(found, variants)])
     return found
+
+
+def _unknown_variants(
+    claims: Mapping[str, Claim], variants: Collection[VariantName]
+) -> Iterable[str]:
+    for name, claim in claims.items():
+        for key in ("a", "b", "chance"):
+            side: Side | Chance | None = getattr(claim, key)
+            if side is not None and side.variant not in variants:
+                variant = brief(side.variant)
+                yield f"{name}.{key}.variant: '{variant}' is unknown; {nearest(variant, variants)}"
+
+
+def _unknown_metrics(claims: Mapping[str, Claim], metrics: Collection[str]) -> Iterable[str]:
+    for name, claim in claims.items():
+        metric = claim.metric
+        if metric not in metrics:
+            yield f"{name}.metric: '{brief(metric)}' is unknown; {nearest(metric, metrics)}"
+        elif claim.chance is not None and f"{metric}_chance" not in metrics:
+            yield f"{name}.chance: no chance level is defined for '{metric}'; remove this key"
 
 
 def _explain(error: ErrorDetails) -> Iterable[str]:
     """One line per problem; the validators of `Claim` report several problems in one error."""
-    if error["type"] != "value_error":
+    if error["type"] != "value_error" or len(error["loc"]) > 1:
         yield explain(error, FILE)
         return
     for line in str(error["ctx"]["error"]).split("\n"):

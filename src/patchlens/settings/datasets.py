@@ -15,9 +15,21 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from patchlens.names import DatasetName
-from patchlens.settings.base import Positive, Strict, all_or_count
+from patchlens.settings.base import (
+    MOST,
+    Line,
+    Seed,
+    Several,
+    Some,
+    Strict,
+    Within,
+    all_or_count,
+)
 
-Size = Annotated[list[Positive], Field(min_length=2, max_length=2)]
+Two = Field(min_length=2, max_length=2)
+Patches = Annotated[list[Annotated[int, Within(1, 512)]], Two]
+Pixels = Annotated[list[Annotated[int, Within(1, 8192)]], Two]
+Count = Annotated[int, Within(1, MOST)]
 
 
 class View(Strict):
@@ -34,10 +46,10 @@ class View(Strict):
 
     mode: Literal["whole", "tiles"]
     grid: Literal["equal", "paper"]
-    tile: Positive | None = None
-    patches: Size | None = None
-    pixels: Size | None = None
-    gsd: Annotated[float, Field(gt=0)] | None = None
+    tile: Annotated[int, Within(1, 32_768)] | None = None
+    patches: Patches | None = None
+    pixels: Pixels | None = None
+    gsd: Annotated[float, Within(0.0001, 100_000)] | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "View":
@@ -83,16 +95,14 @@ class Support(Strict):
     `sequences` keeps only this number of whole sequences of the split, the first in hash order.
     """
 
-    split: str
-    sequences: Positive | None = None
+    split: Line
+    sequences: Count | None = None
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     per: Literal["total", "group", "class"]
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Some[Seed]
 
     @model_validator(mode="after")
-    def _distinct(self) -> "Support":
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("'seeds' must be distinct")
+    def _all_is_one_draw(self) -> "Support":
         if self.images == "all" and (self.per != "total" or len(self.seeds) > 1):
             raise ValueError("images: all needs per: total and a single seed: it is the same draw")
         return self
@@ -105,8 +115,8 @@ class Query(Strict):
     `unit` is what the bootstrap resamples: the sequence if frames are near-duplicates.
     """
 
-    split: str
-    sequences: Positive | None = None
+    split: Line
+    sequences: Count | None = None
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     per: Literal["total", "group"]
     unit: Literal["image", "sequence"]
@@ -139,8 +149,8 @@ class Minicity(_Dataset):
     """
 
     kind: Literal["minicity"]
-    stills: Annotated[int, Field(ge=0, le=64)]
-    videos: Annotated[int, Field(ge=0, le=4)]
+    stills: Annotated[int, Within(0, 64)]
+    videos: Annotated[int, Within(0, 4)]
 
     @model_validator(mode="after")
     def _something(self) -> "Minicity":
@@ -156,16 +166,21 @@ class Collected(_Dataset):
     it in every run). Without `root`, the fetch stage writes it to data/raw/<name>: from a download
     if the source is open, else from `archives`, a folder of the official archives that the user
     downloaded with a personal account.
+
+    Links below `root` that lead out of it are followed with `follow_links: true` only.
     """
 
-    kind: str
-    root: str | None = None
-    archives: str | None = None
+    kind: Line
+    root: Line | None = None
+    archives: Line | None = None
+    follow_links: bool = False
 
     @model_validator(mode="after")
     def _one_place(self) -> "Collected":
         if self.root is not None and self.archives is not None:
             raise ValueError("'root' (unpacked) and 'archives' (to be unpacked): remove one")
+        if self.follow_links and self.root is None:
+            raise ValueError("'follow_links' is about links below 'root', which is missing")
         if self.kind == "folder" and self.root is None:
             raise ValueError("'root' is missing: kind: folder needs the path of your folder")
         return self
@@ -211,6 +226,6 @@ class Fetch(Strict):
     from the user's archives (fetch). `placed`: folders of the user, checked in each run (manifest).
     """
 
-    made: list[DatasetName]
-    downloaded: list[DatasetName]
-    placed: list[DatasetName]
+    made: Several[DatasetName]
+    downloaded: Several[DatasetName]
+    placed: Several[DatasetName]

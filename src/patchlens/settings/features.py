@@ -2,23 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from patchlens.settings.base import Rising, Several, Strict, Within
 
-from patchlens.settings.base import Positive, Strict
-
-Share = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Within(0.0001, 0.9999)]
+Layer = Annotated[int, Within(-256, 255)]
 Device = Literal["auto", "cpu", "cuda"]
-VariantName = Literal[
-    "raw",
-    "center",
-    "l2",
-    "zscore",
-    "prune",
-    "keep_top",
-    "prune_random",
-    "pca_drop_top",
-    "pca_whiten",
-]
+VariantName = str  # a key of `features.variants.VARIANTS`; `load` checks it
 
 
 class Features(Strict):
@@ -28,11 +17,11 @@ class Features(Strict):
     the model's final norm to the tokens of every layer.
     """
 
-    layer: int
-    layer_sweep: list[int]
+    layer: Layer
+    layer_sweep: Several[Layer]
     norm: bool
     dtype: Literal["float16", "float32"]
-    batch_size: Positive
+    batch_size: Annotated[int, Within(1, 4096)]
 
 
 class Prune(Strict):
@@ -48,15 +37,9 @@ class Prune(Strict):
     five seeds means one draw per seed, five in total; T2 to T4 have no seeds and use three draws.
     """
 
-    m: Annotated[float, Field(ge=0, lt=1)]
+    m: Annotated[float, Within(0, 0.9999)]
     select: Literal["fixed", "auto"]
-    choices: Annotated[list[Share], Field(min_length=1)]
+    choices: Rising[Share]
     fit_on: Literal["support", "dataset"]
-    random_draws: Positive
-    pca_drop: Positive
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "Prune":
-        if self.choices != sorted(set(self.choices)):
-            raise ValueError("'choices' must be ascending without repeats")
-        return self
+    random_draws: Annotated[int, Within(1, 1000)]
+    pca_drop: Annotated[int, Within(1, 8192)]

@@ -1,67 +1,78 @@
 """Reads `params.yaml`; each mistake becomes one line that names the key and what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import create_model
 
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
-from patchlens.settings.base import Strict
+from patchlens.settings.base import Filled, Section, Several, Strict, brief
 from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
-from patchlens.settings.features import Device, Features, Prune
-from patchlens.settings.identification import Identification
+from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
-from patchlens.settings.retrieval import Retrieval
-from patchlens.settings.segmentation import Segmentation, Uncertainty
-from patchlens.settings.sweep import Sweep
-from patchlens.settings.tracking import Tracking
+from patchlens.settings.uncertainty import Uncertainty
 from patchlens.settings.validated import refuse, validated
 
 K = TypeVar("K", bound=str)
 T = TypeVar("T")
-# What a dataset must have to serve a task. T2 takes any images, and the sweep those of T1.
-NEEDS = {
-    "segmentation": "class masks",
-    "retrieval": "recurring objects",
-    "tracking": "tracks",
-}
+S = TypeVar("S", bound=Section)
+SHARED = "segmentation"  # the section that holds what all tasks share
 
 
 class Extract(Strict):
     """The datasets whose features are extracted, for every model: those of all tasks."""
 
-    datasets: list[DatasetName]
+    datasets: Several[DatasetName]
 
 
 class Settings(Strict):
-    """All of `params.yaml`."""
+    """All of `params.yaml`; `load` adds a field for the section of each task."""
 
     device: Device
     fetch: Fetch
-    datasets: Annotated[dict[base.DatasetName, Dataset], Field(min_length=1)]
-    models: Annotated[dict[base.ModelName, Model], Field(min_length=1)]
+    datasets: Annotated[dict[base.DatasetName, Dataset], Filled]
+    models: Annotated[dict[base.ModelName, Model], Filled]
     extract: Extract
     features: Features
     prune: Prune
-    segmentation: Segmentation
-    sweep: Sweep
-    identification: Identification
-    retrieval: Retrieval
-    tracking: Tracking
     uncertainty: Uncertainty
 
-    def tasks(self) -> dict[str, list[DatasetName]]:
-        """Every task with its datasets."""
-        tasks = ("segmentation", "sweep", "identification", "retrieval", "tracking")
-        return {task: getattr(self, task).datasets for task in tasks}
+    def section(self, kind: type[S]) -> S:
+        """The section of a task, by its class."""
+        [found] = [section for section in self.sections().values() if isinstance(section, kind)]
+        return found
 
-    def cells(self) -> dict[str, list[DatasetName]]:
-        """Every stage that writes cells, with its datasets; metric names begin with the stage."""
-        more = {"extract": self.extract.datasets, "variance": self.segmentation.datasets}
-        return self.tasks() | more
+    def sections(self) -> dict[str, Section]:
+        """Every task with its section."""
+        return {name: value for name, value in self if isinstance(value, Section)}
+
+    def tasks(self) -> dict[str, list[DatasetName]]:
+        """Every task that has a section, with its datasets."""
+        return {task: section.datasets for task, section in self.sections().items()}
+
+    def grid(self, name: DatasetName) -> tuple[int, int] | None:
+        """Patch rows and columns of a dataset's images for every model; None if it depends."""
+        view = self.datasets[name].view if name in self.datasets else None
+        if view is None or view.patches is None or view.mode != "whole":
+            return None
+        return view.patches[0], view.patches[1]
+
+    @property
+    def variants(self) -> list[VariantName]:
+        """The feature variants that all tasks score."""
+        variants: list[VariantName] = getattr(self, SHARED).variants
+        return variants
+
+    @property
+    def shots(self) -> int:
+        """The number of support images that define the support set of a seed."""
+        shots: int = getattr(self, SHARED).shots
+        return shots
 
     def dataset(self, name: DatasetName) -> Dataset:
         """Settings of the dataset `name`, or an error with the closest name."""
@@ -97,20 +108,48 @@ class Settings(Strict):
         return _named(self.models, name, "model")
 
 
-def load(path: Path, kinds: Kinds) -> Settings:
+@dataclass(frozen=True)
+class Known:
+    """What settings may name, from the tables of the rooms above.
+
+    Attributes:
+        kinds: all kinds of datasets, with the tasks that can run on each.
+        sections: task -> the class of its section, for every task that has one.
+        variants: the feature variants.
+    """
+
+    kinds: Kinds
+    sections: Mapping[str, type[Section]]
+    variants: Collection[VariantName]
+
+
+def load(path: Path, known: Known) -> Settings:
     """Read and validate `path`.
 
     Args:
         path: the settings.
-        kinds: all kinds of datasets, with the tasks that can run on each.
+        known: what they may name.
 
     Raises:
         SettingsError: one line per mistake in the file.
     """
     missing = "run this in the folder that contains params.yaml"
-    settings: Settings = validated(path, Settings, missing=missing, context=kinds)
-    refuse(path, _cross_checks(settings, kinds))
+    settings: Settings = validated(
+        path, with_sections(known.sections), missing=missing, context=known.kinds
+    )
+    refuse(path, _cross_checks(settings, known))
     return settings
+
+
+def with_sections(sections: Mapping[str, type[Section]]) -> type[Settings]:
+    """The settings with a field for the section of each task."""
+    return _with_sections(tuple(sections.items()))
+
+
+@cache
+def _with_sections(sections: tuple[tuple[str, type[Section]], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (section, ...) for name, section in sections}
+    return create_model("Settings", __base__=Settings, **fields)
 
 
 def _named(items: dict[K, T], name: K, what: str) -> T:
@@ -119,7 +158,7 @@ def _named(items: dict[K, T], name: K, what: str) -> T:
     return items[name]
 
 
-def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
+def _cross_checks(settings: Settings, known: Known) -> Iterable[str]:
     """Mistakes that no single section can detect: unknown names, sizes that do not fit."""
     tasks = {f"{name}.datasets": names for name, names in settings.tasks().items()}
     lists = {
@@ -133,15 +172,10 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
         for i, name in enumerate(names):
             if name not in settings.datasets:
                 yield f"{where}[{i}]: unknown dataset '{name}'; {nearest(name, settings.datasets)}"
-    sweeps = {
-        "features.layer_sweep": settings.features.layer_sweep,
-        "segmentation.k_sweep": settings.segmentation.k_sweep,
-        "segmentation.shots_sweep": settings.segmentation.shots_sweep,
-    }
-    for where, values in (lists | sweeps).items():
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                yield f"{where}[{i}]: '{value}' is listed twice"
+    for i, variant in enumerate(settings.variants):
+        if variant not in known.variants:
+            where = f"{SHARED}.variants[{i}]"
+            yield f"{where}: '{brief(variant)}' is unknown; {nearest(variant, known.variants)}"
     for where, names in tasks.items():
         for i, name in enumerate(names):
             if name in settings.datasets and name not in settings.extract.datasets:
@@ -149,25 +183,11 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
                     f"{where}[{i}]: '{name}' is not in extract.datasets, so it would have no "
                     "features; add it there"
                 )
-    for task, what in NEEDS.items():
-        for i, name in enumerate(settings.tasks()[task]):
-            if name not in settings.datasets:
-                continue
-            kind = settings.datasets[name].kind
-            if task not in kinds[kind]:
-                others = sorted(other for other, tasks in kinds.items() if task in tasks)
-                yield (
-                    f"{task}.datasets[{i}]: '{name}' has no {what} (kind {kind}); kinds with them: "
-                    f"{', '.join(others)}"
-                )
-    for i, name in enumerate(settings.sweep.datasets):
-        if name in settings.datasets and name not in settings.segmentation.datasets:
-            yield (
-                f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose support "
-                "sets and masks the sweep needs; add it there"
-            )
-    if settings.sweep.datasets and "linear" in settings.sweep.heads:
-        yield from _probed(settings)
+    for task, section in settings.sections().items():
+        if section.needs:
+            yield from _unserved(task, section, settings, known.kinds)
+        for key, other in section.borrows().items():
+            yield from _cannot_borrow(f"{task}.{key}", other, section, settings, known.kinds)
     for i, name in enumerate(settings.extract.datasets):
         if name in settings.datasets and settings.datasets[name].query is None:
             yield (
@@ -176,19 +196,31 @@ def _cross_checks(settings: Settings, kinds: Kinds) -> Iterable[str]:
             )
     for name, dataset in settings.datasets.items():
         yield from _in_the_right_list(settings.fetch, name, dataset)
-        if name in settings.segmentation.datasets:
-            yield from _serves_segmentation(settings.segmentation, name, dataset)
+        yield from _disjoint(name, dataset)
+    for section in settings.sections().values():
+        yield from section.check(settings)
 
 
-def _probed(settings: Settings) -> Iterable[str]:
-    """The linear probe of the sweep uses the C that segmentation chose."""
-    if "linear" not in settings.segmentation.heads:
-        yield "sweep.heads: 'linear' needs 'linear' in segmentation.heads, which chooses its C"
-    for name in ("raw", *settings.sweep.rivals):
-        if name not in settings.segmentation.variants:
+def _unserved(task: str, section: Section, settings: Settings, kinds: Kinds) -> Iterable[str]:
+    """Datasets of a task that lack what it needs."""
+    for i, name in enumerate(section.datasets):
+        if name in settings.datasets and task not in kinds[kind := settings.datasets[name].kind]:
+            others = sorted(other for other, tasks in kinds.items() if task in tasks)
             yield (
-                f"sweep.heads: 'linear' needs '{name}' in segmentation.variants, where its C is "
-                "chosen; add it there"
+                f"{task}.datasets[{i}]: '{name}' has no {section.needs} (kind {kind}); kinds with "
+                f"them: {', '.join(others)}"
+            )
+
+
+def _cannot_borrow(
+    where: str, other: str, section: Section, settings: Settings, kinds: Kinds
+) -> Iterable[str]:
+    """Datasets of a task that lack what it borrows from another one."""
+    for name in section.datasets:
+        if name in settings.datasets and other not in kinds[settings.datasets[name].kind]:
+            yield (
+                f"{where}: '{other}' needs {settings.sections()[other].needs}, which '{name}' in "
+                f"{where.partition('.')[0]}.datasets does not have; remove one of the two"
             )
 
 
@@ -206,17 +238,13 @@ def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Ite
         yield f"fetch.{key}: must not list '{name}': {why} and so belongs in fetch.{right}"
 
 
-def _serves_segmentation(
-    segmentation: Segmentation, name: DatasetName, dataset: Dataset
-) -> Iterable[str]:
-    if dataset.support is None:
-        yield f"datasets.{name}: is in segmentation.datasets, so it needs 'support' and 'query'"
-    elif len(dataset.support.seeds) < 2:
-        yield f"datasets.{name}.support.seeds: segmentation needs at least two, for ± over seeds"
-    elif dataset.support.images == "all":  # never with two seeds; for the type checker
+def _disjoint(name: DatasetName, dataset: Dataset) -> Iterable[str]:
+    """Every image of the support would also be a query."""
+    support, query = dataset.support, dataset.query
+    if support is None or query is None or query.images != "all" or query.sequences is not None:
         return
-    elif dataset.support.images < (needed := max(segmentation.shots, *segmentation.shots_sweep, 0)):
+    if set(support.split.split("+")) <= set(query.split.split("+")):
         yield (
-            f"datasets.{name}.support.images: {dataset.support.images} is less than the "
-            f"{needed} that segmentation.shots and shots_sweep require"
+            f"datasets.{name}.query.split: '{query.split}' with images: all contains the images "
+            f"of support.split '{support.split}'; support and query must not share images"
         )

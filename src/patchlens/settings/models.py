@@ -1,16 +1,17 @@
 """Settings of the models: a name in `models:` is a slot; its settings say which model fills it."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, WrapValidator
 
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Line, Seed, Several, Strict, Within, brief
 
 # How an absolute position embedding is resampled to another grid (see backbones/position.py).
 PositionMode = Literal["timm", "dino", "mae", "beit", "gsd"]
 Interpolation = Literal["bicubic", "bilinear"]
-Colour = Annotated[list[float], Field(min_length=3, max_length=3)]
-Spread = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
+# Of red, green, blue, as shares of the largest pixel value.
+Colour = Annotated[list[Annotated[float, Within(0, 1)]], Field(min_length=3, max_length=3)]
+Spread = Annotated[list[Annotated[float, Within(0.001, 1)]], Field(min_length=3, max_length=3)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Role = Literal["rival", "floor", "ceiling"]
 Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
@@ -39,8 +40,99 @@ class Mapping(Strict):
     pickled: list[str] = Field(default=[])
 
 
+LARGEST = 4096  # side of an input in pixels
+Patch = Annotated[int, Within(1, 256)]  # pixels
+Width = Annotated[int, Within(1, 8192)]
+Blocks = Annotated[int, Within(1, 256)]
+Heads = Annotated[int, Within(1, 256)]
+Tokens = Annotated[int, Within(0, 1024)]
+
+
+def _side_or_sides(value: Any) -> Any:
+    """Validate a side in pixels, or height and width: one check, so that there is one message."""
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    if all(type(side) is int and 1 <= side <= LARGEST for side in sides):
+        return value
+    allowed = f"a side of 1 to {LARGEST} pixels, or [height, width]"
+    raise ValueError(f"{brief(value)} is invalid; allowed: {allowed}")
+
+
+class _ArchArgs(Strict):
+    """The arguments of timm's ViTs that may be set: shapes and choices of the architecture.
+
+    No argument that names a file, a class or a function is among them: timm would load and run it.
+    """
+
+    img_size: Annotated[Any, PlainValidator(_side_or_sides)] = None
+    patch_size: Patch | None = None
+    embed_dim: Width | None = None
+    depth: Blocks | None = None
+    num_heads: Heads | None = None
+    num_kv_heads: Heads | None = None
+    mlp_ratio: Annotated[float, Within(0.01, 100)] | None = None
+    init_values: Annotated[float, Within(0, 1000)] | None = None
+    reg_tokens: Tokens | None = None
+    num_reg_tokens: Tokens | None = None
+    window_size: Annotated[int, Within(0, 4096)] | None = None
+    global_attn_indexes: Several[Annotated[int, Within(0, 255)]] = Field(default=[])
+    neck_chans: Annotated[int, Within(0, 8192)] | None = None
+    rope_temperature: Annotated[float, Within(0.001, 1e9)] | None = None
+    rope_grid_offset: Annotated[float, Within(-1000, 1000)] | None = None
+    global_pool: Literal["", "avg", "avgmax", "max", "token", "map"] | None = None
+    pos_embed: Literal["", "none", "learn"] | None = None
+    attn_type: Literal["eva", "rope"] | None = None
+    rope_type: Literal["", "cat", "mixed", "dinov3"] | None = None
+    act_layer: (
+        Literal["gelu", "gelu_tanh", "quick_gelu", "relu", "silu", "swish", "mish", "tanh"] | None
+    ) = None
+    norm_layer: Literal["layernorm", "layernormfp32", "rmsnorm", "simplenorm"] | None = None
+    qkv_bias: bool | None = None
+    qkv_fused: bool | None = None
+    qk_norm: bool | None = None
+    proj_bias: bool | None = None
+    scale_attn_norm: bool | None = None
+    scale_mlp_norm: bool | None = None
+    scale_attn_inner: bool | None = None
+    scale_mlp: bool | None = None
+    swiglu_mlp: bool | None = None
+    class_token: bool | None = None
+    no_embed_class: bool | None = None
+    pool_include_prefix: bool | None = None
+    pre_norm: bool | None = None
+    final_norm: bool | None = None
+    fc_norm: bool | None = None
+    use_fc_norm: bool | None = None
+    use_post_norm: bool | None = None
+    use_pre_transformer_norm: bool | None = None
+    use_post_transformer_norm: bool | None = None
+    attn_only_layer_scale: bool | None = None
+    use_abs_pos_emb: bool | None = None
+    use_rot_pos_emb: bool | None = None
+    use_rel_pos_bias: bool | None = None
+    use_shared_rel_pos_bias: bool | None = None
+    use_abs_pos: bool | None = None
+    use_rel_pos: bool | None = None
+    use_rope: bool | None = None
+    rope_rotate_half: bool | None = None
+    dynamic_img_size: bool | None = None
+    dynamic_img_pad: bool | None = None
+
+
+def _as_written(value: Any, check: Any) -> Any:
+    """The arguments as the user wrote them: their order is part of the file of weights."""
+    check(value)
+    return dict(value)
+
+
+ARCH_ARGS = frozenset(_ArchArgs.model_fields)
+if TYPE_CHECKING:
+    ArchArgs: TypeAlias = dict[str, Any]
+else:
+    ArchArgs = Annotated[_ArchArgs, WrapValidator(_as_written)]
+
+
 class _Vit(Strict):
-    arch_args: dict[str, Any] = Field(default={})
+    arch_args: ArchArgs = Field(default={})
     mean: Colour | None = None
     std: Spread | None = None
     interpolation: Interpolation | None = None
@@ -51,7 +143,7 @@ class TimmModel(_Vit):
     """A timm model with pretrained weights: `tag` is `<architecture>.<pretrained tag>`."""
 
     source: Literal["timm"]
-    tag: str
+    tag: Line
 
 
 class RegistryModel(Strict):
@@ -64,8 +156,8 @@ class RegistryModel(Strict):
     """
 
     source: Literal["registry"]
-    model: str
-    file: str | None = None
+    model: Line
+    file: Line | None = None
     sha256: Sha256 | None = None
     interpolation: Interpolation | None = None
     position: PositionMode | None = None
@@ -81,9 +173,9 @@ class FileModel(_Vit):
     """
 
     source: Literal["file"]
-    file: str
+    file: Line
     sha256: Sha256 | None = None
-    arch: str
+    arch: Line
     mapping: Mapping = Mapping()
     role: Role = "rival"
 
@@ -92,15 +184,15 @@ class UntrainedModel(_Vit):
     """A timm architecture with weights drawn from `seed`, the same on every machine."""
 
     source: Literal["untrained"]
-    arch: str
-    seed: Annotated[int, Field(ge=0)]
+    arch: Line
+    seed: Seed
 
 
 class PixelsModel(Strict):
     """The floor without a network: the mean RGB of the patch, its row and its column."""
 
     source: Literal["pixels"]
-    patch_size: Positive
+    patch_size: Annotated[int, Within(1, 256)]
 
 
 Model = Annotated[

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from patchlens.errors import PatchlensError, SettingsError
+from patchlens.given import Unreadable, printable
 from patchlens.settings.messages import explain
 from patchlens.settings.yaml_text import read
 
@@ -40,12 +41,7 @@ def validated(
         SettingsError: (or `error`) the file does not exist or is not YAML, or one line per mistake
             in it.
     """
-    try:
-        content = read(path)
-    except FileNotFoundError:
-        raise error(f"{path}: no such file; {missing}") from None
-    except yaml.YAMLError as fault:
-        raise error(f"{path}: not valid YAML: {' '.join(str(fault).split())}") from None
+    content = loaded(path, missing=missing, error=error)
     if content is None:
         if empty is EMPTY:
             raise error(f"{path}: this file is empty")
@@ -54,8 +50,25 @@ def validated(
         return TypeAdapter(kind).validate_python(content, context=context)
     except ValidationError as fault:
         told = lines or (lambda item: [explain(item, kind)])
-        found = [f"{path}: {line}" for item in fault.errors() for line in told(item)]
+        found = [f"{path}: {printable(line)}" for item in fault.errors() for line in told(item)]
         raise error("\n".join(found)) from None
+
+
+def loaded(path: Path, *, missing: str, error: type[PatchlensError] = SettingsError) -> Any:
+    """The content of a YAML file, not yet checked; see `validated`.
+
+    Raises:
+        SettingsError: (or `error`) the file does not exist, cannot be read or is not YAML.
+    """
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise error(f"{path}: no such file; {missing}") from None
+    except Unreadable as reason:
+        raise error(f"{path}: {reason}") from None
+    except yaml.YAMLError as fault:
+        problem = printable(" ".join(str(fault).split()))
+        raise error(f"{path}: not valid YAML: {problem}") from None
 
 
 def refuse(path: Path, problems: Iterable[str]) -> None:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from patchlens.display.grid import difference
 from patchlens.report.headlines import Headline
-from patchlens.report.task_tables import Shown, difference
-from patchlens.site import prose
 from patchlens.site.leads import Lead, Rival, lead
 from patchlens.site.reasons import gain, over_floor
+from patchlens.tasks.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:
         headline: the metric.
         is_floor: whether a model is a floor.
     """
-    of_task = prose.of(headline.task)
+    of_task = headline.task.words
     leader, sentence = "", "The table has no paired bootstrap, so no model is called the best."
     caveat, why = "", ""
     if (found := lead(headline)) is not None:
@@ -83,58 +83,62 @@ def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:
         caveat,
         why,
         _best(headline),
-        f"{headline.task}.html",
+        f"{headline.task.name}.html",
     )
 
 
-def amount(shown: Shown, value: float) -> str:
+def amount(metric: Metric, value: float) -> str:
     """A score in the unit of the tables."""
-    return f"{100 * value:.1f} %" if shown.share else f"{value:g}"
+    return f"{100 * value:.1f} %" if metric.is_share else f"{value:g}"
 
 
 def _sentence(found: Lead) -> str:
-    shown = found.headline.shown
-    score = amount(shown, found.score)
+    metric = found.headline.metric
+    score = amount(metric, found.score)
     if not found.rivals:
         return f"Only {found.leader} was run: {score}."
     near = [rival for rival in found.rivals if not rival.separable]
     behind = next((rival for rival in found.rivals if rival.separable), None)
     if behind is found.rivals[0]:
         leads = "is ahead" if found.few else "leads"
-        return f"{found.leader} {leads} with {score}, by {_by(shown, behind)} over {behind.model}."
-    text = f"{found.leader} is best with {score}, not separable from {_named(shown, near)}"
-    return text + (f"; ahead of {behind.model} by {_by(shown, behind)}." if behind else ".")
+        return f"{found.leader} {leads} with {score}, by {_by(metric, behind)} over {behind.model}."
+    text = f"{found.leader} is best with {score}, not separable from {_named(metric, near)}"
+    return text + (f"; ahead of {behind.model} by {_by(metric, behind)}." if behind else ".")
 
 
-def _named(shown: Shown, rivals: Sequence[Rival]) -> str:
+def _named(metric: Metric, rivals: Sequence[Rival]) -> str:
     """All rivals by name, the nearest one with its difference."""
     first, *others = rivals
-    return ", ".join([f"{first.model} ({_by(shown, first)})", *(r.model for r in others)])
+    return ", ".join([f"{first.model} ({_by(metric, first)})", *(r.model for r in others)])
 
 
-def _by(shown: Shown, rival: Rival) -> str:
-    return difference(shown, (rival.difference, rival.low, rival.high))
+def _by(metric: Metric, rival: Rival) -> str:
+    return difference(metric.is_share, (rival.difference, rival.low, rival.high))
 
 
 def reasons(found: Lead, is_floor: Callable[[str], bool]) -> str:
     """How far the leader is above the nearest floor, and its change without the top dimensions."""
-    shown, parts = found.headline.shown, []
+    metric, parts = found.headline.metric, []
     if (floor := over_floor(found, is_floor)) is not None and floor[1][1] > 0:
-        parts.append(f"{difference(shown, floor[1])} above the nearest floor, {floor[0]}.")
+        parts.append(
+            f"{difference(metric.is_share, floor[1])} above the nearest floor, {floor[0]}."
+        )
     if (pruned := gain(found, "prune")) is not None:
         control = gain(found, "prune_random")
         beside = (
-            f"; without as many random dimensions: {_change(shown, control)}" if control else ""
+            f"; without as many random dimensions: {_change(metric, control)}" if control else ""
         )
         without = "Without its dimensions of highest variance"
-        parts.append(f"{without}: {_change(shown, pruned)}{beside}.")
+        parts.append(f"{without}: {_change(metric, pruned)}{beside}.")
     return " ".join(parts)
 
 
-def _change(shown: Shown, better: Sequence[float]) -> str:
+def _change(metric: Metric, better: Sequence[float]) -> str:
     """The change of a score, given by how much it gets better."""
     value, low, high = better
-    return difference(shown, better if shown.higher else (-value, -high, -low), "+")
+    return difference(
+        metric.is_share, better if metric.higher_is_better else (-value, -high, -low), "+"
+    )
 
 
 def _caveat(found: Lead, is_floor: Callable[[str], bool]) -> str:
@@ -155,11 +159,11 @@ def _caveat(found: Lead, is_floor: Callable[[str], bool]) -> str:
 
 def _best(headline: Headline) -> str:
     """The best model and variant, and how many others are level with it."""
-    shown, rows = headline.shown, headline.rows
-    known = rows[rows[shown.key].notna() & (rows["role"] != "ceiling")]
-    at = known[shown.key].argmax() if shown.higher else known[shown.key].argmin()
+    metric, rows = headline.metric, headline.rows
+    known = rows[rows[metric.key].notna() & (rows["role"] != "ceiling")]
+    at = known[metric.key].argmax() if metric.higher_is_better else known[metric.key].argmin()
     best = known.iloc[int(at)]
     others = int((known[headline.level].astype(str) == "True").sum()) - 1
     level = f", level with {others} other{'s' * (others > 1)}" if others > 0 else ""
-    text = amount(shown, float(best[shown.key]))
+    text = amount(metric, float(best[metric.key]))
     return f"Best of all variants: {best['model']} with {best['variant']}, {text}{level}."

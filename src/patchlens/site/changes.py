@@ -10,7 +10,7 @@ from patchlens.site.revision import Metrics
 ENDS = ("_ci_low", "_ci_high")
 NO_SCORES = (*ENDS, "_std")
 TIMING = ("images_per_second", "device")  # older revisions keep them among the metrics
-CLAIMS = "claims.json"
+CLAIMS = "claims/claims.json"
 
 
 @dataclass(frozen=True)

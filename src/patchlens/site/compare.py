@@ -4,12 +4,12 @@ import altair as alt
 import pandas as pd
 
 from patchlens.site.changes import Change, Differences
-from patchlens.site.figure import ROW, Cell, Figure, Grid, base, files, spec
+from patchlens.site.figure import ROW, Figure, Grid, TableCell, base, files, spec
 from patchlens.site.page import Page
 
 DRAWN = 25  # changes in the figure; the table lists all
 NARROW = alt.ExprRef("windowSize()[0] < 700 ? 150 : 330")  # pixels for the name of a score
-COLOURS = {"beyond": "#d55e00", "within": "#0072b2", "no interval": "#7d7d7d"}
+CHANGE_COLOURS = {"beyond": "#d55e00", "within": "#0072b2", "no interval": "#7d7d7d"}
 SHAPES = {"beyond": "diamond", "within": "circle", "no interval": "square"}
 
 
@@ -68,11 +68,13 @@ def _figure(changes: list[Change], before: str, after: str) -> Figure:
             for name, c in zip(_names(shown), shown, strict=True)
         ]
     )
-    order, names = list(data["score"]), list(COLOURS)
+    order, names = list(data["score"]), list(CHANGE_COLOURS)
     y = alt.Y("score:N", sort=order, title=None, axis=alt.Axis(labelLimit=NARROW))
     x = alt.X("before:Q", title="score", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6))
     colours = alt.Color(
-        "interval:N", scale=alt.Scale(domain=names, range=list(COLOURS.values())), legend=None
+        "interval:N",
+        scale=alt.Scale(domain=names, range=list(CHANGE_COLOURS.values())),
+        legend=None,
     )
     shapes = alt.Shape(
         "interval:N", scale=alt.Scale(domain=names, range=list(SHAPES.values())), legend=None
@@ -109,13 +111,13 @@ def _grid(changes: list[Change], before: str, after: str) -> Grid:
         interval = f"[{c.low:g}, {c.high:g}]" if known else ""
         rows.append(
             [
-                Cell(c.cell),
-                Cell(c.name),
-                Cell(f"{c.before:g}", c.before),
-                Cell(f"{c.after:g}", c.after),
-                Cell(f"{c.difference:+.4g}", c.difference),
-                Cell(c.beyond, best=c.beyond == "beyond"),
-                Cell(interval, c.low if known else ""),
+                TableCell(c.cell),
+                TableCell(c.name),
+                TableCell(f"{c.before:g}", c.before),
+                TableCell(f"{c.after:g}", c.after),
+                TableCell(f"{c.difference:+.4g}", c.difference),
+                TableCell(c.beyond, best=c.beyond == "beyond"),
+                TableCell(interval, c.low if known else ""),
             ]
         )
     header = ["cell", "score", before, after, "difference", "interval", f"of {before}"]
@@ -128,5 +130,5 @@ def _grid(changes: list[Change], before: str, after: str) -> Grid:
 
 
 def _words(key: str, caption: str, place: str, changed: list[tuple[str, str, str]]) -> Grid:
-    rows = [[Cell(text) for text in line] for line in changed]
+    rows = [[TableCell(text) for text in line] for line in changed]
     return Grid(key, caption, [place, "before", "after"], rows)

@@ -10,12 +10,14 @@ from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.files import existing
 from patchlens.names import DatasetName, ModelName
+from patchlens.site import lexicon
 from patchlens.site.figure import Figure, base, choices, spec
 
 REMEDY = "run `dvc pull` or `dvc repro`: the records are not in Git"
 COUNTS = {"head", "variant", "true", "predicted", "count"}
 VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # only these, so that the site stays small
 MOST = 30  # classes; the rarest classes beyond are omitted
+FIELDS = ("model", "head", "variant")  # one selector each
 SIDE = 30  # pixels per class
 
 
@@ -56,7 +58,7 @@ def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure |
         f"Confusion matrix over {len(order)} classes: {', '.join(order)}. Counts: CSV file.",
         _spec(shown, order),
         shown,
-        choices(shown, ["model", "head", "variant"]),
+        choices(shown, FIELDS, lexicon.of(task)),
         note=_note(len(common)),
         wide=True,
     )
@@ -82,7 +84,7 @@ def _note(classes: int) -> str:
 
 
 def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
-    controls = choices(shown, ["model", "head", "variant"])
+    controls = choices(shown, FIELDS)
     x = alt.X(
         "predicted:N", sort=order, title="predicted", axis=alt.Axis(labelAngle=-45, grid=False)
     )

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from patchlens.report.palette import Look
-from patchlens.site import prose
+from patchlens.display.palette import Look
+from patchlens.site import lexicon
 from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
+from patchlens.site.lexicon import Lexicon
 from patchlens.site.plots import Plot
 
 WIDE_RANGE = 30  # an axis that spans more is logarithmic
@@ -28,26 +29,26 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
         data: its rows of all configured cells, with columns dataset and model.
         looks: colour and shape of each model, in order.
     """
-    bars = plot.bars(data)
+    bars, words = plot.bars(data), lexicon.of(plot.stage)
     names = ["dataset", "model", *(n for n in plot.names(data) if n not in ("dataset", "model"))]
     value, over = (plot.x, plot.y) if bars else (plot.y, plot.x)
     tidy, mean_of = _averaged(data, [*names, over], value)
     models = [model for model in looks if model in set(tidy["model"])]
-    controls = choices(tidy, [name for name in names if name != "model"])
-    title = f"{prose.column(value)} {'of each' if bars else 'by'} {prose.column(over)}"
+    controls = choices(tidy, [name for name in names if name != "model"], words)
+    title = f"{words.column(value)} {'of each' if bars else 'by'} {words.column(over)}"
     band = _band(tidy, value)
     notes = [f"Each point is the mean of {mean_of} values."] if mean_of > 1 else []
     notes += {"ci": ["Bands: 95 % intervals."], "std": ["Bands: ± one standard deviation."]}.get(
         band, []
     )
     if bars:
-        layers = _bars(tidy, value, over, models, looks, controls)
+        layers = _bars(tidy, value, over, models, looks, controls, words)
     else:
-        layers = _lines(tidy, value, over, band, models, looks, controls)
+        layers = _lines(tidy, value, over, band, models, looks, controls, words)
     rows = len(tidy[over].unique()) * (len(models) * BAR + 8) if bars else HEIGHT
     return Figure(
         key=plot.key,
-        title=prose.sentence(title),
+        title=lexicon.sentence(title),
         alt=f"{title}, for {', '.join(models)}. {_extent(tidy, value)}",
         spec=spec(layers, tidy, rows),
         data=tidy,
@@ -69,17 +70,17 @@ def shape(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Shape:
     return alt.Shape("model:N", scale=scale, legend=None)
 
 
-def axis(name: str, values: Sequence[float] = ()) -> alt.Axis:
+def axis(name: str, words: Lexicon, values: Sequence[float] = ()) -> alt.Axis:
     """An axis titled with its column in words, in per cent for shares.
 
     Args:
         name: the column.
+        words: its name in words, and its unit.
         values: positions of its ticks; by default, round numbers.
     """
-    share = name in prose.SHARES
-    words = prose.column(name)
+    share, title = words.is_share(name), words.column(name)
     return alt.Axis(
-        title=f"{words} (%)" if share else words,
+        title=f"{title} (%)" if share else title,
         format="~%" if share else "~g",
         labelExpr="replace(datum.label, '%', '')" if share else alt.Undefined,
         labelOverlap=True,
@@ -100,12 +101,12 @@ def ticks(data: pd.Series, log: bool = False) -> list[float]:
     return [step for step in steps if distinct[0] <= step <= distinct[-1]]
 
 
-def tips(columns: Sequence[str]) -> list[alt.Tooltip]:
+def tips(columns: Sequence[str], words: Lexicon) -> list[alt.Tooltip]:
     """The tooltip of a point: each column by its name in words, shares in per cent."""
     return [
-        alt.Tooltip(f"{name}:Q", title=prose.column(name), format=".1%")
-        if name in prose.SHARES
-        else alt.Tooltip(f"{name}:N", title=prose.column(name))
+        alt.Tooltip(f"{name}:Q", title=words.column(name), format=".1%")
+        if words.is_share(name)
+        else alt.Tooltip(f"{name}:N", title=words.column(name))
         for name in columns
     ]
 
@@ -144,6 +145,7 @@ def _lines(
     models: Sequence[str],
     looks: Mapping[str, Look],
     controls: Sequence[Control],
+    words: Lexicon,
 ) -> list[alt.Chart]:
     x: alt.X
     if is_numeric_dtype(data[over]):
@@ -159,20 +161,22 @@ def _lines(
             if wide
             else alt.Scale(zero=False, nice=False, padding=8)
         )
-        x = alt.X(f"{over}:Q", axis=axis(over, ticks(data[over], wide)), scale=scale)
+        x = alt.X(f"{over}:Q", axis=axis(over, words, ticks(data[over], wide)), scale=scale)
     else:
         order = list(dict.fromkeys(data[over].astype(str)))
-        x = alt.X(f"{over}:O", axis=alt.Axis(title=prose.column(over), labelAngle=0), sort=order)
+        x = alt.X(f"{over}:O", axis=alt.Axis(title=words.column(over), labelAngle=0), sort=order)
     chart = base(controls)
     lines = chart.mark_line(strokeWidth=2).encode(
         x=x,
-        y=alt.Y(f"{value}:Q", axis=axis(value), scale=alt.Scale(zero=False)),
+        y=alt.Y(f"{value}:Q", axis=axis(value, words), scale=alt.Scale(zero=False)),
         color=colour(models, looks),
     )
     layers = [lines]
     if data.groupby(["model"])[over].nunique().max() <= 40:
         points = lines.mark_point(filled=True, size=70, opacity=1)
-        layers.append(points.encode(shape=shape(models, looks), tooltip=tips(list(data.columns))))
+        layers.append(
+            points.encode(shape=shape(models, looks), tooltip=tips(list(data.columns), words))
+        )
     if band:
         area = (
             chart.transform_calculate(**ends(value, band))
@@ -190,17 +194,18 @@ def _bars(
     models: Sequence[str],
     looks: Mapping[str, Look],
     controls: Sequence[Control],
+    words: Lexicon,
 ) -> list[alt.Chart]:
     order = list(dict.fromkeys(data[over].astype(str)))
     bars = (
         base(controls)
         .mark_bar()
         .encode(
-            x=alt.X(f"{value}:Q", axis=axis(value)),
+            x=alt.X(f"{value}:Q", axis=axis(value, words)),
             y=alt.Y(f"{over}:N", sort=order, axis=alt.Axis(title=None)),
             yOffset=alt.YOffset("model:N", sort=list(models)),
             color=colour(models, looks),
-            tooltip=tips(list(data.columns)),
+            tooltip=tips(list(data.columns), words),
         )
     )
     return [bars]

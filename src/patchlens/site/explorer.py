@@ -16,7 +16,7 @@ def pages(run: Run) -> list[Page]:
     """A page for each dataset that the stage `explorer` processed."""
     shown = precomputed.datasets(PART)
     return [
-        _page(run, dataset, *precomputed.named(dataset, "explorer", "Patch explorer", shown))
+        _page(run, dataset, *precomputed.named(dataset, "explorer", PART, shown))
         for dataset in shown
     ]
 

@@ -1,6 +1,5 @@
 """A figure of the site: a Vega-Lite specification with its selectors and its data."""
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from patchlens.report import grid
-from patchlens.site import prose
+from patchlens.display import grid
+from patchlens.files import csv_text
+from patchlens.site.lexicon import Lexicon, everywhere
 
 ROWS = "rows"  # name of the data in a specification
 HIDDEN = "hidden"  # the signal with the models hidden by the legend
@@ -77,7 +77,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table: its text, its sort key, and whether it is level with the best."""
 
     text: str
@@ -100,7 +100,7 @@ class Grid:
     key: str
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     note: str = ""
 
     @property
@@ -127,9 +127,7 @@ def files(parts: Iterable[Figure | Grid]) -> dict[str, bytes]:
 
 def csv(table: pd.DataFrame) -> bytes:
     """A table as CSV."""
-    text = io.StringIO()
-    table.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode()
+    return csv_text(table).encode()
 
 
 def base(controls: Sequence[Control] = ()) -> alt.Chart:
@@ -159,18 +157,21 @@ def spec(layers: Sequence[alt.Chart], data: pd.DataFrame, height: int = HEIGHT) 
     return found | {"datasets": {ROWS: {"header": list(data.columns), "rows": rows}}}
 
 
-def choices(data: pd.DataFrame, fields: Sequence[str]) -> list[Control]:
+def choices(
+    data: pd.DataFrame, fields: Sequence[str], lexicon: Lexicon | None = None
+) -> list[Control]:
     """A selector for each column with more than one value; `raw` and `all` come first.
 
     Args:
         data: the rows of the figure.
         fields: columns that distinguish its rows.
+        lexicon: the words for columns and values; by default, those of all tasks.
     """
-    found = []
+    found, called = [], everywhere() if lexicon is None else lexicon
     for name in fields:
         values = list(dict.fromkeys(data[name].astype(str)))
         if len(values) > 1:
             first = next((value for value in ("raw", "all") if value in values), values[0])
-            words = {value: prose.value(value) for value in values}
-            found.append(Control(name, prose.column(name).capitalize(), words, first))
+            words = {value: called.value(value) for value in values}
+            found.append(Control(name, called.column(name).capitalize(), words, first))
     return found

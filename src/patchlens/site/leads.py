@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from patchlens.report.headlines import Headline
 from patchlens.report.paired import RAW
-from patchlens.report.verdict import MIN_UNITS
+from patchlens.tasks.resample import MIN_UNITS
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Lead:
 
 def lead(headline: Headline) -> Lead | None:
     """The lead on a metric; None if its table does not compare models."""
-    key, rows = headline.shown.key, headline.rows
+    key, rows = headline.metric.key, headline.rows
     columns = [f"{key}_behind", f"{key}_behind_ci_low", f"{key}_behind_ci_high"]
     if not {*columns, f"{key}_units"} <= set(rows.columns):
         return None

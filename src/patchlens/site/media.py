@@ -1,10 +1,10 @@
 """Videos and sheets: a player of linked tracks, and pictures of retrieved objects and patches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from patchlens.site import precomputed, prose
+from patchlens.site import lexicon, precomputed
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
@@ -35,20 +35,13 @@ class Crop:
 
 
 def pages(run: Run) -> list[Page]:
-    """Pages of videos and sheets, one per dataset that has them."""
-    found = [
-        _videos(run, name, *precomputed.named(name, "videos", "Videos", names))
-        for names in [precomputed.datasets("tracks")]
-        for name in names
+    """A page for each part of the explorer's data that is of a known form, per dataset."""
+    return [
+        make(run, dataset, *precomputed.named(dataset, slug, part, names))
+        for part, (slug, make) in FORMS.items()
+        for names in [precomputed.datasets(part)]
+        for dataset in names
     ]
-    for part, make, title in (
-        ("retrieval", _retrieval, "Retrieval sheets"),
-        ("identification", _identification, "Identification examples"),
-    ):
-        names = precomputed.datasets(part)
-        slug = title.lower().replace(" ", "-")
-        found += [make(run, name, *precomputed.named(name, slug, title, names)) for name in names]
-    return found
 
 
 def _videos(run: Run, dataset: str, slug: str, title: str) -> Page:
@@ -71,8 +64,8 @@ def _videos(run: Run, dataset: str, slug: str, title: str) -> Page:
     return Page(slug, title, "videos.html", context, precomputed.files(dataset, names), GROUP)
 
 
-def _retrieval(run: Run, dataset: str, slug: str, title: str) -> Page:
-    found = precomputed.read(dataset, "retrieval")
+def _lists(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "lists")
     files: list[str] = []
     sheets = []
     for column in found["columns"]:
@@ -93,9 +86,7 @@ def _retrieval(run: Run, dataset: str, slug: str, title: str) -> Page:
         "columns": _named(found["columns"]),
         **_choices(found["columns"]),
     }
-    return Page(
-        slug, title, "retrieval_sheets.html", context, precomputed.files(dataset, files), GROUP
-    )
+    return Page(slug, title, "lists.html", context, precomputed.files(dataset, files), GROUP)
 
 
 def _ranked(dataset: str, rank: int, one: Mapping[str, Any]) -> Crop:
@@ -111,8 +102,8 @@ def _object(dataset: str, place: Mapping[str, Any], sign: str, kind: str, alt: s
     return Crop(_image(dataset, place), _rounded(view), _size(place["box"]), alt, sign, kind)
 
 
-def _identification(run: Run, dataset: str, slug: str, title: str) -> Page:
-    found = precomputed.read(dataset, "identification")
+def _copies(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found, words = precomputed.read(dataset, "copies"), lexicon.everywhere()
     files: list[str] = []
     sheets = []
     for column in found["columns"]:
@@ -133,15 +124,13 @@ def _identification(run: Run, dataset: str, slug: str, title: str) -> Page:
     context = {
         "dataset": dataset,
         "sheets": sheets,
-        "names": {name: prose.value(name) for sheet in sheets for name in sheet["rows"]},
+        "names": {name: words.value(name) for sheet in sheets for name in sheet["rows"]},
         "severities": max(len(row) for sheet in sheets for row in sheet["rows"].values()),
         "first": precomputed.first_columns(run, found["columns"])[0],
         "columns": _named(found["columns"]),
         **_choices(found["columns"]),
     }
-    return Page(
-        slug, title, "identification_sheets.html", context, precomputed.files(dataset, files), GROUP
-    )
+    return Page(slug, title, "copies.html", context, precomputed.files(dataset, files), GROUP)
 
 
 def _pair(dataset: str, one: Mapping[str, Any]) -> tuple[Crop, Crop]:
@@ -184,3 +173,10 @@ def _choices(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def _named(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [{key: column[key] for key in ("model", "variant")} for column in columns]
+
+
+FORMS: dict[str, tuple[str, Callable[[Run, str, str, str], Page]]] = {  # part -> slug, page
+    "tracks": ("videos", _videos),
+    "lists": ("retrieval-sheets", _lists),
+    "copies": ("identification-examples", _copies),
+}

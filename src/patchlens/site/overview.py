@@ -3,16 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from patchlens import paths
+from patchlens.display.palette import Look
 from patchlens.report import headlines
 from patchlens.report.claims_table import GROUPS
 from patchlens.report.headlines import Headline
-from patchlens.report.palette import Look
 from patchlens.report.verdict_words import effect, threshold
-from patchlens.site import overview_figures, prose, provenance, tasks
+from patchlens.site import lexicon, overview_figures, provenance, tasks
 from patchlens.site.answers import answer, tally
 from patchlens.site.figure import files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
+from patchlens.tasks.table import TASKS
+
+HEADS_SHOWN = 2  # of a task whose words choose none
 
 
 def page(run: Run, looks: Mapping[str, Look]) -> Page:
@@ -24,7 +28,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     """
     chosen = []
     for task in run.tables:
-        found = list(headlines.of(task, run.tables[task]))
+        found = list(headlines.of(TASKS[task], run.tables[task]))
         for dataset in dict.fromkeys(headline.dataset for headline in found):
             chosen += _first([h for h in found if h.dataset == dataset])
     answers = [answer(h, run.is_floor) for h in chosen]
@@ -67,7 +71,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         "ceilings": [m for m in run.models if run.role(m) == "ceiling"],
         "floors": [m for m in run.models if run.is_floor(m)],
     }
-    data = files(figures) | tasks.copies("claims")
+    data = files(figures) | tasks.copies(paths.CLAIMS_TABLE)
     return Page("index", "Overview", "overview.html", context, data, "Results")
 
 
@@ -76,11 +80,12 @@ def _comparison(claim: Mapping[Any, Any]) -> str:
     if claim["effect"] is None:
         return ""
     task, *head, metric = str(claim["metric"]).split(".")
-    where = ", ".join([prose.of(task).title, *map(prose.value, head)])
+    words = lexicon.of(task)
+    where = ", ".join([words.words.title, *map(words.value, head)])
     found = effect(claim["metric"], [claim[name] for name in ("effect", "ci_low", "ci_high")])
     return (
         f"{claim['a']} against {claim['b']} on {claim['datasets']} "
-        f"({where}: {prose.column(metric)}): {found}; "
+        f"({where}: {words.column(metric)}): {found}; "
         f"δ = {threshold(claim['metric'], claim['delta'])}, adjusted p = {claim['p_holm']:.3g}, "
         f"{claim['n_units']:.0f} units."
     )
@@ -90,9 +95,9 @@ def _first(found: list[Headline]) -> list[Headline]:
     """The headlines that the overview shows."""
     if not found:
         return []
-    wanted = prose.of(found[0].task).heads
-    chosen = [h for h in found if (h.head, h.shown.key) in wanted]
+    wanted = found[0].task.words.overview
+    chosen = [h for h in found if (h.head, h.metric.key) in wanted]
     if chosen:
         return chosen
     heads = {(h.dataset, h.head): h for h in reversed(found)}  # the first metric of each head
-    return list(reversed(heads.values()))[: prose.HEADS_SHOWN]
+    return list(reversed(heads.values()))[:HEADS_SHOWN]

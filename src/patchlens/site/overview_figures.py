@@ -7,13 +7,13 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
-from patchlens.report.grid import COST
+from patchlens.display.grid import COST
+from patchlens.display.palette import Look
 from patchlens.report.headlines import Headline
-from patchlens.report.palette import Look
-from patchlens.report.verdict_words import shown
-from patchlens.site import prose
+from patchlens.report.verdict_words import is_share
 from patchlens.site.curves import colour, shape
 from patchlens.site.figure import HEIGHT, ROW, Figure, base, choices, spec
+from patchlens.site.lexicon import COLUMNS
 
 VERDICTS = {
     "supported": ("#009e73", "circle"),
@@ -51,7 +51,7 @@ def forest(claims: pd.DataFrame) -> Figure | None:
         legend=None,
     )
     chart = base()
-    points = all(shown(str(name)).share for name in claims["metric"])
+    points = all(is_share(str(name)) for name in claims["metric"])
     x = alt.X(
         "ci_low:Q",
         title="effect with its interval" + (" (points)" if points else ""),
@@ -93,19 +93,21 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
         looks: colour and shape of each model.
         role: model -> its role; the axis names every role but `rival`.
     """
-    shown = headline.shown
-    names = {shown.key: "score", f"{shown.key}_ci_low": "low", f"{shown.key}_ci_high": "high"}
+    metric = headline.metric
+    names = {metric.key: "score", f"{metric.key}_ci_low": "low", f"{metric.key}_ci_high": "high"}
     there = [name for name in names if name in headline.rows]
     data = headline.rows[["model", "variant", *there]].rename(columns=names)
     data = data[data["score"].notna()].reset_index(drop=True)
-    factor = 100 if shown.share else 1
+    factor = 100 if metric.is_share else 1
     for name in ("score", "low", "high"):
         data[name] = (data[name] * factor).round(4) if name in data else data["score"]
     models = [model for model in looks if model in set(data["model"])]
     called = {m: f"{m} ({role(m)})" for m in models if role(m) != "rival"}
     roles = f"{json.dumps(called)}[datum.value] || datum.value"
     controls = choices(data, ["variant"])
-    sense: Literal["ascending", "descending"] = "descending" if shown.higher else "ascending"
+    sense: Literal["ascending", "descending"] = (
+        "descending" if metric.higher_is_better else "ascending"
+    )
     y = alt.Y(
         "model:N",
         sort=alt.EncodingSortField(field="score", op="mean", order=sense),
@@ -115,7 +117,9 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
     chart = base(controls)
     tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
     whisker = chart.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("low:Q", title=shown.name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)),
+        x=alt.X(
+            "low:Q", title=metric.name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=6)
+        ),
         x2="high:Q",
         y=y,
         color=colour(models, looks),
@@ -124,7 +128,7 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
         x="score:Q", y=y, color=colour(models, looks), shape=shape(models, looks), tooltip=tips
     )
     raw = data[data["variant"] == data["variant"].iat[0]].sort_values(
-        "score", ascending=not shown.higher
+        "score", ascending=not metric.higher_is_better
     )
     words = ", ".join(
         f"{r.model} {r.score:.1f} [{r.low:.1f}, {r.high:.1f}]" for r in raw.itertuples()
@@ -151,13 +155,14 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     parts = []
     for headline in headlines:
         rows = headline.rows[headline.rows["variant"] == "raw"]
+        metric = headline.metric
         # First what tells most models apart.
         for name in sorted(COST, key=lambda name: -rows[name].nunique()):
             part = rows[["model", "dataset"]].assign(
                 metric=f"{headline.title}, {headline.dataset}",
-                cost=prose.column(name),
+                cost=COLUMNS[name],
                 value=rows[name],
-                score=(rows[headline.shown.key] * (100 if headline.shown.share else 1)).round(4),
+                score=(rows[metric.key] * (100 if metric.is_share else 1)).round(4),
             )
             parts.append(part)
     data = pd.concat(parts, ignore_index=True).dropna()

@@ -1,7 +1,6 @@
 """The `plots:` entries of dvc.yaml, and the rows of their CSV files in all configured cells."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import existing
 from patchlens.names import DatasetName, ModelName
+from patchlens.plan.graph import matrix_names
 
 PIPELINE = Path("dvc.yaml")
 TEMPLATES = Path(".dvc/plots")
@@ -30,7 +30,8 @@ class Plot:
         stage: the stage.
         file: name of the CSV file in the folder of a cell.
         x, y: its columns.
-        told_apart: the column that distinguishes lines in the template of the plot, or None.
+        template: its template in DVC, which says how it is drawn, or None.
+        group_by: the column that distinguishes lines in the template, or None.
         datasets: the datasets that the stage runs on.
     """
 
@@ -38,7 +39,8 @@ class Plot:
     file: str
     x: str
     y: str
-    told_apart: str | None
+    template: str | None
+    group_by: str | None
     datasets: tuple[str, ...]
 
     @property
@@ -52,7 +54,7 @@ class Plot:
             str(name)
             for name in data.columns
             if name not in (self.x, self.y)
-            and (name == self.told_apart or not is_numeric_dtype(data[name]))
+            and (name == self.group_by or not is_numeric_dtype(data[name]))
         ]
 
     def bars(self, data: pd.DataFrame) -> bool:
@@ -110,24 +112,14 @@ def _of_stage(name: str, stage: Mapping[str, Any], params: Mapping[str, Any]) ->
         (path, options) = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
         if not path.startswith(CELL) or not {"x", "y"} <= options.keys():
             continue
-        datasets = tuple(_listed(stage["matrix"]["dataset"], params))
-        if datasets:
-            apart = _told_apart(options.get("template"))
-            file = path.removeprefix(CELL)
-            yield Plot(name, file, options["x"], options["y"], apart, datasets)
+        if datasets := tuple(matrix_names(name, stage["matrix"]["dataset"], params)):
+            template, file = options.get("template"), path.removeprefix(CELL)
+            yield Plot(
+                name, file, options["x"], options["y"], template, _group_by(template), datasets
+            )
 
 
-def _listed(value: Any, params: Mapping[str, Any]) -> list[str]:
-    """The values of a `matrix`: a list, or `${a.b}`, a key in params.yaml."""
-    if not isinstance(value, str):
-        return list(value)
-    found: Any = params
-    for key in re.fullmatch(r"\$\{(.+)\}", value)[1].split("."):  # type: ignore[index]
-        found = found[key]
-    return list(found)
-
-
-def _told_apart(template: str | None) -> str | None:
+def _group_by(template: str | None) -> str | None:
     """The column by which a template of this repository colours lines."""
     path = TEMPLATES / f"{template}.json"
     if template is None or not path.is_file():

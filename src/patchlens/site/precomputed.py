@@ -1,6 +1,6 @@
 """The output of the stage `explorer` in data/explorer, and the files of it that a page needs.
 
-`dimensions` is for the variance page: model -> `images` (id, file, width, height) and `dimensions`,
+`maps` is for the pages of studies: model -> `images` (id, file, width, height) and `dimensions`,
 each with its number, its `share` of all variance, `low` and `high` (the values of the darkest and
 the brightest colour) and `maps`: for each image, a PNG with one pixel per patch.
 """
@@ -16,7 +16,7 @@ REMEDY = "run `dvc repro explorer`"
 
 
 def datasets(part: str) -> list[str]:
-    """The datasets that have a part (`patches`, `dimensions`, `retrieval`, ...), in order."""
+    """The datasets that have a part (`patches`, `maps`, `lists`, ...), in order."""
     listed: Mapping[str, Sequence[str]] = read_json(paths.EXPLORER / "datasets.json", REMEDY)
     return [name for name, parts in listed.items() if part in parts]
 
@@ -44,8 +44,9 @@ def files(dataset: str, names: Iterable[str]) -> dict[str, bytes]:
     }
 
 
-def named(dataset: str, slug: str, title: str, shown: Sequence[str]) -> tuple[str, str]:
-    """Slug and title of a page on a dataset, with its name if there are several datasets."""
+def named(dataset: str, slug: str, part: str, shown: Sequence[str]) -> tuple[str, str]:
+    """Slug and title of a page on a part, with the dataset's name if there are several."""
+    title = read(dataset, part)["title"]
     return (slug, title) if len(shown) == 1 else (f"{slug}-{dataset}", f"{title}: {dataset}")
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import licence as licence_of
 from patchlens.datasets.catalogue import find as kind_of
-from patchlens.report import grid
+from patchlens.display import grid
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.models import Model
-from patchlens.site.figure import Cell, Grid
+from patchlens.site.figure import Grid, TableCell
 from patchlens.site.reading import Run
 
 OURS = "weights"  # the folder of what this repository trained
@@ -66,16 +66,18 @@ def _models(run: Run) -> Grid:
         digest = record["sha256"] or record["tensors"]
         rows.append(
             [
-                Cell(name),
-                Cell(ROLES[run.role(name)] if costs else "not run"),
-                Cell(str(record["source"]).split(", sha256")[0].removeprefix("file ")),
-                Cell("–" if model.source == "pixels" else digest[:12]),
-                Cell(licence(model)),
-                Cell(str(cost.get("architecture", ""))),
-                *(Cell("" if n is None else grid.number(n), n) for n in numbers),
+                TableCell(name),
+                TableCell(ROLES[run.role(name)] if costs else "not run"),
+                TableCell(str(record["source"]).split(", sha256")[0].removeprefix("file ")),
+                TableCell("–" if model.source == "pixels" else digest[:12]),
+                TableCell(licence(model)),
+                TableCell(str(cost.get("architecture", ""))),
+                TableCell(run.objectives[name]),
+                *(TableCell("" if n is None else grid.number(n), n) for n in numbers),
             ]
         )
-    header = ["model", "role", "weights", "hash", "licence", "architecture", *grid.COST.values()]
+    header = ["model", "role", "weights", "hash", "licence", "architecture", "objective"]
+    header += grid.COST.values()
     note = (
         "Hash: the first digits of the SHA-256 of the weight file, or of its tensors where it was "
         "converted; the whole is in metrics/weights/. Licences are as their publishers state them."
@@ -96,21 +98,21 @@ def _datasets(run: Run) -> Grid:
         support, query = dataset.support, dataset.query
         rows.append(
             [
-                Cell(name),
-                Cell(dataset.kind),
-                Cell(
+                TableCell(name),
+                TableCell(dataset.kind),
+                TableCell(
                     "none"
                     if support is None
                     else f"{support.images} of {support.split} ({support.per})"
                 ),
-                Cell("" if support is None else " ".join(map(str, support.seeds))),
-                Cell(
+                TableCell("" if support is None else " ".join(map(str, support.seeds))),
+                TableCell(
                     "none"
                     if query is None
                     else f"{query.images} of {query.split}, unit {query.unit}"
                 ),
-                Cell(", ".join(tasks) or "not run"),
-                Cell(terms),
+                TableCell(", ".join(tasks) or "not run"),
+                TableCell(terms),
             ]
         )
     header = ["dataset", "kind", "support images", "seeds", "query images", "tasks", "licence"]
@@ -126,7 +128,10 @@ def _protocols(run: Run) -> list[Grid]:
     }
     keys: Sequence[str] = [key for key in FIXED if any(key in rows for rows in columns.values())]
     body = [
-        [Cell(key.replace("_", " ")), *(Cell(_value(rows, key)) for rows in columns.values())]
+        [
+            TableCell(key.replace("_", " ")),
+            *(TableCell(_value(rows, key)) for rows in columns.values()),
+        ]
         for key in keys
     ]
     return [Grid("protocol", "Protocol", ["setting", *columns], body)] if columns else []

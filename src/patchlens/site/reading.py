@@ -9,14 +9,13 @@ import yaml
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.files import existing, read_json
+from patchlens.files import existing, read_json, shown
 from patchlens.names import ModelName
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
 from patchlens.site.plots import REMEDY, Plot, keep_records
 from patchlens.site.plots import read as read_plots
-
-OF_A_TASK = ["dataset", "model", "head", "variant"]  # the first columns in the table of a task
+from patchlens.tasks.table import TABLE, TASKS
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,9 @@ class Run:
     Attributes:
         settings: the settings of the run.
         tables: task -> its table in long form; empty for a task without datasets.
+        studies: study -> its table.
+        captions: task -> dataset -> the protocol of its table in words.
+        objectives: model -> how it was trained.
         claims: one row per claim.
         plots: the plots of all stages.
         records: the stages that keep records.
@@ -34,6 +36,9 @@ class Run:
 
     settings: Settings
     tables: Mapping[str, pd.DataFrame]
+    studies: Mapping[str, pd.DataFrame]
+    captions: Mapping[str, Mapping[str, str]]
+    objectives: Mapping[str, str]
     claims: pd.DataFrame
     plots: tuple[Plot, ...]
     records: frozenset[str]
@@ -59,28 +64,36 @@ def read(settings: Settings) -> Run:
     Raises:
         DataError: a file is missing, or a table has models that are not configured.
     """
-    tables = {}
-    for path in sorted(paths.TABLES.glob("*.csv")):
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
-        if list(table.columns[: len(OF_A_TASK)]) == OF_A_TASK:
-            strangers = sorted(set(table["model"]) - set(settings.models))
-            if strangers:
-                raise DataError(
-                    f"{path}: has models that params.yaml does not list: {', '.join(strangers)}; "
-                    "run `dvc repro tables`"
-                )
-            tables[path.stem] = table
-    known = list(settings.tasks())
-    order = sorted(
-        tables, key=lambda task: (known.index(task) if task in known else len(known), task)
-    )
+    tables, captions = dict[str, pd.DataFrame](), dict[str, Mapping[str, str]]()
+    for task in TABLE:
+        path = paths.TABLES / f"{task.name}.csv"
+        if task.study and not task.tabled:
+            continue
+        table = pd.read_csv(
+            existing(path, REMEDY), keep_default_na=False, na_values=[""], low_memory=False
+        )
+        unknown = sorted(set(table.get("model", ())) - set(settings.models))
+        if unknown:
+            raise DataError(
+                f"{path}: has models that params.yaml does not list: {', '.join(unknown)}; "
+                "run `dvc repro tables`"
+            )
+        tables[task.name] = table
+        if not task.study:
+            about = read_json(path.with_suffix(".json"), REMEDY)
+            captions[task.name], objectives = about["captions"], about["objectives"]
     params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     claims = pd.read_csv(
-        existing(paths.TABLES / "claims.csv", REMEDY), keep_default_na=False, na_values=[""]
-    )
+        existing(paths.CLAIMS_TABLE.with_suffix(".csv"), REMEDY),
+        keep_default_na=False,
+        na_values=[""],
+    ).map(shown)
     return Run(
         settings,
-        {task: tables[task] for task in order},
+        {name: table for name, table in tables.items() if not TASKS[name].study},
+        {name: table for name, table in tables.items() if TASKS[name].study},
+        captions,
+        objectives,
         claims,
         tuple(read_plots(params)),
         keep_records(),

@@ -18,7 +18,7 @@ def over_floor(found: Lead, is_floor: Callable[[str], bool]) -> tuple[str, list[
 
 def gain(found: Lead, variant: str) -> list[float] | None:
     """The gain of a variant over the leader's raw features, with its interval, if it was run."""
-    key, rows = found.headline.shown.key, found.headline.rows
+    key, rows = found.headline.metric.key, found.headline.rows
     columns = [f"{key}_gain{end}" for end in ENDS]
     at = rows[(rows["model"] == found.leader) & (rows["variant"] == variant)]
     if not set(columns) <= set(rows.columns) or at[columns].dropna().empty:

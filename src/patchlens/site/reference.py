@@ -10,19 +10,21 @@ import pandas as pd
 
 from patchlens.report.reference import STATUSES, Compared, compare, published
 from patchlens.report.reference_page import counts, heading, result
-from patchlens.site.figure import Cell, Grid, csv, files
+from patchlens.site.figure import Grid, TableCell, csv, files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
 DATA = "data/reference.csv"
 ALWAYS = ("model", "dataset", "score", "published")
-CELLS: dict[str, Callable[[Compared], Cell]] = {
-    "model": lambda row: Cell(row.model),
-    "dataset": lambda row: Cell(row.dataset),
-    "score": lambda row: Cell(row.score),
-    "published": lambda row: Cell(f"{row.value:g}", row.value),
-    "ours": lambda row: Cell("" if row.ours is None else f"{row.ours:g} ({row.slot})", row.ours),
-    "difference": lambda row: Cell(
+CELLS: dict[str, Callable[[Compared], TableCell]] = {
+    "model": lambda row: TableCell(row.model),
+    "dataset": lambda row: TableCell(row.dataset),
+    "score": lambda row: TableCell(row.score),
+    "published": lambda row: TableCell(f"{row.value:g}", row.value),
+    "ours": lambda row: TableCell(
+        "" if row.ours is None else f"{row.ours:g} ({row.slot})", row.ours
+    ),
+    "difference": lambda row: TableCell(
         "" if row.difference is None else f"{row.difference:+g}", row.difference
     ),
 }
@@ -67,7 +69,7 @@ def _section(key: str, members: Sequence[Compared]) -> Section:
     # A reason shared by rows is stated once, above; empty columns are dropped.
     reasons, own = _folded(members)
     columns = {name: [cell(row) for row in members] for name, cell in CELLS.items()}
-    columns["result"] = [Cell(text) for text in own]
+    columns["result"] = [TableCell(text) for text in own]
     kept = {
         name: cells
         for name, cells in columns.items()

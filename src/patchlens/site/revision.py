@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from patchlens import paths
 from patchlens.errors import DataError
+from patchlens.given import printable
 
 METRICS = Path("metrics")
 Metrics = Mapping[str, Any]  # path below metrics/ -> content of a JSON file
@@ -32,7 +34,8 @@ def of_revision(revision: str) -> Metrics:
         for member in archive:
             stream = archive.extractfile(member)
             if stream is not None and member.name.endswith(".json"):
-                found[member.name.removeprefix(f"{METRICS}/")] = json.load(stream)
+                name = paths.current(member.name.removeprefix(f"{METRICS}/"))
+                found[name] = json.load(stream)
     return _some(found, f"revision '{revision}'")
 
 
@@ -44,7 +47,9 @@ def of_workspace() -> Metrics:
     """
     files = sorted(METRICS.rglob("*.json"))
     found = {
-        path.relative_to(METRICS).as_posix(): json.loads(path.read_text(encoding="utf-8"))
+        paths.current(path.relative_to(METRICS).as_posix()): json.loads(
+            path.read_text(encoding="utf-8")
+        )
         for path in files
     }
     return _some(found, "the workspace")
@@ -58,8 +63,21 @@ def _some(found: Metrics, of: str) -> Metrics:
 
 def _commit(revision: str) -> str:
     """The commit of a revision; an experiment of `dvc exp` is a reference below refs/exps."""
-    if not revision or revision.startswith("-"):
-        raise DataError(f"'{revision}' is not a revision; use --compare REV or --compare REV..REV")
+    if not revision or revision.startswith("-") or not revision.isprintable():
+        raise DataError(
+            f"'{printable(revision)}' is not a revision; use --compare REV or --compare REV..REV"
+        )
+    if _git("rev-parse", "--git-dir").returncode:
+        raise DataError(
+            f"{Path.cwd()}: is not in a Git repository, so it has no revision '{revision}'; run "
+            "this in a clone of the repository, or compare two folders of metrics with `patchlens "
+            "compare BEFORE AFTER`"
+        )
+    if _git("rev-parse", "--verify", "--quiet", "HEAD").returncode:
+        raise DataError(
+            f"{Path.cwd()}: this Git repository has no commit yet, so it has no revision "
+            f"'{revision}'; commit metrics/ first (`git add -A`, `git commit`)"
+        )
     done = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if done.returncode == 0:
         return done.stdout.decode().strip()
@@ -75,4 +93,7 @@ def _commit(revision: str) -> str:
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["git", *arguments], capture_output=True, check=False)
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise DataError("git: no such program; install Git, which keeps the revisions") from None

@@ -3,18 +3,23 @@
 import io
 import json
 import math
+import os
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote, urlsplit
 
 from patchlens import paths
 from patchlens.errors import SettingsError
 from patchlens.files import existing
+from patchlens.given import NOT_FILES, why_not
 
+NAMES = ("localhost", "127.0.0.1", "[::1]")  # of this machine, in the header Host
+NO_FILE = tuple(f"is {kind}, not a file" for kind in set(NOT_FILES.values()) - {"a folder"})
 HOST = "127.0.0.1"  # no other address: the site is only for this machine
 PLACE = '<script type="application/json" id="speeds">{}</script>'  # in the first page
 
@@ -76,6 +81,9 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(*args, **kwargs)  # answers the request
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
+        if (refusal := self._refusal()) is not None:
+            self.send_error(*refusal)
+            return None
         index = Path(self.directory, "index.html")
         if urlsplit(self.path).path not in ("/", "/index.html") or not index.is_file():
             return super().send_head()
@@ -89,3 +97,38 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
         return io.BytesIO(content)
+
+    def list_directory(self, path: str | PathLike[str]) -> io.BytesIO | None:
+        """No list of a folder: the pages link to all that is meant to be seen."""
+        self.send_error(HTTPStatus.NOT_FOUND, "File not found")
+        return None
+
+    def _refusal(self) -> tuple[HTTPStatus, str] | None:
+        """Why a request gets no file, as a status and one line; None if it may have one."""
+        port = cast(HTTPServer, self.server).server_port
+        allowed = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == 80 else set())
+        # Another name that leads to this machine is how a web page elsewhere would read the site.
+        if self.headers.get("Host", "").strip().lower() not in allowed:
+            why = f"This server answers to localhost:{port} only; use the same port in a tunnel"
+            return HTTPStatus.MISDIRECTED_REQUEST, why
+        if not unquote(urlsplit(self.path).path).isprintable():
+            return HTTPStatus.BAD_REQUEST, "Control character in the path"
+        if not self._is_part_of_the_site(Path(self.translate_path(self.path))):
+            return HTTPStatus.NOT_FOUND, "File not found"
+        return None
+
+    def _is_part_of_the_site(self, asked: Path) -> bool:
+        """Whether a path, and the first page of a folder, lead to a file of the site."""
+        try:
+            root = Path(os.path.realpath(self.directory))
+            pages = [asked, *(asked / name for name in ("index.html", "index.htm"))]
+            for path in pages if asked.is_dir() else [asked]:
+                real = Path(os.path.realpath(path))
+                if not real.is_relative_to(root) or (real.exists() and why_not(real) in NO_FILE):
+                    return False
+                parts = [*real.relative_to(root).parts, *path.relative_to(self.directory).parts]
+                if any(part.startswith(".") for part in parts):
+                    return False
+        except (OSError, ValueError):  # a name that no file can have
+            return False
+        return True

@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from patchlens.arrays import Array, Ints
 from patchlens.errors import FitError
 from patchlens.features.variants import unit_rows
 from patchlens.settings.base import Distance
 
-Array = NDArray[np.float32]
-Ints = NDArray[np.int64]
 BLOCK = 4096  # queries per block: bounds the memory besides the bank
 PRODUCTS = 1 << 28  # similarities that torch holds at once on a GPU: 1 GB
 

@@ -6,15 +6,11 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from patchlens.arrays import Array, Bools, Floats, Ints
 from patchlens.features.variants import Transform, applied
 
-Array = NDArray[np.float32]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Key = TypeVar("Key")
 NONE = -1  # no frame number
 BINS = 7  # RoIAlign cuts a box into 7 × 7 bins

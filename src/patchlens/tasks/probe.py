@@ -13,18 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
+from patchlens.arrays import Array, Floats, Ints
 from patchlens.errors import FitError
-from patchlens.settings.segmentation import Linear
+from patchlens.settings.classifiers import Linear
 
-Array = NDArray[np.float32]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 TOLERANCE = 1e-4  # largest gradient entry, in coordinates where every weight has unit curvature
 SEARCH_TOLERANCE = 1e-3  # the same while values of C are only compared with each other
 MEMORY = 20  # gradient pairs that L-BFGS keeps

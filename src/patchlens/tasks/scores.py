@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.arrays import Floats
 from patchlens.datasets.layout import IGNORE
+from patchlens.tasks.resample import divide
 
 Counts = NDArray[np.int32]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,6 @@ class ImageCounts:
         np.add.at(out, (self.true, self.predicted), self.count)
         return out
 
-    def margins(self) -> Floats:
-        """Hits, true and predicted counts of each image and class [N, C, 3]."""
-        out = np.zeros((self.images, self.classes, 3))
-        hit = self.true == self.predicted
-        np.add.at(out[..., 0], (self.image, self.true), self.count * hit)
-        np.add.at(out[..., 1], (self.image, self.true), self.count)
-        np.add.at(out[..., 2], (self.image, self.predicted), self.count)
-        return out
-
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.integer], classes: int) -> Counts:
     """Counts [C, C], rows = true class, columns = predicted class; ignored pixels are left out."""
@@ -123,9 +115,3 @@ def margins(counts: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
     counts = counts.astype(np.float64)
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     return hits, counts.sum(axis=-1), counts.sum(axis=-2)
-
-
-def divide(a: Floats, b: Floats) -> Floats:
-    """A / b, NaN where b is 0."""
-    out = np.full(np.broadcast(a, b).shape, np.nan)
-    return np.asarray(np.divide(a, b, out=out, where=b > 0))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from patchlens.errors import SourceError
 from patchlens.files import write_json
@@ -27,13 +28,22 @@ class Partial:
         self.validator, self.total = "", remote.size
         self._remote = remote
         self._about = remote.path.with_name(f"{remote.path.name}.part.json")
-        about = json.loads(self._about.read_text("utf-8")) if self._about.is_file() else {}
+        about = self._read()
         known = about.get("url") == (remote.stable or remote.url)
         # Without one of the two, parts of two different files could be joined.
         if known and (about["validator"] or remote.checksum):
             self.validator, self.total = about["validator"], about["total"]
         else:
             self.clear()
+
+    def _read(self) -> dict[str, Any]:
+        """What the last run noted; nothing if there was none, or if the note is damaged."""
+        try:
+            about = json.loads(self._about.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        whole = isinstance(about, dict) and {"url", "validator", "total"} <= about.keys()
+        return about if whole else {}
 
     def size(self) -> int:
         """Bytes downloaded so far."""

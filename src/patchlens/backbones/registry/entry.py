@@ -1,11 +1,12 @@
 """One entry of the registry: everything needed to download, load and cite a model."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from patchlens.settings.base import Positive, Strict
+from patchlens.settings.base import Positive, Strict, Within
 from patchlens.settings.models import (
+    ArchArgs,
     Colour,
     Interpolation,
     Mapping,
@@ -81,12 +82,12 @@ class Entry(Strict):
     source: Source
     mapping: Mapping
     arch: str
-    arch_args: dict[str, Any] = Field(default={})
+    arch_args: ArchArgs = Field(default={})
     mean: Colour
     std: Spread
     interpolation: Interpolation
     position: PositionMode
-    prefix_tokens: Annotated[int, Field(ge=0)]
+    prefix_tokens: Annotated[int, Within(0)]
     patch_size: Positive
     width: Positive
     depth: Positive

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from patchlens.datasets.minicity.render import Frame, scene_frames
 from patchlens.datasets.minicity.spec import SPLITS
+from patchlens.processes import end_with_parent
 
 
 def frames_checksum(frames: Iterable[Frame]) -> str:
@@ -41,7 +42,7 @@ def _rewrite(jobs: int = 2) -> None:
     lines = ['"""Checksums of the evaluation scenes, in order; written by ``checksum.py``."""', ""]
     totals = {}
     lines.append("SCENES = {")
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
         for name, split in SPLITS.items():
             scenes = list(pool.map(scene_checksum, [name] * split.count, range(split.count)))
             totals[name] = split_checksum(scenes)

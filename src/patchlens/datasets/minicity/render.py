@@ -20,12 +20,13 @@ from patchlens.datasets.minicity.nature import draw_tree
 from patchlens.datasets.minicity.noise import Dice, wave
 from patchlens.datasets.minicity.people import draw_person, ground_height
 from patchlens.datasets.minicity.posts import draw_pole, draw_sign
-from patchlens.datasets.minicity.scene import camera_at, roll_scene
+from patchlens.datasets.minicity.scene import camera_at, sample_scene
 from patchlens.datasets.minicity.shadow import Caster, Occluders
 from patchlens.datasets.minicity.sky import draw_sky
 from patchlens.datasets.minicity.spec import CAR, PALETTE, SPLITS
 from patchlens.datasets.minicity.vehicles import car_caster, draw_car
 from patchlens.datasets.minicity.world import Actor, Scene
+from patchlens.processes import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ class Frame:
 
 def render_still(seed: int) -> Frame:
     """Render the still that belongs to a seed."""
-    return _render(roll_scene(seed, moving=False), 0)
+    return _render(sample_scene(seed, moving=False), 0)
 
 
 def render_video(seed: int, frames: int) -> Iterator[Frame]:
     """Render the first ``frames`` frames of the sequence that belongs to a seed."""
-    scene = roll_scene(seed, moving=True)
+    scene = sample_scene(seed, moving=True)
     for frame in range(frames):
         yield _render(scene, frame)
 
@@ -87,7 +88,7 @@ def _written(root: Path, tasks: list[tuple[str, int]], jobs: int) -> Iterator[in
         for task in tasks:
             yield _write_scene(root, *task)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
         futures = [pool.submit(_write_scene, root, *task) for task in tasks]
         for future in as_completed(futures):
             yield future.result()

@@ -26,7 +26,7 @@ _ASPHALTS = ((92, 92, 94), (112, 110, 108), (128, 126, 124), (74, 76, 80), (120,
 _PAVINGS = ((150, 146, 140), (128, 124, 120), (168, 158, 144), (142, 118, 102), (108, 108, 110))
 
 
-def roll_scene(seed: int, *, moving: bool) -> Scene:
+def sample_scene(seed: int, *, moving: bool) -> Scene:
     """Draw scene ``seed``; ``moving`` gives the camera and the actors a path to go."""
     light = roll_light(Dice(seed, 1))
     ground = _roll_ground(Dice(seed, 2))

@@ -1,0 +1,119 @@
+"""The Typer application, and the parts that its commands share."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from patchlens import paths, progress
+from patchlens.errors import PatchlensError
+from patchlens.names import DatasetName, ModelName
+from patchlens.pipeline.locks import held
+from patchlens.processes import Interrupted, end_with_dvc, interruptible
+from patchlens.settings.load import Settings, load
+from patchlens.tasks.known import known
+
+BY_HAND = "Interactive commands"
+app = typer.Typer(
+    help="How good are the frozen patch features of Vision Transformers?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+catalogue = typer.Typer(help="The kinds of datasets, and checks of an indexed dataset.")
+app.add_typer(catalogue, name="datasets", rich_help_panel=BY_HAND)
+registry = typer.Typer(help="The models of the registry, and the details of each.")
+app.add_typer(registry, name="models", rich_help_panel=BY_HAND)
+pictures = typer.Typer(help="Pictures of the results of a model, written to reports/.")
+app.add_typer(pictures, name="show", rich_help_panel=BY_HAND)
+DVC_NOTE = (
+    "DVC removes the outputs of a stage before it runs: run `git checkout metrics` to restore the "
+    "committed metrics."
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
+if TYPE_CHECKING:
+    from patchlens.features.cell import Cell
+
+    DatasetArgument: TypeAlias = DatasetName
+    ModelArgument: TypeAlias = ModelName
+    OfModel: TypeAlias = ModelName
+else:  # a string when it runs, which help then shows as <str>
+    HELP = "A name in params.yaml."
+    DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help=HELP)]
+    ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=HELP)]
+    OfModel = Annotated[str, typer.Option("--model", metavar="MODEL", help=HELP)]
+
+
+@app.callback()
+def main(
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Show warnings and errors only.")
+    ] = False,
+) -> None:
+    """How good are the frozen patch features of Vision Transformers?"""
+    progress.set_up(quiet)
+
+
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that reports errors of the user, and signals, in one message and an exit code."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            with interruptible():
+                if "DVC_STAGE" in os.environ:
+                    end_with_dvc()
+                function(*args, **kwargs)
+        except Interrupted as stop:
+            stop.say()
+            sys.exit(stop.exit_code)
+        except PatchlensError as error:
+            typer.echo(f"Error: {error}", err=True)
+            if "DVC_STAGE" in os.environ:
+                typer.echo(DVC_NOTE, err=True)
+            sys.exit(error.exit_code)
+
+    return run
+
+
+def stage(
+    name: str | None = None, *, help: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register the command of a stage, by default under its function's name and docstring."""
+    register = app.command(name, help=help, rich_help_panel="Stages that dvc repro runs")
+    return lambda function: register(guarded(alone(name or function.__name__, function)))
+
+
+def alone(name: str, function: Callable[..., None]) -> Callable[..., None]:
+    """A command that runs once at a time in a workspace with the same arguments."""
+
+    @functools.wraps(function)
+    def run(**kwargs: Any) -> None:
+        given = [str(value) for value in kwargs.values() if value is not None]
+        with held(" ".join(["patchlens", name, *given])):
+            function(**kwargs)
+
+    return run
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register an interactive command under the name of its function."""
+    return app.command(rich_help_panel=BY_HAND)(guarded(function))
+
+
+def settings(path: Path = paths.PARAMS) -> Settings:
+    """The validated settings of the working folder, or those of another file."""
+    return load(path, known())
+
+
+def cell_of(dataset: DatasetArgument, model: ModelArgument) -> "Cell":
+    """A cell of the working folder, whose dataset and model exist."""
+    chosen = settings()
+    chosen.cell(dataset=dataset, model=model)
+    from patchlens.features.cell import Cell
+
+    return Cell(dataset=dataset, model=model, settings=chosen)

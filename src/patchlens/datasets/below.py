@@ -1,0 +1,145 @@
+"""What lies below a dataset's root: a walk that never leaves it, and paths that users write.
+
+A link that leads out of the root is an error unless `follow_links: true` stands in params.yaml.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from patchlens.errors import DataError, SourceError
+from patchlens.given import NOT_FILES, printable, why_not
+from patchlens.progress import log
+
+REMEDY = "copy its target there, or set follow_links: true for this dataset in params.yaml"
+
+
+def files_below(root: Path, *, follow_links: bool) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every regular file below `root`, sorted by path, with its stat; each folder once.
+
+    Whatever cannot be listed is skipped with a note: FIFOs, sockets and devices, which are never
+    opened, links to nothing or to themselves, and names that are not UTF-8.
+
+    Raises:
+        SourceError: `root` or a folder below it cannot be read.
+        DataError: a link leads out of `root`, and `follow_links` is not set.
+    """
+    inside = Path(os.path.realpath(root))
+    skipped: list[str] = []
+    seen = set[tuple[int, int]]()
+    yield from _walk(root, inside, follow_links, seen, skipped)
+    if skipped:
+        more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+        log.warning("%s: skipped %s%s", printable(root), skipped[0], more)
+
+
+def check_links(root: Path) -> None:
+    """Refuse a root with a link that leads out of it; a root that is no folder has none.
+
+    See `files_below`.
+    """
+    for _ in files_below(root, follow_links=False) if root.is_dir() else ():
+        pass
+
+
+def _walk(
+    root: Path,
+    inside: Path,
+    follow_links: bool,
+    seen: set[tuple[int, int]],
+    skipped: list[str],
+) -> Iterator[tuple[Path, os.stat_result]]:
+    todo = [root]  # folders, the next one last; not a recursion, whose depth a user could choose
+    while todo:
+        folder = todo.pop()
+        try:
+            about = os.stat(folder)
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            raise SourceError(
+                f"{printable(folder)}: {(error.strerror or str(error)).lower()}; correct root in "
+                "params.yaml, or the rights of this folder"
+            ) from None
+        below = []
+        for entry in entries:
+            path = Path(entry.path)
+            shown = printable(path.relative_to(root))
+            if not _is_utf8(entry.name):
+                skipped.append(f"{shown} (its name is not UTF-8)")
+                continue
+            if entry.is_symlink() and not follow_links:
+                _check_link(path, inside)
+            try:
+                about = entry.stat()
+            except OSError:
+                skipped.append(f"{shown} ({why_not(path) or 'it vanished'})")
+                continue
+            if stat.S_ISDIR(about.st_mode):
+                below.append(path)
+            elif stat.S_ISREG(about.st_mode):
+                yield path, about
+            else:
+                kind = NOT_FILES.get(stat.S_IFMT(about.st_mode), "neither file nor folder")
+                skipped.append(f"{shown} ({kind})")
+        # Real folders first, so that a folder is listed under its own name and not a link's.
+        todo += sorted(below, key=lambda path: (path.is_symlink(), path), reverse=True)
+
+
+def _check_link(path: Path, inside: Path) -> None:
+    target = Path(os.path.realpath(path))  # of a link to itself: the link
+    if not target.is_relative_to(inside):
+        raise DataError(
+            f"{printable(path)}: this link leads out of the dataset's root, to "
+            f"{printable(target)}; {REMEDY}"
+        )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that no codec could read stand in it as surrogates
+        return False
+    return True
+
+
+def check_name(path: Path) -> None:
+    """Refuse a file whose name is not UTF-8, which no index can hold.
+
+    Raises:
+        DataError: names the file with its bytes as escapes.
+    """
+    if not _is_utf8(path.name):
+        raise DataError(f"{printable(path)}: its name is not UTF-8; rename or remove it")
+
+
+def usable(path: Path) -> bool:
+    """Whether `path` is a regular file; anything else, such as a FIFO, is skipped with a note."""
+    if (reason := why_not(path)) is None:
+        check_name(path)
+        return True
+    if not path.is_dir():
+        log.warning("%s: skipped, because it %s", printable(path), reason)
+    return False
+
+
+def check_inside(written: str, place: str) -> None:
+    """Refuse a path in a file of a dataset that could leave the folder it is relative to.
+
+    Args:
+        written: the path.
+        place: the file and the key or line in which it stands, for the message.
+
+    Raises:
+        DataError: it is absolute, begins with `~`, or has `..` or a NUL in it.
+    """
+    path = PurePosixPath(written.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or "\x00" in written or path.parts[:1] == ("~",):
+        raise DataError(
+            f"{place}: '{printable(written)}' may leave the dataset's root; write a path relative "
+            "to the root, without '..'"
+        )

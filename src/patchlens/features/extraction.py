@@ -1,0 +1,117 @@
+"""Stage extract: the patch features of the selected images; also opens models for degrade."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchlens import paths
+from patchlens.backbones.contract import Backbone
+from patchlens.backbones.load import load, provenance
+from patchlens.errors import SettingsError
+from patchlens.features.cell import Cell
+from patchlens.features.device import machine, resolve
+from patchlens.features.extract import Extractor, ImageSource
+from patchlens.features.store import Header
+from patchlens.files import file_hash, whole_folder, write_json
+from patchlens.progress import log
+from patchlens.settings.features import Features
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The model of a cell.
+
+    Attributes:
+        cell: the cell.
+        backbone: the model.
+        about: the provenance of its weights.
+        extractor: the model on its device.
+    """
+
+    cell: Cell
+    backbone: Backbone
+    about: dict[str, str]
+    extractor: Extractor
+    _features: Features
+
+    def header(self, split: str, image_ids: Sequence[str]) -> Header:
+        """The header of a feature file of these images; the extractor sets its grid."""
+        return Header(
+            dataset=self.cell.dataset,
+            split=split,
+            model=self.cell.model,
+            weights=self.about["sha256"],
+            image_ids=list(image_ids),
+            grid=(0, 0),
+            width=self.backbone.width,
+            layers=self.extractor.layers,
+            norm=self._features.norm,
+            dtype=self._features.dtype,
+            view=self.cell.own.view.describe(self.backbone.patch_size),
+            patch_size=self.backbone.patch_size,
+        )
+
+    def work(self, stage: str, image_ids: Sequence[str], seed: int = 0) -> Path:
+        """The folder of a run's shards, which is specific to model, image contents and seed."""
+        index = self.cell.index
+        files = index.images.loc[list(image_ids), "path"]
+        contents = [file_hash(index.root / path, "md5") for path in files]
+        text = json.dumps([self.about, contents, seed], sort_keys=True)
+        return paths.WORK / stage / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_extraction(cell: Cell, features: Features) -> Extraction:
+    """Open the model of a cell for the images of its dataset.
+
+    Args:
+        cell: the cell.
+        features: what to extract.
+
+    Raises:
+        SettingsError: the model has no such layer, or the view does not match its patch size.
+    """
+    view, weights = cell.own.view, paths.weights(cell.model)
+    backbone = load(weights, view.ground)
+    try:
+        extractor = Extractor(backbone, view, features, resolve(cell.settings.device))
+    except ValueError as error:
+        raise SettingsError(
+            f"params.yaml: features.layer, layer_sweep or datasets.{cell.dataset}.view, for model "
+            f"'{cell.model}': {error}"
+        ) from None
+    return Extraction(cell, backbone, provenance(weights), extractor, features)
+
+
+def run(cell: Cell) -> None:
+    """Write data/features/<dataset>/<model>/{support,query}.safetensors, and the cost.
+
+    The speed is written to `paths.cost`, on which no stage depends.
+    """
+    opened = open_extraction(cell, cell.settings.features)
+    index, extractor, about = cell.index, opened.extractor, opened.about
+    selected = {"query": list(index.query["image_id"])}
+    if cell.own.support is not None:
+        selected = {"support": sorted(set(index.support["image_id"]))} | selected
+    work = opened.work("extract", [image_id for ids in selected.values() for image_id in ids])
+    rate: float | None = None
+    with whole_folder(paths.features(dataset=cell.dataset, model=cell.model)) as folder:
+        for split, ids in selected.items():
+            source = ImageSource(ids, index.image)
+            out = folder / f"{split}.safetensors"
+            rate = extractor.run(source, opened.header(split, ids), work, out)
+            log.info("%s: %d %s images", cell, len(ids), split)
+    cost = {
+        "parameters_m": round(opened.backbone.parameters / 1e6, 2),
+        "gflops_per_image": round(extractor.gflops(source), 3),
+        "architecture": about.get("arch", "none"),
+        "origin": about.get("origin", "none"),
+        "position": about.get("position", "none"),
+    }
+    write_json(cost, cell.folder / "extract.json")
+    speed = {"images_per_second": float(f"{rate:.2g}") if rate else None}
+    cost_of_run = paths.cost(dataset=cell.dataset, model=cell.model)
+    write_json(speed | machine(resolve(cell.settings.device)), cost_of_run)
+    shutil.rmtree(work)

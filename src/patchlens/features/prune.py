@@ -1,0 +1,55 @@
+"""Stage prune: per-image moments, and the ranking of dimensions per support seed."""
+
+import json
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from patchlens import paths
+from patchlens.features.cell import IMAGES, Cell
+from patchlens.features.moments import Moments, rank_by_variance
+from patchlens.features.store import FeatureFile
+from patchlens.files import whole_file
+from patchlens.progress import log, track
+
+
+def run(cell: Cell) -> None:
+    """Write data/moments/<dataset>/<model>.safetensors.
+
+    `count` [N], `total` and `squares` [N, D] are the moments of each image; `mean`, `variance` and
+    `ranking` [S, D] are those of each seed's support images (of all images with `fit_on: dataset`).
+    """
+    index = cell.index
+    # Without a support, only moments are written: T2 to T4 then fit on the query.
+    files = [cell.query] if cell.support is None else [cell.support, cell.query]
+    ids = [image_id for file in files for image_id in file.header.image_ids]
+    moments = Moments.concatenate([_moments(file) for file in files])
+    rows = {image_id: row for row, image_id in enumerate(ids)}
+    fitted = []
+    shots, prune = cell.settings.shots, cell.settings.prune
+    seeds = [] if cell.support is None else index.seeds
+    for seed in seeds:
+        of_seed = prune.fit_on == "support"
+        chosen = index.support_ids(seed, shots) if of_seed else ids
+        fitted.append(moments.mean_and_variance([rows[image_id] for image_id in chosen]))
+    tensors = {
+        "count": moments.count,
+        "total": moments.total,
+        "squares": moments.squares,
+        "mean": np.array([mean for mean, _ in fitted]),
+        "variance": np.array([variance for _, variance in fitted]),
+        "ranking": np.array([rank_by_variance(variance) for _, variance in fitted]),
+    }
+    # One entry, because safetensors writes several in random order, which changes the file's md5.
+    about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
+    with whole_file(paths.moments(dataset=cell.dataset, model=cell.model)) as partial:
+        save_file(tensors, partial, metadata=about)
+    log.info("%s: ranked %d dimensions", cell, moments.total.shape[1])
+
+
+def _moments(file: FeatureFile) -> Moments:
+    ids = file.header.image_ids
+    layer = file.header.layers[0]
+    parts = [ids[i : i + IMAGES] for i in range(0, len(ids), IMAGES)]
+    shown = track(parts, total=len(parts), what="moments", unit="batch")
+    return Moments.concatenate([Moments.of(file.images(part, layer)) for part in shown])

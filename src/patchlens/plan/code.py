@@ -1,0 +1,299 @@
+"""Stage code: refuses names that a shell would execute, and hashes the code that each stage uses.
+
+DVC does not see imports. Every other stage therefore depends on a list that this stage writes. The
+list contains each file that the stage's module uses, directly or indirectly, with its hash, and so
+changes with any of these files.
+
+The hash of a module covers what Python executes. It excludes comments, formatting, docstrings, lone
+constants, `pass` and code under `if TYPE_CHECKING:`, so that correcting a sentence reruns nothing.
+It includes type annotations, because they decide what pydantic and dataclasses accept: a needless
+run costs minutes, but a missed run costs a wrong number. The hash is that of the `ast` tree without
+empty fields, which is the same from Python 3.11 to 3.13, unlike `ast.dump` and `ast.unparse`.
+
+DVC inserts the names of datasets and models unquoted into shell commands. All stages depend on this
+one, so that it refuses such names before `dvc repro`, with or without a target, runs anything else.
+It cannot do so for `dvc repro --single-item` and `--downstream`, which skip dependencies.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import resolve_name
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.exceptions import DvcException
+from dvc.utils.serialize import load_yaml
+from pydantic import TypeAdapter, ValidationError
+
+import patchlens
+from patchlens import paths
+from patchlens.errors import DataError, SettingsError
+from patchlens.files import file_hash, whole_folder, write_text
+from patchlens.plan.graph import names, read_graph
+from patchlens.plan.stages import module as module_of
+from patchlens.settings.base import Name
+from patchlens.settings.messages import explain
+from patchlens.settings.validated import loaded, refuse
+from patchlens.tasks.table import TASKS
+
+SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
+# A module that contains one of these reads data files, and so owns some: see `owned`.
+READERS = {"__file__", "importlib.resources", "jinja2.PackageLoader", "pkgutil.get_data"}
+UNREAD = ("py.typed", "*.pyi")  # for type checkers: not read at run time
+
+
+def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
+    """Check all names, then list the code of every other stage of `graph` in <stage>.txt.
+
+    The sections of all tasks are copied to tasks.yaml.
+
+    Args:
+        graph: a dvc.yaml with its params.yaml beside it; see `paths.code` for where the lists are.
+        module: the module that every stage of it runs; by default, those of `plan.stages`.
+
+    Raises:
+        SettingsError: see `check_names`.
+        DataError: no module owns a file below src/, or the imports of a module cannot be read.
+    """
+    params = check_names(graph)
+    _check_owned()
+    stages = read_graph(graph)
+    with whole_folder(paths.code(graph.parent)) as out:
+        for stage in [name for name in stages if name != "code"]:
+            used = sorted(closure(module or module_of(stage)))
+            lines = [f"{_hash(SRC / name)}  {name}\n" for name in used]
+            write_text("".join(lines), out / f"{stage}.txt")
+        tasks = {name: params[name] for name in sorted(TASKS) if name in params}
+        write_text(yaml.safe_dump(tasks), out / "tasks.yaml")
+
+
+def check_names(graph: Path) -> Mapping[str, Any]:
+    """Refuse names that DVC would insert into a command and that use more than a-z, 0-9 and _.
+
+    Returns:
+        The content of params.yaml.
+
+    Raises:
+        SettingsError: one line per such name; or DVC cannot read params.yaml, or a matrix of
+            `graph` refers to a key that it lacks.
+    """
+    params = graph.with_name(paths.PARAMS.name)
+    loaded(params, missing="run this in the folder that contains it")  # refuses what hangs DVC
+    try:
+        content = load_yaml(params)  # exactly as DVC reads it
+    except DvcException as error:
+        raise SettingsError(f"{params}: DVC cannot read it: {error}") from None
+    refuse(params, _wrong(names(graph, content)))
+    found: Mapping[str, Any] = content
+    return found
+
+
+def _wrong(places: dict[str, list[str]]) -> Iterator[str]:
+    name = TypeAdapter(Name)
+    for place, values in places.items():
+        for value in values:
+            try:
+                name.validate_python(value)
+            except ValidationError as fault:
+                error = fault.errors()[0]
+                error["loc"] = (place,)
+                yield explain(error, None)
+
+
+def closure(module: str) -> set[str]:
+    """All files below src/ that `module` uses, relative to src/, except those without any code.
+
+    Args:
+        module: its dotted name.
+    """
+    todo, done = files(module), set[Path]()
+    if SRC.joinpath(*module.split(".")).with_suffix(".py") not in todo:
+        raise ModuleNotFoundError(f"{SRC}: no module {module}")
+    while todo:
+        path = todo.pop()
+        done.add(path)
+        todo |= {file for name in _read(path).imports for file in files(name)} - done
+    code = {path for path in done if not _read(path).empty}
+    data = {file for path in done for file in owned(path)}
+    return {path.relative_to(SRC).as_posix() for path in code | data}
+
+
+def imported(path: Path) -> set[str]:
+    """The files that a module imports itself, relative to src/, without faces of packages."""
+    found = {file for name in _read(path).imports for file in files(name)}
+    return {p.relative_to(SRC).as_posix() for p in found if p.name != "__init__.py"}
+
+
+def files(name: str) -> set[Path]:
+    """The file of a dotted name, if it is our module, and the __init__ of the packages above it.
+
+    A name that ends with a dot is a package with all of its modules; a part `*` is every package.
+    """
+    if "*" in name:
+        found = SRC.glob(name.replace(".", "/") + ".py")
+        return {path for one in found for path in files(_dotted(one))}
+    parts = name.rstrip(".").split(".")
+    candidates = [SRC.joinpath(*parts).with_suffix(".py")]
+    candidates += [SRC.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
+    if name.endswith("."):
+        candidates += SRC.joinpath(*parts).glob("*.py")
+    return {path for path in candidates if path.is_file()}
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(SRC).with_suffix("").parts)
+
+
+def owned(path: Path) -> set[Path]:
+    """The data files that a module may read; a change of one counts as a change of the module.
+
+    A module that uses its own path, or reads resources of packages, owns all data files in its
+    folder and in the packages that it names, at any depth.
+    """
+    module = _read(path)
+    if not module.reads:
+        return set()
+    folders = [path.parent, *(SRC.joinpath(*name.split(".")) for name in module.strings)]
+    return {file for folder in folders for file in _data(folder)}
+
+
+def _data(folder: Path) -> set[Path]:
+    """Data files below a folder, without those that no program reads."""
+    return {
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.suffix != ".py"
+        and not any(map(path.match, UNREAD))
+        and not any(
+            part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info")
+            for part in path.relative_to(SRC).parts
+        )
+    }
+
+
+def _check_owned() -> None:
+    left = _data(SRC).difference(*map(owned, SRC.rglob("*.py")))
+    if left:
+        raise DataError(
+            "\n".join(
+                f"src/{path.relative_to(SRC).as_posix()}: no module in its folder or a parent "
+                "folder reads data files, so no stage would notice a change of this file; move it "
+                "to the module that reads it (with importlib.resources or __file__), or remove it"
+                for path in sorted(left)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class _Module:
+    """The facts about a module that its text gives.
+
+    Attributes:
+        hash: of the executed code, in hex.
+        empty: whether it has no such code.
+        imports: dotted names anywhere in its body: of modules, of names in modules, and, with a dot
+            at the end, of packages any module of which may be imported.
+        reads: whether it reads data files.
+        strings: those that look like the name of a module in a package.
+    """
+
+    hash: str
+    empty: bool
+    imports: frozenset[str]
+    reads: bool
+    strings: frozenset[str]
+
+
+def _hash(path: Path) -> str:
+    return _read(path).hash if path.suffix == ".py" else file_hash(path, "md5")
+
+
+def _read(path: Path) -> _Module:
+    return _parsed(path.read_text(encoding="utf-8"), path.relative_to(SRC).as_posix())
+
+
+@cache
+def _parsed(text: str, name: str) -> _Module:
+    """A module, cached by its text so that edits are noticed; `name` is its path below src/."""
+    tree = _Executed().visit(ast.parse(text))
+    imports, seen, strings = set[str](), set[str](), set[str]()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                imports |= {alias.name for alias in node.names}
+            case ast.ImportFrom():
+                dots = "." * node.level
+                module = resolve_name(dots + (node.module or ""), _package(name))
+                imports |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            case ast.Call(func=ast.Name("import_module") | ast.Attribute(attr="import_module")):
+                imports.add(_imported(node.args[0], name))
+            case ast.Name(word) | ast.Attribute(attr=word):
+                seen.add(word)
+            case ast.Constant(str(value)) if all(map(str.isidentifier, value.split("."))):
+                strings.add(value)
+    return _Module(
+        hash=hashlib.md5(_text(tree).encode()).hexdigest(),
+        empty=not tree.body,
+        imports=frozenset(imports),
+        reads=bool(READERS & (imports | seen)),
+        strings=frozenset(value for value in strings if "." in value),
+    )
+
+
+def _package(name: str) -> str:
+    return name.rpartition("/")[0].replace("/", ".")
+
+
+def _imported(argument: ast.expr, name: str) -> str:
+    """The name that `import_module` imports; with a dot at the end, any module of a package."""
+    match argument:
+        case ast.Constant(str(value)):
+            return resolve_name(value, _package(name))
+        case ast.JoinedStr([ast.Constant(str(value)), ast.FormattedValue()]) if value[-1:] == ".":
+            return resolve_name(value.rstrip("."), _package(name)) + "."
+        case ast.JoinedStr(
+            [ast.Constant(str(value)), ast.FormattedValue(), ast.Constant(str(end))]
+        ):
+            if value[-1:] == "." == end[:1]:
+                return resolve_name(value.rstrip("."), _package(name)) + ".*" + end
+    raise DataError(
+        f"src/{name}:{argument.lineno}: the call of import_module does not show what it imports; "
+        "write the package into the call, as in import_module(f'patchlens.package.{name}')"
+    )
+
+
+class _Executed(ast.NodeTransformer):
+    """Removes what Python does not execute, or what has no effect."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Remove docstrings, and other lone constants such as `...`."""
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_Pass(self, node: ast.Pass) -> None:
+        """Remove it, like the docstring that makes it needless."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        """Keep only the `else` of `if TYPE_CHECKING:`."""
+        self.generic_visit(node)
+        match node.test:
+            case ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+                return node.orelse
+        return node
+
+
+def _text(node: Any) -> str:
+    """A tree as text, without positions and empty fields, which vary with the version of Python."""
+    if isinstance(node, ast.Constant):
+        return f"Constant({node.value!a})"  # here None is a value, elsewhere an empty field
+    if isinstance(node, ast.AST):
+        fields = [(name, getattr(node, name, None)) for name in node._fields]
+        kept = [f"{name}={_text(value)}" for name, value in fields if value not in (None, [])]
+        return f"{type(node).__name__}({', '.join(kept)})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]"
+    return ascii(node)

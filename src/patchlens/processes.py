@@ -1,0 +1,128 @@
+"""How processes end together: signals that stop this one, and parents whose end ends it.
+
+Nothing here decides a number, and stages that start workers use it: it stays small.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import psutil
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+GRACE = 10.0  # seconds to clean up after a signal, before the end is forced
+REPRO = "PATCHLENS_REPRO"  # environment: the process id of the `patchlens repro` above
+SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh"}
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded before a fork, after which little is safe
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM arrived.
+
+    Attributes:
+        exit_code: 130 or 143.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.strsignal(signum))
+        self.exit_code = 128 + signum
+
+    def say(self) -> None:
+        """Print the one line, unless the `patchlens repro` that ends this process prints it."""
+        if not _repro_lives():
+            print("Interrupted; run the same command again to continue.", file=sys.stderr)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` on SIGINT and SIGTERM, and end the pools of workers of this process.
+
+    A signal that is ignored on entry, as in a background job of a shell, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.getsignal(s) for s in STOPS}
+    for signum, old in before.items():
+        if old is not signal.SIG_IGN:
+            signal.signal(signum, _stop)
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old if old is not None else signal.SIG_DFL)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    # Several parents may end this process at once; a second Ctrl-C is a person in a hurry.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    stop = Interrupted(signum)
+    # An exception in a destructor or a callback of C is lost, and a cleanup may wait for ever.
+    force = threading.Timer(GRACE, os._exit, [stop.exit_code])
+    force.daemon = True
+    force.start()
+    # A pool would finish all that waits before it lets go. Pools of other processes are theirs.
+    for child in psutil.Process().children():
+        try:
+            if any("multiprocessing.spawn" in word for word in child.cmdline()):
+                child.kill()
+        except psutil.Error:
+            continue  # it has ended
+    raise stop
+
+
+def end_with_parent(signum: int = signal.SIGKILL) -> None:
+    """Let the kernel end this process, a direct child, when its parent ends (Linux).
+
+    As `initializer` of a pool of processes: its workers would otherwise outlive a killed parent.
+    """
+    _LIBC.prctl(PR_SET_PDEATHSIG, signum)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it ended before the call
+        os.kill(os.getpid(), signum)
+
+
+def end_with_dvc() -> None:
+    """Stop this process, a stage, like SIGTERM does when the DVC process above it ends.
+
+    The shell in which DVC runs a stage may stand between the two, and outlives DVC.
+    """
+    above = next((p for p in psutil.Process().parents() if _name(p) not in SHELLS), None)
+    if above is not None:
+        threading.Thread(target=_follow, args=[above.pid], daemon=True).start()
+    if REPRO in os.environ and not _repro_lives():  # it ended before this process looked
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _follow(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended
+        ended = select.poll()
+        ended.register(os.pidfd_open(pid), select.POLLIN)
+        ended.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.Error:
+        return ""
+
+
+def _repro_lives() -> bool:
+    pid = os.environ.get(REPRO, "")
+    if not pid.isdecimal() or int(pid) == os.getpid():
+        return False
+    try:
+        return bool(psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -1,0 +1,41 @@
+"""Stage explorer: the data of the interactive pages: neighbours of patches, sheets, videos, maps.
+
+It covers only datasets that the pipeline makes: we may not publish images of other datasets.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.display.pictures import Pictures
+from patchlens.files import whole_folder, write_json
+from patchlens.progress import log
+from patchlens.settings.datasets import Minicity
+from patchlens.tasks.entries import ENTRIES, cells
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
+
+def run(settings: "Settings") -> None:
+    """Write data/explorer/: one folder per dataset, and `datasets.json`, which lists their parts.
+
+    Each part is a JSON file that a task writes for its datasets; its name says how it is shown:
+    `patches`, `maps`, `lists`, `copies`, `tracks`.
+    """
+    of_task = cells(settings)
+    parts: dict[str, list[str]] = {}
+    with whole_folder(paths.EXPLORER) as out:
+        for dataset, own in settings.datasets.items():
+            if not isinstance(own, Minicity):
+                continue
+            folder = out / dataset
+            pictures = Pictures(Index.of(dataset, own), folder)
+            for task in ENTRIES:
+                if task.explores and dataset in of_task[task.name]:
+                    module = import_module(f"patchlens.tasks.{task.name}.explore")
+                    module.write(dataset, settings, pictures)
+            parts[dataset] = sorted(path.stem for path in folder.glob("*.json"))
+        write_json(parts, out / "datasets.json")
+    log.info("explorer: %d datasets", len(parts))

@@ -1,0 +1,101 @@
+"""The rows of a task's table, read from cells, and what claims and tables resample them from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from patchlens import paths
+from patchlens.datasets.index import Index
+from patchlens.files import existing, read_json
+from patchlens.names import DatasetName, ModelName
+from patchlens.report.paired import compared
+from patchlens.settings.models import role
+from patchlens.tasks.metric import headline
+from patchlens.tasks.resample import SharedResampler, Weighted
+from patchlens.tasks.table import Task, cells
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
+REMEDY = (
+    "it belongs to a configured cell; compute it with `dvc repro`, or restore the committed one "
+    "with `git checkout metrics`"
+)
+NAMES = ["dataset", "model", "head", "variant"]
+Row = dict[str, Any]
+
+
+def table_of(task: Task, settings: "Settings") -> pd.DataFrame:
+    """One row per head and variant of every configured cell, with its protocol and its cost.
+
+    Rows have `role`, and for each headline metric of their head the marks of `paired.compared` and
+    the number of resampled units.
+
+    Raises:
+        DataError: a configured cell is missing.
+    """
+    rows: list[Row] = []
+    roles = {name: role(model) for name, model in settings.models.items()}
+    for dataset in cells(settings)[task.name]:
+        of_dataset = [
+            row | {"role": of_model}
+            for model, of_model in roles.items()
+            for row in _rows(task, dataset=dataset, model=model)
+        ]
+        of_dataset.sort(key=lambda row: settings.variants.index(row["variant"]))
+        _compare(task, of_dataset, SharedResampler.of(settings.uncertainty))
+        rows += of_dataset
+    return pd.DataFrame(rows, columns=None if rows else NAMES)
+
+
+def _rows(task: Task, *, dataset: DatasetName, model: ModelName) -> Iterator[Row]:
+    folder = paths.cell(dataset=dataset, model=model)
+    cell = read_json(folder / f"{task.name}.json", REMEDY)
+    cost = read_json(folder / "extract.json", REMEDY)
+    protocol = cell.pop("protocol")
+    for head in task.words.in_order(cell):
+        for variant, scores in cell[head].items():
+            names = dict(zip(NAMES, (dataset, model, head, variant), strict=True))
+            yield names | scores | protocol | cost
+
+
+def _compare(task: Task, rows: Sequence[Row], resampler: SharedResampler) -> None:
+    """Add the results of paired comparisons to the rows of a dataset."""
+    for head in dict.fromkeys(row["head"] for row in rows):
+        of_head = [row for row in rows if row["head"] == head]
+        shown = headline(task.metrics, head, sorted({key for row in of_head for key in row}))
+        if not shown:
+            continue
+        samples, units = [], []
+        for row in of_head:
+            weighted = weighted_of(task, row)
+            samples.append(weighted.resampled(resampler, [m.key for m in shown]))
+            units.append(len(weighted.units))
+        for metric in shown:
+            there = [i for i, row in enumerate(of_head) if metric.key in row]
+            marks = compared(
+                [of_head[i] for i in there], [samples[i][metric.key] for i in there], metric
+            )
+            for i, found in zip(there, marks, strict=True):
+                named = {f"{metric.key}_{name}": mark for name, mark in found.items()}
+                of_head[i] |= named | {f"{metric.key}_units": units[i]}
+
+
+def weighted_of(task: Task, row: Mapping[str, Any]) -> Weighted:
+    """The scores of a row as functions of the weights of its units.
+
+    Raises:
+        DataError: the records of its cell are missing.
+    """
+    dataset, model = DatasetName(row["dataset"]), ModelName(row["model"])
+    path = paths.cell(dataset=dataset, model=model) / f"{task.name}.records.parquet"
+    wanted = [(key, "==", row[key]) for key in ("head", "variant")]
+    records = pd.read_parquet(existing(path, REMEDY), filters=wanted)
+    weighted: Weighted = task.measures.weighted(records, index_of(dataset))
+    return weighted
+
+
+def index_of(dataset: DatasetName) -> Index:
+    """The index of a dataset, for what needs no images."""
+    return Index(paths.index(dataset), paths.raw(dataset))

@@ -1,0 +1,39 @@
+"""Stage report: the site, made from the outputs of the other stages."""
+
+from typing import TYPE_CHECKING
+
+from patchlens import paths
+from patchlens.display.palette import looks
+from patchlens.progress import log
+from patchlens.site import (
+    build,
+    explorer,
+    media,
+    overview,
+    reading,
+    reference,
+    studies,
+    tasks,
+)
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
+
+def run(settings: "Settings") -> None:
+    """Write the site.
+
+    Raises:
+        DataError: tables, records or outputs of the stage explorer are missing.
+    """
+    found, palette = reading.read(settings), looks(list(settings.models))
+    pages = [
+        overview.page(found, palette),
+        *tasks.pages(found, palette),
+        *studies.pages(found, palette),
+        *explorer.pages(found),
+        *media.pages(found),
+        *reference.pages(found),
+    ]
+    size = build.write(pages, {"palette": palette}, paths.SITE)
+    log.info("report: %d pages, %.1f MB in %s", len(pages), size / 1e6, paths.SITE)

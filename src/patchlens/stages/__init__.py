@@ -1,1 +1,0 @@
-"""One module per DVC stage: opens inputs, calls the lower packages, writes complete outputs."""

@@ -1,0 +1,45 @@
+"""The protocol of a table in words, for tasks whose variants are fitted without seeds."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from patchlens.display import grid
+from patchlens.tasks.resample import MIN_UNITS
+
+
+def caption(rows: pd.DataFrame, about: str, counts: Sequence[str]) -> str:
+    """The protocol of one dataset's rows in words; values that differ between rows are listed.
+
+    Args:
+        rows: of one dataset.
+        about: what the task itself did, in words.
+        counts: the columns with the number of units.
+    """
+    of = partial(grid.values, rows)
+    fitted = {"transductive": "the query images themselves (transductive)"}
+    fit = "/".join(fitted.get(fit, f"the {fit} images") for fit in rows["fit"].unique())
+    return (
+        f"Protocol {of('protocol_version')}. {of('query_images')} images of {of('split_query')}. "
+        f"{about} {grid.view(rows)} Variants are fitted on {fit}, without labels. "
+        f"prune, keep_top and prune_random use m = {of('prune_m')} of the width; prune_random is "
+        f"the mean over {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
+        f"{units(rows)}. Bold: the best entry of the table, and every entry whose paired 95 % "
+        f"interval against it includes 0.{grid.ceilings(rows)}{_few(rows, counts)} "
+        + grid.libraries(rows)
+    )
+
+
+def units(rows: pd.DataFrame) -> str:
+    """The bootstrap units in the plural."""
+    unit = grid.values(rows, "unit")
+    return {"query": "queries"}.get(unit, f"{unit}s")
+
+
+def _few(rows: pd.DataFrame, counts: Sequence[str]) -> str:
+    """A warning if there are too few units for any verdict."""
+    if rows[list(counts)].to_numpy(dtype=np.float64).min() >= MIN_UNITS:
+        return ""
+    return f" Fewer than {MIN_UNITS} {units(rows)}: too few for a verdict, even where not bold."

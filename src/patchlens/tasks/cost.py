@@ -1,0 +1,71 @@
+"""What a task will cost in a cell, from the numbers that it runs with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from patchlens.names import DatasetName
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
+
+PROBE_STEPS = 200  # L-BFGS iterations of one fit of a linear probe
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell before it runs.
+
+    Attributes:
+        settings: all of params.yaml.
+        dataset: its name.
+        patches: of an image.
+        width: of a feature, D.
+        layers: that are extracted, the headline first.
+        query: query images.
+        pools: groups or classes from each of which support images are drawn.
+        classes: number of classes C.
+    """
+
+    settings: "Settings"
+    dataset: DatasetName
+    patches: int
+    width: int
+    layers: Sequence[int]
+    query: int
+    pools: int
+    classes: int
+
+    def search(self, *, bank: int, queries: int) -> float:
+        """FLOP of an exact search: one product of two vectors per pair of patches."""
+        return 2.0 * bank * queries * self.width
+
+    def probe(self, *, images: int, choices: int, folds: int) -> float:
+        """FLOP of a linear probe on one core: every C on the folds, then one C on all.
+
+        Args:
+            images: whose patches it is fitted on.
+            choices: values of C.
+            folds: of the cross-validation; two run side by side, one BLAS thread each.
+        """
+        passes = 1 + (choices * (folds - 1) / 2 if choices > 1 else 0)
+        step = 4.0 * self.width * self.classes  # scores and gradient: two matrix products
+        return images * self.patches * passes * PROBE_STEPS * step
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a task costs in a cell.
+
+    Attributes:
+        knn: FLOP of neighbour searches.
+        probe: FLOP of linear probes on one CPU core; they always run on the CPU.
+        copies: images that are extracted beside those of the dataset, one layer each.
+    """
+
+    knn: float = 0.0
+    probe: float = 0.0
+    copies: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.knn + other.knn, self.probe + other.probe, self.copies + other.copies)

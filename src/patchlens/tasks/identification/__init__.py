@@ -1,0 +1,1 @@
+"""T2, instance identification under degradations."""

@@ -1,0 +1,23 @@
+"""Settings of T3, object retrieval."""
+
+from typing import Annotated, ClassVar, Literal
+
+from patchlens.settings.base import Distance, Section, Some, Within
+
+Relevant = Literal["instance", "fine_class"]
+
+
+class Retrieval(Section):
+    """T3. Every object of the query images is a query for the objects that are `relevant` to it.
+
+    `frame_distance: null` excludes all objects of the query's sequence; a number excludes those in
+    frames closer than this number. Objects of the query's image are always excluded.
+    """
+
+    needs: ClassVar[str] = "recurring objects"
+    relevant: Some[Relevant]
+    frame_distance: Annotated[int, Within(1, 1_000_000)] | None
+    distance: Distance
+
+
+SECTION = Retrieval

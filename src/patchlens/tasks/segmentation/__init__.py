@@ -1,0 +1,1 @@
+"""T1, few-shot semantic segmentation."""

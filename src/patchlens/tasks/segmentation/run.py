@@ -1,0 +1,75 @@
+"""T1 of a cell."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from patchlens.errors import FitError, SettingsError
+from patchlens.features.cell import Cell
+from patchlens.features.device import resolve
+from patchlens.progress import log
+from patchlens.tasks.resample import SharedResampler, scored
+from patchlens.tasks.result import Result
+from patchlens.tasks.segmentation import summary
+from patchlens.tasks.segmentation.classify import Run, Task
+from patchlens.tasks.segmentation.inputs import Inputs, open_inputs, protocol, support_sets
+from patchlens.tasks.segmentation.metrics import weighted
+from patchlens.tasks.segmentation.settings import Segmentation
+
+
+def run(cell: Cell) -> Result:
+    """Score both heads and the floor, with curves over k, layers and shots, and by class."""
+    prune, where = cell.settings.prune, resolve(cell.settings.device)
+    inputs = open_inputs(cell)
+    header = cell.query.header
+    query = inputs.query_set(header.image_ids)
+    task = Task(inputs.segmentation, prune, header.layers, where, query)
+    try:
+        supports = support_sets(inputs)
+        runs = list(task.run(supports, f"segmentation {cell}"))
+    except FitError as error:
+        raise SettingsError(f"{cell}: {error}") from None
+    about = protocol(inputs) | {
+        "prune_m": prune.m,
+        "prune_select": prune.select,
+        "prune_m_used": float(np.mean([support.fit_data.m for support in supports])),
+    }
+    log.info("%s: %d runs scored", cell, len(runs))
+    return _result(runs, inputs, about)
+
+
+def _result(runs: Sequence[Run], inputs: Inputs, about: dict[str, object]) -> Result:
+    cell, segmentation = inputs.cell, inputs.segmentation
+    headline: dict[tuple[str, str], list[Run]] = {}
+    for one in runs:
+        if summary.is_headline(one, cell.layer, segmentation.shots, segmentation.k):
+            headline.setdefault((one.head, one.variant), []).append(one)
+    flat = [one for members in headline.values() for one in members]
+    records = summary.records(flat, cell.query.header.image_ids)
+    resampler = SharedResampler.of(cell.settings.uncertainty)
+    metrics = scored(partial(weighted, index=cell.index), records, resampler)
+    for (head, variant), members in headline.items():
+        metrics[head][variant] |= summary.score(members)
+    curves = {
+        axis: summary.sweep([one for one in runs if belongs(one)], axis)
+        for axis, belongs in _axes(segmentation, cell.layer).items()
+    }
+    curves["classes"] = summary.class_scores(headline, cell.index.classes)
+    curves["c"] = summary.chosen_c(flat)
+    return Result(metrics, about, curves, records)
+
+
+def _axes(segmentation: Segmentation, layer: int) -> dict[str, Callable[[Run], bool]]:
+    """Axis of a curve -> whether a run belongs to it."""
+    k, shots = segmentation.k, segmentation.shots
+    return {
+        "k": lambda run: run.layer == layer and run.shots == shots and run.k > 0,
+        "layer": lambda run: (run.head, run.variant, run.k, run.shots) == ("knn", "raw", k, shots),
+        "shots": lambda run: (
+            run.layer == layer
+            and run.variant == "raw"
+            and run.head != "majority"
+            and run.k in (0, k)
+        ),
+    }

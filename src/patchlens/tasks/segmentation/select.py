@@ -1,0 +1,71 @@
+"""Choosing m, the number of pruned dimensions, within the support set alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupKFold
+
+from patchlens.errors import FitError
+from patchlens.features.moments import rank_by_variance
+from patchlens.settings.classifiers import Knn
+from patchlens.tasks.knn import vote
+from patchlens.tasks.scores import confusion, mean_iou
+from patchlens.tasks.segmentation.few_shot import Labelled
+from patchlens.tasks.segmentation.nested import NestedBank
+
+
+def choose_m(
+    known: Labelled,
+    classes: int,
+    counts: Sequence[int],
+    *,
+    k: int,
+    knn: Knn,
+    folds: int,
+    device: torch.device,
+) -> int:
+    """The m whose k-NN on pruned features scores best on held-out support images.
+
+    Folds are grouped by image; in each the dimensions are ranked on the labelled patches of the
+    fold's own bank, so that no held-out patch shapes the ranking. The score is the patch
+    mIoU of one confusion matrix over all folds; equal scores go to the smaller m.
+
+    Args:
+        known: the support patches.
+        classes: number of classes C.
+        counts: the values of m that are tried, in 0..D−1.
+        k: neighbours.
+        knn: distance and vote.
+        folds: at most; never more than there are images.
+        device: where to search.
+
+    Raises:
+        FitError: there is only one support image, so none can be held out.
+    """
+    x, y, groups = known.x, known.y, known.groups
+    images = len(np.unique(groups))
+    if images < 2:
+        raise FitError(
+            "prune.select: auto needs at least 2 support images to hold out in turn; increase "
+            "segmentation.shots or set prune.select: fixed"
+        )
+    width: int = x.shape[1]
+    sizes = sorted({width - m for m in counts})
+    total = np.zeros((len(sizes), classes, classes), dtype=np.int64)
+    for train, held in GroupKFold(n_splits=min(folds, images)).split(x, y, groups):
+        order = rank_by_variance(x[train].var(axis=0, dtype=np.float64))[::-1]
+        bank = NestedBank(x[train], order, sizes, distance=knn.distance, device=device)
+        for i, (_, similarity, rows) in enumerate(bank.search(x[held], k)):
+            _, winners = vote(
+                similarity,
+                y[train][rows],
+                classes,
+                weighting=knn.vote,
+                temperature=knn.temperature,
+            )
+            total[i] += confusion(y[held].astype(np.uint8), winners, classes)
+    present = total[0].sum(axis=1) > 0
+    # From the largest kept set, which is the smallest m: the first of equal scores wins.
+    scores = mean_iou(total, present)[::-1].round(9)
+    return width - sizes[::-1][int(scores.argmax())]

@@ -1,0 +1,69 @@
+"""The words of T1."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from patchlens.display import grid
+from patchlens.tasks.words import Words
+
+
+def caption(rows: pd.DataFrame) -> str:
+    """The protocol of one dataset's rows in words; values that differ between rows are listed."""
+    of = partial(grid.values, rows)
+    return (
+        f"Protocol {of('protocol_version')}. Support: {of('shots')} images "
+        f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
+        f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
+        f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
+        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C chosen by "
+        "cross-validation with folds grouped by image; † if at least half of the fits chose a C at "
+        "the edge of its range. "
+        f"Variants are fitted on the {of('fit_on')} patches. prune, keep_top and prune_random use "
+        f"{_dimensions(rows)}; prune_random is the mean over {of('random_draws')} draws in all. "
+        "mIoU is the mean over the classes present in the query, from one confusion matrix over "
+        "all query images at the original mask resolution; a class absent from the support scores "
+        "0. ±: standard deviation over support seeds. Bold: the best entry of the table, and every "
+        "entry whose paired 95 % bootstrap interval against it "
+        f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
+        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column) "
+        f"and {WORDS.floor} (the most frequent support class). " + grid.libraries(rows)
+    )
+
+
+def _dimensions(rows: pd.DataFrame) -> str:
+    """How many dimensions are pruned, in words."""
+    of = partial(grid.values, rows)
+    if set(rows["prune_select"]) == {"fixed"}:
+        return f"m = {of('prune_m')} of the width"
+    used = of("prune_m_used")
+    return f"the m chosen by cross-validation in each support set (mean {used} dimensions)"
+
+
+def _mark(row: "pd.Series[Any]") -> str:
+    return "†" if row.get("c_at_edge_share", 0) >= 0.5 else ""
+
+
+WORDS = Words(
+    title="T1 segmentation",
+    about="few-shot semantic segmentation",
+    caption=caption,
+    heads={"knn": "k-NN", "linear": "linear probe", "majority": "the most frequent class"},
+    question="Can a few labelled images classify every patch of new images?",
+    need="Label every patch from a few labelled images",
+    overview=(("knn", "pixel_miou"), ("linear", "pixel_miou")),
+    results=True,
+    floor="majority",
+    spread="deviation",
+    mark=_mark,
+    cost={"bank_mb": "bank (MB)"},
+    columns={
+        "k": "neighbours k",
+        "shots": "support images",
+        "iou": "IoU",
+        "pixel_miou": "pixel mIoU",
+        "patch_miou": "patch mIoU",
+    },
+    shares=frozenset({"iou"}),
+)

@@ -1,0 +1,1 @@
+"""Scores as a function of the number of dropped or kept dimensions."""

@@ -1,0 +1,202 @@
+"""Scores as a function of m, the number of dimensions that are dropped or kept.
+
+`prune`, `keep_top` and `prune_random` at every m, beside `raw` (m = 0) and the rivals of pruning,
+which have no m. k-NN shares the work of nested sets (`nested.py`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from patchlens.arrays import Array, Ints
+from patchlens.datasets.layout import IGNORE
+from patchlens.features.variants import WITH_M, FitData, Transform, fit, random_order
+from patchlens.settings.classifiers import Linear
+from patchlens.settings.features import Prune, VariantName
+from patchlens.tasks.knn import vote
+from patchlens.tasks.objects import Objects, object_features
+from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.retrieval.search import retrieve
+from patchlens.tasks.scores import confusion, mean_iou
+from patchlens.tasks.segmentation.few_shot import Labelled, Query
+from patchlens.tasks.segmentation.nested import NestedBank
+from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing, prior
+from patchlens.tasks.segmentation.settings import Segmentation
+
+
+class Point(NamedTuple):
+    """One point of the sweep; `m` is 0 for `raw` and the rivals."""
+
+    variant: VariantName
+    draw: int
+    m: int
+
+
+RAW = Point("raw", 0, 0)
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What is swept: the numbers of dimensions, ascending, the rivals, draws of the control."""
+
+    counts: Sequence[int]
+    rivals: Sequence[VariantName]
+    prune: Prune
+    seed: int
+    draws: int
+
+    def rival_points(self) -> list[Point]:
+        """The rivals of pruning."""
+        return [Point(name, 0, 0) for name in self.rivals]
+
+    def points(self) -> Iterator[Point]:
+        """Every point."""
+        yield RAW
+        yield from self.rival_points()
+        for name in WITH_M:
+            for draw in range(self.draws if name == "prune_random" else 1):
+                for m in self.counts:
+                    yield Point(name, draw, m)
+
+    def transform(self, point: Point, data: FitData) -> Transform:
+        """The fitted transform of a point."""
+        return fit(
+            point.variant,
+            replace(data, m=point.m) if point.m else data,
+            self.prune,
+            seed=self.seed,
+            draw=point.draw,
+        )
+
+
+def knn_scores(
+    known: Labelled,
+    data: FitData,
+    query: Query,
+    layer: int,
+    plan: SweepPlan,
+    settings: Segmentation,
+    device: torch.device,
+) -> dict[Point, float]:
+    """Patch mIoU by k-NN of every point."""
+    counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in plan.points()}
+    nothing = prior(known.y, query.classes, one_hot=False)
+    for transform, order, of_size in _nested_points(data, plan):
+        sizes = [s for s in sorted(of_size) if not knn_says_nothing(s, settings.knn)]
+        silent = [point for size, point in of_size.items() if size not in sizes]
+        bank = NestedBank(
+            transform(known.x), order, sizes, distance=settings.knn.distance, device=device
+        )
+        for x, truth in _scored(query, layer):
+            for point in silent:
+                counts[point] += confusion(truth, nothing(len(truth))[1], query.classes)
+            for size, similarity, rows in bank.search(transform(x), settings.k):
+                _, winners = vote(
+                    similarity,
+                    known.y[rows],
+                    query.classes,
+                    weighting=settings.knn.vote,
+                    temperature=settings.knn.temperature,
+                )
+                counts[of_size[size]] += confusion(truth, winners, query.classes)
+    return _mious(counts)
+
+
+def _nested_points(
+    data: FitData, plan: SweepPlan
+) -> Iterator[tuple[Transform, Ints, dict[int, Point]]]:
+    """Searches that give every point: a transform, dimensions kept longest first, size -> point."""
+    width = len(data.ranking)
+    raw = plan.transform(RAW, data)
+    pruned = {width: RAW} | {width - m: Point("prune", 0, m) for m in plan.counts}
+    yield raw, data.ranking[::-1].copy(), pruned
+    yield raw, data.ranking, {m: Point("keep_top", 0, m) for m in plan.counts}
+    for draw in range(plan.draws):
+        order = random_order(width, plan.seed, draw)[::-1].copy()
+        yield raw, order, {width - m: Point("prune_random", draw, m) for m in plan.counts}
+    for point in plan.rival_points():
+        transform = plan.transform(point, data)
+        size = transform(data.mean[None].astype(np.float32)).shape[1]
+        yield transform, np.arange(size), {size: point}
+
+
+def linear_scores(
+    known: Labelled,
+    data: FitData,
+    query: Query,
+    layer: int,
+    plan: SweepPlan,
+    settings: Linear,
+    chosen: Mapping[str, float],
+) -> dict[Point, float]:
+    """Patch mIoU by linear probe of every point.
+
+    `raw` and the rivals have the C that the folds chose for them in the headline, `chosen`. Points
+    with an m have the C of `raw` at their own scale: C times the ratio of the total variances
+    (scaling features by s is scaling C by s²), so that regularisation is equally strong and they
+    differ in their dimensions alone.
+    """
+    nothing = prior(known.y, query.classes, one_hot=False)
+    base = known.x.var(axis=0, dtype=np.float64).sum()
+
+    def predictor(point: Point) -> Callable[[Array], Ints]:
+        transform = plan.transform(point, data)
+        x = transform(known.x)
+        own = x.var(axis=0, dtype=np.float64).sum()
+        if linear_says_nothing(x.shape[1], known.y) or own == 0:
+            return lambda rows: nothing(len(rows))[1]
+        c = chosen["raw"] * float(base / own) if point.m else chosen[point.variant]
+        alone = settings.model_copy(update={"c": [c]})
+        probe = fit_probe(x, known.y, known.groups, query.classes, alone)
+        return lambda rows: probe.scores(transform(rows)).argmax(axis=1)
+
+    points = list(plan.points())
+    # `fit_probe` gives BLAS one thread while it runs; here one stays one from fit to fit.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
+        predict = dict(zip(points, pool.map(predictor, points), strict=True))
+    counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in points}
+    for x, truth in _scored(query, layer):
+        for point in points:
+            counts[point] += confusion(truth, predict[point](x), query.classes)
+    return _mious(counts)
+
+
+def retrieval_scores(
+    objects: Objects,
+    images: int,
+    features: Callable[[range], Array],
+    data: FitData,
+    plan: SweepPlan,
+) -> tuple[dict[Point, float], int]:
+    """Instance retrieval (T3): mAP by cosine of every point, and the number of queries."""
+    whole = [RAW, *plan.rival_points()]
+    transforms = {point: [plan.transform(point, data)] for point in whole}
+    pooled = object_features(objects, images, features, transforms)
+    scores, queries = {}, 0
+    for point in plan.points():
+        # Points with an m pick columns, which is the same before and after the mean.
+        found = plan.transform(point, data)(pooled[RAW][0]) if point.m else pooled[point][0]
+        answers = retrieve(
+            found, objects, relevant="instance", frame_distance=None, distance="cosine"
+        )
+        queries = len(answers.ap)
+        scores[point] = float(answers.ap.mean()) if queries else 0.0
+    return scores, queries
+
+
+def _scored(query: Query, layer: int) -> Iterator[tuple[Array, NDArray[np.uint8]]]:
+    """Features [n, D] and labels [n] of the query patches that count, some images at a time."""
+    for rows in query.chunks():
+        labels = query.labels[rows.start : rows.stop]
+        yield query.features(rows, layer)[labels != IGNORE], labels[labels != IGNORE]
+
+
+def _mious(counts: dict[Point, NDArray[np.int64]]) -> dict[Point, float]:
+    present = next(iter(counts.values())).sum(axis=1) > 0
+    return {point: float(mean_iou(matrix, present)) for point, matrix in counts.items()}

@@ -1,0 +1,1 @@
+"""T4, tracking: association, linking of whole videos, label propagation."""

@@ -1,0 +1,1 @@
+"""The study of how variance spreads over the dimensions."""

@@ -1,0 +1,16 @@
+"""The stages of a cell, run as their commands do."""
+
+from importlib import import_module
+
+from patchlens.features.cell import Cell
+from patchlens.names import DatasetName, ModelName
+from patchlens.plan import stages
+from patchlens.settings.load import Settings
+
+
+def compute(task: str, *, dataset: DatasetName, model: ModelName, settings: Settings) -> None:
+    """Run a stage of one model on one dataset, and write what it returns."""
+    cell = Cell(dataset=dataset, model=model, settings=settings)
+    result = import_module(stages.module(task)).run(cell)
+    if result is not None:
+        result.write(task, cell.folder)
