@@ -71,7 +71,8 @@ def test_make_help_lists_every_target(root: Path) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     phony = re.findall(r"^\.PHONY: (.+)$", makefile, re.M)
     targets = re.findall(r"^([\w-]+):(?!=)", makefile, re.M)
-    listed = [line.split() for line in run("make", "--no-print-directory", "help", cwd=root).stdout.splitlines()]
+    printed = run("make", "--no-print-directory", "help", cwd=root).stdout
+    listed = [line.split() for line in printed.splitlines()]
     assert {"repro", "test"} < set(targets)
     assert sorted(targets) == sorted(" ".join(phony).split()) == sorted(t for t, *_ in listed)
     assert all(len(words) > 2 for _, *words in listed)

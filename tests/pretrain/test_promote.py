@@ -231,6 +231,7 @@ def test_a_model_without_its_own_card_is_an_error():
         again()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_a_run_of_another_seed_lies_beside_and_does_not_make_the_others_incomparable():
     again()

@@ -98,6 +98,7 @@ def test_plots_show_all_runs_together(root: Path, tmp_path: Path) -> None:
     assert "weights" not in tracked
 
 
+@pytest.mark.slow  # that a killed run goes on exactly is in test_train.py
 @pytest.mark.usefixtures("of_fixture")
 def test_a_killed_run_goes_on_and_logs_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -368,7 +368,12 @@ def test_the_sheet_frames_as_right_what_is_the_true_place(city, tmp_path, monkey
     ("kind", "place", "split"),
     [
         # Objects are masks; objects are boxes, some of them partly outside their image.
-        ("davis2016", lambda here: real.davis(here / "DAVIS", "car-shadow", "dog"), "val"),
+        pytest.param(
+            "davis2016",
+            lambda here: real.davis(here / "DAVIS", "car-shadow", "dog"),
+            "val",
+            marks=pytest.mark.slow,
+        ),
         ("mot17", lambda here: real.sample("MOT17"), "train"),
     ],
     ids=["davis2016", "mot17"],

@@ -229,6 +229,7 @@ def real_cell(kind: str, folder: str, split: str, images: int) -> dict:
     return json.loads((paths.cell(dataset="d", model="m") / "retrieval.json").read_text())
 
 
+@pytest.mark.slow  # as the groceries
 def test_real_coil_views_find_their_object():
     cell = real_cell("coil100", "coil-100", "all", 48)
     assert cell["instance"]["raw"]["r1"] > 0.7
