@@ -50,6 +50,7 @@ def test_stills_match_committed_checksums(split: str, index: int) -> None:
     assert scene_checksum(split, index) == SCENES[split][index]
 
 
+@pytest.mark.slow
 def test_same_bytes_without_simd_features() -> None:
     environment = dict(os.environ, NPY_DISABLE_CPU_FEATURES=" ".join(_dispatched_features()))
     command = [sys.executable, "-W", "error", "-c", SCRIPT, json.dumps(PLAIN)]

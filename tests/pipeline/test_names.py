@@ -27,7 +27,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("section", "name", "target"),
     [
         ("datasets", "m$(touch X)", "render@m$(touch X)"),
-        ("models", "x;touch X;", "weights@x;touch X;"),
+        pytest.param("models", "x;touch X;", "weights@x;touch X;", marks=pytest.mark.slow),
     ],
 )
 def test_nothing_is_executed_that_stands_in_a_name(

@@ -76,6 +76,7 @@ def test_real_bdd100k_is_scored_with_its_preprocessing():
     assert cell["association"]["raw"]["d1"] > 3 * cell["association"]["raw"]["chance_d1"]
 
 
+@pytest.mark.slow
 def test_real_davis_is_propagated(here):
     root = real.davis(here / "davis", "car-shadow", frames=5)
     cell = real_cell("davis2016", root, "val", [17, 30], ["raw", "prune_random"])
