@@ -163,7 +163,7 @@ def _best(headline: Headline) -> str:
     known = rows[rows[metric.key].notna() & (rows["role"] != "ceiling")]
     at = known[metric.key].argmax() if metric.higher_is_better else known[metric.key].argmin()
     best = known.iloc[int(at)]
-    others = int((known[headline.level].astype(str) == "True").sum()) - 1
+    others = int(known[headline.level].sum()) - 1
     level = f", level with {others} other{'s' * (others > 1)}" if others > 0 else ""
     text = amount(metric, float(best[metric.key]))
     return f"Best of all variants: {best['model']} with {best['variant']}, {text}{level}."
