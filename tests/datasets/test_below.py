@@ -2,9 +2,8 @@
 
 import json
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,10 @@ from patchlens.datasets.reading import frames
 from patchlens.errors import DataError, PatchlensError, SourceError
 from patchlens.settings.datasets import Collected
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 FOLDER = catalogue.find("folder")
 OUT = "leads out of the dataset's root, to"
-
-
-@pytest.fixture(autouse=True)
-def soon() -> Iterator[None]:
-    """What waits for ever fails."""
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Files of settings as users break them: one line each, at once, and nothing hangs."""
 
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from patchlens.settings.load import load
 from patchlens.settings.yaml_text import read
 from patchlens.tasks.known import known
 
+pytestmark = pytest.mark.usefixtures("soon")
+
 READERS: dict[str, Callable[[Path], object]] = {
     "params": lambda path: load(path, known()),
     "claims": lambda path: load_claims(path, KNOWN, VARIANTS),
@@ -35,15 +36,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "tracks": read_tracks,
 }
 YAML = ("params", "claims", "dataset", "pretrain", "graph")
-
-
-@pytest.fixture(autouse=True)
-def soon() -> Iterator[None]:
-    """What waits for ever fails."""
-    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it hangs"))
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
 
 
 def a_folder(path: Path) -> None:
