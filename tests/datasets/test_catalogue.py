@@ -6,9 +6,9 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from minicity import spec
 from patchlens.datasets import catalogue
 from patchlens.datasets.catalogue import entries, find, in_words, kinds
-from patchlens.datasets.minicity import spec
 from patchlens.datasets.readers import READERS, read
 from patchlens.errors import SettingsError, SourceError
 from patchlens.plan.code import closure

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets.minicity import render
-from patchlens.datasets.minicity.cast import instances, table
-from patchlens.datasets.minicity.checksum import frames_checksum, scene_checksum, split_checksum
-from patchlens.datasets.minicity.checksums import SCENES, SPLIT_TOTALS
-from patchlens.datasets.minicity.render import render_dataset, render_still, render_video
-from patchlens.datasets.minicity.spec import (
+from minicity import render
+from minicity.cast import instances, table
+from minicity.checksum import frames_checksum, scene_checksum, split_checksum
+from minicity.checksums import SCENES, SPLIT_TOTALS
+from minicity.render import render_dataset, render_still, render_video
+from minicity.spec import (
     CAR,
     CLASSES,
     FREE_SEEDS,
@@ -32,7 +32,7 @@ STILLS = (("support", 0), ("support", 41), ("query", 7), ("query", 30))
 PLAIN = (*STILLS, ("support", 20), ("query", 55), ("video_test", 0))
 SCRIPT = """
 import json, sys
-from patchlens.datasets.minicity.checksum import scene_checksum
+from minicity.checksum import scene_checksum
 print(json.dumps([scene_checksum(*scene) for scene in json.loads(sys.argv[1])]))
 """
 

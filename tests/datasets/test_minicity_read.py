@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from minicity.spec import CLASSES
 from patchlens.datasets import readers
-from patchlens.datasets.minicity.spec import CLASSES
 from patchlens.errors import SourceError
 
 read = partial(readers.read, "minicity")

@@ -21,44 +21,48 @@ ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "d
        *TASKS, *OF_ALL, TRAIN}  # fmt: skip
 # One constant in each of these files, and the stages whose results may then be others.
 USERS = {
-    "backbones/convert.py": {"weights"},
-    "backbones/registry/dino.yaml": {"weights", *WORDED} - {"claims"},  # tables state objectives
-    "backbones/vit.py": {"extract", "degrade", TRAIN},
-    "cli/stages.py": set(),
-    "datasets/catalogue.yaml": {"fetch", "index", "report"},
-    "datasets/minicity/ground.py": {"render", TRAIN},
-    "datasets/unpack.py": {"fetch"},
-    "display/grid.py": WORDED,
-    "display/style.py": {"figures", "explorer", "results"},
-    "errors.py": ALL,
-    "features/cell.py": {"extract", "prune", "degrade", *TASKS, *OF_ALL},
-    "features/prune.py": {"prune"},
-    "features/views.py": {"extract", "degrade"},
-    "pipeline/repro.py": set(),
-    "plan/cost.py": set(),
-    "pretrain/augment.py": {TRAIN},
-    "pretrain/objectives/mae.py": {TRAIN},  # imported by its name
-    "protocol.py": {"extract", "prune", "degrade", TRAIN, *TASKS, *OF_ALL},
-    "report/measures.py": {"claims", "report"},
-    "report/reference.yaml": {"report"},
-    "report/rows.py": WORDED,
-    "settings/base.py": ALL,
-    "settings/claims.py": {"claims", "report"},
-    "settings/load.py": {"report"},
-    "site/curves.py": {"report"},
-    "site/serve.py": set(),
-    "site/static/tables.js": {"report"},
-    "site/templates/base.html": {"report"},
-    "tasks/identification/copies.py": {"degrade", "identification", *OF_ALL},
-    "tasks/probe.py": {"segmentation", "sweep", *WORDED},  # tables and claims may ask for its cost
-    "tasks/retrieval/run.py": {"retrieval", "figures", "explorer"},
-    "tasks/retrieval/search.py": {"retrieval", "sweep", *OF_ALL},
-    "tasks/retrieval/words.py": WORDED,
-    "tasks/segmentation/prior.py": {"segmentation", "sweep", "explorer", *WORDED},
-    "tasks/sweep/figures.py": {"results"},
-    "tasks/tracking/linking.py": {"tracking"},
-    "tasks/variance/spread.py": {"variance"},
-    "web/transfer.py": {"fetch", "weights"},
+    "minicity/ground.py": {"render", TRAIN},
+    "patchlens/backbones/convert.py": {"weights"},
+    "patchlens/backbones/registry/dino.yaml": {"weights", *WORDED} - {"claims"},  # objectives
+    "patchlens/backbones/vit.py": {"extract", "degrade", TRAIN},
+    "patchlens/cli/stages.py": set(),
+    "patchlens/datasets/catalogue.yaml": {"fetch", "index", "report"},
+    "patchlens/datasets/unpack.py": {"fetch"},
+    "patchlens/display/grid.py": WORDED,
+    "patchlens/display/style.py": {"figures", "explorer", "results"},
+    "patchlens/errors.py": ALL,
+    "patchlens/features/cell.py": {"extract", "prune", "degrade", *TASKS, *OF_ALL},
+    "patchlens/features/prune.py": {"prune"},
+    "patchlens/features/views.py": {"extract", "degrade"},
+    "patchlens/pipeline/repro.py": set(),
+    "patchlens/plan/cost.py": set(),
+    "patchlens/pretrain/augment.py": {TRAIN},
+    "patchlens/pretrain/objectives/mae.py": {TRAIN},  # imported by its name
+    "patchlens/protocol.py": {"extract", "prune", "degrade", TRAIN, *TASKS, *OF_ALL},
+    "patchlens/report/measures.py": {"claims", "report"},
+    "patchlens/report/reference.yaml": {"report"},
+    "patchlens/report/rows.py": WORDED,
+    "patchlens/settings/base.py": ALL,
+    "patchlens/settings/claims.py": {"claims", "report"},
+    "patchlens/settings/load.py": {"report"},
+    "patchlens/site/curves.py": {"report"},
+    "patchlens/site/serve.py": set(),
+    "patchlens/site/static/tables.js": {"report"},
+    "patchlens/site/templates/base.html": {"report"},
+    "patchlens/tasks/identification/copies.py": {"degrade", "identification", *OF_ALL},
+    "patchlens/tasks/probe.py": {
+        "segmentation",
+        "sweep",
+        *WORDED,
+    },  # cost
+    "patchlens/tasks/retrieval/run.py": {"retrieval", "figures", "explorer"},
+    "patchlens/tasks/retrieval/search.py": {"retrieval", "sweep", *OF_ALL},
+    "patchlens/tasks/retrieval/words.py": WORDED,
+    "patchlens/tasks/segmentation/prior.py": {"segmentation", "sweep", "explorer", *WORDED},
+    "patchlens/tasks/sweep/figures.py": {"results"},
+    "patchlens/tasks/tracking/linking.py": {"tracking"},
+    "patchlens/tasks/variance/spread.py": {"variance"},
+    "patchlens/web/transfer.py": {"fetch", "weights"},
 }
 
 
@@ -140,30 +144,29 @@ def unedited(copied: Path) -> dict[str, str]:
 def test_a_file_is_in_the_lists_of_the_stages_that_use_it_with_the_hash_of_its_constants(
     edit: Callable[[str, str], None], unedited: dict[str, str], file: str
 ) -> None:
-    name = f"patchlens/{file}"
-    before = code._hash(code.SRC / name)
-    listed = {stage for stage, text in unedited.items() if f"{before}  {name}\n" in text}
+    before = code._hash(code.SRC / file)
+    listed = {stage for stage, text in unedited.items() if f"{before}  {file}\n" in text}
     assert unedited.keys() == ALL
-    assert listed == USERS[file] == {s for s, text in unedited.items() if f"  {name}\n" in text}
-    edit(name, changed(name))
-    assert code._hash(code.SRC / name) != before
+    assert listed == USERS[file] == {s for s, text in unedited.items() if f"  {file}\n" in text}
+    edit(file, changed(file))
+    assert code._hash(code.SRC / file) != before
 
 
 # One of each kind of file, as a run takes a second.
 @pytest.mark.parametrize(
     "file",
     [
-        "tasks/retrieval/search.py",
-        "backbones/registry/dino.yaml",
-        "site/static/tables.js",
-        "pretrain/objectives/mae.py",
-        "site/serve.py",
+        "patchlens/tasks/retrieval/search.py",
+        "patchlens/backbones/registry/dino.yaml",
+        "patchlens/site/static/tables.js",
+        "patchlens/pretrain/objectives/mae.py",
+        "patchlens/site/serve.py",
     ],
 )
 def test_another_constant_is_in_the_lists_of_the_stages_that_use_it_and_no_others(
     edit: Callable[[str, str], None], unedited: dict[str, str], file: str
 ) -> None:
-    edit(f"patchlens/{file}", changed(f"patchlens/{file}"))
+    edit(file, changed(file))
     after = lists()
     assert after.keys() == ALL
     assert {stage for stage in after if after[stage] != unedited[stage]} == USERS[file]
@@ -176,10 +179,10 @@ def changed(name: str) -> str:
 
 
 def test_every_package_and_every_folder_of_data_has_a_file_above(root: Path) -> None:
-    src = root / "src/patchlens"
+    src = root / "src"
     known = {(src / file).parent for file in USERS}
-    assert {path.parent.name for path in src.parent.glob("*/*.py")} == {"patchlens"}
-    assert {path.parent for path in src.glob("*/*.py")} <= known
+    assert {path.parent.name for path in src.glob("*/*.py")} == {"minicity", "patchlens"}
+    assert {path.parent for path in src.glob("patchlens/*/*.py")} | {src / "minicity"} <= known
     data = {path.parent for path in code._data(root / "src")}
     assert data <= {(src / file).parent for file in USERS if not file.endswith(".py")}
 

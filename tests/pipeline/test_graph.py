@@ -153,6 +153,19 @@ def test_a_room_knows_only_the_rooms_below_it(root: Path) -> None:
         assert used <= may_use, f"{'/'.join(parts)} uses {used - may_use}"
 
 
+def test_only_its_reader_and_the_pretraining_know_the_renderer(root: Path) -> None:
+    src, drawn = root / "src", "minicity/"
+    users = {path.relative_to(src).as_posix() for path in src.glob("patchlens/**/*.py")
+             if any(file.startswith(drawn) for file in imported(path))}  # fmt: skip
+    made = {"patchlens/datasets/minicity.py", "patchlens/datasets/render.py"}
+    assert made < users
+    assert all(name.startswith("patchlens/pretrain/") for name in users - made)
+    renderer = list(src.glob("minicity/*.py"))
+    assert len(renderer) > 20
+    for path in renderer:
+        assert all(file.startswith(drawn) for file in imported(path)), path
+
+
 def test_tasks_do_not_know_each_other(root: Path) -> None:
     found = dict.fromkeys(TASKS, 0)
     for (room, *rest), files in modules(root):

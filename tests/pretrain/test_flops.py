@@ -2,7 +2,7 @@
 
 import pytest
 
-from patchlens.datasets.minicity.spec import CLASSES
+from minicity.spec import CLASSES
 from patchlens.pretrain.flops import training_flops
 from pretrain.small import PATCH, TOKENS, small_recipe
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from patchlens.datasets.minicity.render import render_still, render_video
+from minicity.render import render_still, render_video
 from patchlens.errors import DataError, SettingsError
 from patchlens.pretrain import frames as module
 from patchlens.pretrain.frames import rendered, windows

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from patchlens.datasets.minicity.spec import EVALUATION_SEEDS, SPLITS
+from minicity.spec import EVALUATION_SEEDS, SPLITS
 from patchlens.errors import SettingsError
 from patchlens.pretrain.settings import Objectives, load
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from patchlens.datasets.minicity.spec import CLASSES, IGNORE
+from minicity.spec import CLASSES, IGNORE
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.objectives.supervised import patch_targets
 from patchlens.tasks.segmentation.labels import patch_labels

@@ -21,13 +21,13 @@ from patchlens.datasets import (
     grocerystore,
     instre,
     kitti,
+    minicity,
     mot,
     revisited,
     voc,
 )
 from patchlens.datasets.catalogue import find
 from patchlens.datasets.layout import Layout
-from patchlens.datasets.minicity import read as minicity
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 

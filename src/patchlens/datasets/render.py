@@ -1,10 +1,11 @@
 """Stage render: renders the images that the pipeline makes."""
 
+from minicity.render import render_dataset
+from minicity.spec import SPLITS
 from patchlens import paths
-from patchlens.datasets.minicity.render import render_dataset
-from patchlens.datasets.minicity.spec import SPLITS
 from patchlens.files import whole_folder
 from patchlens.names import DatasetName
+from patchlens.processes import end_with_parent
 from patchlens.progress import bar, log
 from patchlens.settings.datasets import Minicity
 
@@ -17,5 +18,5 @@ def run(dataset: DatasetName, settings: Minicity) -> None:
     }
     frames = sum(SPLITS[split].frames * count for split, count in scenes.items())
     with whole_folder(paths.raw(dataset)) as folder, bar(total=frames, what="render") as shown:
-        render_dataset(folder, scenes, on_frame=shown.update)
+        render_dataset(folder, scenes, on_frame=shown.update, on_start=end_with_parent)
     log.info("%s: rendered %d frames", dataset, frames)

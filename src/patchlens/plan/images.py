@@ -8,7 +8,7 @@ import pandas as pd
 from patchlens import paths
 from patchlens.datasets.catalogue import Entry, find
 from patchlens.datasets.index import Index
-from patchlens.datasets.minicity.spec import SPLITS
+from patchlens.datasets.minicity import SPLITS
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from patchlens.backbones.convert import check_pinned
 from patchlens.backbones.pretrained import check_tag
 from patchlens.backbones.rules import RULES
-from patchlens.datasets.minicity.spec import SPLITS
+from patchlens.datasets.minicity import SPLITS
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.variants import check_width, pruned_counts
 from patchlens.names import DatasetName, ModelName, nearest

@@ -4,7 +4,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from patchlens.datasets.minicity.spec import CLASSES
+from minicity.spec import CLASSES
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.objectives.base import Batch, Objective
 from patchlens.pretrain.objectives.ibot import Ibot

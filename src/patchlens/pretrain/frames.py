@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from patchlens.datasets.minicity import render
-from patchlens.datasets.minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
+from minicity import render
+from minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import whole_file
 from patchlens.pretrain.shared import Frames, Probe

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from minicity.spec import CLASSES
 from patchlens.datasets.layout import IGNORE
-from patchlens.datasets.minicity.spec import CLASSES
 from patchlens.features.variants import unit_rows
 from patchlens.pretrain.model import as_backbone
 from patchlens.tasks.knn import search, vote

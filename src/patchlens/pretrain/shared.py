@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from patchlens.datasets.minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
+from minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
 from patchlens.settings.base import MOST, Strict, Within
 from patchlens.settings.models import Blocks, Heads, Patch, Width
 

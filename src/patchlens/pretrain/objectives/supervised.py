@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from patchlens.datasets.minicity.spec import CLASSES, IGNORE
+from minicity.spec import CLASSES, IGNORE
 from patchlens.pretrain.objectives.base import Batch, Objective, Seen
 from patchlens.pretrain.settings import Recipe
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import Canvas, Mask, Vector, Window
-from patchlens.datasets.minicity.light import Light, blend, tint, unit
-from patchlens.datasets.minicity.noise import Array, cells, fbm, smoothstep, value_noise
-from patchlens.datasets.minicity.shadow import Occluders
-from patchlens.datasets.minicity.spec import BUILDING
-from patchlens.datasets.minicity.world import Building
+from minicity.camera import Canvas, Mask, Vector, Window
+from minicity.light import Light, blend, tint, unit
+from minicity.noise import Array, cells, fbm, smoothstep, value_noise
+from minicity.shadow import Occluders
+from minicity.spec import BUILDING
+from minicity.world import Building
 
 _DOOR_HEIGHT = 2.2
 

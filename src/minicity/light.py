@@ -5,8 +5,8 @@ from math import sqrt
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import Mask, Vector
-from patchlens.datasets.minicity.noise import Array, Dice
+from minicity.camera import Mask, Vector
+from minicity.noise import Array, Dice
 
 Normal = Vector | Array
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import Vector
-from patchlens.datasets.minicity.noise import Array, fbm, smoothstep
-from patchlens.datasets.minicity.world import Building, Pole, Tree
+from minicity.camera import Vector
+from minicity.noise import Array, fbm, smoothstep
+from minicity.world import Building, Pole, Tree
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from patchlens.datasets.minicity.camera import Canvas, Mask, Vector, Window
-from patchlens.datasets.minicity.noise import Array
+from minicity.camera import Canvas, Mask, Vector, Window
+from minicity.noise import Array
 
 Plane = tuple[float, float, float, float]
 """Unit normal (x, y, z) and offset: inside is normal . point <= offset."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from patchlens.datasets.minicity.camera import Camera, Vector
-from patchlens.datasets.minicity.light import Light
+from minicity.camera import Camera, Vector
+from minicity.light import Light
 
 KERB = 0.14
 """Height of the sidewalk above the road."""

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patchlens.datasets.minicity.billboard import Billboard
-from patchlens.datasets.minicity.camera import Canvas, Vector, rotation
-from patchlens.datasets.minicity.cast import PersonLook, person_look
-from patchlens.datasets.minicity.light import Light, tint
-from patchlens.datasets.minicity.noise import Array, fbm, wave
-from patchlens.datasets.minicity.shadow import Occluders
-from patchlens.datasets.minicity.spec import PERSON
-from patchlens.datasets.minicity.world import KERB, Actor
+from minicity.billboard import Billboard
+from minicity.camera import Canvas, Vector, rotation
+from minicity.cast import PersonLook, person_look
+from minicity.light import Light, tint
+from minicity.noise import Array, fbm, wave
+from minicity.shadow import Occluders
+from minicity.spec import PERSON
+from minicity.world import KERB, Actor
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 import csv
 from pathlib import Path
 
+from minicity.spec import PALETTE
+from minicity.spec import SPLITS as SPLITS  # for `plan`
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout
-from patchlens.datasets.minicity.spec import PALETTE, SPLITS
 from patchlens.errors import SourceError
 
 

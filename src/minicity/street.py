@@ -1,10 +1,10 @@
 """Lamp posts, utility poles, bollards and signs: where they stand."""
 
-from patchlens.datasets.minicity.camera import Vector
-from patchlens.datasets.minicity.light import linear
-from patchlens.datasets.minicity.noise import Dice
-from patchlens.datasets.minicity.placing import in_view
-from patchlens.datasets.minicity.world import KERB, Ground, Pole, Sign, Track
+from minicity.camera import Vector
+from minicity.light import linear
+from minicity.noise import Dice
+from minicity.placing import in_view
+from minicity.world import KERB, Ground, Pole, Sign, Track
 
 _METALS = (
     (96, 100, 102), (140, 142, 140), (60, 66, 62), (74, 70, 68), (120, 100, 82), (168, 164, 156),

@@ -1,10 +1,10 @@
 """Cars and people of a scene: who takes part, where they stand and how they move."""
 
-from patchlens.datasets.minicity.cast import instances
-from patchlens.datasets.minicity.noise import Dice
-from patchlens.datasets.minicity.placing import in_view
-from patchlens.datasets.minicity.spec import CAR, PERSON
-from patchlens.datasets.minicity.world import Actor, Ground, Track
+from minicity.cast import instances
+from minicity.noise import Dice
+from minicity.placing import in_view
+from minicity.spec import CAR, PERSON
+from minicity.world import Actor, Ground, Track
 
 _SIDEWAYS = 1.0
 """Half-angle tangent of a right angle."""

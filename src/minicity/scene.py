@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from patchlens.datasets.minicity.actors import roll_actors
-from patchlens.datasets.minicity.camera import Camera, Vector
-from patchlens.datasets.minicity.light import linear, roll_light
-from patchlens.datasets.minicity.noise import Dice, wave
-from patchlens.datasets.minicity.spec import EVALUATION_SEEDS
-from patchlens.datasets.minicity.street import roll_posts
-from patchlens.datasets.minicity.world import Building, Ground, Scene, Side, Track, Tree
+from minicity.actors import roll_actors
+from minicity.camera import Camera, Vector
+from minicity.light import linear, roll_light
+from minicity.noise import Dice, wave
+from minicity.spec import EVALUATION_SEEDS
+from minicity.street import roll_posts
+from minicity.world import Building, Ground, Scene, Side, Track, Tree
 
 _WALLS = (
     (176, 150, 122), (150, 92, 72), (198, 190, 176), (128, 126, 122), (110, 86, 72),

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import Mask, Vector
-from patchlens.datasets.minicity.cast import CarLook
-from patchlens.datasets.minicity.light import blend, tint
-from patchlens.datasets.minicity.noise import Array, fbm, smoothstep
+from minicity.camera import Mask, Vector
+from minicity.cast import CarLook
+from minicity.light import blend, tint
+from minicity.noise import Array, fbm, smoothstep
 
 _BLACK: Vector = (0.02, 0.02, 0.022)
 _Paint = tuple[Array, Array, Array]

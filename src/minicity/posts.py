@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.billboard import Billboard
-from patchlens.datasets.minicity.camera import Canvas, Mask, Vector, rotation
-from patchlens.datasets.minicity.light import Light, blend, tint
-from patchlens.datasets.minicity.noise import Array, cells, fbm
-from patchlens.datasets.minicity.shadow import Occluders
-from patchlens.datasets.minicity.spec import POLE, SIGN
-from patchlens.datasets.minicity.world import KERB, Pole, Sign
+from minicity.billboard import Billboard
+from minicity.camera import Canvas, Mask, Vector, rotation
+from minicity.light import Light, blend, tint
+from minicity.noise import Array, cells, fbm
+from minicity.shadow import Occluders
+from minicity.spec import POLE, SIGN
+from minicity.world import KERB, Pole, Sign
 
 
 def draw_pole(canvas: Canvas, pole: Pole, light: Light, occluders: Occluders) -> None:

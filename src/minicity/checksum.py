@@ -1,6 +1,6 @@
 """SHA-256 of rendered frames, which proves that two machines rendered the same bytes.
 
-After a deliberate change of the renderer, ``python -m patchlens.datasets.minicity.checksum``
+After a deliberate change of the renderer, ``python -m minicity.checksum``
 rewrites the committed values in ``checksums.py`` beside this file.
 """
 
@@ -10,9 +10,8 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
-from patchlens.datasets.minicity.render import Frame, scene_frames
-from patchlens.datasets.minicity.spec import SPLITS
-from patchlens.processes import end_with_parent
+from minicity.render import Frame, scene_frames
+from minicity.spec import SPLITS
 
 
 def frames_checksum(frames: Iterable[Frame]) -> str:
@@ -42,7 +41,7 @@ def _rewrite(jobs: int = 2) -> None:
     lines = ['"""Checksums of the evaluation scenes, in order; written by ``checksum.py``."""', ""]
     totals = {}
     lines.append("SCENES = {")
-    with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         for name, split in SPLITS.items():
             scenes = list(pool.map(scene_checksum, [name] * split.count, range(split.count)))
             totals[name] = split_checksum(scenes)

@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import NEAR, Canvas, Mask, Vector, Window, rotation
-from patchlens.datasets.minicity.noise import Array
+from minicity.camera import NEAR, Canvas, Mask, Vector, Window, rotation
+from minicity.noise import Array
 
 
 @dataclass(frozen=True)

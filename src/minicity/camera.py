@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from patchlens.datasets.minicity.noise import Array
-from patchlens.datasets.minicity.spec import HEIGHT, SKY, WIDTH
+from minicity.noise import Array
+from minicity.spec import HEIGHT, SKY, WIDTH
 
 Vector = tuple[float, float, float]
 Window = tuple[slice, slice]

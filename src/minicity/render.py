@@ -11,22 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from patchlens.datasets.minicity.buildings import draw_building
-from patchlens.datasets.minicity.camera import Canvas
-from patchlens.datasets.minicity.cast import table
-from patchlens.datasets.minicity.finish import Lens, develop, labels
-from patchlens.datasets.minicity.ground import draw_ground
-from patchlens.datasets.minicity.nature import draw_tree
-from patchlens.datasets.minicity.noise import Dice, wave
-from patchlens.datasets.minicity.people import draw_person, ground_height
-from patchlens.datasets.minicity.posts import draw_pole, draw_sign
-from patchlens.datasets.minicity.scene import camera_at, sample_scene
-from patchlens.datasets.minicity.shadow import Caster, Occluders
-from patchlens.datasets.minicity.sky import draw_sky
-from patchlens.datasets.minicity.spec import CAR, PALETTE, SPLITS
-from patchlens.datasets.minicity.vehicles import car_caster, draw_car
-from patchlens.datasets.minicity.world import Actor, Scene
-from patchlens.processes import end_with_parent
+from minicity.buildings import draw_building
+from minicity.camera import Canvas
+from minicity.cast import table
+from minicity.finish import Lens, develop, labels
+from minicity.ground import draw_ground
+from minicity.nature import draw_tree
+from minicity.noise import Dice, wave
+from minicity.people import draw_person, ground_height
+from minicity.posts import draw_pole, draw_sign
+from minicity.scene import camera_at, sample_scene
+from minicity.shadow import Caster, Occluders
+from minicity.sky import draw_sky
+from minicity.spec import CAR, PALETTE, SPLITS
+from minicity.vehicles import car_caster, draw_car
+from minicity.world import Actor, Scene
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,13 @@ def render_dataset(
     *,
     jobs: int = 2,
     on_frame: Callable[[], object] | None = None,
+    on_start: Callable[[], None] | None = None,
 ) -> None:
     """Write the splits and ``instances.csv`` into the empty folder ``root``.
 
     ``scenes`` is the number of scenes per split, from the first on; ``jobs`` processes share the
-    work; ``on_frame`` is called once for every written frame.
+    work; ``on_frame`` is called here once for every written frame, ``on_start`` once in every
+    process (it must be picklable).
     """
     for kind in ("images", "semantic", "instance"):
         for split in SPLITS:
@@ -76,19 +77,24 @@ def render_dataset(
     tasks = [(name, i) for name, count in scenes.items() for i in range(count)]
     # Longest first, so that no process is left alone with a video at the end.
     tasks.sort(key=lambda task: -SPLITS[task[0]].frames)
-    for count in _written(root, tasks, jobs):
+    for count in _written(root, tasks, jobs, on_start):
         for _ in range(count):
             if on_frame is not None:
                 on_frame()
 
 
-def _written(root: Path, tasks: list[tuple[str, int]], jobs: int) -> Iterator[int]:
+def _written(
+    root: Path,
+    tasks: list[tuple[str, int]],
+    jobs: int,
+    on_start: Callable[[], None] | None,
+) -> Iterator[int]:
     """Do the tasks and yield the number of frames of each one that is done."""
     if jobs == 1:
         for task in tasks:
             yield _write_scene(root, *task)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), on_start) as pool:
         futures = [pool.submit(_write_scene, root, *task) for task in tasks]
         for future in as_completed(futures):
             yield future.result()

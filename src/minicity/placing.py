@@ -1,7 +1,7 @@
 """Helpers to put things where the camera sees them."""
 
-from patchlens.datasets.minicity.spec import HEIGHT, WIDTH
-from patchlens.datasets.minicity.world import Track
+from minicity.spec import HEIGHT, WIDTH
+from minicity.world import Track
 
 
 def in_view(track: Track, x: float, y: float, z: float, near: float, far: float) -> bool:

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import Canvas, Mask, rotation
-from patchlens.datasets.minicity.carpaint import body_albedo, cabin_albedo
-from patchlens.datasets.minicity.cast import CarLook, CarModel, car_look
-from patchlens.datasets.minicity.light import Light, blend, normalised, power16, tint, unit
-from patchlens.datasets.minicity.noise import Array, value_noise
-from patchlens.datasets.minicity.shadow import Caster, Occluders
-from patchlens.datasets.minicity.sky import sky_colour
-from patchlens.datasets.minicity.solids import LocalRays, Plane
-from patchlens.datasets.minicity.spec import CAR
-from patchlens.datasets.minicity.world import Actor
+from minicity.camera import Canvas, Mask, rotation
+from minicity.carpaint import body_albedo, cabin_albedo
+from minicity.cast import CarLook, CarModel, car_look
+from minicity.light import Light, blend, normalised, power16, tint, unit
+from minicity.noise import Array, value_noise
+from minicity.shadow import Caster, Occluders
+from minicity.sky import sky_colour
+from minicity.solids import LocalRays, Plane
+from minicity.spec import CAR
+from minicity.world import Actor
 
 
 def car_caster(actor: Actor, frame: int) -> Caster:

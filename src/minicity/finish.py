@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from patchlens.datasets.minicity.camera import FAR, SCALE, Canvas, rotation
-from patchlens.datasets.minicity.light import Light
-from patchlens.datasets.minicity.noise import Array, cells, value_noise
-from patchlens.datasets.minicity.spec import HEIGHT, SKY, WIDTH
+from minicity.camera import FAR, SCALE, Canvas, rotation
+from minicity.light import Light
+from minicity.noise import Array, cells, value_noise
+from minicity.spec import HEIGHT, SKY, WIDTH
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import Canvas
-from patchlens.datasets.minicity.light import Light, blend, power16, tint
-from patchlens.datasets.minicity.noise import Array, cells, fbm, smoothstep
-from patchlens.datasets.minicity.spec import SKY
+from minicity.camera import Canvas
+from minicity.light import Light, blend, power16, tint
+from minicity.noise import Array, cells, fbm, smoothstep
+from minicity.spec import SKY
 
 
 def sky_colour(light: Light, x: Array, y: Array, z: Array) -> Array:

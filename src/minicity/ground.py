@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.camera import FAR, Canvas, Mask
-from patchlens.datasets.minicity.light import Light, blend, tint
-from patchlens.datasets.minicity.noise import Array, cells, fbm, smoothstep, value_noise
-from patchlens.datasets.minicity.shadow import Occluders
-from patchlens.datasets.minicity.spec import GRASS, ROAD, SIDEWALK
-from patchlens.datasets.minicity.world import KERB, Ground
+from minicity.camera import FAR, Canvas, Mask
+from minicity.light import Light, blend, tint
+from minicity.noise import Array, cells, fbm, smoothstep, value_noise
+from minicity.shadow import Occluders
+from minicity.spec import GRASS, ROAD, SIDEWALK
+from minicity.world import KERB, Ground
 
 _UP = (0.0, 1.0, 0.0)
 _KERB_EDGE = 0.3

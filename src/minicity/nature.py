@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from patchlens.datasets.minicity.billboard import Billboard
-from patchlens.datasets.minicity.camera import Canvas
-from patchlens.datasets.minicity.light import Light, normalised, tint
-from patchlens.datasets.minicity.noise import Array, Dice, fbm, value_noise
-from patchlens.datasets.minicity.shadow import Occluders
-from patchlens.datasets.minicity.spec import TREE
-from patchlens.datasets.minicity.world import Tree
+from minicity.billboard import Billboard
+from minicity.camera import Canvas
+from minicity.light import Light, normalised, tint
+from minicity.noise import Array, Dice, fbm, value_noise
+from minicity.shadow import Occluders
+from minicity.spec import TREE
+from minicity.world import Tree
 
 _FAR_TREE = 45.0
 

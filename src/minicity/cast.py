@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 
-from patchlens.datasets.minicity.camera import Vector
-from patchlens.datasets.minicity.light import linear
-from patchlens.datasets.minicity.noise import Dice
-from patchlens.datasets.minicity.spec import CAR, PERSON
+from minicity.camera import Vector
+from minicity.light import linear
+from minicity.noise import Dice
+from minicity.spec import CAR, PERSON
 
 CARS = 100
 PERSONS = 100
