@@ -115,6 +115,20 @@ def test_what_cannot_be_had_says_why_and_what_to_do(
     assert [name for name in left(tmp_path) if not name.startswith("w.pth.part")] == []
 
 
+def test_a_file_on_google_drive_is_brought_by_hand(tmp_path: Path) -> None:
+    source = Source(kind="drive", id="1abc", file="w.pth")
+    with pytest.raises(SourceError) as caught:
+        obtain("m", source, "MIT", False, work=tmp_path / "work")
+    assert str(caught.value) == (
+        "https://drive.google.com/file/d/1abc/view: Google Drive sends this file to browsers only. "
+        "Open the address in one, download w.pth and set models.m.file in params.yaml to its path"
+    )
+    assert not (tmp_path / "work").exists()
+    (tmp_path / "mine.pth").write_bytes(BODY)
+    found = obtain("m", source, "MIT", False, work=tmp_path / "w", file=tmp_path / "mine.pth")
+    assert found.record == Record("https://drive.google.com/file/d/1abc/view", "", SHA, len(BODY))
+
+
 def test_a_gated_file_is_not_asked_for_but_explained(
     site: Site, bring: Bring, tmp_path: Path
 ) -> None:
@@ -134,7 +148,7 @@ def test_a_gated_file_is_not_asked_for_but_explained(
         ({"kind": "hub", "repo": "a/b"}, "kind hub needs file"),
         ({"kind": "hub", "file": "f"}, "kind hub needs repo"),
         ({"kind": "url", "id": "1"}, "kind url needs url"),
-        ({"kind": "drive"}, "kind drive needs id"),
+        ({"kind": "drive"}, "kind drive needs id and file"),
     ],
 )
 def test_a_source_without_its_place_is_no_source(source: dict[str, Any], missing: str) -> None:

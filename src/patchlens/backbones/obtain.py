@@ -1,4 +1,4 @@
-"""The official file of a model: from the hub, the web or Google Drive, or placed by the user.
+"""The official file of a model: from the hub or the web, or placed by the user.
 
 Every file is checked before it is read, against all that is known: the published hash, the hash
 that the user expects, and the record of the first download.
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from patchlens.backbones import drive
 from patchlens.backbones.hub import HubFile, damage
 from patchlens.backbones.record import Record, read_record
 from patchlens.backbones.registry.entry import Source
@@ -17,7 +16,7 @@ from patchlens.errors import SettingsError, SourceError
 from patchlens.files import file_hash
 from patchlens.progress import log
 from patchlens.web.download import download
-from patchlens.web.remote import Patience, Remote, fault_of
+from patchlens.web.remote import Patience, Remote
 
 
 @dataclass(frozen=True)
@@ -147,20 +146,17 @@ def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Loc
             "params.yaml to its path"
         )
     if source.kind == "drive":
-        path = work / "drive.google.com" / str(source.id) / (source.file or "download")
-    else:
-        parts = urlsplit(origin)
-        path = work.joinpath(parts.netloc, *PurePosixPath(parts.path.lstrip("/")).parts)
+        raise SourceError(
+            f"{origin}: Google Drive sends this file to browsers only. Open the address in one, "
+            f"download {source.file} and set models.{name}.file in params.yaml to its path"
+        )
+    parts = urlsplit(origin)
+    path = work.joinpath(parts.netloc, *PurePosixPath(parts.path.lstrip("/")).parts)
     published = None if source.sha256 is None else f"sha256:{source.sha256}"
     if published is None and source.md5 is not None:
         published = f"md5:{source.md5}"
     try:
-        url = origin
-        if source.kind == "drive" and (
-            not path.is_file() or fault_of(path, published, source.bytes) is not None
-        ):
-            url = drive.address(str(source.id), patience)
-        remote = Remote(url, path, published, source.bytes, stable=origin)
+        remote = Remote(origin, path, published, source.bytes)
         # Twice: the file and the converted file.
         download([remote], what=f"download {name}", room=2, patience=patience)
     except SourceError as error:

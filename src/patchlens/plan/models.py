@@ -7,7 +7,7 @@ import torch
 from patchlens.backbones.architecture import create
 from patchlens.backbones.pretrained import NON_COMMERCIAL, check_activation, source_of
 from patchlens.backbones.registry.read import find
-from patchlens.backbones.registry.show import gate
+from patchlens.backbones.registry.show import by_hand
 from patchlens.settings.models import Model, PixelsModel, RegistryModel, TimmModel
 
 
@@ -96,7 +96,6 @@ def download(name: str, model: Model, size: Shape) -> Download | None:
         entry = find(model.model, f"params.yaml: models.{name}.model")
         if model.file is not None:
             return None
-        note = gate(entry) if entry.source.gated else ""
         return Download(
             name,
             model.model,
@@ -104,7 +103,7 @@ def download(name: str, model: Model, size: Shape) -> Download | None:
             at_least,
             entry.licence,
             entry.non_commercial,
-            note,
+            by_hand(entry),
             entry.source.address,
         )
     if isinstance(model, TimmModel):

@@ -29,7 +29,7 @@ class Partial:
         self._remote = remote
         self._about = remote.path.with_name(f"{remote.path.name}.part.json")
         about = self._read()
-        known = about.get("url") == (remote.stable or remote.url)
+        known = about.get("url") == remote.url
         # Without one of the two, parts of two different files could be joined.
         if known and (about["validator"] or remote.checksum):
             self.validator, self.total = about["validator"], about["total"]
@@ -54,8 +54,7 @@ class Partial:
         # Emptied first: a run killed in between must not mistake old bytes for the new file.
         self.path.write_bytes(b"")
         self.validator, self.total = validator, total
-        url = self._remote.stable or self._remote.url
-        about = {"url": url, "validator": validator, "total": total}
+        about = {"url": self._remote.url, "validator": validator, "total": total}
         write_json(about, self._about)
 
     def clear(self) -> None:

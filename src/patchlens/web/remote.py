@@ -12,8 +12,7 @@ class Remote:
     """A file to download, and its path.
 
     `checksum` is `md5:<hex>` or `sha256:<hex>`, `size` is in bytes; None if not published.
-    `headers` are sent to this host only. `stable` identifies the file if its address changes from
-    time to time (signed, or of a session), so that a partial download is recognised.
+    `headers` are sent to this host only.
     """
 
     url: str
@@ -21,7 +20,6 @@ class Remote:
     checksum: str | None = None
     size: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    stable: str | None = None
 
 
 @dataclass(frozen=True)

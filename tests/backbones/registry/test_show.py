@@ -78,13 +78,16 @@ def test_what_is_not_published_is_said_to_be_unknown() -> None:
     assert "NON-COMMERCIAL" not in text
 
 
-def test_a_gated_file_says_how_it_is_had() -> None:
-    entry = entries()["dinov3_vits16"]
-    asked = show("x", entry)
-    assert (
-        f"accept its terms on {entry.homepage}, download the file and set `file` to its path"
-        in asked
-    )
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("dinov3_vits16", "gated: accept its terms on {0.homepage}, download the file"),
+        ("simmim_vitb16", "by hand: download {0.source.file} with a browser"),
+    ],
+)
+def test_a_file_that_is_brought_by_hand_says_so(name: str, steps: str) -> None:
+    entry = entries()[name]
+    assert f"{steps.format(entry)} and set `file` to its path" in show(name, entry)
 
 
 def test_a_hub_entry_without_a_commit_says_so(root: Path) -> None:

@@ -28,17 +28,12 @@ Objective = Literal[
 ]
 
 
-def drive_page(file_id: str) -> str:
-    """The web page of a shared file on Google Drive."""
-    return f"https://drive.google.com/file/d/{file_id}/view"
-
-
 class Source(Strict):
     """The location of the official file.
 
     `hub`: `file` in `repo` at `revision` (a commit). `url`: an https address, such as a GitHub
-    release. `drive`: a Google Drive file id. `bytes`, `sha256` and `md5` if published;
-    `sha256_starts` and `md5_starts` if only the first digits are published.
+    release. `drive`: `file` with this `id` on Google Drive, downloaded by hand. `bytes`, `sha256`
+    and `md5` if published; `sha256_starts` and `md5_starts` if only the first digits are published.
     """
 
     kind: Literal["hub", "url", "drive"]
@@ -61,11 +56,13 @@ class Source(Strict):
             return (
                 f"https://huggingface.co/{self.repo}/resolve/{self.revision or 'main'}/{self.file}"
             )
-        return drive_page(str(self.id)) if self.kind == "drive" else str(self.url)
+        if self.kind == "drive":
+            return f"https://drive.google.com/file/d/{self.id}/view"
+        return str(self.url)
 
     @model_validator(mode="after")
     def _says_where(self) -> "Source":
-        needed = {"hub": ("repo", "file"), "url": ("url",), "drive": ("id",)}[self.kind]
+        needed = {"hub": ("repo", "file"), "url": ("url",), "drive": ("id", "file")}[self.kind]
         if missing := [key for key in needed if getattr(self, key) is None]:
             raise ValueError(f"kind {self.kind} needs {' and '.join(missing)}")
         return self

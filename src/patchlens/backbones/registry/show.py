@@ -62,7 +62,7 @@ def show(name: str, entry: Entry) -> str:
         ("file size", size_of(entry)),
         ("", hash_of(entry.source)),
         *([("", UNPINNED)] if unpinned(entry.source) else []),
-        *([("", gate(entry))] if entry.source.gated else []),
+        *([("", note)] if (note := by_hand(entry)) else []),
         ("citation", entry.citation),
         ("homepage", entry.homepage),
         *(("note", note) for note in entry.notes),
@@ -89,11 +89,15 @@ def unpinned(source: Source) -> bool:
     return source.kind == "hub" and source.revision is None
 
 
-def gate(entry: Entry) -> str:
-    """How to obtain a gated file; gated files of the registry are not on the hub."""
-    return (
-        f"gated: accept its terms on {entry.homepage}, download the file and set `file` to its path"
-    )
+def by_hand(entry: Entry) -> str:
+    """How to obtain a file that only a person can download; empty if the stage downloads it."""
+    if entry.source.gated:
+        steps = f"gated: accept its terms on {entry.homepage}, download the file"
+    elif entry.source.kind == "drive":
+        steps = f"by hand: download {entry.source.file} with a browser"
+    else:
+        return ""
+    return f"{steps} and set `file` to its path"
 
 
 def size_of(entry: Entry) -> str:
