@@ -35,7 +35,7 @@ from embed import embed  # noqa: E402
 from patchlens.backbones.convert import convert  # noqa: E402
 from patchlens.backbones.load import load  # noqa: E402
 from patchlens.datasets.build import build  # noqa: E402
-from patchlens.datasets.index import read_image  # noqa: E402
+from patchlens.datasets.images import open_image  # noqa: E402
 from patchlens.datasets.readers import read as read_dataset  # noqa: E402
 from patchlens.features.device import cpu_name  # noqa: E402
 from patchlens.features.extract import Extractor, ImageSource  # noqa: E402
@@ -212,7 +212,7 @@ def prepare(work: Path, count: int) -> tuple[list[str], Extractor, Callable]:
     backbone = load(work / "weights.safetensors")
     extractor = Extractor(backbone, VIEW, FEATURES, torch.device("cpu"))
     repeated = (paths * (count // len(paths) + 1))[:count]
-    return repeated, extractor, lambda path: read_image(Path(path))
+    return repeated, extractor, lambda path: open_image(Path(path))
 
 
 def extract(extractor: Extractor, ids: list[str], read: Callable, work: Path) -> None:

@@ -16,7 +16,8 @@ from torch.nn.functional import avg_pool2d
 from embed import embed
 from patchlens import paths
 from patchlens.backbones.pixels import PixelsBackbone
-from patchlens.datasets.index import Index, read_ids
+from patchlens.datasets.index import Index
+from patchlens.datasets.masks import open_ids
 
 ROOT = Path(__file__).parent.parent
 PATCH = 8
@@ -65,7 +66,7 @@ def instance_recall(parts: list[tuple[Index, str]]) -> tuple[float, int]:
     for index, image_id, row in images:
         pixels = torch.from_numpy(np.asarray(index.image(str(image_id))).copy())
         (tokens,) = PixelsBackbone(PATCH)(pixels.permute(2, 0, 1)[None], layers=[-1], norm=False)
-        ids = read_ids(index.root / row["instances"])
+        ids = open_ids(index.root / row["instances"])
         of_image = index.objects[index.objects["image_id"] == image_id]
         for instance in of_image[of_image["area"] >= PATCH**2]["instance"]:
             mask = torch.from_numpy(ids == instance).float()

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from patchlens.datasets import indexing as stage
-from patchlens.datasets.index import read_ids, read_image, read_mask
+from patchlens.datasets.images import open_image
+from patchlens.datasets.masks import open_ids, open_mask
 from patchlens.errors import DataError, PatchlensError
 from patchlens.settings.datasets import Collected
 
@@ -109,7 +110,7 @@ def test_a_truncated_png_is_an_error_or_lost_no_pixel(
 ) -> None:
     picture(tmp_path / "whole.png")
     mask(tmp_path / "mask.png")
-    for name, read in (("whole.png", read_image), ("mask.png", read_ids)):
+    for name, read in (("whole.png", open_image), ("mask.png", open_ids)):
         content, whole = (tmp_path / name).read_bytes(), np.asarray(read(tmp_path / name))
         refused = []
         for length in range(len(content)):
@@ -123,7 +124,7 @@ def test_a_truncated_png_is_an_error_or_lost_no_pixel(
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    for read, what in ((read_image, "an image"), (read_ids, "a mask")):
+    for read, what in ((open_image, "an image"), (open_ids, "a mask")):
         with pytest.raises(DataError) as caught:
             read(tmp_path / "x.png")
         expected = f"{tmp_path}/x.png: cannot be read as {what} (no such file)"
@@ -136,30 +137,30 @@ def test_palette_masks_hold_their_indices(tmp_path: Path) -> None:
     image.putpalette([200, 10, 10] * 256)
     assert image.mode == "P"
     image.save(tmp_path / "p.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "p.png", LABELS), ids)
+    np.testing.assert_array_equal(open_mask(tmp_path / "p.png", LABELS), ids)
 
 
 def test_labels_translate_ids(tmp_path: Path, mask: Any) -> None:
     mask(tmp_path / "m.png", np.array([[7, 33], [0, 7]], np.uint8))
-    found = read_mask(tmp_path / "m.png", {7: 0, 33: 1, 0: 255})
+    found = open_mask(tmp_path / "m.png", {7: 0, 33: 1, 0: 255})
     np.testing.assert_array_equal(found, np.array([[0, 1], [255, 0]]))
 
 
 def test_16_bit_ids_are_read_whole(tmp_path: Path, mask: Any) -> None:
     ids = np.array([[0, 256], [40000, 65535]], np.uint16)
     mask(tmp_path / "m.png", ids)
-    np.testing.assert_array_equal(read_ids(tmp_path / "m.png"), ids)
+    np.testing.assert_array_equal(open_ids(tmp_path / "m.png"), ids)
     with pytest.raises(DataError, match="contains id 256, which is not among the classes"):
-        read_mask(tmp_path / "m.png", LABELS)
+        open_mask(tmp_path / "m.png", LABELS)
 
 
 @pytest.mark.parametrize("stranger", [-1, -2, -256, 2**31 - 1])
 def test_ids_far_outside_are_strangers_too(tmp_path: Path, stranger: int) -> None:
     Image.fromarray(np.array([[0, stranger]], np.int32)).save(tmp_path / "m.tif")
     with pytest.raises(DataError, match=f"contains id {stranger}, which is not among the classes"):
-        read_mask(tmp_path / "m.tif", LABELS)
+        open_mask(tmp_path / "m.tif", LABELS)
 
 
 def test_grey_images_become_rgb(tmp_path: Path, mask: Any) -> None:
     mask(tmp_path / "grey.png", 9)
-    assert read_image(tmp_path / "grey.png").getpixel((0, 0)) == (9, 9, 9)
+    assert open_image(tmp_path / "grey.png").getpixel((0, 0)) == (9, 9, 9)

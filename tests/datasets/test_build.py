@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from patchlens.datasets.images import Seen
 from patchlens.datasets.index import Index
-from patchlens.datasets.layout import ImageEntry, Layout, Relevance
+from patchlens.datasets.layout import ImageEntry, Layout, Relevance, Terms
 from patchlens.datasets.readers import read
 from patchlens.errors import DataError, SettingsError
 
@@ -233,11 +234,11 @@ def test_images_may_be_a_generator_that_is_read_in_batches(
             given.append(entry.image_id)
             yield entry
 
-    def spy(path: Path) -> tuple[int, int]:
+    def spy(path: Path, terms: Terms) -> Seen:
         open_at.append(len(given))
-        return (2, 2)
+        return Seen((2, 2), "RGB", 1, None)
 
-    monkeypatch.setattr("patchlens.datasets.build.size_of", spy)
+    monkeypatch.setattr("patchlens.datasets.build.check_image", spy)
     index = indexed_whole(replace(layout, images=one_by_one()), root)
     assert list(index.images.index) == names
     assert max(open_at[:2]) == 2  # the generator is not ahead of the batch that is read

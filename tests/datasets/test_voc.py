@@ -12,7 +12,8 @@ from scipy.io import savemat
 
 from patchlens.datasets import readers
 from patchlens.datasets.catalogue import find
-from patchlens.datasets.index import Index, read_ids
+from patchlens.datasets.index import Index
+from patchlens.datasets.masks import open_ids
 from patchlens.datasets.voc import _colour
 from patchlens.errors import DataError, SourceError
 
@@ -128,12 +129,12 @@ def test_a_damaged_file_of_sbd_is_one_line(tmp_path: Path, ids: Any, broken: str
     savemat(path, {"GTcls": {"Segmentation": ids}}, do_compression=True)
     whole = path.read_bytes()
     first = 136  # the file's header and the tag of its first variable
-    assert read_ids(path).shape == ids.shape
+    assert open_ids(path).shape == ids.shape
     for place in range(0 if broken == "cut" else first, len(whole)):
         rest = b"" if broken == "cut" else bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
         path.write_bytes(whole[:place] + rest)
         with pytest.raises(DataError) as caught:
-            read_ids(path)
+            open_ids(path)
         assert str(caught.value).startswith(f"{path}: cannot be read as a mask (")
         assert "\n" not in str(caught.value)
 

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from patchlens.datasets.headers import size_of
+from patchlens.datasets.images import image_size
 
 Box = tuple[float, float, float, float]
 
@@ -28,5 +28,5 @@ def from_size(x: float, y: float, width: float, height: float, *, evaluated: boo
 
 def whole_image(path: Path) -> Box:
     """The box around the whole image; a missing or broken file is a `DataError`."""
-    width, height = size_of(path)
+    width, height = image_size(path)
     return 0.0, 0.0, float(width), float(height)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from patchlens.datasets import tables
 from patchlens.datasets.below import check_inside
-from patchlens.datasets.headers import size_of
-from patchlens.datasets.index import read_mask
+from patchlens.datasets.images import check_image
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
+from patchlens.datasets.masks import open_mask
 from patchlens.datasets.objects import ImageObject, objects_of
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
@@ -133,7 +133,7 @@ def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
     for path in (entry.path, entry.mask, entry.instances):
         if path is not None:
             check_inside(path, f"{root}: image '{printable(entry.image_id)}'")
-    size = size_of(root / entry.path)
+    size = check_image(root / entry.path, layout.terms).size
     counts = None if entry.mask is None else _class_pixels(entry, layout, root, size)
     return _Checked(entry, size, counts, objects_of(entry, layout, root, size))
 
@@ -142,7 +142,7 @@ def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int
     """Pixels of each class; the last count is that of ignored pixels."""
     assert entry.mask is not None
     path = root / entry.mask
-    mask = read_mask(path, layout.labels)
+    mask = open_mask(path, layout.labels, layout.terms)
     if mask.shape[::-1] != size:
         raise DataError(
             f"{path}: is {mask.shape[1]}×{mask.shape[0]}, its image {Path(entry.path).name} is "
@@ -172,6 +172,7 @@ def _write_about(layout: Layout, pixels: dict[str, Counts], out: Path) -> None:
         "reader": layout.reader,
         "classes": list(layout.classes),
         "labels": {str(value): label for value, label in layout.labels.items()},
+        "terms": asdict(layout.terms),
         "palette": [list(colour) for colour in layout.palette],
         "pixels": {split: counts.tolist() for split, counts in pixels.items()},
     }

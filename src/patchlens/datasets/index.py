@@ -6,29 +6,25 @@ apply, support.parquet (the few-shot choice, one per seed), query.parquet (the s
 their bootstrap unit) and relevance.parquet (the grades of pairs in a retrieval benchmark).
 """
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from PIL import Image
 
 from patchlens import paths
 from patchlens.datasets import tables
-from patchlens.datasets.sbd import read_segmentation
+from patchlens.datasets.images import open_image as read_image
+from patchlens.datasets.layout import Terms
+from patchlens.datasets.masks import Ids, Mask, open_ids
+from patchlens.datasets.masks import open_mask as read_mask
 from patchlens.errors import DataError
 from patchlens.files import read_json
-from patchlens.given import why_not
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 
-Mask = NDArray[np.uint8]
 REMEDY = "run `dvc repro -f index`"
-# Raised by Pillow for files that are broken or too large.
-READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 class Index:
@@ -39,6 +35,7 @@ class Index:
         classes: class names; a class id is a position in it.
         palette: RGB of each class, or empty.
         labels: each allowed value of a mask file -> its class id, or `IGNORE`.
+        terms: what the files cannot say about their pixels.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -52,6 +49,7 @@ class Index:
         self.classes: list[str] = about["classes"]
         self.palette: list[list[int]] = about["palette"]
         self.labels = {int(value): label for value, label in about["labels"].items()}
+        self.terms = Terms(**about.get("terms", {}))
 
     @classmethod
     def of(cls, dataset: DatasetName, settings: Dataset) -> "Index":
@@ -123,82 +121,16 @@ class Index:
         return list(dict.fromkeys(chosen["image_id"]))
 
     def image(self, image_id: str) -> Image.Image:
-        """The image in RGB."""
-        return read_image(self.root / str(self.images.at[image_id, "path"]))
+        """The image in RGB, upright."""
+        return read_image(self.root / str(self.images.at[image_id, "path"]), self.terms)
 
     def mask(self, image_id: str) -> Mask:
         """Class ids [H, W] at the original resolution, `IGNORE` (255) for ignored pixels."""
         path: Any = self.images.at[image_id, "mask"]
         if pd.isna(path):
             raise DataError(f"{self.root}: image '{image_id}' has no mask")
-        return read_mask(self.root / str(path), self.labels)
+        return read_mask(self.root / str(path), self.labels, self.terms)
 
-    def instance_mask(self, image_id: str) -> NDArray[np.int64]:
+    def instance_mask(self, image_id: str) -> Ids:
         """Values [H, W] of the instance mask, which are those of `mask_value`; 0 elsewhere."""
-        return read_ids(self.root / str(self.images.at[image_id, "instances"]))
-
-
-def read_image(path: Path) -> Image.Image:
-    """Decode a whole image to RGB; a missing, empty or broken file is a `DataError`."""
-    try:
-        with Image.open(regular(path)) as image:
-            return image.convert("RGB")
-    except READ_ERRORS as error:
-        raise DataError(f"{path}: cannot be read as an image ({reason(path, error)})") from None
-
-
-def read_mask(path: Path, labels: Mapping[int, int]) -> Mask:
-    """Class ids [H, W] of a one-channel mask file, each of its values translated by `labels`.
-
-    Raises:
-        DataError: the file cannot be read, has colours, or contains a value outside `labels`.
-    """
-    values = read_ids(path)
-    # One pass over the pixels: translate the few values that occur, not every pixel.
-    codes, occurring = pd.factorize(values.ravel())
-    unknown = [int(v) for v in occurring if int(v) not in labels]
-    if unknown:
-        allowed = ", ".join(str(v) for v in sorted(labels))
-        raise DataError(
-            f"{path}: contains id {unknown[0]}, which is not among the classes ({allowed})"
-        )
-    translated = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
-    return translated[codes].reshape(values.shape)
-
-
-def read_ids(path: Path) -> NDArray[np.int64]:
-    """The values [H, W] of a one-channel image, or of a label file of SBD.
-
-    Palette images give their indices, and 8-bit, 16-bit and 32-bit grey images their values.
-    """
-    try:
-        regular(path)
-        if path.suffix == ".mat":
-            return read_segmentation(path)
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except READ_ERRORS as error:
-        raise DataError(f"{path}: cannot be read as a mask ({reason(path, error)})") from None
-    if values.ndim != 2:
-        raise DataError(f"{path}: has {values.shape[2]} channels; a mask must have one")
-    return values.astype(np.int64)
-
-
-def regular(path: Path) -> Path:
-    """`path`, which must be a regular file: opening a FIFO would wait for ever.
-
-    Raises:
-        OSError: it is not.
-    """
-    if found := why_not(path):
-        raise OSError(found)
-    return path
-
-
-def reason(path: Path, error: Exception) -> str:
-    """The reason why a file cannot be read, for the end of a message."""
-    if found := why_not(path):
-        return found
-    if path.stat().st_size == 0:
-        return "the file is empty"
-    return str(error) or type(error).__name__
+        return open_ids(self.root / str(self.images.at[image_id, "instances"]), self.terms)

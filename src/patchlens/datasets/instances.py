@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from patchlens.datasets.index import read_ids, read_mask
 from patchlens.datasets.layout import IGNORE, ImageEntry
+from patchlens.datasets.masks import open_ids, open_mask
 from patchlens.datasets.reading import table
 from patchlens.errors import DataError
 from patchlens.names import nearest
@@ -52,7 +52,7 @@ def by_majority(
         path = root / entry.instances
         if entry.mask is None:
             raise DataError(f"{path}: its image has no mask in masks/, which defines the class")
-        ids, mask = read_ids(path), read_mask(root / entry.mask, dict(labels))
+        ids, mask = open_ids(path), open_mask(root / entry.mask, dict(labels))
         if ids.shape != mask.shape:
             raise DataError(f"{path}: its size differs from that of {root / entry.mask}")
         for value in (int(v) for v in np.unique(ids) if v != 0):

@@ -8,6 +8,23 @@ IGNORE = 255  # the class id of pixels that neither vote nor count
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What the files of a dataset cannot say themselves about their pixels.
+
+    Attributes:
+        max_megapixels: the largest picture or mask that is decoded.
+        range: the values of a grey picture of more than 8 bits that are black and white.
+        background: the RGB colour behind transparent pixels of pictures.
+        colours: whether masks are colours, as red · 65536 + green · 256 + blue in `labels`.
+    """
+
+    max_megapixels: float = 179
+    range: tuple[float, float] | None = None
+    background: tuple[int, int, int] | None = None
+    colours: bool = False
+
+
+@dataclass(frozen=True)
 class ObjectEntry:
     """One object in an annotation file (objects of instance masks are not listed like this).
 
@@ -70,4 +87,5 @@ class Layout:
     instances: Mapping[int, tuple[int, str] | None] = field(default_factory=dict)
     instance_scope: Literal["dataset", "sequence", "image"] = "dataset"
     relevance: Iterable[Relevance] = ()
+    terms: Terms = Terms()
     reader: str = ""

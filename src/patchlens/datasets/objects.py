@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.ndimage import find_objects
 
 from patchlens.datasets.boxes import Box, corners
-from patchlens.datasets.index import read_ids
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
+from patchlens.datasets.masks import open_ids
 from patchlens.errors import DataError
 
 
@@ -68,7 +68,7 @@ def _in_mask(
 ) -> list[ImageObject]:
     assert entry.instances is not None
     path = root / entry.instances
-    ids = read_ids(path)
+    ids = open_ids(path, layout.terms)
     if ids.shape[::-1] != size:
         raise DataError(
             f"{path}: is {ids.shape[1]}×{ids.shape[0]}, its image {Path(entry.path).name} is "

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from patchlens import paths
-from patchlens.datasets.index import Index, read_ids
+from patchlens.datasets.index import Index
+from patchlens.datasets.masks import open_ids
 from patchlens.datasets.tracks import read_tracks
 from patchlens.errors import DataError, SettingsError
 from patchlens.features.cell import Cell
@@ -68,7 +69,7 @@ def _marks(
 
 
 def _masked(path: Path) -> Iterator[Mark]:
-    values = read_ids(path)
+    values = open_ids(path)
     for value in np.unique(values[values > 0]):
         mask = values == value
         y, x = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))

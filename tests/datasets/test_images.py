@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets import headers
-from patchlens.datasets.headers import size_of
+from patchlens.datasets import images
+from patchlens.datasets.images import UNSTATED, check_image
+from patchlens.datasets.layout import Terms
 from patchlens.errors import DataError
 
 
@@ -29,26 +30,26 @@ def saved(tmp_path: Path) -> Callable[..., Path]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were decoded whole."""
     seen: list[Path] = []
-    whole = headers.read_image
+    whole = images.open_image
 
-    def spy(path: Path) -> Image.Image:
+    def spy(path: Path, terms: Terms) -> Image.Image:
         seen.append(path)
-        return whole(path)
+        return whole(path, terms)
 
-    monkeypatch.setattr(headers, "read_image", spy)
+    monkeypatch.setattr(images, "open_image", spy)
     return seen
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
 def test_usual_formats_are_not_decoded(saved: Any, decoded: list[Path], name: str) -> None:
-    assert size_of(saved(name)) == (40, 30)
+    assert check_image(saved(name), UNSTATED).size == (40, 30)
     assert decoded == []
 
 
 @pytest.mark.parametrize("name", ["a.bmp", "a.webp", "a.gif"])
 def test_other_formats_are_decoded(saved: Any, decoded: list[Path], name: str) -> None:
     path = saved(name)
-    assert size_of(path) == (40, 30)
+    assert check_image(path, UNSTATED).size == (40, 30)
     assert decoded == [path]
 
 
@@ -58,7 +59,7 @@ def test_a_truncated_file_is_an_error(saved: Any, name: str, share: float) -> No
     path = saved(name)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(DataError, match=rf"a\.{path.suffix[1:]}: cannot be read as an image \("):
-        size_of(path)
+        check_image(path, UNSTATED)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +78,13 @@ def test_what_follows_the_end_does_no_harm(
 ) -> None:
     path = saved(name)
     path.write_bytes(path.read_bytes() + bytes(surplus))
-    assert size_of(path) == (40, 30)
+    assert check_image(path, UNSTATED).size == (40, 30)
     assert decoded == ([path] if doubted else [])
 
 
 def test_a_page_and_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"<html>404</html>")
     with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image \(cannot identify"):
-        size_of(tmp_path / "a.jpg")
+        check_image(tmp_path / "a.jpg", UNSTATED)
     with pytest.raises(DataError, match=r"b\.jpg: cannot be read as an image \(no such file\)"):
-        size_of(tmp_path / "b.jpg")
+        check_image(tmp_path / "b.jpg", UNSTATED)

@@ -1,0 +1,165 @@
+"""Opens id maps, here and nowhere else: class masks and instance masks, whose pixels are numbers.
+
+An id map is lossless and whole-numbered, has one channel, or colours that a table turns into
+classes, and is upright as its picture is.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from patchlens.datasets.images import BROKEN, UNSTATED, is_clear, opened, reason, regular, upright
+from patchlens.datasets.layout import Terms
+from patchlens.datasets.sbd import read_segmentation
+from patchlens.errors import DataError
+
+Mask = NDArray[np.uint8]
+Ids = NDArray[Any]  # uint8, or int64
+LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF"}
+LOSSY_TIFF = {6: "JPEG", 7: "JPEG", 34712: "JPEG 2000", 50001: "WebP", 50002: "JPEG XL"}
+SAVE = "save masks as PNG"
+
+
+class IdMap(NamedTuple):
+    """An id map: its values [H, W], its mode, and the colour of each index of a palette [N, 3]."""
+
+    ids: Ids
+    mode: str
+    palette: NDArray[np.uint8] | None
+
+
+def open_mask(path: Path, labels: Mapping[int, int], terms: Terms = UNSTATED) -> Mask:
+    """Class ids [H, W] of a mask file, each of its values translated by `labels`.
+
+    Raises:
+        DataError: see `open_id_map`; or the file contains a value outside `labels`.
+    """
+    return translated(path, open_id_map(path, terms, colours=terms.colours).ids, labels, terms)
+
+
+def open_ids(path: Path, terms: Terms = UNSTATED) -> Ids:
+    """The values [H, W] of an id map, or of a label file of SBD.
+
+    Palette images give their indices, and grey images of 8, 16 and 32 bits their values.
+
+    Raises:
+        DataError: see `open_id_map`.
+    """
+    return open_id_map(path, terms).ids
+
+
+def open_id_map(path: Path, terms: Terms = UNSTATED, *, colours: bool = False) -> IdMap:
+    """An id map with its palette.
+
+    With `colours`, the value of a pixel is red · 65536 + green · 256 + blue.
+
+    Raises:
+        DataError: the file is missing, broken or too large; its compression is lossy; it has
+            colours or transparency without a meaning, several pages, or values that are not whole.
+    """
+    if _is_matlab(path):
+        try:
+            return IdMap(read_segmentation(path), "MATLAB", None)
+        except BROKEN as error:
+            raise DataError(f"{path}: cannot be read as a mask ({reason(path, error)})") from None
+    with opened(path, "a mask", terms) as image:
+        _refuse(path, image)
+        image.load()
+        mode, palette = image.mode, None
+        if colours:
+            ids = _packed(upright(image, _opaque(path, image).convert("RGB")))
+        else:
+            shown = _opaque(path, image)
+            if len(shown.getbands()) != 1:
+                raise DataError(
+                    f"{path}: has {len(image.getbands())} channels; a mask must have one, or "
+                    "colours with a meaning: `colours` in dataset.yaml says which is which class"
+                )
+            if shown.mode == "P":
+                palette = np.array(shown.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            ids = _whole(path, np.asarray(upright(image, shown)))
+    return IdMap(ids, mode, palette)
+
+
+def translated(path: Path, ids: Ids, labels: Mapping[int, int], terms: Terms) -> Mask:
+    """The class id of each value, by `labels`."""
+    # One pass over the pixels: translate the few values that occur, not every pixel.
+    codes, occurring = pd.factorize(ids.ravel())
+    for value in (int(v) for v in occurring):
+        if value not in labels:
+            shown = list(value.to_bytes(3, "big")) if terms.colours else value
+            allowed = ", ".join(str(v) for v in sorted(labels))
+            known = "in `colours` or `ignore` of dataset.yaml" if terms.colours else allowed
+            what = f"colour {shown}, which is not {known}" if terms.colours else (
+                f"id {shown}, which is not among the classes ({known})"
+            )  # fmt: skip
+            raise DataError(f"{path}: contains {what}")
+    table = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
+    return table[codes].reshape(ids.shape)
+
+
+def _is_matlab(path: Path) -> bool:
+    try:
+        with regular(path).open("rb") as stream:
+            return stream.read(6) == b"MATLAB"
+    except OSError:
+        return False
+
+
+def _refuse(path: Path, image: Any) -> None:
+    """Refuse files whose values are not those that somebody drew."""
+    lossy = LOSSY.get(image.format)
+    if image.format == "WEBP" and b"VP8 " in path.open("rb").read(4096):
+        lossy = "lossy WebP"
+    if image.format == "TIFF":
+        lossy = LOSSY_TIFF.get(image.tag_v2.get(259, 1))
+    if lossy:
+        raise DataError(
+            f"{path}: is saved as {lossy}, which changes the ids near every edge; "
+            f"{SAVE} from where they were drawn"
+        )
+    if (pages := getattr(image, "n_frames", 1)) > 1:
+        raise DataError(f"{path}: has {pages} pages or frames; a mask must have one")
+    raw: Any = image.tile[0].args if image.tile else ""
+    most = raw[1] if isinstance(raw, tuple) and image.format == "PPM" else 255
+    if re.match(r"\W*L;[24]", str(raw)) or most not in (255, 65535):
+        raise DataError(
+            f"{path}: is grey of fewer than 8 bits, in which an id can mean two things; {SAVE} "
+            "with 8 bits"
+        )
+
+
+def _opaque(path: Path, image: Image.Image) -> Image.Image:
+    """The image without its alpha channel, which must hide nothing."""
+    if is_clear(image):
+        raise DataError(
+            f"{path}: has transparent pixels, and an id behind them; {SAVE} without transparency"
+        )
+    if image.mode in ("LA", "PA"):
+        return image.getchannel(0)
+    return image
+
+
+def _whole(path: Path, values: NDArray[Any]) -> Ids:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind == "f":
+        odd = ~(np.isfinite(values) & (values == np.floor(values)))
+        if odd.any():
+            y, x = np.argwhere(odd)[0]
+            raise DataError(
+                f"{path}: holds {values[y, x]:g} at x {x}, y {y}; ids are whole numbers; {SAVE}"
+            )
+    return values.astype(np.int64)
+
+
+def _packed(image: Image.Image) -> Ids:
+    red, green, blue = np.moveaxis(np.asarray(image).astype(np.int64), 2, 0)
+    packed: Ids = (red << 16) + (green << 8) + blue
+    return packed
