@@ -15,13 +15,13 @@ from patchlens.datasets import indexing as index
 from patchlens.datasets import manifest as stage
 from patchlens.datasets.below import check_inside, check_links, files_below
 from patchlens.datasets.build import build
-from patchlens.datasets.files import by_stem, manifest
+from patchlens.datasets.files import manifest
 from patchlens.datasets.folder import read
 from patchlens.datasets.images import UNSTATED, check_image, image_size, open_image
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.datasets.masks import open_ids
-from patchlens.datasets.reading import frames
+from patchlens.datasets.reading import by_stem, frames
 from patchlens.errors import DataError, PatchlensError, SourceError
 from patchlens.settings.datasets import Collected
 
@@ -256,9 +256,9 @@ def test_a_folder_of_images_with_it_is_read_or_refused_in_one_line(
             file.rename(file.with_stem(str(ord(stem))))
     if kind == "name":
         with pytest.raises(DataError, match="its name is not UTF-8"):
-            frames(own / "images", "*")
+            frames(own / "images")
     else:
-        assert len(frames(own / "images", "*")) == 5
+        assert len(frames(own / "images")) == 5
 
 
 def test_an_unreadable_folder_is_one_line(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,8 +92,8 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
         ({"classes": None}, "classes: this key is missing"),
         (
             {"split": {"a": ["a"]}},
-            "split: unknown key; allowed: classes, ignore, instances, objects, sequences, splits, "
-            "tracks; did you mean 'splits'?",
+            "split: unknown key; allowed: classes, ignore, instance_scope, instances, objects, "
+            "sequences, splits, tracks, tracks_format; did you mean 'splits'?",
         ),
         ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
         ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),

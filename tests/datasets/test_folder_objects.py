@@ -117,14 +117,14 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
         ),
         ({"categories": []}, "annotation 1: category_id 3 is not in categories"),
         ({"images": COCO["images"][1:]}, "annotation 1: image_id 10 is not in images"),
-        ({"annotations": None}, "annotations: Input should be a valid list"),
+        ({"annotations": {}}, "annotations: Input should be a valid list"),
         (
             {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, 3]}]},
             "annotations.0.bbox: List should have at least 4 items after validation, not 3",
         ),
         (
-            {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, 0, 3]}]},
-            "annotation 1: a box has no area: 0 wide, 3 high",
+            {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, -1, 3]}]},
+            "annotation 1: a box is -1 wide and 3 high; corners and sizes may be confused",
         ),
         (
             {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, float("nan"), 3]}]},
@@ -191,7 +191,8 @@ def test_a_number_that_is_two_things(instances: Change) -> None:
     root = instances("majority", a=patch(4), b=patch(0))
     assert complaint(root) == (
         f"{root}/instances/b.png: instance 5 is mostly 'road' here and mostly 'car' in "
-        f"{root}/instances/a.png; a number must mean one object in all images"
+        f"{root}/instances/a.png; a number must mean one object in all images, "
+        "or write instance_scope: image in dataset.yaml"
     )
 
 

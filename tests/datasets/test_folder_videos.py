@@ -83,9 +83,16 @@ def test_lines_without_class_are_of_the_only_one(video: Make) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("8,1,1,1,4,4,1,2,1", "class 2, but tracks in dataset.yaml has 1, 3"),
-        ("1,1,1,1,4,4,1,3,1", "frame 1 has no image in images/drive"),
-        ("8,1,1,1,4,4", "has 6 columns instead of 9 (MOT16, MOT17) or 10 (MOT15)"),
+        (
+            "8,1,1,1,4,4,1,2,1",
+            "class 2, but tracks in dataset.yaml has 1, 3; write 2: null to leave it out",
+        ),
+        (
+            "1,1,1,1,4,4,1,3,1",
+            "frame 1 has no image in images/drive, which has 8 to 10; the tracks have 1 to 1, and "
+            "must have the numbers of the images",
+        ),
+        ("8,1,1,1,4,4", "has 6 columns instead of 9 (motchallenge)"),
     ],
 )
 def test_a_line_that_does_not_fit(video: Make, line: str, message: str) -> None:

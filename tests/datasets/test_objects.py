@@ -81,14 +81,26 @@ def test_an_evaluated_box_outside_is_kept_and_told(
     assert caplog.text.strip().endswith("0.png: a")
 
 
-@pytest.mark.parametrize("box", [(4, 2, 4, 5), (4, 2, 3, 5), (1, 5, 4, 5)])
-def test_an_evaluated_box_without_size_is_named(listed: Listed, tmp_path: Path, box: Any) -> None:
+@pytest.mark.parametrize("box", [(4, 2, 3, 5), (1, 5, 4, 2)])
+def test_an_evaluated_box_that_ends_before_it_begins_is_named(
+    listed: Listed, tmp_path: Path, box: Any
+) -> None:
     with pytest.raises(DataError) as caught:
         listed([ObjectEntry("v/9", 0, box)])
-    size = f"{box[2] - box[0]} wide, {box[3] - box[1]} high"
     assert str(caught.value) == (
-        f"{tmp_path}/0.png: object 'v/9': a box has no area: {size}; correct the annotation"
+        f"{tmp_path}/0.png: object 'v/9': a box is {box[2] - box[0]} wide and {box[3] - box[1]} "
+        "high; corners and sizes may be confused; correct the annotation"
     )
+
+
+@pytest.mark.parametrize("box", [(4, 2, 4, 5), (1, 5, 4, 5), (2, 2, 2, 2)])
+def test_a_flat_box_is_kept_and_not_evaluated(
+    listed: Listed, box: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "patchlens"):
+        index = listed([ObjectEntry("flat", 0, box), ObjectEntry("whole", 0, (1, 1, 3, 4))])
+    assert list(index.objects["evaluated"]) == [False, True]
+    assert "1 boxes have no area and are not evaluated, such as" in caplog.text
 
 
 def test_an_ignored_box_without_size_does_no_harm(listed: Listed) -> None:

@@ -53,20 +53,22 @@ def test_frames_are_sorted_by_number_and_hidden_files_are_none(
 ) -> None:
     for name in ("f10.png", "f9.png", "f011.png", ".f1.png"):
         picture(tmp_path / name)
-    assert [(n, p.name) for n, p in frames(tmp_path, "*.png").items()] == [
+    assert [(n, p.name) for n, p in frames(tmp_path).items()] == [
         (9, "f9.png"),
         (10, "f10.png"),
         (11, "f011.png"),
     ]
-    with pytest.raises(DataError, match=r"contains no \*\.jpg$"):
-        frames(tmp_path, "*.jpg")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"contains no pictures$"):
+        frames(tmp_path / "empty")
 
 
 def test_boxes() -> None:
     assert from_size(-1, 2.5, 3, 4) == (-1, 2.5, 2, 6.5)
     assert corners(0, 0, 0, 1, evaluated=False) == (0, 0, 0, 1)
-    for box in ((0, 0, 0, 1), (0, 1, 1, 1), (2, 0, 1, 1)):
-        with pytest.raises(ValueError, match="a box has no area"):
+    assert corners(0, 1, 1, 1) == (0, 1, 1, 1)  # flat: kept, and not evaluated
+    for box in ((2, 0, 1, 1), (0, 1, 1, 0)):
+        with pytest.raises(ValueError, match="corners and sizes may be confused"):
             corners(*box)
     with pytest.raises(ValueError, match="not finite numbers"):
         corners(0, 0, float("inf"), 1, evaluated=False)

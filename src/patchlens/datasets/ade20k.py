@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchlens.datasets.catalogue import Entry
-from patchlens.datasets.files import pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
-from patchlens.datasets.reading import top
+from patchlens.datasets.reading import pairs, part, top
 
 SPLITS = ("training", "validation")
 
@@ -34,5 +33,6 @@ def read(root: Path, facts: Entry) -> Layout:
 
 
 def _split(root: Path, here: Path, split: str) -> Iterator[ImageEntry]:
-    for stem, image, mask in pairs(root, here / "images" / split, here / "annotations" / split):
+    masks = part(root, here, f"annotations/{split}")
+    for stem, image, mask in pairs(root, here / "images" / split, masks):
         yield ImageEntry(stem, split, image, mask)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.cityscapes import PALETTE
-from patchlens.datasets.files import by_stem, pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
-from patchlens.datasets.reading import top
+from patchlens.datasets.reading import by_stem, pairs, part, top
 
 SPLITS = ("train", "val", "test")
 IMAGES, MASKS = "images/10k", "labels/sem_seg/masks"
@@ -40,5 +39,6 @@ def _split(root: Path, here: Path, split: str) -> Iterator[ImageEntry]:
         for stem, image in by_stem(root, here / IMAGES / split).items():
             yield ImageEntry(stem, split, image)
         return
-    for stem, image, mask in pairs(root, here / IMAGES / split, here / MASKS / split):
+    masks = part(root, here, f"{MASKS}/{split}")
+    for stem, image, mask in pairs(root, here / IMAGES / split, masks):
         yield ImageEntry(stem, split, image, mask)

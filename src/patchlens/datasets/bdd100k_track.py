@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
+from patchlens.datasets.below import folders, listed
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import folders, frames, json_of, top
+from patchlens.datasets.reading import frames, json_of, part, top
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -33,12 +34,13 @@ def read(root: Path, facts: Entry) -> Layout:
     splits = [split for split in SPLITS if (here / "images/track" / split).is_dir()]
     if not splits:
         raise SourceError(f"{here / 'images/track'}: contains no train, val or test. {facts.how}")
-    labels = {split: _labels(here, split, facts) for split in splits}
+    labels = {split: _labels(root, here, split, facts) for split in splits}
     return Layout(tuple(facts.classes), {}, _images(root, here, labels, facts.classes))
 
 
-def _labels(here: Path, split: str, facts: Entry) -> Path | None:
-    found = [here / folder / split for folder in LABELS if (here / folder / split).is_dir()]
+def _labels(root: Path, here: Path, split: str, facts: Entry) -> Path | None:
+    there = [part(root, here, f"{folder}/{split}") for folder in LABELS]
+    found = [folder for folder in there if folder.is_dir()]
     if not found and split != "test":
         missing = here / LABELS[0] / split
         raise SourceError(f"{missing}: no such folder, but {split} has images. {facts.how}")
@@ -52,10 +54,10 @@ def _images(
         images = here / "images/track" / split
         if folder is None:
             for video in folders(images):
-                for number, path in frames(video, "*.jpg").items():
+                for number, path in frames(video).items():
                     yield _image(root, split, path, number - 1, ())
         else:
-            names = {path.stem for path in folder.glob("*.json")}
+            names = {path.stem for path in listed(folder, "*.json")}
             for video in folders(images):
                 if video.name not in names:
                     missing = folder / f"{video.name}.json"
@@ -69,7 +71,7 @@ def _video(
 ) -> Iterator[ImageEntry]:
     found: dict[int, tuple[str, list[Any]]] = {}
     records = _records(path)
-    present = {file.name: number for number, file in frames(folder, "*.jpg").items()}
+    present = {file.name: number for number, file in frames(folder).items()}
     for position, record in enumerate(records):
         try:
             name = str(record["name"])
@@ -93,6 +95,8 @@ def _video(
 
 def _records(path: Path) -> list[Any]:
     content = json_of(path)
+    if isinstance(content, dict):  # as scalabel's tools write it
+        content = content.get("frames")
     if not isinstance(content, list) or not content:
         raise DataError(f"{path}: is not a list of frames")
     return content
@@ -117,7 +121,9 @@ def _objects(
     for position, label in enumerate(labels):
         place = f"{path}: frame {frame}, object at position {position}"
         try:
-            instance, category, edges = str(label["id"]), str(label["category"]), label["box2d"]
+            if (edges := label.get("box2d")) is None:  # a polygon or a tag
+                continue
+            instance, category = str(label["id"]), str(label["category"])
             attributes = label.get("attributes") or {}
             crowd = bool(attributes.get("crowd") or attributes.get("Crowd"))
             evaluated = category not in DISTRACTORS and not crowd

@@ -1,10 +1,12 @@
-"""What lies below a dataset's root: a walk that never leaves it, and paths that users write.
+"""What lies below a dataset's root: a walk that never leaves it, and names that users write.
 
 A link that leads out of the root is an error unless `follow_links: true` stands in params.yaml.
+Names are compared in Unicode's form NFC, because macOS stores them in another (NFD).
 """
 
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +14,7 @@ from patchlens.errors import DataError, SourceError
 from patchlens.given import NOT_FILES, printable, why_not
 from patchlens.progress import log
 
+LITTER = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini"))  # what archivers and desktops add
 REMEDY = "copy its target there, or set follow_links: true for this dataset in params.yaml"
 
 
@@ -117,8 +120,66 @@ def check_name(path: Path) -> None:
         raise DataError(f"{printable(path)}: its name is not UTF-8; rename or remove it")
 
 
-def usable(path: Path) -> bool:
-    """Whether `path` is a regular file; anything else, such as a FIFO, is skipped with a note."""
+def nfc(name: str) -> str:
+    """A name or text in the form in which it is compared."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def hidden(name: str) -> bool:
+    """Whether a name is one that no reader sees: a dot file, or what archivers and desktops add."""
+    return name.startswith(".") or name in LITTER
+
+
+def listed(folder: Path, pattern: str = "*") -> list[Path]:
+    """The regular files of a folder whose names match, sorted by name, without `hidden` ones.
+
+    Anything else, such as a FIFO, is skipped with a note.
+
+    Raises:
+        SourceError: the folder does not exist.
+        DataError: the name of a file is not UTF-8.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: no such folder")
+    return [p for p in sorted(folder.glob(pattern)) if not hidden(p.name) and _usable(p)]
+
+
+def folders(path: Path) -> list[Path]:
+    """The folders in a folder, sorted by name, without `hidden` ones.
+
+    Each is listed once: not by a link to it, and not by a link to a folder around it.
+    """
+    found = [p for p in path.iterdir() if p.is_dir() and not hidden(p.name)]
+    here = Path(os.path.realpath(path))
+    seen = {here, *here.parents}
+    once = []
+    for folder in sorted(found, key=lambda p: (p.is_symlink(), p.name)):
+        check_name(folder)
+        if (real := Path(os.path.realpath(folder))) not in seen:
+            seen.add(real)
+            once.append(folder)
+    return sorted(once)
+
+
+def at(folder: Path, written: str) -> Path:
+    """The path below `folder` that a file or a setting names.
+
+    A backslash separates as a slash does, and a name that is stored in another form of Unicode is
+    found. If there is nothing, the path is that as written.
+    """
+    path = folder / written
+    if os.path.lexists(path):
+        return path
+    path = folder
+    for part in PurePosixPath(written.replace("\\", "/")).parts:
+        step = path / part
+        if not part.isascii() and not step.exists() and path.is_dir():
+            step = next((p for p in path.iterdir() if nfc(p.name) == nfc(part)), step)
+        path = step
+    return path
+
+
+def _usable(path: Path) -> bool:
     if (reason := why_not(path)) is None:
         check_name(path)
         return True

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from patchlens.datasets import tables
 from patchlens.datasets.below import check_inside
+from patchlens.datasets.boxes import Frame, check_size, has_area
 from patchlens.datasets.images import check_image
-from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
+from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.masks import open_mask
 from patchlens.datasets.objects import ImageObject, objects_of
 from patchlens.datasets.support import query_images, support_images
@@ -76,7 +77,8 @@ def build(
     """
     pixels, classes = dict[str, Counts](), dict[str, list[int]]()
     first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
-    numbers, seen, outside = _Numbers(first), set[str](), list[str]()
+    numbers, seen, frame = _Numbers(first), set[str](), Frame()
+    outside, flat = list[str](), list[str]()
     with ExitStack() as stack:
         images = stack.enter_context(tables.rows_of(out / "images.parquet", tables.IMAGES))
         objects = stack.enter_context(tables.rows_of(out / "objects.parquet", tables.OBJECTS))
@@ -91,16 +93,21 @@ def build(
                     pixels[entry.split] = pixels.get(entry.split, 0) + counts
                     classes[entry.image_id] = [int(c) for c in np.flatnonzero(counts[:-1])]
                 outside += [f"{root / entry.path}: {o.key}" for o in found if _unseen(o)]
+                flat += [f"{root / entry.path}: {o.instance}" for o in entry.objects if _flat(o)]
+            frame.add((entry, size) for entry, size, _, _ in batch)
             images.write([_image_row(checked) for checked in batch])
             objects.write(
                 [_object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
             )
     if not seen:
         raise DataError(f"{root}: the splits of this dataset list no images")
-    if outside:
-        log.warning(
-            "%d evaluated boxes are outside their image, such as %s", len(outside), outside[0]
-        )
+    frame.check(root)
+    for places, what in (
+        (outside, "evaluated boxes are outside their image"),
+        (flat, "boxes have no area and are not evaluated"),
+    ):
+        if places:
+            log.warning("%d %s, such as %s", len(places), what, places[0])
     _write_about(layout, pixels, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]
@@ -134,6 +141,7 @@ def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
         if path is not None:
             check_inside(path, f"{root}: image '{printable(entry.image_id)}'")
     size = check_image(root / entry.path, layout.terms).size
+    check_size(entry, size, root)
     counts = None if entry.mask is None else _class_pixels(entry, layout, root, size)
     return _Checked(entry, size, counts, objects_of(entry, layout, root, size))
 
@@ -154,6 +162,10 @@ def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int
 
 def _unseen(found: ImageObject) -> bool:
     return found.evaluated and found.area == 0
+
+
+def _flat(listed: ObjectEntry) -> bool:
+    return listed.evaluated and not has_area(listed.box)
 
 
 def _image_row(checked: _Checked) -> dict[str, Any]:

@@ -10,9 +10,8 @@ Letters 2009.
 from pathlib import Path, PurePosixPath
 
 from patchlens.datasets.catalogue import Entry
-from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
-from patchlens.datasets.reading import lines
+from patchlens.datasets.reading import by_stem, lines
 from patchlens.errors import DataError, SourceError
 
 PALETTE = (

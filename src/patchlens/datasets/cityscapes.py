@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from patchlens.datasets.below import folders, listed
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
-from patchlens.datasets.reading import folders, top
+from patchlens.datasets.reading import part, top
 from patchlens.errors import DataError, SourceError
 
 # labelId, display colour and whether it has instances, per class in the order of the train ids.
@@ -74,11 +75,14 @@ def _instances() -> dict[int, tuple[int, str] | None]:
 
 
 def _split(root: Path, here: Path, split: str, facts: Entry) -> Iterator[ImageEntry]:
-    images, annotations = here / "leftImg8bit" / split, here / "gtFine" / split
+    images, annotations = here / "leftImg8bit" / split, part(root, here, "gtFine") / split
     for labelled in folders(annotations) if annotations.is_dir() else ():
         if not (images / labelled.name).is_dir():
             raise SourceError(f"{images / labelled.name}: no such folder, but annotations of "
                               f"{labelled.name} exist. {facts.how}")  # fmt: skip
+    # Retrieval of objects needs the instances; segmentation does without.
+    cities = folders(annotations) if annotations.is_dir() and split != "test" else []
+    has_instances = any(_stems(city, INSTANCES) for city in cities)
     for city in folders(images):
         stems = _stems(city, IMAGE)
         labelled = annotations / city.name
@@ -86,7 +90,7 @@ def _split(root: Path, here: Path, split: str, facts: Entry) -> Iterator[ImageEn
             if not labelled.is_dir():
                 raise SourceError(f"{labelled}: no such folder, but images of {city.name} "
                                   f"exist. {facts.how}")  # fmt: skip
-            for suffix in (MASK, INSTANCES):
+            for suffix in (MASK, INSTANCES) if has_instances else (MASK,):
                 _check_pairs(city, stems, labelled, suffix)
         for stem in stems:
             match = NAME.fullmatch(stem)
@@ -98,7 +102,7 @@ def _split(root: Path, here: Path, split: str, facts: Entry) -> Iterator[ImageEn
                 split=split,
                 path=(city.relative_to(root) / f"{stem}{IMAGE}").as_posix(),
                 mask=None if split == "test" else (base / f"{stem}{MASK}").as_posix(),
-                instances=None if split == "test" else (base / f"{stem}{INSTANCES}").as_posix(),
+                instances=(base / f"{stem}{INSTANCES}").as_posix() if has_instances else None,
                 sequence=match["sequence"],
                 frame=int(match["frame"]),
                 group=city.name,
@@ -116,4 +120,4 @@ def _check_pairs(city: Path, images: list[str], labelled: Path, suffix: str) -> 
 
 
 def _stems(folder: Path, suffix: str) -> list[str]:
-    return sorted(p.name.removesuffix(suffix) for p in folder.glob(f"*{suffix}"))
+    return [path.name.removesuffix(suffix) for path in listed(folder, f"*{suffix}")]

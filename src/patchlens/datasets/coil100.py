@@ -7,6 +7,7 @@ cs.columbia.edu/CAVE. A file is `obj<object>__<angle>.png`; its name is its labe
 import re
 from pathlib import Path
 
+from patchlens.datasets.below import listed
 from patchlens.datasets.boxes import whole_image
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
@@ -27,7 +28,7 @@ def read(root: Path, facts: Entry) -> Layout:
     """
     here = top(root, "obj*__*.png", how=facts.how)
     views = []
-    for path in here.glob("obj*.png"):
+    for path in listed(here, "obj*.png"):
         match = NAME.fullmatch(path.stem)
         number, angle = (int(text) for text in match.groups()) if match else (0, 0)
         if not 1 <= number <= OBJECTS or angle >= 360:

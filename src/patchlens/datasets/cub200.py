@@ -6,7 +6,7 @@ whether the pixels of a box count from 0 or from 1.
 
 from pathlib import Path
 
-from patchlens.datasets.below import check_inside
+from patchlens.datasets.below import at, check_inside
 from patchlens.datasets.boxes import from_size
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
@@ -33,7 +33,7 @@ def read(root: Path, facts: Entry) -> Layout:
     images = []
     for image_id, (place, (name,)) in _table(here / "images.txt", 2).items():
         check_inside(name, place)
-        path = here / "images" / name
+        path = at(here / "images", name)
         if not path.is_file():
             raise DataError(f"{place}: missing image {path}")
         for table, what in ((labels, "class"), (splits, "split"), (boxes, "box")):

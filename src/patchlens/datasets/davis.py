@@ -12,9 +12,8 @@ from typing import Literal
 
 from patchlens.datasets.below import check_inside
 from patchlens.datasets.catalogue import Entry
-from patchlens.datasets.files import pairs
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
-from patchlens.datasets.reading import lines, top
+from patchlens.datasets.reading import lines, pairs, top
 from patchlens.errors import DataError
 
 PALETTE = ((0, 0, 0), (236, 95, 103))

@@ -11,9 +11,8 @@ from xml.etree import ElementTree
 
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
-from patchlens.datasets.files import by_stem
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import top
+from patchlens.datasets.reading import by_stem, top
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -86,7 +85,7 @@ def _part(root: Path, folder: Path, part: str, facts: Entry) -> Iterator[ImageEn
         found = [folder / name for name in LABELS if (folder / name).is_dir()]
         if not found:
             raise SourceError(f"{folder / LABELS[0]}: no such folder. {facts.how}")
-        labels = by_stem(root, found[0])
+        labels = by_stem(root, found[0], "*.xml")
     for stem, path in sorted(by_stem(root, folder / "images").items()):
         if part != "test" and stem not in labels:
             raise DataError(f"{root / path}: no '{stem}.xml' in {found[0]}")

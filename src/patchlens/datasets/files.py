@@ -1,49 +1,12 @@
-"""Files of a dataset folder: pairing by stem, and the manifest of files that the user placed."""
+"""The manifest of the files of a dataset that the user placed."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from patchlens.datasets.below import files_below, usable
-from patchlens.errors import DataError, SourceError
+from patchlens.datasets.below import files_below
+from patchlens.errors import SourceError
 from patchlens.files import file_hash
 from patchlens.progress import track
-
-
-def by_stem(root: Path, folder: Path) -> dict[str, str]:
-    """Map the stem of each file in `folder` to its path relative to `root`.
-
-    Raises:
-        SourceError: the folder is missing.
-        DataError: two files share a stem.
-    """
-    if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder")
-    found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not usable(path):
-            continue
-        if path.stem in found:
-            raise DataError(
-                f"{path}: shares its stem with {root / found[path.stem]}; keep one of the two"
-            )
-        found[path.stem] = path.relative_to(root).as_posix()
-    return found
-
-
-def pairs(root: Path, images: Path, masks: Path) -> Iterator[tuple[str, str, str]]:
-    """Stem, image and mask (relative to `root`) of two folders with the same stems.
-
-    Raises:
-        SourceError: a folder is missing.
-        DataError: two files share a stem, or one file of a pair is missing.
-    """
-    pictures, labels = by_stem(root, images), by_stem(root, masks)
-    for stem in sorted({*pictures, *labels}):
-        for folder, here, other in ((images, pictures, labels), (masks, labels, pictures)):
-            if stem not in here:
-                raise DataError(f"{folder}: no file '{stem}.*' to pair with {root / other[stem]}")
-        yield stem, pictures[stem], labels[stem]
 
 
 def manifest(

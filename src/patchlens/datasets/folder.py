@@ -11,7 +11,9 @@ dataset.yaml:
     objects: objects.json           # boxes in COCO's style
     instances: instances.csv        # what the values of instances/a.png, ... are (0: nothing);
                                     # or `majority`: the class of most of its pixels in masks/
-    tracks: {1: person, 3: car}     # tracks/walk.txt in MOT's format; class numbers
+    instance_scope: image           # where a number means one object: dataset, sequence or image
+    tracks: {1: person, 3: car}     # tracks/walk.txt; class numbers, null to leave one out
+    tracks_format: motchallenge     # or mot15, visdrone, uavdt: the meaning of the columns
 
 Only `classes` and `splits` are required. Masks (`masks/`, paired by name) are required unless
 objects, instances or tracks are given. See docs/own-data.md for an example.
@@ -21,13 +23,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from patchlens.datasets.below import at, nfc
 from patchlens.datasets.catalogue import Entry
-from patchlens.datasets.files import by_stem
 from patchlens.datasets.folder_objects import listed_objects
 from patchlens.datasets.folder_yaml import MAJORITY, NAME, Description, describe, names_of
 from patchlens.datasets.instances import by_majority, from_table
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
-from patchlens.datasets.reading import frames
+from patchlens.datasets.reading import by_stem, frames
 from patchlens.errors import DataError, SourceError
 
 
@@ -42,19 +44,23 @@ def read(root: Path, _: Entry) -> Layout:
     classes = tuple(description.classes)
     labels = {i: i for i in range(len(classes))} | dict.fromkeys(description.ignore, IGNORE)
     stills = by_stem(root, root / "images")
-    videos = {name: frames(root / "images" / name, "*") for name in description.sequences}
+    videos = {name: frames(at(root / "images", name)) for name in description.sequences}
     if both := sorted(set(stills) & set(videos)):
         raise DataError(f"{root / stills[both[0]]}: has the same name as a sequence; rename one")
     images = list(_images(root, description, stills, videos))
-    objects = listed_objects(root, description, stills, videos)
-    images = [replace(i, objects=tuple(objects.get(i.image_id, ()))) for i in images]
+    listed = listed_objects(root, description, stills, videos)
+    images = [replace(i, **listed.get(i.image_id, {})) for i in images]
+    scope = description.instance_scope
+    layout = Layout(classes, labels, images, instance_scope=scope or "dataset")
     if description.instances is None:
-        return Layout(classes, labels, images)
+        return layout
+    if scope == "sequence" and (stray := [i for i in images if i.sequence is None]):
+        raise DataError(
+            f"{root / stray[0].path}: is in no sequence, but {NAME} has instance_scope: sequence"
+        )
     if description.instances == MAJORITY:
-        return Layout(classes, labels, images, instances=by_majority(root, images, labels, classes))
-    return Layout(
-        classes, labels, images, instances=from_table(root / description.instances, classes)
-    )
+        return replace(layout, instances=by_majority(root, layout, stated=scope is not None))
+    return replace(layout, instances=from_table(at(root, description.instances), classes))
 
 
 def _images(
@@ -87,7 +93,8 @@ def _images(
 
 def _frame(root: Path, split: str, sequence: str, frame: int, file: Path) -> ImageEntry:
     path = file.relative_to(root).as_posix()
-    return ImageEntry(f"{sequence}/{file.stem}", split, path, sequence=sequence, frame=frame)
+    name = f"{sequence}/{nfc(file.stem)}"
+    return ImageEntry(name, split, path, sequence=sequence, frame=frame)
 
 
 class _Masks:
@@ -99,8 +106,8 @@ class _Masks:
 
     def of(self, image: ImageEntry) -> str | None:
         """The path of an image's mask."""
-        sequence, stem = image.sequence or "", Path(image.path).stem
-        folder = self._root / self._folder / sequence
+        sequence, stem = image.sequence or "", nfc(Path(image.path).stem)
+        folder = at(self._root / self._folder, sequence)
         if sequence not in self._found:
             there = self._required or folder.is_dir()
             self._found[sequence] = by_stem(self._root, folder) if there else {}

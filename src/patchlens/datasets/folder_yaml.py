@@ -1,13 +1,14 @@
 """dataset.yaml of a dataset of kind `folder`: its keys and the check of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_core import ErrorDetails
 
-from patchlens.datasets.below import check_inside
+from patchlens.datasets.below import at, check_inside, nfc
 from patchlens.datasets.reading import lines
+from patchlens.datasets.tracks import Format
 from patchlens.errors import DataError, SourceError
 from patchlens.given import why_not
 from patchlens.names import nearest
@@ -19,19 +20,22 @@ NAME = "dataset.yaml"
 MAJORITY = "majority"
 LIST, STR = "list[str]", ("str",)  # parts that pydantic adds to the place of a split, one per type
 PixelValue = Annotated[int, Within(0, 255)]
+Written = Annotated[Line, AfterValidator(nfc)]
 ClassNumber = Annotated[int, Within(-MOST, MOST)]
 
 
 class Description(Strict):
     """The content of dataset.yaml."""
 
-    classes: Annotated[list[Line], Field(min_length=1, max_length=255), DISTINCT]
+    classes: Annotated[list[Written], Field(min_length=1, max_length=255), DISTINCT]
     ignore: Annotated[list[PixelValue], DISTINCT] = Field(default=[])
     splits: Annotated[dict[str, list[str] | str], Filled]
-    sequences: Annotated[list[Line], DISTINCT] = Field(default=[])
+    sequences: Annotated[list[Written], DISTINCT] = Field(default=[])
     objects: Line | None = None
     instances: Line | None = None
-    tracks: Annotated[dict[ClassNumber, Line], Filled] | None = None
+    instance_scope: Literal["dataset", "sequence", "image"] | None = None
+    tracks: Annotated[dict[ClassNumber, Written | None], Filled] | None = None
+    tracks_format: Format = "motchallenge"
 
     def needs_masks(self) -> bool:
         """Whether masks are the only annotation."""
@@ -84,8 +88,12 @@ def _check(path: Path, description: Description) -> None:
         raise DataError(f"{path}: objects and instances both define the objects; keep one")
     if description.tracks is not None and not description.sequences:
         raise DataError(f"{path}: tracks need sequences; list them in sequences")
+    given = description.model_fields_set
+    for key, of in (("instance_scope", {"objects", "instances"}), ("tracks_format", {"tracks"})):
+        if key in given and not of & given:
+            raise DataError(f"{path}: {key} is about {' or '.join(sorted(of))}, which is missing")
     for name in (description.tracks or {}).values():
-        if name not in description.classes:
+        if name is not None and name not in description.classes:
             known = nearest(name, description.classes)
             raise DataError(f"{path}: tracks: '{name}' is not in classes; {known}")
 
@@ -93,8 +101,8 @@ def _check(path: Path, description: Description) -> None:
 def names_of(root: Path, split: str, names: list[str] | str) -> list[str]:
     """The names of a split, from dataset.yaml or from a separate file."""
     if isinstance(names, list):
-        return names
-    path = root / names
+        return [nfc(name) for name in names]
+    path = at(root, names)
     if why_not(path) == "no such file":
         raise DataError(f"{root / NAME}: splits.{split}: no such file {path}")
     found = []

@@ -5,7 +5,7 @@ Lists and classes: github.com/marcusklasson/GroceryStoreDataset (README.md, `dat
 
 from pathlib import Path
 
-from patchlens.datasets.below import check_inside
+from patchlens.datasets.below import at, check_inside, hidden
 from patchlens.datasets.boxes import whole_image
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
@@ -38,6 +38,8 @@ def read(root: Path, facts: Entry) -> Layout:
     images = [i for split in present for i in _split(root, here, split, fine)]
     for path in sorted((here / ICONIC).rglob("*_Iconic.jpg")):
         name = path.relative_to(here).as_posix()
+        if any(hidden(step) for step in path.relative_to(here).parts):
+            continue
         if name not in iconic:
             raise DataError(f"{path}: classes.csv does not list this image")
         images.append(_image(root, here, "iconic", name, *fine[iconic[name]]))
@@ -80,7 +82,7 @@ def _split(
                 f"{place}: classes.csv has no class {fine_id} in coarse class {coarse_id}"
             )
         check_inside(name, place)
-        if not (here / name).is_file():
+        if not at(here, name).is_file():
             raise DataError(f"{place}: missing image {here / name}")
         images.append(_image(root, here, split, name, *fine[fine_id]))
     return images
@@ -89,7 +91,7 @@ def _split(
 def _image(
     root: Path, here: Path, split: str, name: str, class_id: int, fine_class: str
 ) -> ImageEntry:
-    path = here / name
+    path = at(here, name)
     image_id = path.relative_to(here).with_suffix("").as_posix()
     product = ObjectEntry(image_id, class_id, whole_image(path), fine_class)
     return ImageEntry(image_id, split, path.relative_to(root).as_posix(), objects=(product,))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from patchlens.datasets.below import check_inside
+from patchlens.datasets.below import at, check_inside
 from patchlens.datasets.boxes import Box, corners, from_size, whole_image
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
@@ -33,22 +33,25 @@ def read(root: Path, facts: Entry) -> Layout:
     here = top(root, TRUTH, how=facts.how)
     path = here / TRUTH
     queries, gallery, positives, boxes = _truth(path)
-    prefix = here.relative_to(root)
     for name in (*gallery, *queries):
         check_inside(name, str(path))
     for name in gallery:
-        if not (here / name).is_file():
+        if not at(here, name).is_file():
             raise DataError(f"{path}: lists {name}, which is not in {here}")
-    images = [ImageEntry(name, "gallery", (prefix / name).as_posix()) for name in gallery]
+    images = [ImageEntry(name, "gallery", _path(root, here, name)) for name in gallery]
     for name, box in zip(queries, _boxes(path, here, queries, boxes), strict=True):
         query = ObjectEntry(instance=Path(name).parent.as_posix(), class_id=0, box=box)
-        images.append(ImageEntry(name, "query", (prefix / name).as_posix(), objects=(query,)))
+        images.append(ImageEntry(name, "query", _path(root, here, name), objects=(query,)))
     relevance = [
         Relevance(query, gallery[index - 1], "positive")
         for query, indices in zip(queries, positives, strict=True)
         for index in indices
     ]
     return Layout(tuple(facts.classes), {}, images, relevance=relevance)
+
+
+def _path(root: Path, here: Path, name: str) -> str:
+    return at(here, name).relative_to(root).as_posix()
 
 
 def _truth(path: Path) -> tuple[list[str], list[str], list[list[int]], list[list[float]]]:
@@ -81,7 +84,7 @@ def _names(cells: Any) -> list[str]:
 
 def _boxes(path: Path, here: Path, queries: list[str], values: list[list[float]]) -> list[Box]:
     """The boxes of the queries, in the format that keeps more of them inside their images."""
-    extents = [whole_image(here / name) for name in queries]
+    extents = [whole_image(at(here, name)) for name in queries]
     sizes, ends = (
         sum(_inside(reading, *pair) for pair in zip(values, extents, strict=True))
         for reading in (from_size, corners)

@@ -7,10 +7,11 @@ docs/KITTI-format.txt); evaluated objects: there and in kitti_2d_box.py.
 from collections.abc import Iterator
 from pathlib import Path
 
+from patchlens.datasets.below import folders
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import folders, frames, lines, top, whole
+from patchlens.datasets.reading import frames, lines, part, top, whole
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -39,9 +40,9 @@ def read(root: Path, facts: Entry) -> Layout:
 
 
 def _sequence(root: Path, folder: Path, sequence: Path, facts: Entry) -> Iterator[ImageEntry]:
-    images = frames(sequence, "*.png")
+    images = frames(sequence)
     split = SPLITS[folder.name]
-    labels = folder / "label_02" / f"{sequence.name}.txt"
+    labels = part(root, folder.parent, f"{folder.name}/label_02") / f"{sequence.name}.txt"
     if split == "train" and not labels.is_file():
         raise SourceError(f"{labels}: no such file. {facts.how}")
     objects = _objects(labels, images, facts.classes) if split == "train" else {}

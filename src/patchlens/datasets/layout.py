@@ -1,8 +1,8 @@
 """The output of a reader: images, masks, objects, sequences and the meaning of values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 IGNORE = 255  # the class id of pixels that neither vote nor count
 
@@ -30,8 +30,8 @@ class ObjectEntry:
 
     `box` is x0, y0, x1, y1 in pixels, 0-based, x1 and y1 exclusive, as annotated: it may leave
     the image. `instance` is the same string for the same object in several images of the dataset,
-    `track` its number in its sequence. An object that is not `evaluated` (a distractor, a
-    crowd, a flag of 0) is kept so that official preprocessing can use it.
+    `track` its number in its sequence. An object that is not `evaluated` (a distractor, a crowd, a
+    flag of 0, a box without area) is kept so that official preprocessing can use it.
     """
 
     instance: str
@@ -45,7 +45,11 @@ class ObjectEntry:
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """One image of a split. Paths are relative to the dataset's root, with forward slashes."""
+    """One image of a split. Paths are relative to the dataset's root, with forward slashes.
+
+    `drawn_on` is the size (width, height) of the picture that it was labelled on, as the file
+    `labels` states it: it must be that of the image.
+    """
 
     image_id: str
     split: str
@@ -56,6 +60,8 @@ class ImageEntry:
     frame: int | None = None
     group: str | None = None
     objects: tuple[ObjectEntry, ...] = ()
+    drawn_on: tuple[int, int] | None = None
+    labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class Layout:
     to `IGNORE`; any other value is an error. `instances` maps each value of the instance masks
     (except 0, which is never an object) to (class id, fine class), or to None if it is no object;
     any other value is an error. `instance_scope` is where a value means a single object: the whole
-    dataset, a sequence (DAVIS), or an image (Cityscapes). `reader` is the name of the reader, which
+    dataset, a sequence (DAVIS), or an image (Cityscapes); a key of `instances` may also be that of
+    `key` instead of a value. `reader` is the name of the reader, which
     `readers.read` sets.
     """
 
@@ -84,8 +91,14 @@ class Layout:
     labels: Mapping[int, int]
     images: Iterable[ImageEntry]
     palette: tuple[tuple[int, int, int], ...] = ()
-    instances: Mapping[int, tuple[int, str] | None] = field(default_factory=dict)
+    instances: Mapping[Any, tuple[int, str] | None] = field(default_factory=dict)
     instance_scope: Literal["dataset", "sequence", "image"] = "dataset"
     relevance: Iterable[Relevance] = ()
     terms: Terms = Terms()
     reader: str = ""
+
+    def key(self, entry: ImageEntry, value: int) -> Hashable:
+        """What is equal for a value of instance masks wherever it means the same object."""
+        if self.instance_scope == "dataset":
+            return value
+        return (entry.sequence if self.instance_scope == "sequence" else entry.image_id), value

@@ -9,11 +9,11 @@ import configparser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from patchlens.datasets.below import check_inside
+from patchlens.datasets.below import at, check_inside, folders
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import folders, frames, lines, text_of, top
-from patchlens.datasets.tracks import Line, read_tracks
+from patchlens.datasets.reading import frames, lines, text_of, top
+from patchlens.datasets.tracks import Format, Line, read_tracks
 from patchlens.errors import DataError, SourceError
 
 SPLITS = ("train", "test")
@@ -70,8 +70,9 @@ def _sequence(
     seqinfo: bool,
 ) -> Iterator[ImageEntry]:
     folder = copies[0]
-    images = _images(folder, seqinfo)
-    truth = read_tracks(folder / "gt" / "gt.txt") if split == "train" else {}
+    images, size = _images(folder, seqinfo)
+    form: Format = "motchallenge" if class_column else "mot15"
+    truth = read_tracks(folder / "gt" / "gt.txt", form) if split == "train" else {}
     for copy in copies[1:] if split == "train" else []:
         if _content(copy / "gt" / "gt.txt") != _content(folder / "gt" / "gt.txt"):
             raise DataError(f"{copy / 'gt' / 'gt.txt'}: differs from that of {folder.name}")
@@ -86,32 +87,36 @@ def _sequence(
             path=path.relative_to(root).as_posix(),
             sequence=name,
             frame=frame,
+            drawn_on=size,
+            labels=str(folder),
             objects=tuple(
                 _object(name, line, facts, class_column) for line in truth.get(frame, ())
             ),
         )
 
 
-def _images(folder: Path, seqinfo: bool) -> dict[int, Path]:
+def _images(folder: Path, seqinfo: bool) -> tuple[dict[int, Path], tuple[int, int] | None]:
+    """The frames of a sequence, and their size as seqinfo.ini states it."""
     path = folder / "seqinfo.ini"
     if not path.is_file():
         if seqinfo:
             raise SourceError(f"{path}: no such file; it must give the number of frames")
-        return frames(folder / "img1", "*.jpg")
+        return frames(folder / "img1"), None
     info = configparser.ConfigParser(interpolation=None)
     try:
         info.read_string(text_of(path))
         about = info["Sequence"]
-        where, suffix, length = about["imDir"], about["imExt"], int(about["seqLength"])
+        where, length = about["imDir"], int(about["seqLength"])
+        size = about.getint("imWidth", 0), about.getint("imHeight", 0)
     except (configparser.Error, KeyError, ValueError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())} is wrong or missing") from None
     check_inside(where, f"{path}: imDir")
-    images = frames(folder / where, f"*{suffix}")
+    images = frames(at(folder, where))
     if len(images) != length or list(images) != list(range(1, length + 1)):
         missing = next((n for n in range(1, length + 1) if n not in images), None)
         what = f"frame {missing} is missing" if missing else f"there are {len(images)} frames"
         raise DataError(f"{path}: seqLength is {length}, but {what}")
-    return images
+    return images, size if all(size) else None
 
 
 def _content(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import find_objects
 
-from patchlens.datasets.boxes import Box, corners
+from patchlens.datasets.boxes import Box, corners, has_area
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
 from patchlens.datasets.masks import open_ids
 from patchlens.errors import DataError
@@ -41,8 +41,8 @@ def objects_of(
     so; `area` is that of the mask, or of the part of the box inside the image (0 if outside).
 
     Raises:
-        DataError: an instance value is not listed, a box is not finite, an evaluated box has no
-            size, or one object is evaluated twice in the image.
+        DataError: an instance value is not listed, a box is not finite, an evaluated box ends
+            before it begins, or one object is evaluated twice in the image.
     """
     found = _in_mask(entry, layout, root, size) if entry.instances is not None else []
     seen = set[str]()
@@ -56,7 +56,7 @@ def objects_of(
                 box=listed.box,
                 area=_area_inside(listed.box, size),
                 track=listed.track,
-                evaluated=listed.evaluated,
+                evaluated=listed.evaluated and has_area(listed.box),
                 polygon=listed.polygon,
             )
         )
@@ -82,17 +82,14 @@ def _in_mask(
         value = int(values[code])
         if value == 0:
             continue
-        if value not in layout.instances:
+        key = layout.key(entry, value)
+        listed = key if key in layout.instances else value
+        if listed not in layout.instances:
             raise DataError(f"{path}: contains instance {value}, which the dataset does not list")
-        meaning = layout.instances[value]
+        meaning = layout.instances[listed]
         if meaning is None:
             continue
-        key: Hashable = value
         tracked = entry.sequence is not None and layout.instance_scope != "image"
-        if layout.instance_scope == "sequence":
-            key = (entry.sequence, value)
-        elif layout.instance_scope == "image":
-            key = (entry.image_id, value)
         rows, columns = places[code]
         found.append(
             ImageObject(

@@ -1,14 +1,28 @@
-"""Reads lists and folders of official layouts; errors name the file and line."""
+"""The one way in which every reader lists folders and reads lists, tables and JSON.
+
+What tools and systems add or change is tolerated here, for all layouts: dot files, files beside
+pictures, marks at the start of a file, ends of lines, separators, Unicode's forms. Errors name the
+file and line.
+"""
 
 import csv
 import json
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from patchlens import given
-from patchlens.datasets.below import check_name, usable
+from patchlens.datasets.below import folders, listed, nfc
+from patchlens.datasets.images import opened
 from patchlens.errors import DataError, SourceError
+from patchlens.given import printable
+from patchlens.progress import log
+
+PICTURES = frozenset(
+    f".{suffix}" for suffix in "avif bmp gif j2k jp2 jpeg jpg pgm png pnm ppm tif tiff webp".split()
+)
+SEPARATORS = ",;\t"  # of a table: the one that gives the header its columns
 
 
 def top(root: Path, *markers: str, how: str) -> Path:
@@ -42,23 +56,88 @@ def _holds(folder: Path, markers: tuple[str, ...]) -> bool:
     return any(next(folder.glob(marker), None) is not None for marker in markers)
 
 
-def folders(path: Path) -> list[Path]:
-    """The folders in a folder, sorted by name, without hidden ones."""
-    found = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for folder in found:
-        check_name(folder)
+def part(root: Path, here: Path, inside: str) -> Path:
+    """A path of the dataset at `here`, or in the folder that its own archive was unpacked into.
+
+    Args:
+        root: the dataset's root, which holds the folders of both archives.
+        here: the folder of the dataset, see `top`.
+        inside: the path below it; that in `here` is returned if there is none or several.
+    """
+    if (here / inside).exists():
+        return here / inside
+    found = [folder / inside for folder in folders(root) if (folder / inside).exists()]
+    return found[0] if len(found) == 1 else here / inside
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder, sorted by name; files that tools put beside them are left out.
+
+    A file with the suffix of a picture is one, so that a broken one is an error; of any other, the
+    first bytes decide. Errors as in `below.listed`.
+    """
+    found: list[Path] = []
+    beside: list[Path] = []
+    for path in listed(folder):
+        (found if path.suffix.lower() in PICTURES or _is_picture(path) else beside).append(path)
+    if beside:
+        names = ", ".join(printable(path.name) for path in beside[:3])
+        log.info("%s: left out %d files that are no pictures: %s", folder, len(beside), names)
     return found
 
 
+def _is_picture(path: Path) -> bool:
+    try:
+        with opened(path, "an image"):
+            return True
+    except DataError:
+        return False
+
+
+def by_stem(root: Path, folder: Path, pattern: str | None = None) -> dict[str, str]:
+    """Map the stem of each picture in `folder` to its path relative to `root`.
+
+    With `pattern`, the files whose names match it, whatever they are.
+
+    Raises:
+        SourceError: the folder is missing.
+        DataError: two files share a stem.
+    """
+    found: dict[str, str] = {}
+    for path in pictures(folder) if pattern is None else listed(folder, pattern):
+        stem = nfc(path.stem)
+        if stem in found:
+            raise DataError(
+                f"{path}: shares its stem with {root / found[stem]}; keep one of the two"
+            )
+        found[stem] = path.relative_to(root).as_posix()
+    return found
+
+
+def pairs(root: Path, images: Path, masks: Path) -> Iterator[tuple[str, str, str]]:
+    """Stem, image and mask (relative to `root`) of two folders with the same stems.
+
+    Raises:
+        SourceError: a folder is missing.
+        DataError: two files share a stem, or one file of a pair is missing.
+    """
+    photographs, labels = by_stem(root, images), by_stem(root, masks)
+    for stem in sorted({*photographs, *labels}):
+        for folder, here, other in ((images, photographs, labels), (masks, labels, photographs)):
+            if stem not in here:
+                raise DataError(f"{folder}: no file '{stem}.*' to pair with {root / other[stem]}")
+        yield stem, photographs[stem], labels[stem]
+
+
 def text_of(path: Path) -> str:
-    """The text of an annotation file in UTF-8.
+    """The text of an annotation file in UTF-8, in Unicode's form NFC.
 
     Raises:
         SourceError: the file does not exist.
         DataError: it is no file, such as a folder or a FIFO, or not text.
     """
     try:
-        return given.text(path)
+        return nfc(given.text(path))
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file") from None
     except given.Unreadable as reason:
@@ -88,27 +167,38 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def table(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a CSV file with a header: file and line, then column -> text ("" where missing).
+    """The rows of a table with a header: file and line, then column -> text ("" where missing).
+
+    Cells are separated by commas, semicolons or tabs, whichever gives all of `columns`.
 
     Raises:
         SourceError: the file does not exist.
-        DataError: the file is not text, or lacks one of `columns`.
+        DataError: the file is not text, has not one of each of `columns`, or a row is longer than
+            the header.
     """
     numbered = list(lines(path))
-    rows = csv.DictReader(text for _, text in numbered)
+    start, head = numbered[0] if numbered else (1, "")
+    heads = {mark: _cells(f"{path}, line {start}", head, mark) for mark in SEPARATORS}
+    separator = next((mark for mark, names in heads.items() if {*columns} <= {*names}), ",")
+    names = heads[separator]
+    for column in columns:
+        if (count := names.count(column)) != 1:
+            what = f"has {count} columns" if count else "has no column"
+            raise DataError(f"{path}: {what} '{column}'")
+    for number, line in numbered[1:]:
+        place = f"{path}, line {number}"
+        cells = _cells(place, line, separator)
+        if any(cells[len(names) :]):
+            raise DataError(f"{place}: has {len(cells)} columns, but the header {len(names)}")
+        yield place, dict(zip_longest(names, cells[: len(names)], fillvalue=""))
+
+
+def _cells(place: str, line: str, separator: str) -> list[str]:
     try:
-        names = rows.fieldnames or ()
+        [cells] = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
     except csv.Error as error:
-        raise DataError(f"{path}, line 1: {error}") from None
-    if missing := [column for column in columns if column not in names]:
-        raise DataError(f"{path}: has no column '{missing[0]}'")
-    for number, _ in numbered[1:]:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            raise DataError(f"{path}, line {number}: {error}") from None
-        if row is not None:
-            yield f"{path}, line {number}", {name: row[name] or "" for name in names}
+        raise DataError(f"{place}: {error}") from None
+    return [cell.strip() for cell in cells]
 
 
 def whole(text: str) -> int:
@@ -125,25 +215,23 @@ def whole(text: str) -> int:
     return int(value)
 
 
-def frames(folder: Path, pattern: str) -> dict[int, Path]:
-    """The files of a sequence by the number at the end of their stems, in the order of the numbers.
+def frames(folder: Path) -> dict[int, Path]:
+    """The pictures of a sequence by the number at the end of their stems, in its order.
 
     Raises:
         SourceError: the folder does not exist.
-        DataError: a name has no number, a number occurs twice, or there are no files.
+        DataError: a name has no number, a number occurs twice, or there are no pictures.
     """
-    if not folder.is_dir():
-        raise SourceError(f"{folder}: no such folder")
     found: dict[int, Path] = {}
-    for path in sorted(folder.glob(pattern)):
-        if path.name.startswith(".") or not usable(path):
-            continue
+    for path in pictures(folder):
         digits = path.stem[len(path.stem.rstrip("0123456789")) :]
         if not digits:
             raise DataError(f"{path}: the name of a frame must end in its number")
-        if int(digits) in found:
-            raise DataError(f"{path}: has the same frame number as {found[int(digits)].name}")
-        found[int(digits)] = path
+        if (number := int(digits[-20:])) in found:
+            raise DataError(f"{path}: has the same frame number as {found[number].name}")
+        if number >= 2**63:
+            raise DataError(f"{path}: the number of a frame must be below 2^63; number from 1")
+        found[number] = path
     if not found:
-        raise DataError(f"{folder}: contains no {pattern}")
+        raise DataError(f"{folder}: contains no pictures")
     return dict(sorted(found.items()))

@@ -7,6 +7,7 @@ example_evaluate.py). The ground truth is a pickle: it is read without executing
 from pathlib import Path
 from typing import Any
 
+from patchlens.datasets.below import hidden
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
@@ -51,7 +52,7 @@ def _photographs(root: Path, folder: Path) -> dict[str, str]:
     """Stem -> path of the images at any depth below a folder."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.jpg")):
-        if path.name.startswith("."):
+        if any(hidden(step) for step in path.relative_to(folder).parts):
             continue
         if path.stem in found:
             other = root / found[path.stem]

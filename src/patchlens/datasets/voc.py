@@ -8,6 +8,7 @@ al., ICCV 2011.
 from collections.abc import Iterator
 from pathlib import Path
 
+from patchlens.datasets.below import listed
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
 from patchlens.datasets.reading import lines, top
@@ -65,7 +66,7 @@ def _sbd(root: Path, folder: Path, taken: set[str]) -> Iterator[ImageEntry]:
 def _listed(
     root: Path, split: str, path: Path, images: Path, masks: Path, suffix: str
 ) -> Iterator[ImageEntry]:
-    there = {p.name for folder in (images, masks) if folder.is_dir() for p in folder.iterdir()}
+    there = {p.name for folder in (images, masks) if folder.is_dir() for p in listed(folder)}
     for number, stem in lines(path):
         for folder, name in ((images, f"{stem}.jpg"), (masks, f"{stem}.{suffix}")):
             if name not in there:
