@@ -10,6 +10,7 @@ from pathlib import Path
 
 MEGABYTE = 1_000_000
 TEXT = 2_000 * MEGABYTE  # annotations: the largest in public use take a few hundred
+LFS = b"version https://git-lfs"  # the beginning of a file that Git LFS did not fetch
 NOT_FILES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -61,6 +62,8 @@ def content(path: Path, limit: int = TEXT) -> bytes:
             found = stream.read(limit + 1)
     except (OSError, MemoryError) as error:
         raise Unreadable(_reason(error)) from None
+    if found.startswith(LFS):
+        raise Unreadable("is a pointer of Git LFS; run `git lfs pull` where it came from")
     if len(found) > limit:
         raise Unreadable(f"is larger than {limit / MEGABYTE:g} MB, the most that is read")
     return found

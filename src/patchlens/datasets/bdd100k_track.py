@@ -19,6 +19,7 @@ from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
 DISTRACTORS = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
+OTHER = {"poly2d", "box3d", "rle", "graph"}  # what labels of other tasks have instead of a box
 SPLITS = ("train", "val", "test")
 
 
@@ -121,9 +122,9 @@ def _objects(
     for position, label in enumerate(labels):
         place = f"{path}: frame {frame}, object at position {position}"
         try:
-            if (edges := label.get("box2d")) is None:  # a polygon or a tag
+            if label.get("box2d") is None and ("box2d" in label or OTHER & label.keys()):
                 continue
-            instance, category = str(label["id"]), str(label["category"])
+            instance, category, edges = str(label["id"]), str(label["category"]), label["box2d"]
             attributes = label.get("attributes") or {}
             crowd = bool(attributes.get("crowd") or attributes.get("Crowd"))
             evaluated = category not in DISTRACTORS and not crowd

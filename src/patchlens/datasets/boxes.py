@@ -10,6 +10,7 @@ from patchlens.arrays import Bools, Floats
 from patchlens.datasets.images import image_size
 from patchlens.datasets.layout import ImageEntry
 from patchlens.errors import DataError
+from patchlens.progress import log
 
 Box = tuple[float, float, float, float]
 
@@ -122,8 +123,13 @@ class Frame:
                 f"such as '{found.instance}' in {entry.path} (corners {box}; the image is {w}×{h})"
             )
 
-    def check(self, root: Path) -> None:
+    def check(self, root: Path, *, official: bool) -> None:
         """Refuse boxes in another frame.
+
+        Args:
+            root: the dataset's root.
+            official: whether the layout is a published one; boxes that lie mostly outside, as some
+                of MOT17 do, are then a warning.
 
         Raises:
             DataError: names the number of boxes, an example, the likely cause and the remedy.
@@ -142,11 +148,13 @@ class Frame:
                 f"numbers fit as {fits[0]}; write them as this format has them"
             )
         if self._away > max(FEW, AWAY * n):
-            raise DataError(
-                f"{where}: {self._away} of {n} boxes lie mostly outside their images, "
-                f"{self._example}: they may belong to pictures of another size; at most "
-                f"{AWAY:.0%} may"
+            fault = (
+                f"{where}: {self._away} of {n} boxes lie mostly outside their images (at most "
+                f"{AWAY:.0%} may), {self._example}: they may belong to pictures of another size"
             )
+            if not official:
+                raise DataError(fault)
+            log.warning("%s", fault)
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, width: Floats, height: Floats) -> Bools:

@@ -101,13 +101,14 @@ def build(
             )
     if not seen:
         raise DataError(f"{root}: the splits of this dataset list no images")
-    frame.check(root)
+    frame.check(root, official=layout.reader != "folder")
     for places, what in (
         (outside, "evaluated boxes are outside their image"),
         (flat, "boxes have no area and are not evaluated"),
     ):
         if places:
             log.warning("%d %s, such as %s", len(places), what, places[0])
+    _warn_of_strangers(out)
     _write_about(layout, pixels, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]
@@ -177,6 +178,21 @@ def _object_row(image_id: str, found: ImageObject, numbers: _Numbers) -> dict[st
     row = {k: v for k, v in vars(found).items() if k not in ("key", "box")}
     row |= dict(zip(("x0", "y0", "x1", "y1"), found.box, strict=True))
     return row | {"image_id": image_id, "instance": numbers.of(found.key)}
+
+
+def _warn_of_strangers(out: Path) -> None:
+    """Say so if nothing recurs in the videos of a dataset."""
+    images = tables.read(out / "images.parquet", ["image_id", "sequence"])
+    videos = images[images.duplicated("sequence", keep=False) & images["sequence"].notna()]
+    columns = ["image_id", "instance", "evaluated"]
+    objects = tables.read(out / "objects.parquet", columns) if len(videos) else images[:0]
+    mine = objects[objects["image_id"].isin(videos["image_id"])]
+    mine = mine[mine["evaluated"]] if len(mine) else mine
+    if mine["image_id"].nunique() > 1 and not mine["instance"].duplicated().any():
+        log.warning(
+            "no object of the videos is in two images: nothing can be tracked, and if objects do "
+            "recur, their annotations must name them alike (track_id in a json, id in tracks)"
+        )
 
 
 def _write_about(layout: Layout, pixels: dict[str, Counts], out: Path) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from patchlens.datasets.below import nfc
 from patchlens.datasets.boxes import from_size
 from patchlens.datasets.layout import ObjectEntry
 from patchlens.datasets.reading import json_of
@@ -19,6 +20,7 @@ from patchlens.errors import DataError
 from patchlens.names import nearest
 
 Id = int | str
+Text = Annotated[str, AfterValidator(nfc)]
 IDENTITY = ("track_id", "instance_id")  # numbers that mean one object in their scope
 
 
@@ -33,14 +35,14 @@ class _Record(BaseModel):
 
 class _Image(_Record):
     id: Id
-    file_name: str
+    file_name: Text
     width: float = 0
     height: float = 0
 
 
 class _Category(_Record):
     id: Id
-    name: str
+    name: Text
 
 
 class _Annotation(_Record):
@@ -54,7 +56,7 @@ class _Annotation(_Record):
     track_id: Id | None = None
     instance_id: Id | None = None
     attributes: Any = None
-    fine_class: str = ""
+    fine_class: Text = ""
 
     @property
     def evaluated(self) -> bool:

@@ -32,7 +32,7 @@ from PIL.ImageFile import ImageFile
 
 from patchlens.datasets.layout import Terms
 from patchlens.errors import DataError
-from patchlens.given import why_not
+from patchlens.given import LFS, why_not
 
 READ = {
     "JPEG": JpegImagePlugin,  # and MPO, a JPEG with previews, a map of light, or more pictures
@@ -184,7 +184,7 @@ def reason(path: Path, error: Exception) -> str:
         head = stream.read(64)
     if not head:
         return "the file is empty"
-    if head.startswith(b"version https://git-lfs"):
+    if head.startswith(LFS):
         return "it is a pointer of Git LFS; run `git lfs pull` where it came from"
     if isinstance(error, UnidentifiedImageError) and head[:2] in (b"II", b"MM"):
         return "a TIFF of a kind that Pillow cannot read, such as colour in floats or many bands"

@@ -12,16 +12,16 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from patchlens import given
 from patchlens.datasets.below import folders, listed, nfc
-from patchlens.datasets.images import opened
+from patchlens.datasets.images import FORMATS, opened
 from patchlens.errors import DataError, SourceError
 from patchlens.given import printable
 from patchlens.progress import log
 
-PICTURES = frozenset(
-    f".{suffix}" for suffix in "avif bmp gif j2k jp2 jpeg jpg pgm png pnm ppm tif tiff webp".split()
-)
+PICTURES = frozenset(suffix for suffix, kind in Image.EXTENSION.items() if kind in FORMATS)
 SEPARATORS = ",;\t"  # of a table: the one that gives the header its columns
 
 
@@ -178,7 +178,7 @@ def table(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
     """
     numbered = list(lines(path))
     start, head = numbered[0] if numbered else (1, "")
-    heads = {mark: _cells(f"{path}, line {start}", head, mark) for mark in SEPARATORS}
+    heads = {mark: _cells(f"{path}, line {start}", head, mark, strict=False) for mark in SEPARATORS}
     separator = next((mark for mark, names in heads.items() if {*columns} <= {*names}), ",")
     names = heads[separator]
     for column in columns:
@@ -193,9 +193,9 @@ def table(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
         yield place, dict(zip_longest(names, cells[: len(names)], fillvalue=""))
 
 
-def _cells(place: str, line: str, separator: str) -> list[str]:
+def _cells(place: str, line: str, separator: str, *, strict: bool = True) -> list[str]:
     try:
-        [cells] = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
+        [cells] = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=strict)
     except csv.Error as error:
         raise DataError(f"{place}: {error}") from None
     return [cell.strip() for cell in cells]

@@ -3,6 +3,7 @@
 A bound belongs to the type, so that every error names the key, its value and the range.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -139,8 +140,17 @@ def _without_controls(value: str) -> str:
     return value
 
 
-# One line: a path, or the name of a split, an architecture or a file.
+def _at_home(path: str) -> str:
+    if path.startswith("$"):
+        raise ValueError(
+            f"'{brief(path)}' begins with a variable, which is not replaced; write the path, or ~"
+        )
+    return os.path.expanduser(path)
+
+
+# One line: the name of a split, an architecture or a file; and the path of a file or folder.
 Line = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_controls)]
+PathLine = Annotated[Line, AfterValidator(_at_home)]
 
 
 def all_or_count(value: Any) -> Any:

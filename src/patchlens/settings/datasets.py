@@ -18,6 +18,7 @@ from patchlens.names import DatasetName
 from patchlens.settings.base import (
     MOST,
     Line,
+    PathLine,
     Seed,
     Several,
     Some,
@@ -171,8 +172,8 @@ class Collected(_Dataset):
     """
 
     kind: Line
-    root: Line | None = None
-    archives: Line | None = None
+    root: PathLine | None = None
+    archives: PathLine | None = None
     follow_links: bool = False
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, PlainValidator, WrapValidator
 
-from patchlens.settings.base import Line, Seed, Several, Strict, Within, brief
+from patchlens.settings.base import Line, PathLine, Seed, Several, Strict, Within, brief
 
 # How an absolute position embedding is resampled to another grid (see backbones/position.py).
 PositionMode = Literal["timm", "dino", "mae", "beit", "gsd"]
@@ -157,7 +157,7 @@ class RegistryModel(Strict):
 
     source: Literal["registry"]
     model: Line
-    file: Line | None = None
+    file: PathLine | None = None
     sha256: Sha256 | None = None
     interpolation: Interpolation | None = None
     position: PositionMode | None = None
@@ -173,7 +173,7 @@ class FileModel(_Vit):
     """
 
     source: Literal["file"]
-    file: Line
+    file: PathLine
     sha256: Sha256 | None = None
     arch: Line
     mapping: Mapping = Mapping()

@@ -32,13 +32,14 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
     the dataset has no support.
 
     Raises:
-        DataError: the query has no evaluated objects.
-        SettingsError: an image does not belong to a sequence.
+        DataError: the query has no evaluated objects, or none is in two frames.
+        SettingsError: an image does not belong to a sequence, or no track would live to its next
+            frame.
     """
-    query = sequences(fitted.cell.index, fitted.cell.query)
+    query = sequences(fitted.cell.index, fitted.cell.query, tracking.age)
     sums = _sums(fitted, tracking)
     found, chosen = Tracked(), dict[One, list[float]]()
-    boxes = 0
+    boxes, recurring = 0, False
     with TemporaryDirectory() as work:
         files = TrackFiles(fitted.cell.index, fitted.cell.own.kind, query)
         score, how = scorer(files, Path(work))
@@ -47,6 +48,7 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
         )
         for video, features in shown:
             boxes += len(video)
+            recurring |= len(np.unique(video.instance)) < len(video)
             linked = {}
             for (variant, draw), one in _each(features):
                 counts = by_delta(associate(video, one, tracking.deltas), tracking.deltas)
@@ -66,6 +68,11 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
         raise DataError(
             f"{fitted.cell.index.folder}: the query has no evaluated objects, which T4 needs; "
             "choose a split with ground truth"
+        )
+    if not recurring:
+        raise DataError(
+            f"{fitted.cell.index.folder}: no object of the query is in two frames, so that nothing "
+            "can be tracked; the annotations must name the same object alike in all its frames"
         )
     for variant, of in fitted.transforms.items():
         of_draws = chain.from_iterable(chosen[variant, draw] for draw in range(len(of)))

@@ -35,11 +35,12 @@ class Tracked:
     extra: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
 
 
-def sequences(index: Index, file: FeatureFile) -> dict[str, list[str]]:
+def sequences(index: Index, file: FeatureFile, age: int | None = None) -> dict[str, list[str]]:
     """Sequence, sorted by name -> its extracted images in the order of their frames.
 
     Raises:
-        SettingsError: an image does not belong to a sequence.
+        SettingsError: an image does not belong to a sequence, or the frames of one are so far apart
+            that no track would live for `age` frames.
     """
     images = index.images.loc[file.header.image_ids]
     if images[["sequence", "frame"]].isna().any(axis=None):
@@ -49,6 +50,14 @@ def sequences(index: Index, file: FeatureFile) -> dict[str, list[str]]:
             "frame of a sequence; choose splits with videos, which T4 needs"
         )
     ordered = images.sort_values(["sequence", "frame"])
+    for name, rows in ordered.groupby("sequence") if age is not None else ():
+        steps = np.diff(rows["frame"].to_numpy(dtype=np.int64))
+        if len(steps) and np.median(steps) > age:
+            raise SettingsError(
+                f"params.yaml: tracking.age: {age} frames, but those of '{name}' of "
+                f"'{file.header.dataset}' are {np.median(steps):.0f} apart, so that every track "
+                "ends at once; number its images one by one (000001, 000002, ...), or raise age"
+            )
     return {str(name): list(rows.index) for name, rows in ordered.groupby("sequence")}
 
 

@@ -33,10 +33,10 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
     """Propagate the objects of every first frame; the masks are written to `out`.
 
     As in DAVIS, the given objects are scored in all frames except the first and the last. Videos of
-    fewer than three frames are skipped.
+    fewer than three frames, and those whose first frame has no object, are skipped.
 
     Raises:
-        DataError: no video has a frame to score, or a first frame has no object.
+        DataError: no video has an object in its first frame and a frame to score.
         SettingsError: an image does not belong to a sequence.
     """
     found, where = Tracked(), resolve(fitted.cell.settings.device)
@@ -49,7 +49,11 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
         if len(ids) < 3:
             log.info("%s: skipped, no frame between the first and the last of %d", name, len(ids))
             continue
-        given = _objects(fitted, name, ids[0])
+        given = _objects(fitted, ids[0])
+        if not given:
+            log.warning("%s: skipped, its first frame '%s' has no object to propagate; check its "
+                        "annotation", name, ids[0])  # fmt: skip
+            continue
         objects += len(given)
         scored_videos += 1
         for variant, transforms in fitted.transforms.items():
@@ -61,8 +65,8 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
                 found.rows += rows("davis", variant, draw, name, scored)
     if not objects:
         raise DataError(
-            f"{fitted.cell.index.folder}: no video has three frames, so nothing can be scored; "
-            "choose longer videos for T4"
+            f"{fitted.cell.index.folder}: no video has three frames and an object in its first, so "
+            "nothing can be scored; choose other videos for T4"
         )
     found.about = {
         "videos": scored_videos,
@@ -75,15 +79,10 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
     return found
 
 
-def _objects(fitted: Fitted, name: str, first: str) -> list[int]:
+def _objects(fitted: Fitted, first: str) -> list[int]:
     """The values of the objects in the mask of the first frame."""
     listed = fitted.cell.index.objects
     values = listed.loc[listed["image_id"] == first, "mask_value"].dropna()
-    if values.empty:
-        raise DataError(
-            f"{fitted.cell.index.root}: video '{name}': its first frame '{first}' has no object to "
-            "propagate; check the annotation of this frame"
-        )
     return sorted(int(value) for value in values)
 
 
