@@ -23,7 +23,7 @@ from patchlens.plan.make import Plan, make
 from patchlens.plan.models import Shape, download, shape
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
-from patchlens.settings.yaml_text import Loader
+from patchlens.settings.yaml_text import read
 from patchlens.tasks.cost import PROBE_STEPS
 from patchlens.tasks.known import known
 
@@ -44,7 +44,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     Path("dvc.yaml").symlink_to(ROOT / "dvc.yaml")
 
     def make_them(changes: dict[str, Any]) -> Settings:
-        content = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"), Loader)
+        content = read(ROOT / "params.yaml")
         content["fetch"] = {"made": [], "downloaded": ["city"], "placed": []}
         city = {"kind": "cityscapes", "view": TILES, **FEW}
         content["datasets"] = {"city": copy.deepcopy(city)}
@@ -149,9 +149,10 @@ def test_published_counts_bound_the_selection(
     assert images.source == "published counts"
 
 
-MINICITY: dict[str, Any] = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"), Loader)[
-    "datasets"
-]["minicity"] | {"stills": 3, "videos": 0}
+MINICITY: dict[str, Any] = read(ROOT / "params.yaml")["datasets"]["minicity"] | {
+    "stills": 3,
+    "videos": 0,
+}
 
 
 def minicity(settings: Make, support: Any, query: Any, **changes: Any) -> Settings:

@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dvc.config import Config
+from dvc.utils.serialize import load_yaml
 
 from patchlens import paths
 from patchlens.errors import PatchlensError
@@ -214,8 +214,7 @@ def _cache_folder() -> Path:
 
 def _locked() -> dict[str, Any]:
     """The stages of dvc.lock, which is whole."""
-    content = yaml.load(LOCK.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    stages: dict[str, Any] = content.get("stages", {})
+    stages: dict[str, Any] = load_yaml(LOCK).get("stages", {})
     return stages
 
 

@@ -24,20 +24,18 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-import yaml
-from dvc.exceptions import DvcException
-from dvc.utils.serialize import load_yaml
 from pydantic import TypeAdapter, ValidationError
 
 import patchlens
 from patchlens import paths
-from patchlens.errors import DataError, SettingsError
+from patchlens.errors import DataError
 from patchlens.files import file_hash, whole_folder, write_text
 from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
 from patchlens.settings.base import Name
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import loaded, refuse
+from patchlens.settings.yaml_text import dumped
 from patchlens.tasks.table import TASKS
 
 SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
@@ -68,7 +66,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
             lines = [f"{_hash(SRC / name)}  {name}\n" for name in used]
             write_text("".join(lines), out / f"{stage}.txt")
         tasks = {name: params[name] for name in sorted(TASKS) if name in params}
-        write_text(yaml.safe_dump(tasks), out / "tasks.yaml")
+        write_text(dumped(tasks, sort=True), out / "tasks.yaml")
 
 
 def check_names(graph: Path) -> Mapping[str, Any]:
@@ -78,17 +76,12 @@ def check_names(graph: Path) -> Mapping[str, Any]:
         The content of params.yaml.
 
     Raises:
-        SettingsError: one line per such name; or DVC cannot read params.yaml, or a matrix of
+        SettingsError: one line per such name; or params.yaml cannot be read, or a matrix of
             `graph` refers to a key that it lacks.
     """
     params = graph.with_name(paths.PARAMS.name)
-    loaded(params, missing="run this in the folder that contains it")  # refuses what hangs DVC
-    try:
-        content = load_yaml(params)  # exactly as DVC reads it
-    except DvcException as error:
-        raise SettingsError(f"{params}: DVC cannot read it: {error}") from None
-    refuse(params, _wrong(names(graph, content)))
-    found: Mapping[str, Any] = content
+    found: Mapping[str, Any] = loaded(params, missing="run this in the folder that contains it")
+    refuse(params, _wrong(names(graph, found)))
     return found
 
 

@@ -5,9 +5,8 @@ Not in pretrain/dvc.yaml: `dvc plots` in a clone would miss runs that do not exi
 
 from pathlib import Path
 
-import yaml
-
 from patchlens.files import write_text
+from patchlens.settings.yaml_text import dumped
 
 TITLES = {
     "loss": "loss",
@@ -23,4 +22,4 @@ def write(runs: Path) -> None:
         paths = sorted(runs.glob(f"*/dvclive/plots/metrics/{name}.tsv"))
         lines = {path.relative_to(runs).as_posix(): name for path in paths}
         plots.append({name: {"x": "step", "y": lines, "title": title, "x_label": "step"}})
-    write_text(yaml.safe_dump({"plots": plots}, sort_keys=False), runs / "dvc.yaml")
+    write_text(dumped({"plots": plots}), runs / "dvc.yaml")

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from patchlens.errors import DataError
 from patchlens.files import file_hash, write_text
 from patchlens.pretrain.objectives import OBJECTIVES, RANDOM
 from patchlens.pretrain.tables import last_probe, table
+from patchlens.settings.yaml_text import dumped
 
 ORDER = (*OBJECTIVES, RANDOM)
 # What must agree for a fair comparison of objectives: for all models, and for trained models.
@@ -98,10 +97,10 @@ def _section(card: dict[str, Any]) -> str:
         }
         | ({"role": ROLES[name]} if name in ROLES else {})
     }
-    lines = [f"## {name}", "", "```yaml params.yaml", _yaml({"models": slot}), "```", ""]
+    lines = [f"## {name}", "", "```yaml params.yaml", dumped({"models": slot}).rstrip(), "```", ""]
     if card["commit"]:
         lines += [f"Commit {card['commit']}, {card['steps']} steps, seed {card['seed']}, recipe:"]
-        lines += ["", "```yaml", _yaml(card["recipe"]["own"]), "```", ""]
+        lines += ["", "```yaml", dumped(card["recipe"]["own"]).rstrip(), "```", ""]
         lines += [f"Last losses: {_pairs(card['final_losses'])}.", "", _tried(card["tried"])]
     return "\n".join(lines)
 
@@ -123,7 +122,3 @@ def _pairs(values: dict[str, Any]) -> str:
     """`name value, …`; of numbers four digits."""
     texts = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
     return ", ".join(texts) or "none"
-
-
-def _yaml(content: dict[str, Any]) -> str:
-    return yaml.safe_dump(content, sort_keys=False).rstrip()

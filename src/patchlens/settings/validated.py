@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from ruamel.yaml.error import YAMLError
 
 from patchlens.errors import PatchlensError, SettingsError
 from patchlens.given import Unreadable, printable
@@ -66,7 +66,7 @@ def loaded(path: Path, *, missing: str, error: type[PatchlensError] = SettingsEr
         raise error(f"{path}: no such file; {missing}") from None
     except Unreadable as reason:
         raise error(f"{path}: {reason}") from None
-    except yaml.YAMLError as fault:
+    except YAMLError as fault:
         problem = printable(" ".join(str(fault).split()))
         raise error(f"{path}: not valid YAML: {problem}") from None
 

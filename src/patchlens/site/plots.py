@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from pandas.api.types import is_numeric_dtype
 
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.files import existing
 from patchlens.names import DatasetName, ModelName
-from patchlens.plan.graph import matrix_names
+from patchlens.plan.graph import matrix_names, read_graph
 
 PIPELINE = Path("dvc.yaml")
 TEMPLATES = Path(".dvc/plots")
@@ -89,22 +88,20 @@ def read(params: Mapping[str, Any]) -> list[Plot]:
     Args:
         params: the content of params.yaml.
     """
-    return [plot for name, stage in _stages().items() for plot in _of_stage(name, stage, params)]
+    return [
+        plot
+        for name, stage in read_graph(PIPELINE).items()
+        for plot in _of_stage(name, stage, params)
+    ]
 
 
 def keep_records() -> frozenset[str]:
     """The stages of dvc.yaml that write `<stage>.records.parquet` into their cells."""
     return frozenset(
         name
-        for name, stage in _stages().items()
+        for name, stage in read_graph(PIPELINE).items()
         if f"{CELL}{name}.records.parquet" in stage.get("outs", [])
     )
-
-
-def _stages() -> dict[str, Any]:
-    text = existing(PIPELINE, "run this in the folder of dvc.yaml").read_text(encoding="utf-8")
-    stages: dict[str, Any] = yaml.safe_load(text)["stages"]
-    return stages
 
 
 def _of_stage(name: str, stage: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Plot]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from patchlens import paths
 from patchlens.errors import DataError
@@ -13,6 +12,7 @@ from patchlens.files import existing, read_json, shown
 from patchlens.names import ModelName
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
+from patchlens.settings.validated import loaded
 from patchlens.site.plots import REMEDY, Plot, keep_records
 from patchlens.site.plots import read as read_plots
 from patchlens.tasks.table import TABLE, TASKS
@@ -82,7 +82,7 @@ def read(settings: Settings) -> Run:
         if not task.study:
             about = read_json(path.with_suffix(".json"), REMEDY)
             captions[task.name], objectives = about["captions"], about["objectives"]
-    params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+    params = loaded(paths.PARAMS, missing="run this in the folder that contains it")
     claims = pd.read_csv(
         existing(paths.CLAIMS_TABLE.with_suffix(".csv"), REMEDY),
         keep_default_na=False,
