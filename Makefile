@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
-.PHONY: dataset-pages model-pages variant-pages flip seeds bench clean-metrics dag camvid faults
+.PHONY: dataset-pages model-pages variant-pages plot-templates flip seeds bench clean-metrics dag camvid faults
 
 help:  ## List the targets
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,7 +67,10 @@ readme: env  ## Put tables and what made them into README, docs and metrics, bef
 	python scripts/answer.py
 	python scripts/embed.py docs/variance.md variance metrics/tables/variance.md
 	python scripts/embed.py docs/variance.md claims metrics/claims/claims.md
-	python scripts/embed.py docs/results-minicity.md results reports/results/README.md
+	python scripts/embed.py docs/results-minicity.md results metrics/tables/results.md
+	python scripts/embed.py docs/results-minicity.md variance metrics/tables/variance.md
+	python scripts/embed.py docs/results-minicity.md claims metrics/claims/claims.md
+	python scripts/result_figures.py
 	for task in segmentation identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done
 	python scripts/reference_page.py
@@ -83,6 +86,9 @@ model-pages: env  ## Write docs/models.md from the registry
 
 variant-pages: env  ## Write docs/variants.md from the table of variants
 	python scripts/variant_pages.py
+
+plot-templates: env  ## Write DVC's plot templates, .dvc/plots/, from the charts of the site
+	python scripts/plot_templates.py
 
 bench: env  ## Measure speed and memory; write the table to docs/bench.md
 	python scripts/bench.py

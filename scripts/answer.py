@@ -14,7 +14,7 @@ import pandas as pd
 from embed import embed
 from patchlens.display import grid
 from patchlens.report import results
-from patchlens.report.tables import entry
+from patchlens.report.headlines import entry
 from patchlens.tasks.metric import Metric, find
 from patchlens.tasks.resample import MIN_UNITS
 from patchlens.tasks.table import TASKS

@@ -16,9 +16,9 @@ from patchlens import paths
 from patchlens.arrays import Floats
 from patchlens.display import grid
 from patchlens.report import headlines, results
+from patchlens.report.headlines import entry
 from patchlens.report.paired import RAW
 from patchlens.report.rows import weighted_of
-from patchlens.report.tables import entry
 from patchlens.settings.load import load
 from patchlens.tasks.known import known
 from patchlens.tasks.metric import Metric

@@ -47,7 +47,6 @@ COMMANDS = [
     ("show", "retrieval", "minicity", "--model", "pixels"),
     ("show", "tracking", "minicity_video", "--model", "pixels"),
     ("explorer",),
-    ("figures",),
     ("tables",),
     ("clean-metrics",),
     ("datasets",),

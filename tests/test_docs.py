@@ -112,7 +112,7 @@ def test_a_path_that_is_not_there_is_found(text: str) -> None:
         "`docs/claims.md`, docs/datasets/, presets/paper.yaml.",
         "src/patchlens/backbones/registry/<family>.yaml, docs/$$task.md",
         "edit params.yaml; embed.py does the rest",
-        "metrics/cells/<dataset>/<model>/*.json, data/raw/nowhere, reports/why/x/README.md",
+        "metrics/cells/<dataset>/<model>/*.json, data/raw/nowhere, reports/site/x.html",
         "https://example.org/docs/nowhere.md and github.com/owner/name",
         "images/<name>.jpg, masks/a.png, path/to/weights.pth, and/or, 0.5/0.6",
     ],

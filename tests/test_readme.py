@@ -26,6 +26,9 @@ def block(document: Path, name: str) -> str:
         ("identification", "identification"),
         ("retrieval", "retrieval"),
         ("tracking", "tracking"),
+        ("results-minicity", "results"),
+        ("results-minicity", "variance"),
+        ("results-minicity", "claims"),
     ],
 )
 def test_tables_of_the_docs_are_those_of_the_pipeline(root: Path, page: str, name: str) -> None:
@@ -34,12 +37,8 @@ def test_tables_of_the_docs_are_those_of_the_pipeline(root: Path, page: str, nam
     assert block(root / f"docs/{page}.md", name) == table.strip() != ""
 
 
-def test_the_results_page_is_that_of_the_pipeline_with_links_that_lead_somewhere(
-    root: Path,
-) -> None:
-    page = block(root / "docs/results-minicity.md", "results")
-    made = (root / "reports/results/README.md").read_text(encoding="utf-8")
-    assert page.replace("](../reports/results/", "](") == made.strip()
+def test_the_results_page_has_figures_that_are_there(root: Path) -> None:
+    page = (root / "docs/results-minicity.md").read_text(encoding="utf-8")
     images = re.findall(r"!\[[^]]+\]\(([^)]+)\)", page)
     assert len(images) >= 2
     assert all((root / "docs" / image).is_file() for image in images)

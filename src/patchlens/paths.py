@@ -19,8 +19,6 @@ WEIGHTS_RECORDS = Path("metrics/weights")
 VERDICTS = Path("metrics/claims/claims.json")
 CLAIMS_TABLE = Path("metrics/claims/claims")  # without the suffix of its format
 REPORTS = Path("reports")
-FIGURES = Path("reports/figures")
-RESULTS = Path("reports/results")
 SITE = Path("reports/site")
 COMPARISON = Path("reports/compare")
 EXPLORER = Path("data/explorer")
@@ -46,11 +44,6 @@ def images(dataset: DatasetName, settings: Dataset) -> Path:
 def index(dataset: DatasetName) -> Path:
     """The index folder of a dataset."""
     return Path("data/index") / dataset
-
-
-def why(*, dataset: DatasetName, model: ModelName) -> Path:
-    """The folder of the `patchlens why` page on one model."""
-    return REPORTS / "why" / f"{dataset}-{model}"
 
 
 def shown(task: str, *, dataset: DatasetName, model: ModelName) -> Path:

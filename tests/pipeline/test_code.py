@@ -13,9 +13,9 @@ import yaml
 from patchlens.errors import DataError, SettingsError
 from patchlens.plan import code
 
-OF_ALL = ("tables", "figures", "explorer", "claims", "results", "report")  # of every task
+OF_ALL = ("tables", "explorer", "claims", "report")  # of every task
 TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking", "variance")
-WORDED = {"tables", "claims", "results", "report"}  # what depends on the words of tasks
+WORDED = {"tables", "claims", "report"}  # what depends on the words of tasks
 TRAIN = "pretrain/train"
 ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "degrade",
        *TASKS, *OF_ALL, TRAIN}  # fmt: skip
@@ -29,7 +29,7 @@ USERS = {
     "patchlens/datasets/catalogue.yaml": {"fetch", "index", "report"},
     "patchlens/datasets/unpack.py": {"fetch"},
     "patchlens/display/grid.py": WORDED,
-    "patchlens/display/style.py": {"figures", "explorer", "results"},
+    "patchlens/display/sheet.py": {"explorer"},
     "patchlens/errors.py": ALL,
     "patchlens/features/cell.py": {"extract", "prune", "degrade", *TASKS, *OF_ALL},
     "patchlens/features/prune.py": {"prune"},
@@ -55,11 +55,10 @@ USERS = {
         "sweep",
         *WORDED,
     },  # cost
-    "patchlens/tasks/retrieval/run.py": {"retrieval", "figures", "explorer"},
+    "patchlens/tasks/retrieval/run.py": {"retrieval", "explorer"},
     "patchlens/tasks/retrieval/search.py": {"retrieval", "sweep", *OF_ALL},
     "patchlens/tasks/retrieval/words.py": WORDED,
     "patchlens/tasks/segmentation/prior.py": {"segmentation", "sweep", "explorer", *WORDED},
-    "patchlens/tasks/sweep/figures.py": {"results"},
     "patchlens/tasks/tracking/linking.py": {"tracking"},
     "patchlens/tasks/variance/spread.py": {"variance"},
     "patchlens/web/transfer.py": {"fetch", "weights"},

@@ -30,14 +30,12 @@ STAGES = (
     "retrieval",
     "tracking",
     "tables",
-    "figures",
     "explorer",
     "claims",
-    "results",
     "report",
 )
 TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking", "variance")
-OF_ALL_TASKS = ("tables", "figures", "explorer", "claims", "results", "report")
+OF_ALL_TASKS = ("tables", "explorer", "claims", "report")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +101,7 @@ def test_task_stages_import_neither_timm_nor_a_backbone(task: str) -> None:
 
 
 # The files of a slice that hold words or draw: a change of them must not run the task again.
-SHOWN = ("words", "captions", "show", "sheet", "animation", "figures", "explore", "why", "table")
+SHOWN = ("words", "captions", "show", "sheet", "animation", "explore", "why", "table")
 
 
 @pytest.mark.parametrize("task", TASKS)

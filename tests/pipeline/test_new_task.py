@@ -234,5 +234,5 @@ def test_only_its_stage_depends_on_its_code(folder: Path) -> None:
     others = {name for name, text in lists.items() if "tasks/brightness/run.py" in text}
     assert others == {"brightness"}
     assert {n for n, t in lists.items() if "tasks/brightness/words.py" in t} == {
-        *("tables", "claims", "results", "report")
+        *("tables", "claims", "report")
     }

@@ -24,7 +24,7 @@ from patchlens.tasks.table import TASKS
 
 CELL = "metrics/cells/minicity/random/segmentation.json"
 
-OF_ALL = {"tables", "claims", "figures", "explorer", "results", "report"}  # what every score is in
+OF_ALL = {"tables", "claims", "explorer", "report"}  # what every score is in
 OF_PRUNING = {  # what runs anew when `prune.m` changes
     "minicity": ("segmentation", "variance", "identification", "retrieval"),
     "minicity_video": ("tracking",),
@@ -89,13 +89,13 @@ def test_claims_resample_what_the_cells_of_the_object_tasks_say(
     }
 
 
-def test_the_object_tasks_have_tables_and_figures(miniature: Path) -> None:
+def test_the_object_tasks_have_tables_and_pages(miniature: Path) -> None:
     for task in ("identification", "retrieval", "tracking"):
         table = pd.read_csv(miniature / f"metrics/tables/{task}.csv")
         assert set(table["model"]) == {"random", "pixels"}
         assert table["protocol_version"].notna().all()
-    figures = {path.name.split("-")[0] for path in (miniature / "reports/figures").iterdir()}
-    assert figures == {"README.md", "identification", "retrieval", "tracking"}
+    pages = {path.stem for path in (miniature / "reports/site").glob("*.html")}
+    assert pages >= {"identification-examples", "retrieval-sheets", "videos"}
 
 
 def test_repro_leaves_no_partial_work(miniature: Path) -> None:
@@ -238,9 +238,9 @@ def test_the_study_and_the_claims_are_written(miniature: Path) -> None:
 
 def test_why_tells_the_story_of_a_reproduced_model(miniature: Path, tmp_path: Path) -> None:
     clone = cloned(miniature, tmp_path)
-    page = clone / run("patchlens", "why", "pixels", "minicity", cwd=clone).stdout.strip()
+    text = run("patchlens", "why", "pixels", "minicity", cwd=clone).stdout
     raw = json.loads((clone / "metrics/cells/minicity/pixels/sweep.json").read_text())
-    assert f"{100 * raw['knn']['raw']['score']:.1f}" in page.read_text()
+    assert f"{100 * raw['knn']['raw']['score']:.1f}" in text
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,11 @@
-"""The results page: which lines it has, what is bold, and figures that hold what the cells hold."""
+"""The page of results: which lines it has, and what is bold."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 
-from configured import configured
-from patchlens import paths
-from patchlens.display import style
-from patchlens.errors import DataError
 from patchlens.report import headlines, results
-from patchlens.tasks.sweep import figures as sweep_figures
 from patchlens.tasks.table import TASKS
-from patchlens.tasks.variance import figures as variance_figures
-from patchlens.tasks.variance import why_figures
 
 
 def row(model: str, variant: str, head: str = "knn", **more: object) -> dict[str, object]:
@@ -95,58 +87,9 @@ def test_what_a_variant_changes_is_shown_for_both_heads_of_t1_and_once_a_task(li
     assert shown == ["pixel_miou", "pixel_miou", "assa"]
 
 
-@pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[mpl.figure.Figure]:
-    """The figures that would be written."""
-    found: list[mpl.figure.Figure] = []
-    for module in (variance_figures, sweep_figures):
-        monkeypatch.setattr(module, "save", lambda figure, path: found.append(figure))
-    return found
-
-
-def test_spectra_are_those_of_the_cells(drawn, here):
-    first = pd.DataFrame({"layer": 3, "cumulative": [1, 1, 1], "eigen_cumulative": [1, 1, 1]})
-    table = pd.DataFrame({"layer": 7, "cumulative": [0.5, 0.8, 1], "eigen_cumulative": [0.9, 1, 1]})
-    half = table.assign(cumulative=table["cumulative"] / 2)
-    variance_figures.draw({"a": pd.concat([first, table]), "b": half}, here / "s.png")
-    left, right = drawn[0].axes
-    curves = {line.get_label(): line.get_ydata() for line in left.lines[:2]}
-    np.testing.assert_allclose(curves["a"], [50, 80, 100])
-    np.testing.assert_allclose(curves["b"], [25, 40, 50])
-    np.testing.assert_allclose(right.lines[0].get_ydata(), [90, 100, 100])
-    assert len({line.get_color() for line in left.lines}) == 3
-
-
-def test_pruning_is_in_points_over_raw(drawn, here):
-    lines = [("raw", 0.1, 0.4), ("prune", 0.2, 0.5), ("prune", 0.1, 0.45), ("keep_top", 0.1, 0.1)]
-    table = pd.DataFrame(lines, columns=["variant", "m", "score"]).assign(head="knn")
-    sweep_figures.draw({"a": table, "b": table}, here / "p.png")
-    assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b"]
-    curves = {line.get_label(): line for line in drawn[0].axes[0].lines}
-    np.testing.assert_allclose(curves["prune"].get_ydata(), [5, 10])
-    np.testing.assert_allclose(curves["prune"].get_xdata(), [10, 20])
-    np.testing.assert_allclose(curves["keep_top"].get_ydata(), [-30])
-
-
-def test_a_figure_has_the_same_bytes_every_time(here):
-    table = pd.DataFrame({"layer": 7, "cumulative": [0.5, 1], "eigen_cumulative": [0.9, 1]})
-    for name in ("a.png", "b.png"):
-        variance_figures.draw({"a": table}, here / name)
-    assert (here / "a.png").read_bytes() == (here / "b.png").read_bytes()
-    for module in (variance_figures, sweep_figures, why_figures):
-        assert module.save is style.save
-
-
-def test_without_any_dataset_the_page_says_so(here):
+def test_without_any_dataset_the_page_has_no_line(here):
     for task in ("segmentation", "identification", "retrieval", "tracking"):
-        with pytest.raises(DataError, match=f"{task}.csv: missing; run `dvc repro`"):
-            results.run(configured(runs={}))
-        paths.TABLES.mkdir(parents=True, exist_ok=True)
-        (paths.TABLES / f"{task}.csv").write_text("dataset,model,head,variant\n")
-    (paths.TABLES / "variance.md").write_text("No dataset.\n")
-    paths.CLAIMS_TABLE.parent.mkdir()
-    paths.CLAIMS_TABLE.with_suffix(".md").write_text("c1: not run\n")
-    results.run(configured(runs={}))
-    text = (paths.RESULTS / "README.md").read_text()
-    assert [p.name for p in paths.RESULTS.iterdir()] == ["README.md"]
-    assert text.index("No dataset.") < text.index("## The verdicts") < text.index("c1: not run")
+        (here / f"{task}.csv").write_text("dataset,model,head,variant\n")
+    text = results.page(here)
+    assert "## Which model for which task" in text
+    assert not [line for line in text.splitlines() if line.startswith("| d ")]

@@ -1,4 +1,4 @@
-"""The sheet of queries and their nearest, and the stage that keeps examples of it."""
+"""The sheet of queries and their nearest."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,11 @@ from PIL import Image, ImageColor
 from configured import configured
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.display.framed import RIGHT, WRONG
+from patchlens.display.sheet import RIGHT, WRONG, Look
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
-from patchlens.report import figures
+from patchlens.files import read_json
+from patchlens.report import explorer
 from patchlens.tasks.annotated import objects_of
 from patchlens.tasks.retrieval import show as show_retrieval
 from patchlens.tasks.retrieval.settings import Retrieval
@@ -37,11 +38,11 @@ def draw(root) -> np.ndarray:
     return np.asarray(Image.open(out).convert("RGB")).astype(int)
 
 
-def places_of(sheet: np.ndarray, look: tuple[str, str]) -> np.ndarray:
+def places_of(sheet: np.ndarray, look: Look) -> np.ndarray:
     return np.abs(sheet - ImageColor.getrgb(look[0])).max(axis=2) < 12
 
 
-def pixels_of(sheet: np.ndarray, look: tuple[str, str]) -> int:
+def pixels_of(sheet: np.ndarray, look: Look) -> int:
     return int(places_of(sheet, look).sum())
 
 
@@ -131,12 +132,9 @@ def test_graded_images_are_drawn_with_junk_off_the_list(here):
     assert pixels_of(sheet, RIGHT) > 300 < pixels_of(sheet, WRONG)
 
 
-def test_images_of_others_are_not_put_into_git(here):
+def test_images_of_others_are_not_put_into_the_site(here):
     write(here, [1, 1], np.eye(2))
     runs = {task: ["d"] for task in ("identification", "retrieval", "tracking")}
-    figures.run(configured(datasets={"d": dataset(here, support=False)}, runs=runs))
-    assert [p.name for p in paths.FIGURES.iterdir()] == ["README.md"]
-    assert (
-        "No task runs on a dataset that the pipeline makes"
-        in (paths.FIGURES / "README.md").read_text()
-    )
+    explorer.run(configured(datasets={"d": dataset(here, support=False)}, runs=runs))
+    assert [path.name for path in paths.EXPLORER.iterdir()] == ["datasets.json"]
+    assert read_json(paths.EXPLORER / "datasets.json", "") == {}

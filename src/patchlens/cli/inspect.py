@@ -51,7 +51,7 @@ def why(
         ),
     ] = None,
 ) -> None:
-    """Write one page on how the variance of a model's features affects its scores."""
+    """Say how the variance of a model's features spreads, and how it affects its scores."""
     cell = cell_of(dataset, model)
     s = cell.settings
     untrained = None if floor is None else ModelName(floor)
@@ -60,8 +60,8 @@ def why(
     drawn = (n for n, m in s.models.items() if role(m) == "floor" and m.source != "pixels")
     from patchlens.tasks.variance import why
 
-    untrained = untrained or next(drawn, None)
-    typer.echo(why.write(cell, untrained))
+    typer.echo(why.text(cell, untrained or next(drawn, None)))
+    typer.echo(f"\nFigures and maps: {paths.SITE / 'variance.html'} (`dvc repro report`)")
 
 
 @pictures.command("identification")

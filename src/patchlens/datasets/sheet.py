@@ -3,24 +3,22 @@
 import colorsys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.support import hash_order
+from patchlens.lettering import put, text
 
 TILES, COLUMNS = 12, 3
 PANEL = 300, 220  # pixels: the maximum size of a picture
 GAP, LINE = 14, 18  # pixels between tiles, and of a line of text
-BACKGROUND, INK, FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
+BACKGROUND, INK, FAINT = (255, 255, 255), "#141414", "#787878"
 GREY = (160, 160, 160)  # of boxes that are not evaluated
-FONT = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
 LEGEND = 40  # classes to name
 Colour = tuple[int, int, int]
 
@@ -97,11 +95,10 @@ def _tile(
     for panel in panels:
         tile.paste(panel, (x, 0))
         x += panel.width + 2
-    draw = ImageDraw.Draw(tile)
     counted = f", objects: {len(objects)}" if len(objects) else ""
-    draw.text((0, size[1] + 2), _short(image_id, width), INK, _font(12))
+    put(tile, (0, size[1] + 2), _short(image_id, width), 12, INK)
     about = f"{split}, {image.width}×{image.height}{counted}"
-    draw.text((0, size[1] + LINE), about, FAINT, _font(11))
+    put(tile, (0, size[1] + LINE), about, 11, FAINT)
     return tile, classes
 
 
@@ -139,11 +136,11 @@ def _page(
     top = GAP + 24 + below + GAP
     page = Image.new("RGB", (width, top + sum(heights) + GAP * len(rows)), BACKGROUND)
     draw = ImageDraw.Draw(page)
-    draw.text((GAP, GAP), title, INK, _font(16))
+    put(page, (GAP, GAP), title, 16, INK)
     for (name, colour), (x, y) in zip(legend, places, strict=True):
         y += GAP + 24
         draw.rectangle((x, y + 3, x + 12, y + 15), fill=colour, outline=FAINT)
-        draw.text((x + 18, y + 1), name, INK, _font(12))
+        put(page, (x + 18, y + 1), name, 12, INK)
     y = top
     for row, height in zip(rows, heights, strict=True):
         for column, tile in enumerate(row):
@@ -158,7 +155,7 @@ def _legend_places(
     """Top left corners of the entries, broken into lines, and the height of all lines."""
     places, x, y = [], GAP, 0
     for name, _ in legend:
-        needed = 18 + round(_font(12).getlength(name)) + 16
+        needed = 18 + text(name, 12).width + 16
         if x + needed > width - GAP and x > GAP:
             x, y = GAP, y + LINE
         places.append((x, y))
@@ -166,12 +163,8 @@ def _legend_places(
     return places, y + LINE if legend else 0
 
 
-def _short(text: str, width: int) -> str:
-    font = _font(12)
-    while len(text) > 4 and font.getlength(text) > width:
-        text = f"…{text[2:]}"
-    return text
-
-
-def _font(size: int) -> Any:
-    return ImageFont.truetype(FONT, size)
+def _short(words: str, width: int) -> str:
+    """The end of the words, as much of it as fits."""
+    while len(words) > 4 and (needed := text(words, 12).width) > width:
+        words = f"…{words[-(min(len(words) * width // needed, len(words) - 1) - 1) :]}"
+    return words

@@ -28,14 +28,10 @@ OF_CELL = {  # one model on one dataset: run(cell)
 } | {task.name: Stage(f"tasks.{task.name}.run", task.help) for task in ENTRIES}
 OF_ALL = {  # everything in params.yaml: run(settings)
     "tables": Stage("report.tables", "Aggregate all configured cells into tables."),
-    "figures": Stage(
-        "report.figures", "Draw an example of each task on a dataset that the pipeline makes."
-    ),
     "explorer": Stage(
         "report.explorer",
         "Precompute the report's interactive pages for datasets that the pipeline makes.",
     ),
-    "results": Stage("report.results", "Write one page on the results of all models and tasks."),
 }
 OTHERS = {
     "render": Stage("datasets.render"),

@@ -1,13 +1,16 @@
-"""The headline metrics in the table of a task."""
+"""The headline metrics in the table of a task, and how a table writes a score."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from patchlens.report.paired import LEVEL
 from patchlens.tasks.metric import Metric, headline
 from patchlens.tasks.table import Task
+from patchlens.tasks.words import Spread
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,36 @@ def of(task: Task, table: pd.DataFrame) -> Iterator[Headline]:
         there = [str(key) for key in rows.columns[rows.notna().any()]]
         for metric in headline(task.metrics, str(head), there):
             yield Headline(task, str(dataset), str(head), metric, rows)
+
+
+def entry(
+    row: "pd.Series[Any]", metric: Metric, mark: str, spread: Spread = "interval", sign: str = ""
+) -> str:
+    """A score with its interval or its deviation over support seeds; empty if it was not measured.
+
+    Args:
+        row: of the table.
+        metric: the score.
+        mark: the suffix of the column that is true where the score is bold; "" for never.
+        spread: what follows the score.
+        sign: what follows that.
+    """
+    value = float(row[metric.key])
+    if np.isnan(value):
+        return ""
+    ends = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
+    text = score(metric, value, [float(row[metric.key + end]) for end in ends]) + sign
+    return f"**{text}**" if mark and row[metric.key + mark] else text
+
+
+def score(metric: Metric, value: float, spread: Sequence[float]) -> str:
+    """A score in the unit of the tables, with its deviation (one number) or its interval (two)."""
+    if metric.is_share:
+        value, spread, form = 100 * value, [100 * number for number in spread], "{:.1f}"
+        text = form.format(value)
+    else:
+        form = "{:.0f}"
+        text = f"{round(value, 1):g}"
+    if len(spread) == 1:
+        return f"{text} ± {form.format(*spread)}"
+    return f"{text} [{form.format(spread[0])}, {form.format(spread[1])}]"

@@ -1,27 +1,18 @@
-"""Stage results: one page on the results of all models and tasks, with figures, for Git."""
+"""One page on the results of all models and tasks: the best model, and what a variant changes."""
 
-from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from patchlens import paths
 from patchlens.display import grid
-from patchlens.files import existing, whole_folder, write_text
 from patchlens.report import headlines
-from patchlens.report.headlines import Headline
+from patchlens.report.headlines import Headline, entry
 from patchlens.report.paired import RAW
-from patchlens.report.tables import entry
 from patchlens.tasks.metric import Metric
-from patchlens.tasks.table import TABLE, Task, cells
+from patchlens.tasks.table import TABLE
 
-if TYPE_CHECKING:
-    from patchlens.settings.load import Settings
-
-REMEDY = "run `dvc repro`"
 BEST_MODEL = "_level_with_best_model"
 MODELS = (
     "Unmodified features (`raw`). Bold: the best model, and every model whose paired 95 % interval "
@@ -31,49 +22,24 @@ MODELS = (
 GAINS = (
     "Gain over `raw` of the same model in percentage points, with the paired 95 % interval; bold "
     "if the interval excludes 0. These intervals are not adjusted for the number of comparisons; "
-    "the verdicts below are."
+    "the verdicts on claims are."
 )
 
 
-def run(settings: "Settings") -> None:
-    """Write reports/results/: README.md, and the figures of studies for each dataset.
+def page(tables: Path) -> str:
+    """The page in Markdown.
 
-    Raises:
-        DataError: a table or a cell is missing.
+    Args:
+        tables: the folder with <task>.csv of every task that is no study.
     """
-    found = [h for task in TABLE if not task.study for h in headlines.of(task, _table(task))]
-    with whole_folder(paths.RESULTS) as out:
-        parts = ["## Which model for which task", models(found)]
-        parts += ["## What a variant changes", GAINS]
-        parts += [gains(line) for line in first_of_each_task(found)]
-        for task in TABLE:
-            if task.study:
-                parts += _study(task, settings, out)
-        parts += ["## The verdicts", _text(paths.CLAIMS_TABLE)]
-        write_text("\n\n".join(parts) + "\n", out / "README.md")
-
-
-def _study(task: Task, settings: "Settings", out: Path) -> Iterator[str]:
-    """The heading of a study, its figure for each dataset, and its table."""
-    if task.words.heading:
-        yield f"## {task.words.heading}"
-    drawing = import_module(f"patchlens.tasks.{task.name}.figures")
-    for dataset in cells(settings)[task.name]:
-        folders = {m: paths.cell(dataset=dataset, model=m) for m in settings.models}
-        tables = {m: pd.read_csv(existing(f / drawing.FILE, REMEDY)) for m, f in folders.items()}
-        name = f"{drawing.NAME}-{dataset}.png"
-        drawing.draw(tables, out / name)
-        yield f"![{drawing.ALT.format(dataset=dataset)}]({name})"
-    if task.tabled:
-        yield _text(paths.TABLES / task.name)
-
-
-def _table(task: Task) -> pd.DataFrame:
-    return pd.read_csv(existing(paths.TABLES / f"{task.name}.csv", REMEDY))
-
-
-def _text(table: Path) -> str:
-    return existing(table.with_suffix(".md"), REMEDY).read_text(encoding="utf-8").strip()
+    found = [
+        line
+        for task in TABLE
+        if not task.study
+        for line in headlines.of(task, pd.read_csv(tables / f"{task.name}.csv"))
+    ]
+    parts = ["## Which model for which task", models(found), "## What a variant changes", GAINS]
+    return "\n\n".join([*parts, *map(gains, first_of_each_task(found))]) + "\n"
 
 
 def models(found: list[Headline]) -> str:

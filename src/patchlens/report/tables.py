@@ -1,12 +1,10 @@
 """Stage tables: the configured cells of each task as CSV, Markdown and LaTeX."""
 
 import re
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from patchlens import paths
@@ -14,21 +12,19 @@ from patchlens.backbones.objective import objective
 from patchlens.display import grid
 from patchlens.files import whole_folder, write_csv, write_json, write_text
 from patchlens.progress import log
-from patchlens.report import headlines
+from patchlens.report import headlines, results
 from patchlens.report.headlines import Headline
 from patchlens.report.paired import LEVEL
 from patchlens.report.rows import table_of
 from patchlens.settings.models import role
-from patchlens.tasks.metric import Metric
 from patchlens.tasks.table import TABLE, Task, cells
-from patchlens.tasks.words import Spread
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 
 def run(settings: "Settings") -> None:
-    """Write metrics/tables/: <task>.{csv,md,tex,json} for every task, and those of studies.
+    """Write metrics/tables/: <task>.{csv,md,tex,json} for every task, those of studies, results.md.
 
     The CSV file is long: every row has its protocol. The JSON file has the words: captions by
     dataset, and role and training objective of each model. Cells of models, tasks or datasets that
@@ -48,6 +44,7 @@ def run(settings: "Settings") -> None:
                 module = import_module(f"patchlens.tasks.{task.name}.table")
                 for name, found in module.tables(cells(settings)[task.name], settings).items():
                     _publish(out / name, *found)
+        write_text(results.page(out), out / "results.md")
     if orphans := _orphans(settings):
         names = ", ".join(path.as_posix() for path in orphans)
         log.warning("skipped, not configured: %s (`make clean-metrics` removes them)", names)
@@ -105,49 +102,16 @@ def _grid(one: Headline, of_dataset: pd.DataFrame) -> tuple[list[str], list[list
         by_variant = rows.set_index("variant")
         shown = {v: by_variant.loc[v] for v in variants if v in by_variant.index}
         entries = [
-            entry(shown[v], one.metric, LEVEL, words.spread, words.mark(shown[v]))
+            headlines.entry(shown[v], one.metric, LEVEL, words.spread, words.mark(shown[v]))
             if v in shown
             else ""
             for v in variants
         ]
         body.append([str(model), *entries, *(grid.number(rows.iloc[0][key]) for key in cost)])
     if words.floor and (floor := of_dataset[of_dataset["head"] == words.floor]).size:
-        text = entry(floor.iloc[0], one.metric, "", words.spread)
+        text = headlines.entry(floor.iloc[0], one.metric, "", words.spread)
         body.append([words.floor, text] + [""] * (len(variants) - 1 + len(cost)))
     return ["model", *variants, *cost.values()], body
-
-
-def entry(
-    row: "pd.Series[Any]", metric: Metric, mark: str, spread: Spread = "interval", sign: str = ""
-) -> str:
-    """A score with its interval or its deviation over support seeds; empty if it was not measured.
-
-    Args:
-        row: of the table.
-        metric: the score.
-        mark: the suffix of the column that is true where the score is bold; "" for never.
-        spread: what follows the score.
-        sign: what follows that.
-    """
-    value = float(row[metric.key])
-    if np.isnan(value):
-        return ""
-    ends = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
-    text = score(metric, value, [float(row[metric.key + end]) for end in ends]) + sign
-    return f"**{text}**" if mark and row[metric.key + mark] else text
-
-
-def score(metric: Metric, value: float, spread: Sequence[float]) -> str:
-    """A score in the unit of the tables, with its deviation (one number) or its interval (two)."""
-    if metric.is_share:
-        value, spread, form = 100 * value, [100 * number for number in spread], "{:.1f}"
-        text = form.format(value)
-    else:
-        form = "{:.0f}"
-        text = f"{round(value, 1):g}"
-    if len(spread) == 1:
-        return f"{text} ± {form.format(*spread)}"
-    return f"{text} [{form.format(spread[0])}, {form.format(spread[1])}]"
 
 
 def remove_orphans(settings: "Settings") -> None:

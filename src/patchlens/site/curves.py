@@ -4,6 +4,7 @@ Made only from the `plots:` entries of dvc.yaml, so that new stages have figures
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -14,7 +15,7 @@ from patchlens.display.palette import Look
 from patchlens.site import lexicon
 from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
 from patchlens.site.lexicon import Lexicon
-from patchlens.site.plots import Plot
+from patchlens.site.plots import Panels, Plot
 
 WIDE_RANGE = 30  # an axis that spans more is logarithmic
 FEW = 8  # values on an axis that each have a tick
@@ -56,6 +57,47 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
         models=models,
         note=" ".join(notes),
     )
+
+
+def lines(chart: alt.Chart, x: alt.X, y: alt.Y, color: alt.Color) -> alt.Chart:
+    """Lines, one per colour."""
+    return chart.mark_line(strokeWidth=2).encode(x=x, y=y, color=color)
+
+
+def points(of_lines: alt.Chart, size: int = 70, **more: Any) -> alt.Chart:
+    """The points of lines, of `size` square pixels; `more` are properties of the mark."""
+    return of_lines.mark_point(filled=True, size=size, opacity=1, **more)
+
+
+def dvc_template(panels: Panels) -> dict[str, Any]:
+    """DVC's template of a plot: the same lines, with anchors in place of data, axes and title."""
+    channels: dict[str, Any] = {
+        name: channel(
+            field=f"<DVC_METRIC_{name.upper()}>",
+            type="quantitative",
+            title=f"<DVC_METRIC_{name.upper()}_LABEL>",
+            scale=alt.Scale(zero=False),
+        )
+        for name, channel in (("x", alt.X), ("y", alt.Y))
+    }
+    chart = alt.Chart(alt.NamedData("rows"))
+    if panels.only:
+        chart = chart.transform_filter(panels.only)
+    of_rev = lines(chart, **channels, color=alt.Color(f"{panels.colour}:N"))
+    of_rev = of_rev.encode(strokeDash="rev:N")
+    layers = of_rev, points(of_rev, size=25, tooltip=alt.TooltipContent("data"))
+    width, height = panels.size
+    drawn: Any = alt.layer(*layers).properties(width=width, height=height)
+    facets = {"row": panels.row, "column": panels.column}
+    if facets := {name: f"{of}:N" for name, of in facets.items() if of}:
+        drawn = drawn.facet(**facets).resolve_scale(**{panels.free: "independent"})
+    spec: dict[str, Any] = drawn.to_dict()
+    del spec["config"]
+    return spec | {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",  # what DVC's pages load
+        "data": {"values": "<DVC_METRIC_DATA>"},
+        "title": {"text": "<DVC_METRIC_TITLE>", "anchor": "middle"},
+    }
 
 
 def colour(models: Sequence[str], looks: Mapping[str, Look]) -> alt.Color:
@@ -166,16 +208,13 @@ def _lines(
         order = list(dict.fromkeys(data[over].astype(str)))
         x = alt.X(f"{over}:O", axis=alt.Axis(title=words.column(over), labelAngle=0), sort=order)
     chart = base(controls)
-    lines = chart.mark_line(strokeWidth=2).encode(
-        x=x,
-        y=alt.Y(f"{value}:Q", axis=axis(value, words), scale=alt.Scale(zero=False)),
-        color=colour(models, looks),
-    )
-    layers = [lines]
+    y = alt.Y(f"{value}:Q", axis=axis(value, words), scale=alt.Scale(zero=False))
+    layers = [lines(chart, x, y, colour(models, looks))]
     if data.groupby(["model"])[over].nunique().max() <= 40:
-        points = lines.mark_point(filled=True, size=70, opacity=1)
         layers.append(
-            points.encode(shape=shape(models, looks), tooltip=tips(list(data.columns), words))
+            points(layers[0]).encode(
+                shape=shape(models, looks), tooltip=tips(list(data.columns), words)
+            )
         )
     if band:
         area = (

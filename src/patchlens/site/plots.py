@@ -1,6 +1,5 @@
 """The `plots:` entries of dvc.yaml, and the rows of their CSV files in all configured cells."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,39 @@ from patchlens.names import DatasetName, ModelName
 from patchlens.plan.graph import matrix_names, read_graph
 
 PIPELINE = Path("dvc.yaml")
-TEMPLATES = Path(".dvc/plots")
 CELL = "metrics/cells/${item.dataset}/${item.model}/"
 REMEDY = "run `dvc repro` to make it, or `git checkout metrics` to restore the committed file"
+
+
+@dataclass(frozen=True)
+class Panels:
+    """What distinguishes the lines of a plot in DVC, which dashes those of other revisions.
+
+    Attributes:
+        colour: the column with one colour per value.
+        row, column: the columns with one row or one column of panels per value, or "".
+        free: the axis with a scale of its own in each panel, "x" or "y"; "" for none.
+        only: the rows that are drawn, as an expression of Vega; "" for all.
+        size: width and height of a panel in pixels.
+    """
+
+    colour: str
+    row: str = ""
+    column: str = ""
+    free: str = ""
+    only: str = ""
+    size: tuple[int, int] = (420, 300)
+
+
+TEMPLATES = {  # template of dvc.yaml -> how it draws
+    "by_degradation": Panels(
+        "variant", "head", "degradation", "x", "datum.size == 'all'", size=(160, 140)
+    ),
+    "by_head": Panels("head"),
+    "by_variant": Panels("variant"),
+    "over_m": Panels("variant", "head", free="y", size=(420, 220)),
+    "spectrum": Panels("layer"),
+}
 
 
 @dataclass(frozen=True)
@@ -111,16 +140,5 @@ def _of_stage(name: str, stage: Mapping[str, Any], params: Mapping[str, Any]) ->
             continue
         if datasets := tuple(matrix_names(name, stage["matrix"]["dataset"], params)):
             template, file = options.get("template"), path.removeprefix(CELL)
-            yield Plot(
-                name, file, options["x"], options["y"], template, _group_by(template), datasets
-            )
-
-
-def _group_by(template: str | None) -> str | None:
-    """The column by which a template of this repository colours lines."""
-    path = TEMPLATES / f"{template}.json"
-    if template is None or not path.is_file():
-        return None
-    color = json.loads(path.read_text(encoding="utf-8")).get("encoding", {}).get("color", {})
-    field = color.get("field")
-    return None if field == "rev" else field
+            group_by = TEMPLATES[template].colour if template in TEMPLATES else None
+            yield Plot(name, file, options["x"], options["y"], template, group_by, datasets)

@@ -114,9 +114,7 @@ def _spectrum(
         axis=curves.axis(value, words_of, marks),
         scale=alt.Scale(type="log", nice=False) if value == "share" else alt.Scale(domain=[0, 1]),
     )
-    lines = (
-        base(controls).mark_line(strokeWidth=2).encode(x=x, y=y, color=curves.colour(models, looks))
-    )
+    lines = curves.lines(base(controls), x, y, curves.colour(models, looks))
     firsts = shown[shown["rank"] == 1]
     words = ", ".join(
         f"{r.model} {getattr(r, value):.1%}"

@@ -1,15 +1,15 @@
 """`patchlens show identification`: one patch of a query image in all its degraded copies."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from patchlens.arrays import Ints
 from patchlens.datasets.index import Index
-from patchlens.display.framed import Box, Place
+from patchlens.display.sheet import PLAIN, RIGHT, WRONG, Box, Look, Tile, sheet
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
 from patchlens.features.store import FeatureFile, Header
@@ -21,11 +21,10 @@ from patchlens.tasks.identification.copies import Copy, copies
 from patchlens.tasks.identification.heads import block_targets
 from patchlens.tasks.identification.run import open_degraded
 from patchlens.tasks.identification.settings import Identification
-from patchlens.tasks.identification.sheet import Answer, sheet
 from patchlens.tasks.knn import search
 
-CAPTION = "One patch in degraded copies of its image, and its nearest clean patches"
 SUFFIX = "png"
+CONTEXT = 2.5  # patches shown to each side of the centre of the patch
 NOWHERE = -1  # the patch is not completely inside the copy
 
 
@@ -51,17 +50,22 @@ def run(path: Path, cell: Cell) -> None:
     asked = ask(index, clean.header, given)
     found = nearest(asked, clean, degraded, lambda x: x, given.distance, device)
     ids, grid, first = clean.header.image_ids, clean.header.grid, asked.copies[0].image_id
-    answers = [
-        Answer(copy.degradation, copy.severity)
-        if place == NOWHERE
-        else _answer(index, ids, grid, copy, given.seed, place, one)
-        for copy, place, one in zip(asked.copies, asked.places, found, strict=True)
-    ]
-    image = index.image(first)
+    rows: dict[str, list[Tile | str]] = {}
+    for copy, place, (row, patch, right) in zip(asked.copies, asked.places, found, strict=True):
+        true = _tile(
+            index.image(first), asked.patch, grid, PLAIN, f"{copy.degradation}\ntrue place"
+        )
+        shown, severity = rows.setdefault(copy.degradation, [true]), f"{copy.severity:g}"
+        if place == NOWHERE:
+            shown += [f"{severity}\nnot in the copy", ""]
+            continue
+        pixels = copy.of(index.image(copy.image_id), given.seed)
+        look, word = (RIGHT, "right") if right else (WRONG, "wrong")
+        shown.append(_tile(pixels, place, grid, PLAIN, f"{severity}\nquery"))
+        shown.append(_tile(index.image(ids[row]), patch, grid, look, f"found\n{word}"))
     title = f"{cell.model} on {cell.dataset}, raw features: patch {asked.patch} of {first}"
-    true = Place(image, patch_box(asked.patch, (image.height, image.width), grid))
     with whole_file(path) as partial:
-        sheet(title, true, answers, partial)
+        sheet(title, list(rows.values()), partial)
 
 
 def ask(index: Index, header: Header, settings: Identification) -> Asked:
@@ -109,22 +113,11 @@ def _patch(targets: Ints, generator: np.random.Generator) -> int:
     return int(order[hits.argmax()])
 
 
-def _answer(
-    index: Index,
-    ids: Sequence[str],
-    grid: tuple[int, int],
-    copy: Copy,
-    seed: int,
-    place: int,
-    found: tuple[int, int, bool],
-) -> Answer:
-    pixels = copy.of(index.image(copy.image_id), seed)
-    size = (pixels.height, pixels.width)
-    row, patch, right = found
-    other = index.image(ids[row])
-    there = Place(other, patch_box(patch, (other.height, other.width), grid))
-    query = Place(pixels, patch_box(place, size, grid))
-    return Answer(copy.degradation, copy.severity, query, there, right)
+def _tile(image: Image.Image, patch: int, grid: tuple[int, int], look: Look, label: str) -> Tile:
+    """A patch and its surroundings."""
+    x0, y0, x1, y1 = box = patch_box(patch, (image.height, image.width), grid)
+    x, y, across, down = (x0 + x1) / 2, (y0 + y1) / 2, CONTEXT * (x1 - x0), CONTEXT * (y1 - y0)
+    return Tile(image, box, (x - across, y - down, x + across, y + down), look, label)
 
 
 def patch_box(patch: int, size: tuple[int, int], grid: tuple[int, int]) -> Box:

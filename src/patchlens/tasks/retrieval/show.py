@@ -8,7 +8,7 @@ import numpy as np
 
 from patchlens.arrays import Array, Bools, Ints
 from patchlens.datasets.index import Index
-from patchlens.display.framed import Place
+from patchlens.display.sheet import PLAIN, RIGHT, WRONG, Look, Tile, sheet
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.store import FeatureFile, Header
@@ -21,13 +21,12 @@ from patchlens.tasks.retrieval.revisited import right_and_junk
 from patchlens.tasks.retrieval.run import graded
 from patchlens.tasks.retrieval.search import pairs, similarities
 from patchlens.tasks.retrieval.settings import Relevant, Retrieval
-from patchlens.tasks.retrieval.sheet import Ranked, sheet
 
-CAPTION = "Objects with their ten nearest neighbours in other images"
 SUFFIX = "png"
 QUERIES = 6
 NEAREST = 10
 SEED = 0
+MARGIN = 0.3  # of the longer side, shown around an object
 LARGE = 4  # patches: smaller objects are hard to recognise
 
 
@@ -61,18 +60,21 @@ def run(path: Path, cell: Cell) -> None:
     index, retrieval = cell.index, cell.settings.section(Retrieval)
     ids, asked = cell.query.header.image_ids, ask(index, cell.query.header, retrieval)
     lists = answers(asked, cell.query, [lambda x: x], retrieval.distance)
-    ranked = [
-        Ranked(
-            _place(index, ids, asked.objects, query),
-            [(_place(index, ids, asked.objects, o), right) for o, _, right in found],
-        )
+    rows = [
+        [
+            _tile(index, ids, asked.objects, query, PLAIN, "query"),
+            *(
+                _tile(index, ids, asked.objects, o, *_marked(rank, right))
+                for rank, (o, _, right) in enumerate(found, 1)
+            ),
+        ]
         for query, found in zip(asked.queries, lists, strict=True)
     ]
     title = (
-        f"{cell.model} on {cell.dataset}, raw features: {len(ranked)} queries of head {asked.head}"
+        f"{cell.model} on {cell.dataset}, raw features: {len(rows)} queries of head {asked.head}"
     )
     with whole_file(path) as partial:
-        sheet(title, ranked, partial)
+        sheet(title, rows, partial)
 
 
 def ask(index: Index, header: Header, settings: Retrieval) -> Asked:
@@ -161,6 +163,15 @@ def _order(objects: Objects) -> list[int]:
     return [int(o) for o in drawn[np.argsort(small, kind="stable")]]
 
 
-def _place(index: Index, ids: Sequence[str], objects: Objects, o: int) -> Place:
+def _marked(rank: int, right: bool) -> tuple[Look, str]:
+    return (RIGHT, f"{rank} right") if right else (WRONG, f"{rank} wrong")
+
+
+def _tile(
+    index: Index, ids: Sequence[str], objects: Objects, o: int, look: Look, label: str
+) -> Tile:
+    """An object with some context, in a square."""
     x0, y0, x1, y1 = (float(value) for value in objects.box[o])
-    return Place(index.image(ids[objects.row[o]]), (x0, y0, x1, y1))
+    x, y, reach = (x0 + x1) / 2, (y0 + y1) / 2, (0.5 + MARGIN) * max(x1 - x0, y1 - y0)
+    view = (x - reach, y - reach, x + reach, y + reach)
+    return Tile(index.image(ids[objects.row[o]]), (x0, y0, x1, y1), view, look, label)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -16,7 +15,6 @@ GREYS = 24  # shades of the image; colours are for the ids
 MILLISECONDS = 150  # per frame
 WIDTHS = (512, 400, 320, 256, 200, 160)  # the widest whose file is small enough
 LARGEST = 1_000_000  # bytes
-FONT = Path(mpl.get_data_path(), "fonts/ttf/DejaVuSans-Bold.ttf")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def _picture(image: Image.Image, marks: Sequence[Mark], width: int) -> Image.Ima
     picture.putpalette([*greys, *(value for colour in TRACK_COLOURS for value in colour)])
     draw = ImageDraw.Draw(picture)
     draw.fontmode = "1"  # smooth edges would need colours between
-    font = ImageFont.truetype(str(FONT), 10)
+    font = ImageFont.load_default(11)
     for mark in marks:
         x0, y0, x1, y1 = (v * scale for v in mark.box)
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=_colour(mark.track))

@@ -16,7 +16,6 @@ from patchlens.names import nearest
 from patchlens.tasks.tracking.animation import Mark, animation
 from patchlens.tasks.tracking.files import TrackFiles
 
-CAPTION = "A sequence with the ids of tracks linked by appearance alone"
 SUFFIX = "gif"
 FRAMES = 40  # at most; every n-th of a longer sequence
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,7 +18,13 @@ if TYPE_CHECKING:
 
 IMAGES = 3
 DIMENSIONS = 4
-COLOUR_MAP = "cividis"  # looks the same with every kind of colour vision
+# Cividis, which looks the same with every kind of colour vision: red, green and blue as polynomials
+# of the level, the highest power first, as in d3-scale-chromatic.
+CIVIDIS = (
+    (-2710.57, 7024.72, -6402.7, 2381.73, -35.34, -4.54),
+    (-67.37, 176.58, -131.46, 52.82, 170.73, 32.49),
+    (2475.67, -6614.94, 6167.24, -2482.43, 442.36, 81.24),
+)
 REMEDY = "run `dvc repro variance`"
 
 
@@ -52,12 +57,12 @@ def _draw(maps: NDArray[np.float32], stem: str, out: Path) -> dict[str, Any]:
     """Write the maps [n, h, w] of one dimension; return their files and their common scale."""
     low, high = float(maps.min()), float(maps.max())
     levels = np.rint(255 * (maps - low) / ((high - low) or 1)).astype(np.uint8)
-    palette = (255 * mpl.colormaps[COLOUR_MAP](np.arange(256))[:, :3]).round().astype(np.uint8)
+    palette = np.stack([np.polyval(channel, np.linspace(0, 1, 256)) for channel in CIVIDIS], axis=1)
     files = []
     for row, values in enumerate(levels):
         files.append(f"{stem}-{row}.png")
         image = Image.fromarray(values, mode="P")
-        image.putpalette(palette.ravel().tolist())
+        image.putpalette(palette.clip(0, 255).round().astype(np.uint8).ravel().tolist())
         with whole_file(out / files[-1]) as partial:
             image.save(partial, format="PNG", optimize=True)
     return {"low": round(low, 4), "high": round(high, 4), "maps": files}

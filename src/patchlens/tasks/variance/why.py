@@ -1,25 +1,18 @@
-"""`patchlens why`: reads the cells, features and images of one model and writes a page on it.
-
-This is not a stage of the graph: the page is made on request, from the results of `dvc repro`.
-"""
+"""`patchlens why`: what the cells of one model say about the variance of its features."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from patchlens import paths
 from patchlens.features.cell import Cell
 from patchlens.features.moments import top_count
 from patchlens.features.variants import WITH_M
-from patchlens.files import existing, read_json, whole_folder, write_text
+from patchlens.files import existing, read_json
 from patchlens.names import ModelName
 from patchlens.tasks.table import TASKS
-from patchlens.tasks.variance import why_figures
 from patchlens.tasks.variance.metrics import CUES
 
 Scores = Mapping[str, Any]
@@ -28,90 +21,37 @@ REMEDY = (
     "`patchlens why` needs the results of `dvc repro`: run it with the dataset in "
     "segmentation.datasets and sweep.datasets"
 )
-SHOWN = 3  # images and dimensions of the heat maps
-PAGE = "README.md"
+SHOWN = 5  # dimensions
 
 
-def write(cell: Cell, untrained: ModelName | None) -> Path:
-    """Write reports/why/<dataset>-<model>/: README.md and its figures.
+def text(cell: Cell, untrained: ModelName | None) -> str:
+    """How the variance of a model's features spreads, what it encodes, and its effect on scores.
 
     Args:
         cell: the model on a dataset.
         untrained: the model to show as the floor, if any.
 
-    Returns:
-        The path of the page.
-
     Raises:
-        DataError: a cell or the features are missing.
+        DataError: a file of a cell is missing.
     """
     variance, sweep = _studies(cell)
-    dimensions, floor = {cell.model: _dimensions(cell)}, None
+    dimensions = pd.read_csv(existing(cell.folder / "variance_dimensions.csv", REMEDY))
+    beside, other, swept = None, None, None
     if untrained and untrained != cell.model:
-        other = replace(cell, model=untrained)
-        floor = (untrained, *_studies(other))
-        dimensions[untrained] = _dimensions(other)
-    top = dimensions[cell.model].head(5)
-    out = paths.why(dataset=cell.dataset, model=cell.model)
-    with whole_folder(out) as folder:
-        curves = {m: table["share"].to_numpy(dtype=np.float64) for m, table in dimensions.items()}
-        why_figures.spectra(curves, folder / "spectrum.png")
-        _heat_maps(cell, top, folder / "dimensions.png")
-        swept = pd.read_csv(existing(cell.folder / "sweep.csv", REMEDY))
-        why_figures.sweeps(swept, _heads(), best_rivals(sweep), folder / "sweep.png")
-        write_text(page(cell.dataset, cell.model, variance, sweep, top, floor), folder / PAGE)
-    return out / PAGE
+        beside, (other, swept) = untrained, _studies(replace(cell, model=untrained))
+    parts = [
+        f"# {cell.model} on {cell.dataset}: feature variance and its effect on scores",
+        *_spectrum(cell.model, variance, beside, other),
+        *_encoded(variance, dimensions.head(SHOWN)),
+        *_removed(sweep, best_rivals(sweep), beside, swept),
+    ]
+    return "\n\n".join(parts)
 
 
 def _studies(cell: Cell) -> tuple[Any, Any]:
     return read_json(cell.folder / "variance.json", REMEDY), read_json(
         cell.folder / "sweep.json", REMEDY
     )
-
-
-def _dimensions(cell: Cell) -> pd.DataFrame:
-    return pd.read_csv(existing(cell.folder / "variance_dimensions.csv", REMEDY))
-
-
-def _heat_maps(cell: Cell, top: pd.DataFrame, path: Path) -> None:
-    every = cell.query.header.image_ids
-    ids = every[:: max(1, len(every) // SHOWN)][:SHOWN]
-    dimensions = top["dimension"].tolist()[:SHOWN]
-    features = cell.query.images(ids, cell.layer)[..., dimensions]
-    why_figures.activations(
-        [np.asarray(cell.index.image(i)) for i in ids],
-        features.transpose(0, 3, 1, 2),
-        [f"dimension {d}" for d in dimensions],
-        path,
-    )
-
-
-def page(
-    name: str,
-    model: str,
-    variance: Scores,
-    sweep: Scores,
-    top: pd.DataFrame,
-    floor: tuple[str, Scores, Scores] | None,
-) -> str:
-    """The page in Markdown; its figures are spectrum.png, dimensions.png and sweep.png beside it.
-
-    Args:
-        name: the dataset.
-        model: the model.
-        variance: its variance.json.
-        sweep: its sweep.json.
-        top: the first rows of its variance_dimensions.csv.
-        floor: the untrained model beside it with its variance.json and sweep.json.
-    """
-    beside, other, swept = floor or (None, None, None)
-    parts = [
-        f"# {model} on {name}: feature variance and its effect on scores",
-        *_spectrum(model, variance, beside, other),
-        *_encoded(variance, top),
-        *_removed(sweep, best_rivals(sweep), beside, swept),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def best_rivals(sweep: Scores) -> dict[str, str]:
@@ -140,7 +80,6 @@ def _spectrum(model: str, own: Scores, floor: str | None, other: Scores | None) 
     return [
         "## Variance spectrum",
         "\n".join(f"- {line}" for line in lines),
-        "![Cumulative share of the variance by rank](spectrum.png)",
         f"{about['patches']} patches of {about['images']} images, layer {about['layer']} "
         f"(0-based), final norm {about['norm']}.",
     ]
@@ -160,7 +99,6 @@ def _encoded(own: Scores, top: pd.DataFrame) -> list[str]:
         f"{own[f'{strongest}_top']:.2f}, against {own[f'{strongest}_rest']:.2f} for all other "
         "dimensions.",
         tabulate(shown.to_numpy(dtype=object).tolist(), list(columns.values()), tablefmt="github"),
-        "![Images beside maps of the top dimensions](dimensions.png)",
     ]
 
 
@@ -202,7 +140,6 @@ def _removed(
             tablefmt="github",
             disable_numparse=True,
         ),
-        "![Scores by the number of dimensions dropped or kept](sweep.png)",
         f"k = {about['k']}, {about['distance']}, {about['shots']} support images, {about['seeds']} "
         f"seeds (±: standard deviation over seeds), {about['query_images']} query images"
         + (f"; retrieval: {about['retrieval_queries']} queries" if "retrieval" in sweep else "")
