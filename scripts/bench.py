@@ -210,7 +210,7 @@ def prepare(work: Path, count: int) -> tuple[list[str], Extractor, Callable]:
         model = FileModel(source="file", file=str(WEIGHTS), arch=ARCH, sha256=digest)
     convert("bench", model, work / "weights.safetensors", work=work)
     backbone = load(work / "weights.safetensors")
-    extractor = Extractor(backbone, VIEW, FEATURES, torch.device("cpu"))
+    extractor = Extractor(backbone, VIEW, FEATURES, "cpu")
     repeated = (paths * (count // len(paths) + 1))[:count]
     return repeated, extractor, lambda path: open_image(Path(path))
 
@@ -256,7 +256,7 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
 
 
 def our_search(bank: np.ndarray, queries: np.ndarray) -> None:
-    search(bank, queries, 30, distance="cosine", device=torch.device("cpu"))
+    search(bank, queries, 30, distance="cosine", device="cpu")
 
 
 def bench_sweep(rounds: int = 5) -> list[Row]:
@@ -279,7 +279,7 @@ def sweep_ratio(width: int, bank_size: int, query_size: int, k: int, rounds: int
     order = draw.permutation(width)
     sizes = sorted({width - round(m * width / 768) for m in DROPPED})
     kept = [np.sort(order[:size]) for size in sizes]
-    cpu = torch.device("cpu")
+    cpu = "cpu"
 
     def apart() -> None:
         for columns in kept:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 from made_pages import ROOT, bring_up_to_date
 from patchlens.features.moments import rank_by_variance
@@ -126,7 +125,7 @@ def answers_of(
     """Neighbours by every distance, and the classes of the probe."""
     transform = fitted(name, bank)
     x, q = transform(bank), transform(queries)
-    cpu = torch.device("cpu")
+    cpu = "cpu"
     found = [search(x, q, 5, distance=distance, device=cpu)[1] for distance in DISTANCES]
     settings = Linear(c=[1.0], default_c=1.0, folds=2, max_iter=5000)
     probe = fit_probe(x, labels, np.zeros(len(x), dtype=np.int64), 3, settings)

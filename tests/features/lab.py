@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from memory import peak
@@ -33,7 +32,7 @@ def picture(image_id: str, size: tuple[int, int] = SIZE) -> Image.Image:
 def extractor(view: View = WHOLE, backbone=None, **changes) -> Extractor:
     fields = {"layer": -1, "layer_sweep": [], "norm": True, "dtype": "float16", "batch_size": 2}
     features = Features(**fields | changes)
-    return Extractor(backbone or PixelsBackbone(8), view, features, torch.device("cpu"))
+    return Extractor(backbone or PixelsBackbone(8), view, features, "cpu")
 
 
 def header(image_ids: list[str], dtype: str = "float16") -> Header:

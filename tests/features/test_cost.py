@@ -2,7 +2,6 @@
 
 import pytest
 import timm
-import torch
 from PIL import Image
 
 from patchlens.backbones.pixels import PixelsBackbone
@@ -17,7 +16,7 @@ ZERO, ONE = [0.0] * 3, [1.0] * 3
 
 def extractor(backbone, view, layer=-1, norm=True) -> Extractor:
     settings = Features(layer=layer, layer_sweep=[], norm=norm, dtype="float16", batch_size=2)
-    return Extractor(backbone, view, settings, torch.device("cpu"))
+    return Extractor(backbone, view, settings, "cpu")
 
 
 def vit(**changes) -> VitBackbone:

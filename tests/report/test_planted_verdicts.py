@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from patchlens import paths
 from patchlens.report.judge import judge
@@ -45,7 +44,7 @@ def judged(**scales: float) -> dict:
         bank = planted(known, 20 + seed, **scales)
         data = fit_data(bank.reshape(-1, bank.shape[-1]), m=NOISY)
         supports.append(Support(seed, lambda n, layer, b=bank: b, lambda n, k=known: k, data))
-    runs = list(Task(TASK, PRUNE, [0], torch.device("cpu"), query).run(supports, "planted"))
+    runs = list(Task(TASK, PRUNE, [0], "cpu", query).run(supports, "planted"))
     ids = [f"q{i:03}" for i in range(IMAGES)]
     write_index("town", ids)
     write_cell("town", "one", {("knn", "raw"): np.zeros((1, IMAGES), int)})

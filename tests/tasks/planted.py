@@ -1,14 +1,13 @@
 """Features with a known truth: a few informative dimensions and a few noisy ones of any size."""
 
 import numpy as np
-import torch
 
 from patchlens.settings.features import Prune
 from patchlens.tasks.segmentation.few_shot import Labelled, Query
 from patchlens.tasks.sweep import points as sweep
 from tasks.world import fit_data, settings
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 CLASSES, WIDTH, NOISY = 4, 16, 4
 PRUNE = Prune(
     m=0.25,

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy.sparse import csr_array
 
@@ -21,7 +20,7 @@ from tasks.scene import objects
 
 GRID, SIZE = (6, 8), (48, 64)  # patches of 8 × 8 pixels
 PATCHES = GRID[0] * GRID[1]
-CPU = torch.device("cpu")
+CPU = "cpu"
 CONDITIONS = [
     ("blur", 2.0),
     ("shift", 4.0),

@@ -7,7 +7,7 @@ from patchlens.errors import FitError
 from patchlens.tasks import knn
 from patchlens.tasks.knn import search, torch_searcher, vote
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 METRICS = {"cosine": "cosine", "l2": "sqeuclidean"}
 DISTANCES = ["cosine", "dot", "l2"]
 
@@ -123,7 +123,7 @@ def test_the_torch_path_equals_faiss(arrays, distance):
 def test_the_gpu_finds_the_same_neighbours(arrays, distance):
     bank, queries = arrays
     similarity, rows = search(bank, queries, 9, distance=distance, device=CPU)
-    found, where = search(bank, queries, 9, distance=distance, device=torch.device("cuda"))
+    found, where = search(bank, queries, 9, distance=distance, device="cuda")
     assert np.array_equal(where, rows)
     np.testing.assert_allclose(found, similarity, rtol=1e-4, atol=1e-4)
 

@@ -8,13 +8,13 @@ from patchlens.tasks import knn
 rng = np.random.default_rng(0)
 warm = rng.random((4096, 64), np.float32)
 for distance in ("cosine", "dot", "l2"):
-    knn.search(warm, warm, 10, distance=distance, device=torch.device("cpu"))
+    knn.search(warm, warm, 10, distance=distance, device="cpu")
 bank = rng.random((160_000, 64), np.float32)  # 39 MiB
 queries = rng.random((150, 64), np.float32)
 for distance in ("cosine", "dot", "l2"):
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = peak()
-    knn.search(bank, queries, 10, distance=distance, device=torch.device("cpu"))
+    knn.search(bank, queries, 10, distance=distance, device="cpu")
     print((peak() - before) / 1024)
 """
 

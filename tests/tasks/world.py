@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from patchlens.features.moments import rank_by_variance
 from patchlens.features.variants import FitData, pruned_count
@@ -78,7 +77,7 @@ def support(
 
 
 def task(query_set: Query, layers=(0,), prune: Prune = PRUNE, **changes) -> Task:
-    return Task(settings(**changes), prune, layers, torch.device("cpu"), query_set)
+    return Task(settings(**changes), prune, layers, "cpu", query_set)
 
 
 def random_labels(images: int, seed: int = 0) -> np.ndarray:

@@ -1,40 +1,68 @@
-"""The compute device and its precision."""
+"""The compute device and its precision.
 
+torch takes seconds to import, so that it is asked only where a driver of a GPU is installed.
+"""
+
+import ctypes
 import platform
 from pathlib import Path
-
-import torch
+from typing import Literal, TypeAlias
 
 from patchlens.errors import SettingsError
 from patchlens.settings.features import Device
 
+Where: TypeAlias = Literal["cpu", "cuda"]  # as torch names them
+DRIVERS = ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll")  # what torch's builds for GPUs load
 
-def resolve(device: Device) -> torch.device:
+
+def resolve(device: Device) -> Where:
     """The device; `auto` is a GPU if there is one. TF32 is disabled, since it loses precision.
 
     Raises:
         SettingsError: `cuda` is requested, but there is no GPU.
     """
+    if device == "cpu" or not _gpu():
+        if device == "cuda":
+            raise SettingsError(
+                "params.yaml: device: cuda is requested, but no GPU is available; use auto"
+            )
+        return "cpu"
+    import torch
+
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    if device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(
-            "params.yaml: device: cuda is requested, but no GPU is available; use auto"
-        )
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    return "cuda"
 
 
-def describe(device: torch.device) -> str:
-    """The device in words."""
-    if device.type == "cuda":
+def _gpu() -> bool:
+    if not any(map(_loads, DRIVERS)):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def describe(device: Where) -> str:
+    """The device in words; for a stage that has imported torch."""
+    import torch
+
+    if device == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{cpu_name()}, {torch.get_num_threads()} threads"
 
 
-def machine(device: torch.device) -> dict[str, str | int]:
+def machine(device: Where) -> dict[str, str | int]:
     """What numbers depend on in their last bits: the device, the CPU type and the threads."""
+    import torch
+
     return {
         "cpu": cpu_name(),
         "device": describe(device),

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from patchlens.backbones.contract import Backbone, absolute_layers
 from patchlens.errors import DataError
+from patchlens.features.device import Where
 from patchlens.features.store import Header, write
 from patchlens.features.views import cut, stitch, tile_counts
 from patchlens.files import file_hash, read_json, whole_folder, write_json
@@ -51,10 +52,8 @@ class Extractor:
         ValueError: a layer does not exist, or the input size is not a multiple of the patch size.
     """
 
-    def __init__(
-        self, backbone: Backbone, view: View, features: Features, device: torch.device
-    ) -> None:
-        self._backbone = backbone.to(device)
+    def __init__(self, backbone: Backbone, view: View, features: Features, device: Where) -> None:
+        self._backbone = backbone.to(torch.device(device))
         self._view = view
         self._size = view.input_size(backbone.patch_size)
         if self._size[0] % backbone.patch_size or self._size[1] % backbone.patch_size:

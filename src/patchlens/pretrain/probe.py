@@ -65,7 +65,7 @@ class KnnProbe:
             features[bank:].reshape(-1, width),
             self._k,
             distance="cosine",
-            device=self._device,
+            device="cuda" if self._device.type == "cuda" else "cpu",
         )
         neighbours = labels[:bank].ravel()[stored].astype(np.int64)[rows]
         _, winner = vote(

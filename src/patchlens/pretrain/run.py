@@ -88,7 +88,8 @@ def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> st
     crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
     rate = crops / spent
     return (
-        f"{recipe.objective} ({recipe.size}) on {describe(loop.device)}: {rate:.0f} crops/s; "
+        f"{recipe.objective} ({recipe.size}) on {describe(resolve(recipe.device))}: "
+        f"{rate:.0f} crops/s; "
         f"{recipe.shared.crops} crops take {recipe.shared.crops / rate / 60:.1f} minutes"
     )
 
@@ -117,7 +118,7 @@ def commit() -> dict[str, Any]:
 def _loop(recipe: Recipe, work: Path) -> tuple[Loop, Path]:
     """The loop of a recipe with its frames, and the folder of its checkpoint."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
-    device, shared = resolve(recipe.device), recipe.shared
+    device, shared = torch.device(resolve(recipe.device)), recipe.shared
     found = frames.of_training(shared.train, work)
     held_out = frames.of_probe(shared.probe, work)
     images = torch.from_numpy(found)
@@ -152,7 +153,7 @@ def _result(recipe: Recipe, loop: Loop) -> dict[str, Any]:
         "images": images,
         **vars(loop.objective.seen(images)),
         "seconds": round(state.seconds, 1),
-        "device": describe(loop.device),
+        "device": describe(resolve(recipe.device)),
         "precision": "bf16 autocast" if loop.device.type == "cuda" else "float32",
         "deterministic": True,
         "loss": {name: value for name, value in rows[-1].items() if name != "step"},

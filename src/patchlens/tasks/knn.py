@@ -4,11 +4,11 @@ from typing import Literal
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from patchlens.arrays import Array, Ints
 from patchlens.errors import FitError
+from patchlens.features.device import Where
 from patchlens.features.variants import unit_rows
 from patchlens.settings.base import Distance
 
@@ -17,7 +17,7 @@ PRODUCTS = 1 << 28  # similarities that torch holds at once on a GPU: 1 GB
 
 
 def search(
-    bank: Array, queries: Array, k: int, *, distance: Distance, device: torch.device
+    bank: Array, queries: Array, k: int, *, distance: Distance, device: Where
 ) -> tuple[Array, Ints]:
     """The k most similar bank rows of each query, exactly, most similar first.
 
@@ -44,7 +44,7 @@ def search(
     similarity = np.empty((len(queries), k), dtype=np.float32)
     rows = np.empty((len(queries), k), dtype=np.int64)
     find = _searcher(bank, k, distance, device)
-    step = BLOCK if device.type == "cpu" else max(1, min(BLOCK, PRODUCTS // len(bank)))
+    step = BLOCK if device == "cpu" else max(1, min(BLOCK, PRODUCTS // len(bank)))
     for start in range(0, len(queries), step):
         block = queries[start : start + step]
         block = unit_rows(block) if distance == "cosine" else np.ascontiguousarray(block)
@@ -66,8 +66,15 @@ def in_order(similarity: Array, rows: Ints) -> tuple[Array, Ints]:
 
     So the first k of more neighbours mean the same.
     """
-    order = np.lexsort((rows, -similarity))
-    return np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
+    falls, rises = similarity[:, :-1] > similarity[:, 1:], rows[:, :-1] < rows[:, 1:]
+    ordered = falls | ((similarity[:, :-1] == similarity[:, 1:]) & rises)
+    if not (left := np.flatnonzero(~ordered.all(axis=1))).size:  # most are, and sorting is slow
+        return similarity, rows
+    similarity, rows = similarity.copy(), rows.copy()
+    order = np.lexsort((rows[left], -similarity[left]))
+    similarity[left] = np.take_along_axis(similarity[left], order, 1)
+    rows[left] = np.take_along_axis(rows[left], order, 1)
+    return similarity, rows
 
 
 def vote(
@@ -110,7 +117,7 @@ def vote(
     return shares.astype(np.float32), winner.astype(np.int64)
 
 
-def _searcher(bank: Array, k: int, distance: Distance, device: torch.device):  # type: ignore[no-untyped-def]
+def _searcher(bank: Array, k: int, distance: Distance, device: Where):  # type: ignore[no-untyped-def]
     """A function from a block of queries to (similarity, rows); the bank is prepared once."""
     metric = faiss.METRIC_L2 if distance == "l2" else faiss.METRIC_INNER_PRODUCT
     sign = -1 if distance == "l2" else 1
@@ -120,7 +127,7 @@ def _searcher(bank: Array, k: int, distance: Distance, device: torch.device):  #
         found, rows = faiss.knn(block, bank, k, metric=metric)
         return sign * found, rows
 
-    if device.type == "cpu":
+    if device == "cpu":
         return on_cpu
     if hasattr(faiss, "StandardGpuResources"):
         resources = faiss.StandardGpuResources()
@@ -133,8 +140,10 @@ def _searcher(bank: Array, k: int, distance: Distance, device: torch.device):  #
     return torch_searcher(bank, k, distance, device)
 
 
-def torch_searcher(bank: Array, k: int, distance: Distance, device: torch.device):  # type: ignore[no-untyped-def]
+def torch_searcher(bank: Array, k: int, distance: Distance, device: Where):  # type: ignore[no-untyped-def]
     """The same by a matrix product and top-k in torch, for GPUs without faiss's GPU build."""
+    import torch
+
     matrix = torch.from_numpy(bank).to(device)
     squares = (matrix * matrix).sum(dim=1)
 

@@ -13,9 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import softmax
-from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from patchlens.arrays import Array, Floats, Ints
@@ -92,6 +90,8 @@ def path(
     x: Array, y: Ints, values: list[float], max_iter: int, tolerance: float
 ) -> Iterator[Weights]:
     """One fitted model for each C in ascending order, each started from the one before."""
+    from scipy.optimize import minimize  # slow to import, as scikit-learn is
+
     labels, target = np.unique(y, return_inverse=True)
     mean = x.mean(axis=0, dtype=np.float64)
     centred = (x - mean).astype(np.float32)
@@ -154,6 +154,8 @@ def _objective(
 
 def _choose_c(x: Array, y: Ints, groups: Ints, folds: int, settings: Linear) -> float:
     """The C with the most correct held-out patches; equal ones go to the smaller C."""
+    from sklearn.model_selection import GroupKFold
+
     splits = list(GroupKFold(n_splits=folds).split(x, y, groups))
     with ThreadPoolExecutor(max_workers=2) as pool:
         hits = pool.map(lambda s: _held_out_hits(x, y, s[0], s[1], settings), splits)

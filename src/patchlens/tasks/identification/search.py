@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from patchlens.arrays import Array, Bools
 from patchlens.features.cell import IMAGES
+from patchlens.features.device import Where
 from patchlens.features.variants import Transform
 from patchlens.settings.base import Distance
 from patchlens.tasks.identification.heads import Head
@@ -26,7 +26,7 @@ def hits(
     degraded: ReadPatches,
     transform: Transform,
     distance: Distance,
-    device: torch.device,
+    device: Where,
 ) -> list[tuple[Bools, Bools]]:
     """Whether the nearest neighbour, and one of the five nearest, of each query is a hit.
 

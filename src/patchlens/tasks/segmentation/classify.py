@@ -6,9 +6,9 @@ from itertools import product
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
 
 from patchlens.arrays import Array, Ints
+from patchlens.features.device import Where
 from patchlens.features.variants import Transform, draws, fit
 from patchlens.progress import track
 from patchlens.settings.classifiers import Knn, Linear
@@ -90,7 +90,7 @@ class Task:
     settings: Segmentation
     prune: Prune
     layers: Sequence[int]  # the first is the headline
-    device: torch.device
+    device: Where
     query: Query = field(repr=False)
 
     def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
@@ -178,9 +178,7 @@ def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:
     return lambda x: {0: answer(len(x))}
 
 
-def _knn(
-    bank: Labelled, ks: list[int], classes: int, settings: Knn, device: torch.device
-) -> _Classifier:
+def _knn(bank: Labelled, ks: list[int], classes: int, settings: Knn, device: Where) -> _Classifier:
     def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
         similarity, rows = search(bank.x, x, ks[-1], distance=settings.distance, device=device)
         labels = bank.y[rows]

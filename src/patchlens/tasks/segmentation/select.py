@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from sklearn.model_selection import GroupKFold
 
 from patchlens.errors import FitError
+from patchlens.features.device import Where
 from patchlens.features.moments import rank_by_variance
 from patchlens.settings.classifiers import Knn
 from patchlens.tasks.knn import vote
@@ -23,7 +22,7 @@ def choose_m(
     k: int,
     knn: Knn,
     folds: int,
-    device: torch.device,
+    device: Where,
 ) -> int:
     """The m whose k-NN on pruned features scores best on held-out support images.
 
@@ -43,6 +42,8 @@ def choose_m(
     Raises:
         FitError: there is only one support image, so none can be held out.
     """
+    from sklearn.model_selection import GroupKFold  # slow to import
+
     x, y, groups = known.x, known.y, known.groups
     images = len(np.unique(groups))
     if images < 2:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from patchlens.arrays import Array, Ints
 from patchlens.datasets.layout import IGNORE
+from patchlens.features.device import Where
 from patchlens.features.variants import WITH_M, FitData, Transform, fit, random_order
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
@@ -82,7 +82,7 @@ def knn_scores(
     layer: int,
     plan: SweepPlan,
     settings: Segmentation,
-    device: torch.device,
+    device: Where,
 ) -> dict[Point, float]:
     """Patch mIoU by k-NN of every point."""
     counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in plan.points()}

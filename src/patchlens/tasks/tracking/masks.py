@@ -11,7 +11,7 @@ from patchlens.arrays import Bools, Floats, Labels
 from patchlens.datasets.layout import IGNORE
 from patchlens.errors import DataError
 from patchlens.features.cell import Fitted
-from patchlens.features.device import resolve
+from patchlens.features.device import Where, resolve
 from patchlens.features.variants import Transform, applied
 from patchlens.files import whole_file
 from patchlens.progress import log, track
@@ -92,7 +92,7 @@ def _propagated(
     given: Sequence[int],
     transform: Transform,
     settings: Propagation,
-    where: torch.device,
+    where: Where,
 ) -> Iterator[Labels]:
     """Mask values [H, W] of every frame, including the given mask of the first."""
     truth = fitted.cell.index.instance_mask(ids[0])

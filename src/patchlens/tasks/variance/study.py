@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from scipy.ndimage import sobel
 
-from patchlens.arrays import Array, Ints
+from patchlens.arrays import Array, Floats, Ints
 from patchlens.features.moments import rank_by_variance, spectrum, top_count
 from patchlens.tasks.variance.spread import Spread
 
@@ -29,14 +28,24 @@ def cues(image: NDArray[np.uint8], grid: tuple[int, int]) -> Array:
         mean magnitude of the luma's gradient (Sobel, per pixel, scaled by 1/8).
     """
     h, w = grid
-    luma = torch.from_numpy(image @ np.array([0.299, 0.587, 0.114], np.float32) / 255)[None, None]
-    kernel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
-    kernels = torch.stack([kernel, kernel.T])[:, None]
-    padded = functional.pad(luma.float(), (1, 1, 1, 1), mode="replicate")
-    edges = functional.conv2d(padded, kernels).square().sum(dim=1, keepdim=True).sqrt()
-    pooled = functional.adaptive_avg_pool2d(torch.cat([luma.float(), edges], dim=1), grid)[0]
+    luma = image @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    edges = np.hypot(*(sobel(luma, axis, mode="nearest") / 8 for axis in (0, 1)))
     rows, columns = np.meshgrid((np.arange(h) + 0.5) / h, (np.arange(w) + 0.5) / w, indexing="ij")
-    return np.stack([rows, columns, *pooled.numpy()], axis=-1).astype(np.float32)
+    beside = [_pooled(shown, grid) for shown in (luma, edges)]
+    return np.stack([rows, columns, *beside], axis=-1).astype(np.float32)
+
+
+def _pooled(shown: NDArray[np.floating], grid: tuple[int, int]) -> Floats:
+    """Means [h, w] of the pixels that each patch touches, as torch's `adaptive_avg_pool2d`."""
+    sums = np.zeros(np.add(shown.shape, 1))
+    sums[1:, 1:] = shown.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+    (top, bottom), (left, right) = (
+        (np.arange(n) * size // n, -(-np.arange(1, n + 1) * size // n))
+        for n, size in zip(grid, shown.shape, strict=True)
+    )
+    inside = sums[bottom][:, right] - sums[top][:, right] - sums[bottom][:, left]
+    inside += sums[top][:, left]
+    return np.asarray(inside / np.outer(bottom - top, right - left))
 
 
 def spread_with_cues(batches: Iterable[tuple[Array, Array]]) -> Spread:
