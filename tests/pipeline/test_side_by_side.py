@@ -17,7 +17,7 @@ STAGES += [f"weights@{model}" for model in "abc"]
 STAGES += [
     f"{name}@{model}-one" for name in ("extract", "segmentation", "sweep") for model in "abc"
 ]
-STAGES += [f"retrieval@{model}-one" for model in "abc"] + ["tables", "report"]
+STAGES += [f"retrieval@{model}-one" for model in "abc"] + ["tables", "claims", "report"]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 DVC = """#!/usr/bin/env python
 import json, os, sys
@@ -67,14 +67,15 @@ def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -
     few_shot[0].append("retrieval@b-one")  # dealt in turn: the fourth unit of tasks
     few_shot[1] += ["retrieval@a-one", "retrieval@c-one"]
     assert sorted(called[5:7]) == few_shot
-    assert called[7:] == [[]]  # a whole `dvc repro`: tables, report, and whatever was left out
+    assert sorted(called[7:9]) == [["claims"], ["tables"]]
+    assert called[9:] == [[]]  # a whole `dvc repro`: report, and whatever was left out
 
 
-def test_forced_every_stage_runs_once_and_the_last_ones_in_order(here: Path, root: Path) -> None:
+def test_forced_every_stage_runs_once_and_the_report_last(here: Path, root: Path) -> None:
     code, _, calls = repro(here, root, 2, "none", "--force")
     assert code == 0
     assert sorted(stage for names, *_ in calls for stage in names) == sorted(STAGES)
-    assert [names for names, *_ in calls[-1:]] == [["tables", "report"]]
+    assert [names for names, *_ in calls[-1:]] == [["report"]]
     assert all({"--force", "--single-item"} <= set(options) for *_, options in calls)
     (here / "calls").unlink()
     unforced = repro(here, root, 2)[2]
@@ -100,12 +101,12 @@ def test_the_cores_are_split_whatever_a_shell_says(
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     share = str(max(1, len(os.sched_getaffinity(0)) // 2))
     calls = repro(here, root, 2)[2]
-    assert [threads for _, threads, _ in calls[1:-1]] == [[share] * len(THREADS)] * 6
+    assert [threads for _, threads, _ in calls[1:-1]] == [[share] * len(THREADS)] * 8
     assert calls[0][1] == calls[-1][1] == [os.environ.get(name) for name in THREADS]
 
 
 def test_no_more_processes_than_there_is_to_deal(here: Path, root: Path) -> None:
-    assert len(repro(here, root, 8)[2]) == 1 + 2 + 3 + 6 + 1
+    assert len(repro(here, root, 8)[2]) == 1 + 2 + 3 + 6 + 2 + 1
 
 
 @pytest.mark.parametrize("broken", ["render@one", "sweep@b-one"])
@@ -167,3 +168,18 @@ def test_no_stage_of_the_real_graph_needs_one_of_another_process(root: Path) -> 
             else:
                 assert phase[needed] <= phase[name]
     assert checked > 20
+    *tail, last = [name for name in stages if name not in ("code", *each)]
+    made = {
+        name: {
+            path
+            for kind in ("outs", "metrics")
+            for out in stages[name].get(kind, [])
+            for path in ([out] if isinstance(out, str) else out)
+        }
+        for name in tail
+    }
+    below = {name: {str(Path(path).parent) for path in of} | of for name, of in made.items()}
+    assert len(tail) > 2
+    for name in tail:
+        assert all(of.isdisjoint(stages[name]["deps"]) for of in below.values()), name
+        assert below[name] & set(stages[last]["deps"]), name

@@ -1,9 +1,10 @@
 """`patchlens repro`: `dvc repro` with several stages at once, which resumes after any kill.
 
 DVC runs one stage at a time, and lets several processes of itself work in one repository; datasets
-do not depend on each other, nor do models, nor most tasks. First come the datasets side by side,
-then the features of the models, then the tasks, the cores split between them; then what is made of
-all. Images per second are thus measured on a share of the cores, beside another model.
+do not depend on each other, nor do models, nor most tasks, nor what is made of all cells, except
+the last stage. First come the datasets side by side, then the features of the models, then the
+tasks, then what is made of all, the cores split between them. Images per second are thus measured
+on a share of the cores, beside another model.
 """
 
 import os
@@ -64,6 +65,7 @@ def run(targets: Sequence[str], jobs: int, force: bool) -> None:
 def _all(jobs: int, forced: list[str]) -> None:
     stages = _stages()
     each = [stage for stage in stages if "@" in stage]
+    *of_all, last = [stage for stage in stages if stage not in (*each, "code")]
     known = (*OF_DATASET, *OF_FEATURES)
     repro = [*DVC, "--single-item", *forced]
     _together([[*repro, "code"]])
@@ -71,6 +73,7 @@ def _all(jobs: int, forced: list[str]) -> None:
         {stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET},
         {stage: first_name(stage) for stage in each if kind(stage) in OF_FEATURES},
         {stage: task(stage) for stage in each if kind(stage) not in known},
+        {stage: stage for stage in of_all},
     ):
         units = list(dict.fromkeys(unit_of.values()))
         dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
@@ -80,8 +83,7 @@ def _all(jobs: int, forced: list[str]) -> None:
             dict.fromkeys(THREADS, str(threads)),
         )
     # Unforced, DVC looks at the whole graph once more; forced, it would execute all of it again.
-    of_all = [stage for stage in stages if stage not in (*each, "code")]
-    _together([[*repro, *of_all] if forced else ["dvc", "repro"]])
+    _together([[*repro, last] if forced else ["dvc", "repro"]])
 
 
 def _stages() -> list[str]:
