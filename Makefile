@@ -70,7 +70,7 @@ readme: env  ## Put tables and what made them into README, docs and metrics, bef
 	python scripts/embed.py docs/results-minicity.md results metrics/tables/results.md
 	python scripts/embed.py docs/results-minicity.md variance metrics/tables/variance.md
 	python scripts/embed.py docs/results-minicity.md claims metrics/claims/claims.md
-	python scripts/result_figures.py
+	python scripts/result_figures.py docs/results
 	for task in segmentation identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done
 	python scripts/reference_page.py

@@ -1,60 +1,65 @@
-"""Draw the figures of docs/results-minicity.md: the charts of the site's studies, side by side.
+"""Draw the site's charts of the studies side by side, as PNGs: spectra, and scores over m.
 
-`make readme` runs it in a reproduced checkout of the default.
+`python scripts/result_figures.py reports/x` writes reports/x-<dataset>-{spectra,pruning}.png
+of a reproduced checkout; `make readme` draws those of docs/results-minicity.md.
 """
 
 import json
+import sys
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import vl_convert
-import yaml
 from PIL import Image
 
 from patchlens import paths
 from patchlens.display.palette import looks
+from patchlens.settings.validated import loaded
 from patchlens.site import studies
 from patchlens.site.figure import ROWS, Figure
 from patchlens.site.plots import read
 
-OUT = Path("docs/results-minicity")
-WHITE = {"background": "white", "font": "Liberation Sans", "view": {"stroke": None}}
-LEGEND = {"symbolSize": 1600, "symbolBaseStrokeColor": "black"}
+CONFIG = {
+    "background": "white",
+    "font": "Liberation Sans",  # comes with vl-convert
+    "view": {"stroke": None},
+    "legend": {"symbolSize": 1600, "symbolBaseStrokeColor": "black"},
+}
 
 
-def main() -> None:
-    params = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+def main(prefix: str) -> None:
+    params = loaded(paths.PARAMS, missing="run this in the folder that contains it")
     palette = looks(list(params["models"]))
-    plots = {plot.template: plot for plot in read(params) if plot.template in studies.FORMS}
-    drawn = {
-        name: studies.FORMS[name](plot, plot.rows(palette), palette) for name, plot in plots.items()
-    }
-    cumulative = drawn["spectrum"][1]
-    write(
-        [panel(cumulative, {"of": of}, [of], 300) for of in options(cumulative, "of")], 2, "spectra"
-    )
-    sweeps = drawn["over_m"]
-    panels = [
-        panel(one, {"head": head}, [one.title, words], 130)
-        for head, words in options(sweeps[0], "head").items()
-        for one in sweeps
-    ]
-    write(panels, len(sweeps), "pruning")
+    for plot in read(params):
+        if plot.template not in studies.FORMS:
+            continue
+        rows = plot.rows(palette)
+        figures = studies.FORMS[plot.template](plot, rows, palette)
+        for dataset in plot.datasets:
+            chosen = {"dataset": dataset}
+            if plot.template == "spectrum":
+                last = figures[-1]  # cumulative
+                panels = [panel(last, chosen | {"of": of}, [of], 300) for of in options(last, "of")]
+                write(panels, len(panels), f"{prefix}-{dataset}-spectra.png")
+                continue
+            panels = [
+                panel(one, chosen | {"head": head}, [one.title, words], 130)
+                for head, words in options(figures[0], "head").items()
+                for one in figures
+            ]
+            write(panels, len(figures), f"{prefix}-{dataset}-pruning.png")
 
 
 def options(figure: Figure, field: str) -> dict[str, str]:
-    """The values of a selector, with their words."""
-    [found] = [control.options for control in figure.controls if control.field == field]
-    return dict(found)
+    """The values of a selector, with their words; without the selector, what stands for its one."""
+    return next((dict(c.options) for c in figure.controls if c.field == field), {"": ""})
 
 
 def panel(figure: Figure, chosen: dict[str, str], title: list[str], width: int) -> dict[str, Any]:
     """A figure with its selectors at fixed values, and with the legend that its page has."""
     spec = {key: part for key, part in figure.spec.items() if key not in ("params", "datasets")}
-    text = json.dumps(spec | {"width": width, "title": {"text": title, "fontSize": 11}}).replace(
-        '"legend": null', '"a": 0'
-    )
+    titled = spec | {"width": width, "title": {"text": title, "fontSize": 11}}
+    text = json.dumps(titled).replace('"legend": null', '"legend": {}')
     for control in figure.controls:
         text = text.replace(control.signal, f"'{chosen.get(control.field, control.value)}'")
     text = text.replace("indexof(hidden, datum.model) < 0", "true")
@@ -63,12 +68,12 @@ def panel(figure: Figure, chosen: dict[str, str], title: list[str], width: int) 
     return found | {"data": {"name": f"{ROWS}-{figure.key}", "values": rows}}
 
 
-def write(panels: list[dict[str, Any]], columns: int, name: str) -> None:
+def write(panels: list[dict[str, Any]], columns: int, path: str) -> None:
     """Write panels row by row as a PNG."""
-    spec = json.dumps({"concat": panels, "columns": columns, "config": WHITE | {"legend": LEGEND}})
+    spec = json.dumps({"concat": panels, "columns": columns, "config": CONFIG})
     png = Image.open(BytesIO(vl_convert.vegalite_to_png(spec, scale=1.25)))
-    png.convert("RGB").quantize(256).save(f"{OUT}-{name}.png", optimize=True)
+    png.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -23,7 +23,7 @@ from patchlens.settings.datasets import Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
 from patchlens.settings.models import PixelsModel, UntrainedModel
 from patchlens.settings.uncertainty import Uncertainty
-from patchlens.site import build, explorer, media, precomputed
+from patchlens.site import build, media, precomputed
 from patchlens.tasks.identification.settings import Degradations, Identification
 from patchlens.tasks.retrieval.settings import Retrieval
 from patchlens.tasks.segmentation.settings import Segmentation
@@ -128,7 +128,7 @@ def explore() -> None:
 def pages(out: Path) -> None:
     """Write the pages that show it; `pixels` is the floor."""
     found: Any = SimpleNamespace(is_floor=lambda model: model == "pixels")
-    listed = [*explorer.pages(found), *media.pages(found)]
+    listed = media.pages(found)
     build.write(listed, {"palette": looks(list(MODELS))}, out)
 
 

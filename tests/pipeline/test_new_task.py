@@ -79,12 +79,6 @@ WORDS = Words(
     columns={"threshold": "grey level"},
 )
 """,
-    "cost.py": """
-from patchlens.tasks.cost import Cost
-
-def cost(cell):
-    return Cost()
-""",
 }
 STAGE = """
   brightness:

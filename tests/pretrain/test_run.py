@@ -20,13 +20,12 @@ from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.cli import app
 from patchlens.files import file_hash
-from patchlens.pretrain import plots
 from patchlens.pretrain import run as module
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, arch_args, build
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.probe import KnnProbe, Probed
-from patchlens.pretrain.run import export, result, run, timing
+from patchlens.pretrain.run import PLOTS, export, result, run, timing, write_plots
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.settings import load as load_recipes
 from patchlens.settings.models import FileModel
@@ -79,13 +78,13 @@ def test_plots_show_all_runs_together(root: Path, tmp_path: Path) -> None:
     in_shell("git", "init", "-q", cwd=tmp_path)
     in_shell("dvc", "init", "-q", cwd=tmp_path)
     for name in ("dino", "mae-seed1"):
-        for metric in plots.TITLES:
+        for metric in PLOTS:
             path = Path(f"runs/pretrain/{name}/dvclive/plots/metrics/{metric}.tsv")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"step\t{metric}\n0\t0.5\n5\t0.75\n")
     Path("runs/pretrain/dino/weights.safetensors").write_text("not for Git")
     shutil.copy(root / ".gitignore", tmp_path)
-    plots.write(Path("runs/pretrain"))
+    write_plots(Path("runs/pretrain"))
     shown = json.loads(in_shell("dvc", "plots", "show", "--json", cwd=tmp_path).stdout)
     assert "errors" not in shown
     assert set(shown["data"]) == {"loss", "learning_rate", "probe_miou"}

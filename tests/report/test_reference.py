@@ -11,7 +11,7 @@ from conftest import run
 from patchlens.backbones.registry.read import entries
 from patchlens.datasets import catalogue
 from patchlens.report.reference import Compared, Published, compare, published
-from patchlens.report.reference_page import page
+from reference_page import page
 
 ROW = {
     "dataset": "streets",

@@ -302,10 +302,10 @@ def test_compare_page_shows_a_planted_difference(
     opened: Open, here: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from compared import planted
-    from patchlens.site import report_compare
+    from patchlens.site import compare
 
     planted(here, root)
-    report_compare.run("HEAD")
+    compare.run("HEAD")
 
     page = opened("index", folder=here / paths.COMPARISON)
 

@@ -9,7 +9,7 @@ import pytest
 from compared import planted
 from conftest import commit, run
 from patchlens.errors import DataError
-from patchlens.site import report_compare
+from patchlens.site import compare
 from patchlens.site.changes import between
 from patchlens.site.compare import page
 from patchlens.site.revision import of_revision, of_workspace
@@ -69,7 +69,7 @@ def test_two_revisions_are_compared_without_the_workspace(changed: Path) -> None
     commit(changed, "after")
     (changed / "metrics/cells/minicity/mae/segmentation.json").write_text("{}")
 
-    report_compare.run("HEAD~1..HEAD")
+    compare.run("HEAD~1..HEAD")
 
     page = (changed / "reports/compare/index.html").read_text(encoding="utf-8")
     assert "2 scores changed, 1 of them beyond their interval;" in page
@@ -85,7 +85,7 @@ def test_experiment_is_found_by_its_name(changed: Path) -> None:
 @pytest.mark.parametrize("name", ["nowhere", "--all", ""])
 def test_unknown_revision_is_one_message(changed: Path, name: str) -> None:
     with pytest.raises(DataError, match=f"'{name}'"):
-        report_compare.run(name)
+        compare.run(name)
 
     assert not (changed / "reports/compare").exists()
 

@@ -104,7 +104,7 @@ def report(
 ) -> None:
     """Write the report site; with --compare, the page on the changes since a Git revision."""
     if compare is not None:
-        from patchlens.site import report_compare
+        from patchlens.site import compare as comparison
 
-        return report_compare.run(compare)
+        return comparison.run(compare)
     _run("report", settings())

@@ -7,7 +7,6 @@ from typing import Any
 from patchlens.errors import DataError
 from patchlens.files import file_hash, write_text
 from patchlens.pretrain.objectives import OBJECTIVES, RANDOM
-from patchlens.pretrain.tables import last_probe, table
 from patchlens.settings.yaml_text import dumped
 
 ORDER = (*OBJECTIVES, RANDOM)
@@ -15,6 +14,18 @@ ORDER = (*OBJECTIVES, RANDOM)
 OF_ALL = {"size": "size", "seed": "seed", "arch_args": "architecture"}
 OF_TRAINED = {"crops": "crops seen", "device": "device", "shared": "shared settings"}
 ROLES = {RANDOM: "floor", "supervised": "ceiling"}  # of the models in params.yaml
+HEADER = (
+    "model",
+    "probe (untrained)",
+    "crops seen",
+    "teacher forwards",
+    "visible tokens",
+    "PFLOPs",
+    "minutes",
+    "device",
+    "parameters",
+    "MB",
+)
 HEAD = """\
 # The mini models
 
@@ -122,3 +133,33 @@ def _pairs(values: dict[str, Any]) -> str:
     """`name value, …`; of numbers four digits."""
     texts = (f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
     return ", ".join(texts) or "none"
+
+
+def table(cards: list[dict[str, Any]]) -> str:
+    """Markdown: one row per model; the probe is the patch mIoU of k-NN on held-out scenes."""
+    lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+    lines += ["| " + " | ".join(_row(card)) + " |" for card in cards]
+    return "\n".join([*lines, ""])
+
+
+def _row(card: dict[str, Any]) -> list[str]:
+    return [
+        card["name"],
+        last_probe(card["probe"]),
+        f"{card['crops']:,}",
+        f"{card['teacher_forwards']:,}",
+        f"{card['visible_tokens']:,}",
+        f"{card['flops'] / 1e15:.3g}",
+        f"{card['seconds'] / 60:.1f}",
+        card["device"],
+        f"{card['parameters']:,}",
+        f"{card['bytes'] / 1e6:.1f}",
+    ]
+
+
+def last_probe(probes: dict[str, float]) -> str:
+    """The last score of a run's probe, and that of the untrained model in brackets."""
+    if not probes:
+        return "–"
+    steps = sorted(probes, key=int)
+    return f"{probes[steps[-1]]:.3f} ({probes[steps[0]]:.3f})"

@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from patchlens.features.device import describe, resolve
-from patchlens.files import file_hash, whole_folder, write_csv, write_json
+from patchlens.files import file_hash, whole_folder, write_csv, write_json, write_text
 from patchlens.paths import WORK
-from patchlens.pretrain import checkpoint, frames, plots
+from patchlens.pretrain import checkpoint, frames
 from patchlens.pretrain.checkpoint import Row
 from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, arch_args
@@ -29,6 +29,7 @@ from patchlens.pretrain.probe import KnnProbe
 from patchlens.pretrain.settings import Recipe
 from patchlens.pretrain.train import Loop, wait
 from patchlens.progress import log
+from patchlens.settings.yaml_text import dumped
 
 RUNS = Path("runs/pretrain")
 TRIED = Path("pretrain/tried")
@@ -36,6 +37,11 @@ WARM = 3  # steps before the clock starts
 # The files that determine a result; others, such as weights/, may change during a run.
 DECISIVE = ("src", "pyproject.toml", "pretrain/params.yaml", "pretrain/dvc.yaml")
 IGNORED = {"__pycache__", "patchlens.egg-info"}  # written by Python, in no commit
+PLOTS = {
+    "loss": "loss",
+    "learning_rate": "learning rate",
+    "probe_miou": "patch mIoU of the k-NN probe",
+}
 
 
 def result(objective: str, size: str | None = None, seed: int | None = None) -> Path:
@@ -67,7 +73,7 @@ def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
         export(loop.objective.student(), partial / "weights.safetensors")
         write_csv(pd.DataFrame(loop.state.rows), partial / "log.csv")
         write_json(content, partial / "result.json")
-    plots.write(out.parent)
+    write_plots(out.parent)
     _tried(content)
     shutil.rmtree(folder)
     log.info("%s: patch mIoU of the probe %.3f", out, loop.state.probes[-1]["probe_miou"])
@@ -183,3 +189,16 @@ def _tried(content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(content, sort_keys=True) + "\n")
+
+
+def write_plots(runs: Path) -> None:
+    """Write `runs`/dvc.yaml for `dvc plots show`: loss, rate and probe of all runs.
+
+    It is not part of pretrain/dvc.yaml: `dvc plots` in a clone would miss runs that do not exist.
+    """
+    plots = []
+    for name, title in PLOTS.items():
+        paths = sorted(runs.glob(f"*/dvclive/plots/metrics/{name}.tsv"))
+        lines = {path.relative_to(runs).as_posix(): name for path in paths}
+        plots.append({name: {"x": "step", "y": lines, "title": title, "x_label": "step"}})
+    write_text(dumped({"plots": plots}), runs / "dvc.yaml")

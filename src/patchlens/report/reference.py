@@ -1,6 +1,6 @@
 """Published numbers beside ours: the differences, and why some are not comparable."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from numbers import Real
@@ -176,3 +176,22 @@ def _unmet(one: Published, row: "pd.Series[Any]") -> Iterator[str]:
                 yield f"{column} is {value}, but at least {wanted.at_least:g} in theirs"
         elif value not in (allowed := wanted if isinstance(wanted, list) else [wanted]):
             yield f"{column} is {value}, but {' or '.join(map(str, allowed))} in theirs"
+
+
+def counts(rows: Sequence[Compared]) -> dict[str, int]:
+    """The number of rows with each result, by the words for it."""
+    return {words: sum(row.status == status for row in rows) for status, words in STATUSES.items()}
+
+
+def heading(one: Published) -> list[str]:
+    """Source, protocol and tolerance band, one or two sentences each."""
+    second = " (second-hand, from a transcript)" if one.second_hand else ""
+    told = [f"Source: {one.source}{second}.", f"Protocol: {one.protocol}."]
+    if one.band is not None:
+        told.append(f"Band: ±{one.band:g} points. {one.band_reason}")
+    return told
+
+
+def result(row: Compared) -> str:
+    """The result in words, with the reason."""
+    return STATUSES[row.status] + (f": {row.why}" if row.why else "")

@@ -1,5 +1,6 @@
 """Stage tables: the configured cells of each task as CSV, Markdown and LaTeX."""
 
+import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from patchlens import paths
-from patchlens.backbones.objective import objective
+from patchlens.backbones.registry.read import find
 from patchlens.display import grid
 from patchlens.files import whole_folder, write_csv, write_json, write_text
 from patchlens.progress import log
@@ -16,7 +17,7 @@ from patchlens.report import headlines, results
 from patchlens.report.headlines import Headline
 from patchlens.report.paired import LEVEL
 from patchlens.report.rows import table_of
-from patchlens.settings.models import role
+from patchlens.settings.models import Model, role
 from patchlens.tasks.table import TABLE, Task, cells
 
 if TYPE_CHECKING:
@@ -66,6 +67,22 @@ def _about(task: Task, table: pd.DataFrame, settings: "Settings") -> dict[str, A
         "roles": {name: role(model) for name, model in settings.models.items()},
         "objectives": {name: objective(model) for name, model in settings.models.items()},
     }
+
+
+def objective(model: Model) -> str:
+    """The training objective of a model in a word, as far as it is known.
+
+    The registry states it for its models, and the card beside a weight file (`<name>.json`) for
+    those that this repository trained. Models without trained weights have `none`.
+    """
+    if model.source == "registry":
+        return find(model.model, "patchlens models").objective
+    if model.source == "file":
+        card = Path(model.file).with_suffix(".json")
+        if card.is_file():
+            return str(json.loads(card.read_text(encoding="utf-8")).get("objective", "unknown"))
+        return "unknown"
+    return "unknown" if model.source == "timm" else "none"
 
 
 def markdown(task: Task, rows: pd.DataFrame) -> str:

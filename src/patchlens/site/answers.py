@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from patchlens.display.grid import difference
 from patchlens.report.headlines import Headline
 from patchlens.site.leads import Lead, Rival, lead
-from patchlens.site.reasons import gain, over_floor
 from patchlens.tasks.metric import Metric
+
+ENDS = ("", "_ci_low", "_ci_high")
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,25 @@ def reasons(found: Lead, is_floor: Callable[[str], bool]) -> str:
         without = "Without its dimensions of highest variance"
         parts.append(f"{without}: {_change(metric, pruned)}{beside}.")
     return " ".join(parts)
+
+
+def over_floor(found: Lead, is_floor: Callable[[str], bool]) -> tuple[str, list[float]] | None:
+    """The floor nearest to the leader with the difference; None if a floor leads."""
+    floors = [rival for rival in found.rivals if is_floor(rival.model)]
+    if is_floor(found.leader) or not floors:
+        return None
+    first = floors[0]
+    return first.model, [first.difference, first.low, first.high]
+
+
+def gain(found: Lead, variant: str) -> list[float] | None:
+    """The gain of a variant over the leader's raw features, with its interval, if it was run."""
+    key, rows = found.headline.metric.key, found.headline.rows
+    columns = [f"{key}_gain{end}" for end in ENDS]
+    at = rows[(rows["model"] == found.leader) & (rows["variant"] == variant)]
+    if not set(columns) <= set(rows.columns) or at[columns].dropna().empty:
+        return None
+    return [float(value) for value in at[columns].iloc[0]]
 
 
 def _change(metric: Metric, better: Sequence[float]) -> str:

@@ -1,8 +1,11 @@
-"""The page that compares two sets of metrics."""
+"""`patchlens report --compare`: the page that compares two sets of metrics."""
 
 import altair as alt
 import pandas as pd
 
+from patchlens import paths
+from patchlens.progress import log
+from patchlens.site import build, changes, revision
 from patchlens.site.changes import Change, Differences
 from patchlens.site.figure import ROW, Figure, Grid, TableCell, base, files, spec
 from patchlens.site.page import Page
@@ -11,6 +14,24 @@ DRAWN = 25  # changes in the figure; the table lists all
 NARROW = alt.ExprRef("windowSize()[0] < 700 ? 150 : 330")  # pixels for the name of a score
 CHANGE_COLOURS = {"beyond": "#d55e00", "within": "#0072b2", "no interval": "#7d7d7d"}
 SHAPES = {"beyond": "diamond", "within": "circle", "no interval": "square"}
+
+
+def run(revisions: str) -> None:
+    """Write the page on the changes between two revisions, or from one to the workspace.
+
+    Args:
+        revisions: `REV` or `REV..REV`.
+
+    Raises:
+        DataError: a revision is unknown or has no metrics.
+    """
+    before, dots, after = revisions.partition("..")
+    old = revision.of_revision(before)
+    new = revision.of_revision(after) if dots else revision.of_workspace()
+    found = changes.between(old, new)
+    whole = page(found, before, after or "the workspace")
+    build.write([whole], {"palette": {}}, paths.COMPARISON)
+    log.info("report: %d scores changed; %s", len(found.scores), paths.COMPARISON / "index.html")
 
 
 def page(found: Differences, before: str, after: str) -> Page:

@@ -61,12 +61,14 @@ def curve(plot: Plot, data: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
 
 def lines(chart: alt.Chart, x: alt.X, y: alt.Y, color: alt.Color) -> alt.Chart:
     """Lines, one per colour."""
-    return chart.mark_line(strokeWidth=2).encode(x=x, y=y, color=color)
+    drawn: alt.Chart = chart.mark_line(strokeWidth=2).encode(x=x, y=y, color=color)
+    return drawn
 
 
 def points(of_lines: alt.Chart, size: int = 70, **more: Any) -> alt.Chart:
     """The points of lines, of `size` square pixels; `more` are properties of the mark."""
-    return of_lines.mark_point(filled=True, size=size, opacity=1, **more)
+    drawn: alt.Chart = of_lines.mark_point(filled=True, size=size, opacity=1, **more)
+    return drawn
 
 
 def dvc_template(panels: Panels) -> dict[str, Any]:

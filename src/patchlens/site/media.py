@@ -1,4 +1,4 @@
-"""Videos and sheets: a player of linked tracks, and pictures of retrieved objects and patches."""
+"""Pages on the explorer's data: nearest patches, linked videos, found objects and patches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,11 @@ from patchlens.site.reading import Run
 AROUND = 0.3  # margin around an object, as a share of its longer side
 CONTEXT = 2.0  # patches shown to each side of a patch
 GROUP = "Look"
+SIMILARITY = {
+    "cosine": "cosine similarity",
+    "dot": "dot product",
+    "l2": "negative squared distance",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,21 @@ def pages(run: Run) -> list[Page]:
         for names in [precomputed.datasets(part)]
         for dataset in names
     ]
+
+
+def _patches(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "patches")
+    names = [image["file"] for image in [*found["images"], *found["bank"]]]
+    names += [image["script"] for image in found["images"]]
+    left, right = precomputed.first_columns(run, found["columns"])
+    context = {
+        "dataset": dataset,
+        "found": found,
+        "similarity": SIMILARITY[found["distance"]],
+        "data": found | {"base": precomputed.at(dataset, ""), "left": left, "right": right},
+        **_choices(found["columns"]),
+    }
+    return Page(slug, title, "explorer.html", context, precomputed.files(dataset, names), GROUP)
 
 
 def _videos(run: Run, dataset: str, slug: str, title: str) -> Page:
@@ -176,6 +196,7 @@ def _named(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 FORMS: dict[str, tuple[str, Callable[[Run, str, str, str], Page]]] = {  # part -> slug, page
+    "patches": ("explorer", _patches),
     "tracks": ("videos", _videos),
     "lists": ("retrieval-sheets", _lists),
     "copies": ("identification-examples", _copies),

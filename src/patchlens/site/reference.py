@@ -8,8 +8,15 @@ from string import ascii_lowercase
 
 import pandas as pd
 
-from patchlens.report.reference import STATUSES, Compared, compare, published
-from patchlens.report.reference_page import counts, heading, result
+from patchlens.report.reference import (
+    STATUSES,
+    Compared,
+    compare,
+    counts,
+    heading,
+    published,
+    result,
+)
 from patchlens.site.figure import Grid, TableCell, csv, files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run

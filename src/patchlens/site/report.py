@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING
 from patchlens import paths
 from patchlens.display.palette import looks
 from patchlens.progress import log
-from patchlens.site import (
-    build,
-    explorer,
-    media,
-    overview,
-    reading,
-    reference,
-    studies,
-    tasks,
-)
+from patchlens.site import build, media, overview, reading, reference, studies, tasks
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -31,7 +22,6 @@ def run(settings: "Settings") -> None:
         overview.page(found, palette),
         *tasks.pages(found, palette),
         *studies.pages(found, palette),
-        *explorer.pages(found),
         *media.pages(found),
         *reference.pages(found),
     ]

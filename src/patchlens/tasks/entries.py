@@ -1,7 +1,8 @@
 """The table of tasks: each is a folder beside this file, whose name is that of its DVC stage.
 
 A folder has `run.py` and `metrics.py`, of which its scores are made; `words.py`, of which tables,
-claims and the site are made; `cost.py`, for the plan; `settings.py`, its section in params.yaml.
+claims and the site are made; `settings.py`, its section in params.yaml. Other files are named by
+the fields of its entry.
 """
 
 from dataclasses import dataclass
@@ -22,34 +23,43 @@ class Entry:
         help: the text of its command.
         study: whether it describes features and ranks no models.
         datasets_of: the section that lists its datasets, if it has none of its own.
-        shows: whether it has `show.py`, which draws an example.
         tabled: whether it is a study with `table.py`, whose tables are its own.
         explores: whether it has `explore.py`, which writes the data of an interactive page.
+        costs: whether it has `cost.py`; other tasks cost little beside the extraction of features.
     """
 
     name: str
     help: str
     study: bool = False
     datasets_of: str = ""
-    shows: bool = False
     tabled: bool = False
     explores: bool = False
+    costs: bool = False
 
 
 ENTRIES = (
-    Entry("segmentation", "Evaluate few-shot semantic segmentation (T1).", explores=True),
-    Entry("sweep", "Score every m in prune.choices, beside the rivals of pruning.", study=True),
+    Entry(
+        "segmentation",
+        "Evaluate few-shot semantic segmentation (T1).",
+        explores=True,
+        costs=True,
+    ),
+    Entry(
+        "sweep",
+        "Score every m in prune.choices, beside the rivals of pruning.",
+        study=True,
+        costs=True,
+    ),
     Entry(
         "identification",
         "Evaluate instance identification under degradations (T2).",
-        shows=True,
         explores=True,
+        costs=True,
     ),
-    Entry("retrieval", "Evaluate object retrieval (T3).", shows=True, explores=True),
+    Entry("retrieval", "Evaluate object retrieval (T3).", explores=True),
     Entry(
         "tracking",
         "Evaluate association, linking and label propagation (T4).",
-        shows=True,
         explores=True,
     ),
     Entry(

@@ -32,6 +32,8 @@ class Task(Entry):
 
     def cost(self, cell: Planned) -> Cost:
         """What it costs in a cell."""
+        if not self.costs:
+            return Cost()
         cost: Cost = import_module(f"patchlens.tasks.{self.name}.cost").cost(cell)
         return cost
 

@@ -1,8 +1,0 @@
-"""What the study of variance costs."""
-
-from patchlens.tasks.cost import Cost, Planned
-
-
-def cost(cell: Planned) -> Cost:
-    """Negligible beside the extraction of the features."""
-    return Cost()
