@@ -41,13 +41,34 @@ def test_a_dot_accepts_a_flat_file_where_no_key_is_there() -> None:
 
 def test_no_key_is_an_error_that_lists_what_is_there() -> None:
     message = refused({"model": {"a": A}, "epoch": 3}, key=["teacher", "student"])
-    assert message == "file.pth: no entry 'teacher' or 'student'; the file contains model, epoch"
+    assert message == (
+        "file.pth: no entry 'teacher' or 'student'. The file contains model, epoch; its tensors "
+        "are in mapping.key: ['model']"
+    )
 
 
 def test_a_key_that_holds_no_names_is_an_error() -> None:
-    assert (
-        refused({"model": A}, key=["model"]) == "file.pth: 'model' is a Tensor, not named tensors"
+    assert refused({"model": A}, key=["model"]) == (
+        "file.pth: 'model' is a Tensor, not named tensors. The file contains model"
     )
+
+
+@pytest.mark.parametrize("key", [[], ["model"], ["state"], ["teacher"]])
+def test_a_wrong_nesting_names_the_keys_that_hold_tensors(key: list[str]) -> None:
+    content = {
+        "state": {"student": {"a": A, "b": B}, "teacher": {"a": A, "b": B, "c": C}, "step": 3},
+        "optimizer": {"state": {0: {"m": A}, 1: {"m": A}}, "lr": 0.1},
+    }
+    message = refused(content, key=key)
+    assert message.endswith(
+        "; its tensors are in mapping.key: ['state.teacher'] or ['state.student'] or "
+        "['optimizer.state.0']"
+    )
+    assert names(content, key=["state.teacher"]) == {"a": 0, "b": 1, "c": 2}
+
+
+def test_an_entry_whose_name_has_dots_is_taken_before_a_path() -> None:
+    assert names({"a.b": {"x": A}, "a": {"b": {"x": B}}}, key=["a.b"]) == {"x": 0}
 
 
 def test_names_without_the_prefix_are_left_out_and_it_is_cut_off() -> None:

@@ -325,3 +325,25 @@ def test_the_query_of_an_address_is_no_part_of_the_name(site: Site, tmp_path: Pa
 def test_dvc_keeps_the_record_and_git_holds_it(root: Path) -> None:
     outs = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]["weights"]["outs"]
     assert outs[1] == {"metrics/weights/${item.model}.json": {"cache": False, "persist": True}}
+
+
+@pytest.mark.parametrize(
+    ("published", "warned"),
+    [
+        ({}, True),
+        ({"bytes": len(BODY)}, True),
+        ({"sha256_starts": SHA[:8]}, False),
+        ({"md5": MD5}, False),
+        ({"expect": SHA}, False),
+    ],
+)
+def test_a_placed_file_that_no_hash_shows_to_be_the_official_one_is_said_so(
+    bring: Bring, tmp_path: Path, caplog: pytest.LogCaptureFixture, published: Any, warned: bool
+) -> None:
+    (tmp_path / "mine.pth").write_bytes(BODY)
+    with caplog.at_level(logging.WARNING):
+        bring(file=tmp_path / "mine.pth", **published)
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert (
+        any(re.search(r"nothing shows that .*mine\.pth is the official", t) for t in said) == warned
+    )

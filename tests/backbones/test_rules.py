@@ -58,3 +58,15 @@ def test_q_k_and_v_are_joined_in_this_order_and_none_may_lack() -> None:
         DataError, match=r"rule 'joined_qkv' needs 'blocks\.3\.attn\.k_proj\.weight'"
     ):
         mapped(parts, Mapping(rules=["joined_qkv"]), "file.pth")
+
+
+@pytest.mark.parametrize("parts", ["qkv", "qv"])
+def test_biases_are_joined_like_weights_or_kept_apart_where_k_has_none(parts: str) -> None:
+    biases = {
+        f"blocks.0.attn.{p}_proj.bias": torch.full((2,), float("qkv".index(p))) for p in parts
+    }
+    found = {name: value.tolist() for name, value in joined_qkv(biases).items()}
+    if parts == "qkv":
+        assert found == {"blocks.0.attn.qkv.bias": [0, 0, 1, 1, 2, 2]}
+    else:
+        assert found == {"blocks.0.attn.q_bias": [0, 0], "blocks.0.attn.v_bias": [2, 2]}

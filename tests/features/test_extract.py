@@ -127,6 +127,43 @@ def test_the_norm_setting_reaches_the_model(tmp_path):
     assert (plain >= 100).all()
 
 
+class Large(Layered):
+    """A feature of this value at layer 2."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def __call__(self, images, *, layers, norm):
+        found = super().__call__(images, layers=layers, norm=norm)
+        for layer, tokens in zip(layers, found, strict=True):
+            tokens.patches[0, 1, 2, 0] = self.value if layer == 2 else 0
+        return found
+
+
+@pytest.mark.parametrize("value", [65520.0, -70000.0, 3e38])
+def test_a_feature_beyond_float16_is_found_with_the_remedy(tmp_path, value):
+    message = (
+        rf"layer 2: a feature of {abs(value):g} is beyond float16 .65504.; set features\.dtype:"
+    )
+    with pytest.raises(DataError, match=message.replace("+", r"\+")):
+        run(tmp_path, backbone=Large(value), layer=3, layer_sweep=[2])
+    assert not (tmp_path / "out.safetensors").exists()
+    file = run(tmp_path / "b", backbone=Large(value), layer=3, layer_sweep=[2], dtype="float32")
+    assert file.images(ids(1), 2)[0, 1, 2, 0] == np.float32(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_feature_that_is_no_number_is_found_at_extraction(tmp_path, value, dtype):
+    with pytest.raises(DataError, match="layer 2: a NaN or infinite feature; check the weights"):
+        run(tmp_path, backbone=Large(value), layer=2, dtype=dtype)
+
+
+def test_the_largest_value_of_float16_is_kept(tmp_path):
+    assert run(tmp_path, backbone=Large(65504.0), layer=2).images(ids(1), 2).max() == 65504
+
+
 def test_tiles_that_do_not_cover_an_image_name_it(tmp_path):
     def read(image_id: str) -> Image.Image:
         return picture(image_id, (30, 48) if image_id == "image 003" else (32, 48))

@@ -156,7 +156,8 @@ def test_numbers_are_finite(complaints: Complaints, value: float) -> None:
 
 def test_a_std_of_zero_cannot_divide(complaints: Complaints) -> None:
     assert complaints({"models.dino.std": [0.2, 0, 0.2]}) == [
-        "models.dino.std[1]: 0.0 is out of range; allowed: 0.001 to 1"
+        "models.dino.std[1]: 0.0 is out of range; allowed: 0.001 to 1 (of images in 0…1; where the "
+        "source has 0…255, divide mean and std by 255)"
     ]
 
 

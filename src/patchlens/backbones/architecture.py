@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
+from patchlens.progress import log
 from patchlens.settings.base import brief
 from patchlens.settings.models import ARCH_ARGS
 
 VIT_PARTS = ("patch_embed", "blocks", "set_input_size")
 SAM_EPS = 1e-6
+PERIODS = "rope.periods"
 KINDS = ("vit", "beit", "eva", "deit", "aimv2", "samvit")
 
 
@@ -71,6 +73,22 @@ def keep_periods(model: Any) -> None:
     rope = getattr(model, "rope", None)
     if isinstance(rope, RotaryEmbeddingDinoV3):
         rope.register_buffer("periods", cast(Tensor, rope.periods), persistent=True)
+
+
+def with_periods(model: Any, tensors: dict[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """The tensors with timm's RoPE periods of DINOv3 where the file has none, which is logged.
+
+    transformers and timm do not save them.
+    """
+    periods = model.state_dict().get(PERIODS)
+    if periods is None or PERIODS in tensors:
+        return tensors
+    log.warning(
+        "%s: no %s; timm's are taken, which differ by up to 0.4 %% from the authors'",
+        origin,
+        PERIODS,
+    )
+    return tensors | {PERIODS: periods}
 
 
 def _vits() -> list[str]:

@@ -10,19 +10,21 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from patchlens.backbones.architecture import create
-from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash
+from patchlens.backbones.architecture import create, with_periods
+from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash, weights_hash
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
+from patchlens.backbones.load import load
 from patchlens.backbones.mapping import mapped
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.pretrained import pretrained
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import find
+from patchlens.backbones.stated import check_stated
+from patchlens.backbones.trial import check_forward, check_values
 from patchlens.backbones.untrained import draw_weights
 from patchlens.backbones.verify import unexpected
 from patchlens.errors import SettingsError, SourceError
-from patchlens.files import file_hash
 from patchlens.settings.models import (
     FileModel,
     Model,
@@ -34,7 +36,13 @@ from patchlens.settings.models import (
 
 
 def convert(
-    name: str, settings: Model, out: Path, *, work: Path, record: Path | None = None
+    name: str,
+    settings: Model,
+    out: Path,
+    *,
+    work: Path,
+    norm: bool = True,
+    record: Path | None = None,
 ) -> Record:
     """Write the weights of a model and the settings of its backbone into `out`.
 
@@ -43,6 +51,7 @@ def convert(
         settings: the model in the slot.
         out: the safetensors file.
         work: folder for downloads.
+        norm: `features.norm`, which the model must be able to follow.
         record: see `obtain`.
 
     Returns:
@@ -51,7 +60,7 @@ def convert(
     Raises:
         SettingsError: unknown architecture, tag or entry of the registry, or invalid arguments.
         SourceError: the weights cannot be obtained.
-        DataError: the weights do not fit.
+        DataError: the weights do not fit, or give no usable tokens.
     """
     where = f"params.yaml: models.{name}"
     file: Obtained | None = None
@@ -75,9 +84,23 @@ def convert(
     about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
     # One entry: safetensors writes several in random order, which would change the md5.
     header = {"about": json.dumps(about, sort_keys=True)}
-    save_file({k: v.contiguous() for k, v in tensors.items()}, out, metadata=header)
+    save_file(_apart(tensors), out, metadata=header)
+    if tensors:
+        check_values(tensors, about["origin"])
+        check_forward(load(out), norm, where, about["arch"], about["origin"])
     came = Record(about["origin"]) if file is None else file.record
     return replace(came, tensors=about["sha256"])
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same values without shared memory, which safetensors refuses."""
+    apart, seen = dict[str, Tensor](), set[int]()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        whole = tensor.contiguous()
+        apart[name] = whole.clone() if place in seen else whole
+        seen.add(place)
+    return apart
 
 
 def load_entry(entry: Entry, path: Path, where: str) -> tuple[Any, dict[str, Tensor]]:
@@ -133,13 +156,13 @@ def _from_registry(
 
 def _from_file(name: str, model: nn.Module, settings: FileModel) -> tuple[dict[str, Tensor], str]:
     path, where = Path(settings.file), f"params.yaml: models.{name}"
-    if not path.is_file():
-        raise SourceError(f"{path}: no such weight file; place it there or correct {where}.file")
+    digest = _digest(where, path)
     check_pinned(where, settings)
-    digest = file_hash(path, "sha256")
     if fault := unexpected(name, digest, settings.sha256):
         raise SourceError(f"{path}: {fault}")
+    check_stated(path, model, settings, where)
     tensors = mapped(contents(path, settings.mapping.pickled), settings.mapping, str(path))
+    tensors = with_periods(model, tensors, str(path))
     load_strictly(model, tensors, str(path))
     return tensors, f"file {path.name}, sha256 {digest}"
 
@@ -153,8 +176,15 @@ def check_pinned(where: str, settings: FileModel) -> None:
     if settings.sha256 is not None:
         return
     path = Path(settings.file)
-    digest = file_hash(path, "sha256") if path.is_file() else f"the sha256 of {path}"
+    digest = _digest(where, path) if path.exists() else f"the sha256 of {path}"
     raise SettingsError(f"{where}.sha256: missing; if this is the right file, set it to {digest}")
+
+
+def _digest(where: str, path: Path) -> str:
+    try:
+        return weights_hash(path)
+    except SourceError as error:
+        raise SourceError(f"{error}; place it there or correct {where}.file") from None
 
 
 def _describe(

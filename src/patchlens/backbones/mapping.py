@@ -6,11 +6,13 @@ renamed keep their names, so that `load_strictly` reports unknown ones.
 
 import fnmatch
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
 
 from patchlens.backbones.checkpoint import some
+from patchlens.backbones.pickles import kind_of
 from patchlens.backbones.rules import RULES
 from patchlens.errors import DataError, SettingsError
 from patchlens.names import nearest
@@ -34,12 +36,13 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
     named = _without(named, mapping, origin)
     for pattern, replacement in mapping.rename:
         named = _renamed(named, pattern, replacement, origin)
-    unknown = [name for name, value in named.items() if not isinstance(value, Tensor)]
+    unknown = {n: kind_of(v) for n, v in named.items() if not isinstance(v, Tensor)}
     if unknown or not named:
         what = f"no tensors under {some(unknown)}" if unknown else "no tensors left to load"
-        raise DataError(
-            f"{origin}: {what}; set key, prefix or drop. The file contains {some(content)}"
-        )
+        hint = _hint(content)
+        if unknown and all(kind.startswith("numpy") for kind in unknown.values()):
+            hint = "They are arrays of NumPy: save them as tensors (torch.from_numpy)"
+        raise DataError(f"{origin}: {what}; set key, prefix or drop. {hint}")
     for rule in mapping.rules:
         if rule not in RULES:
             raise SettingsError(f"{origin}: unknown rule '{rule}'; {nearest(rule, RULES)}")
@@ -53,20 +56,46 @@ def mapped(content: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, 
 
 
 def _inner(content: dict[str, Any], keys: list[str], origin: str) -> dict[str, Any]:
-    """The entry that contains the weights; "." is the file itself."""
+    """The entry that contains the weights; "." is the file itself, `a.b` the entry b in a."""
     if not keys:
         return content
     for key in keys:
         if key == ".":
             return content
-        if key in content:
-            inner = content[key]
+        if (inner := _entry(content, key)) is not None:
             if not isinstance(inner, dict):
-                raise DataError(f"{origin}: '{key}' is a {type(inner).__name__}, not named tensors")
+                raise DataError(
+                    f"{origin}: '{key}' is a {kind_of(inner)}, not named tensors. {_hint(content)}"
+                )
             return inner
-    raise DataError(
-        f"{origin}: no entry {' or '.join(map(repr, keys))}; the file contains {some(content)}"
-    )
+    raise DataError(f"{origin}: no entry {' or '.join(map(repr, keys))}. {_hint(content)}")
+
+
+def _entry(content: dict[str, Any], key: str) -> Any:
+    """The value of a key, or of a path of keys; None if there is none."""
+    if key in content:
+        return content[key]
+    first, _, rest = key.partition(".")
+    inner = content.get(first)
+    return _entry(inner, rest) if rest and isinstance(inner, dict) else None
+
+
+def _hint(content: dict[str, Any]) -> str:
+    """Which entries hold the most named tensors, and what else the file contains."""
+    held = sorted(_holders(content), key=lambda found: -found[1])[:3]
+    keys = " or ".join(f"['{path}']" for path, _ in held)
+    found = f"The file contains {some(content) or 'nothing'}"
+    return f"{found}; its tensors are in mapping.key: {keys}" if held else found
+
+
+def _holders(content: dict[Any, Any], path: str = "", depth: int = 4) -> Iterator[tuple[str, int]]:
+    """The path of every entry that holds named tensors, and their number."""
+    for name, value in content.items():
+        if not isinstance(value, dict) or not depth:
+            continue
+        if count := sum(isinstance(inner, Tensor) for inner in value.values()):
+            yield f"{path}{name}", count
+        yield from _holders(value, f"{path}{name}.", depth - 1)
 
 
 def _cut(named: dict[str, Any], mapping: Mapping, origin: str) -> dict[str, Any]:

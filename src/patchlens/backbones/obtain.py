@@ -107,6 +107,15 @@ def obtain(
         raise SourceError(f"{found.origin if file is None else file}: {fault}")
     if whole_hash is None and known is None:
         log.info("%s: no hash is published; recording the sha256 of this file: %s", name, digest)
+        if file is not None and not source.published:
+            log.warning(
+                "%s: nothing shows that %s is the official file; another one of the same shapes "
+                "would be measured as %s. Compare it with %s",
+                name,
+                file,
+                name,
+                asked,
+            )
     revision = found.revision or ("" if known is None else known.revision)
     now = Record(asked, revision, digest, found.path.stat().st_size)
     return Obtained(found.path, digest, found.origin, now)

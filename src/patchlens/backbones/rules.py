@@ -13,7 +13,7 @@ from patchlens.errors import DataError
 
 Tensors = dict[str, Tensor]
 Rule = Callable[[Tensors], Tensors]
-SEPARATE = re.compile(r"(blocks\.\d+\.attn)\.[qkv]_proj\.weight")
+SEPARATE = re.compile(r"(blocks\.\d+\.attn)\.[qkv]_proj\.(weight|bias)")
 
 
 def class_position_into_token(tensors: Tensors) -> Tensors:
@@ -38,11 +38,17 @@ def leading_axes(tensors: Tensors) -> Tensors:
 
 
 def joined_qkv(tensors: Tensors) -> Tensors:
-    """Join the weights of q, k and v, which some files store separately."""
+    """Join weights and biases of q, k and v, which some files store separately.
+
+    Where k has no bias, those of q and v become `q_bias` and `v_bias`, as in timm's BEiT and EVA.
+    """
     joined = {name: value for name, value in tensors.items() if not SEPARATE.fullmatch(name)}
-    for place in {match[1] for name in tensors if (match := SEPARATE.fullmatch(name))}:
-        parts = [tensors[f"{place}.{part}_proj.weight"] for part in "qkv"]
-        joined[f"{place}.qkv.weight"] = torch.cat(parts)
+    for place, kind in {m.groups() for name in tensors if (m := SEPARATE.fullmatch(name))}:
+        names = {part: f"{place}.{part}_proj.{kind}" for part in "qkv"}
+        if kind == "bias" and names["k"] not in tensors:
+            joined |= {f"{place}.{part}_bias": tensors[names[part]] for part in "qv"}
+        else:
+            joined[f"{place}.qkv.{kind}"] = torch.cat([tensors[name] for name in names.values()])
     return joined
 
 

@@ -8,13 +8,16 @@ from patchlens.progress import log
 from patchlens.settings.models import Model
 
 
-def run(model: ModelName, settings: Model) -> None:
+def run(model: ModelName, settings: Model, norm: bool = True) -> None:
     """Write data/weights/<model>.safetensors, and its origin to metrics/weights/<model>.json.
 
+    `norm` is `features.norm`: a model without a final norm cannot follow it.
     The second file exists from an earlier run: the same source must give the same file again.
     """
     record = paths.weights_record(model)
     with whole_file(paths.weights(model)) as partial:
-        came = convert(model, settings, partial, work=paths.WORK / "weights", record=record)
+        came = convert(
+            model, settings, partial, work=paths.WORK / "weights", norm=norm, record=record
+        )
     came.write(record)
     log.info("%s: weights %s", model, came.tensors[:12])

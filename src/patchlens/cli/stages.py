@@ -60,7 +60,8 @@ def index(dataset: DatasetArgument) -> None:
 @stage()
 def weights(model: ModelArgument) -> None:
     """Convert the weights of a model to one checked file."""
-    _run("weights", model, settings().model(model))
+    found = settings()
+    _run("weights", model, found.model(model), found.features.norm)
 
 
 def _of_cell(name: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -192,11 +193,27 @@ class Extractor:
     def _forward(self, views: Batch) -> list[NDArray[np.generic]]:
         """Tokens [V, h, w, D] of each layer in the dtype of the file, `batch_size` at a time."""
         size = self._features.batch_size
-        dtype = torch.float16 if self._features.dtype == "float16" else torch.float32
         parts: list[list[NDArray[np.generic]]] = [[] for _ in self.layers]
         for i in range(0, len(views), size):
             batch = torch.from_numpy(views[i : i + size]).to(self._device)
             found = self._backbone(batch, layers=self.layers, norm=self._features.norm)
-            for part, tokens in zip(parts, found, strict=True):
-                part.append(tokens.patches.to(dtype).cpu().numpy())
+            for layer, part, tokens in zip(self.layers, parts, found, strict=True):
+                part.append(self._stored(tokens.patches, layer))
         return [np.concatenate(part) for part in parts]
+
+    def _stored(self, patches: Tensor, layer: int) -> NDArray[np.generic]:
+        """Tokens in the dtype of the file, all of them finite."""
+        dtype = torch.float16 if self._features.dtype == "float16" else torch.float32
+        kept = patches.to(dtype)
+        if not kept.isfinite().all():
+            if not patches.isfinite().all():
+                raise DataError(
+                    f"layer {layer}: a NaN or infinite feature; check the weights, and "
+                    "mean and std of the model"
+                )
+            raise DataError(
+                f"layer {layer}: a feature of {patches.abs().max():g} is beyond float16 (65504); "
+                "set features.dtype: float32"
+            )
+        stored: NDArray[np.generic] = kept.cpu().numpy()
+        return stored

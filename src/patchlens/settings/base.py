@@ -30,10 +30,14 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True)
 class Within:
-    """Numbers from `low` to `high`, both included; without `high`, there is no upper end."""
+    """Numbers from `low` to `high`, both included; without `high`, there is no upper end.
+
+    `note` says in a message what the numbers mean.
+    """
 
     low: float
     high: float | None = None
+    note: str = ""
 
     def __get_pydantic_core_schema__(self, of: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(of))
@@ -45,7 +49,8 @@ class Within:
 
     def _check(self, value: float) -> float:
         if value < self.low or (self.high is not None and value > self.high):
-            raise ValueError(f"{brief(value)} is out of range; allowed: {self}")
+            note = f" ({self.note})" if self.note else ""
+            raise ValueError(f"{brief(value)} is out of range; allowed: {self}{note}")
         return value
 
 

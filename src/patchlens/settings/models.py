@@ -10,8 +10,11 @@ from patchlens.settings.base import Line, PathLine, Seed, Several, Strict, Withi
 PositionMode = Literal["timm", "dino", "mae", "beit", "gsd"]
 Interpolation = Literal["bicubic", "bilinear"]
 # Of red, green, blue, as shares of the largest pixel value.
-Colour = Annotated[list[Annotated[float, Within(0, 1)]], Field(min_length=3, max_length=3)]
-Spread = Annotated[list[Annotated[float, Within(0.001, 1)]], Field(min_length=3, max_length=3)]
+SHARES = "of images in 0…1; where the source has 0…255, divide mean and std by 255"
+Colour = Annotated[list[Annotated[float, Within(0, 1, SHARES)]], Field(min_length=3, max_length=3)]
+Spread = Annotated[
+    list[Annotated[float, Within(0.001, 1, SHARES)]], Field(min_length=3, max_length=3)
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Role = Literal["rival", "floor", "ceiling"]
 Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
@@ -21,13 +24,15 @@ class Mapping(Strict):
     """Maps the names in a weight file to those of the architecture, in this order.
 
     `key`: entries of a nested file that may contain the weights; the first existing one is used. An
-    empty list means a flat file, and a name "." in the list means that the file may be flat.
+    empty list means a flat file, and a name "." in the list means that the file may be flat;
+    `a.b` is the entry b in a.
     `prefix`: the prefix of the wanted names, which is removed; of several, the first that occurs.
     `beside`: patterns of the names without the prefix, which are dropped.
     `drop`: patterns of names that are not needed (`optional_drop`: may be absent).
     `rename`: [pattern, replacement] pairs, regular expressions over whole names; each must match.
     `rules`: conversions in code (backbones/rules.py) for what renaming cannot express.
-    `pickled`: classes that the file pickles beside its tensors; they are skipped, never executed.
+    `pickled`: classes, or patterns of them, that the file pickles beside its tensors and that are
+    no data of a common library (backbones/pickles.py); they are skipped, never executed.
     """
 
     key: list[str] = Field(default=[])
@@ -63,6 +68,7 @@ class _ArchArgs(Strict):
     No argument that names a file, a class or a function is among them: timm would load and run it.
     """
 
+    in_chans: Annotated[int, Within(3, 3, "only RGB images are measured")] | None = None
     img_size: Annotated[Any, PlainValidator(_side_or_sides)] = None
     patch_size: Patch | None = None
     embed_dim: Width | None = None
@@ -164,7 +170,7 @@ class RegistryModel(Strict):
 
 
 class FileModel(_Vit):
-    """A local `.safetensors` or `.pth` file, with the name of its timm architecture.
+    """A local `.safetensors` or `.pth` file or folder of them, with its timm architecture.
 
     `mapping` maps every name in the file, as in an entry of the registry. `sha256` pins the file,
     which is outside DVC: another file under the same name is an error, so that old scores are never

@@ -60,6 +60,11 @@ class Source(Strict):
             return f"https://drive.google.com/file/d/{self.id}/view"
         return str(self.url)
 
+    @property
+    def published(self) -> str | None:
+        """A published hash of the file, or its published first digits."""
+        return self.sha256 or self.md5 or self.sha256_starts or self.md5_starts
+
     @model_validator(mode="after")
     def _says_where(self) -> "Source":
         needed = {"hub": ("repo", "file"), "url": ("url",), "drive": ("id", "file")}[self.kind]

@@ -1,0 +1,74 @@
+"""What a Hugging Face folder states beside its weights, compared with the settings of the model.
+
+Shapes show neither the number of heads nor the epsilon, the activation, mean and std.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
+from patchlens.errors import SettingsError
+from patchlens.files import read_json
+from patchlens.settings.models import FileModel
+
+# transformers' names of activations, and timm's classes of them.
+ACTIVATIONS = {
+    "gelu": "GELU",
+    "gelu_new": "GELUTanh",
+    "gelu_pytorch_tanh": "GELUTanh",
+    "quick_gelu": "QuickGELU",
+}
+
+
+def check_stated(path: Path, model: Any, settings: FileModel, where: str) -> None:
+    """Refuse settings that differ from `config.json` and `preprocessor_config.json` in the folder.
+
+    Args:
+        path: `file` of the model; nothing is compared unless it is a folder.
+        model: the timm model of its architecture.
+        settings: of the model.
+        where: the slot, for the message.
+
+    Raises:
+        SettingsError: names the key, what the folder states and what is set.
+    """
+    if not path.is_dir():
+        return
+    config, processor = (_json(path / f"{n}.json") for n in ("config", "preprocessor_config"))
+    for key, stated, used in _pairs(config, processor, model, settings):
+        if stated is not None and stated != used:
+            raise SettingsError(f"{where}.{key}: {used}, but {path} states {stated}; correct one")
+
+
+def _pairs(
+    config: dict[str, Any], processor: dict[str, Any], model: Any, settings: FileModel
+) -> Iterator[tuple[str, Any, Any]]:
+    """(key of the model, what the folder states or None, what is used)."""
+    vision, timm_config = _part(config, "vision_config") or config, _part(config, "pretrained_cfg")
+    block = model.blocks[0]
+    yield "arch", config.get("architecture"), settings.arch
+    yield "arch_args.num_heads", vision.get("num_attention_heads"), block.attn.num_heads
+    yield "arch", _eps(vision.get("layer_norm_eps")), _eps(getattr(block.norm1, "eps", None))
+    activation = getattr(block.mlp, "act", None)
+    if activation is not None:
+        stated = ACTIVATIONS.get(str(vision.get("hidden_act")))
+        yield "arch_args.act_layer", stated, type(activation).__name__
+    for key, used in (
+        ("mean", settings.mean or IMAGENET_MEAN),
+        ("std", settings.std or IMAGENET_STD),
+    ):
+        yield key, processor.get(f"image_{key}", timm_config.get(key)), used
+
+
+def _eps(value: Any) -> str | None:
+    return f"eps {value:g}" if isinstance(value, float) else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return _part({"": read_json(path, "download it again") if path.is_file() else {}}, "")
+
+
+def _part(config: dict[str, Any], key: str) -> dict[str, Any]:
+    found = config.get(key)
+    return found if isinstance(found, dict) else {}
