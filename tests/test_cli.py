@@ -149,7 +149,7 @@ def test_a_missing_dataset_is_exit_code_3(patchlens: Patchlens) -> None:
 
 def test_a_missing_weight_file_is_exit_code_3(params: Any, patchlens: Patchlens) -> None:
     params["models"]["mine"] = {"source": "file", "file": "w.pth", "arch": "vit_tiny_patch16_224"}
-    expected = "w.pth: no such weight file; place it there or correct params.yaml: models.mine.file"
+    expected = "w.pth: no such file; place it there or correct params.yaml: models.mine.file"
     expect(patchlens("weights", "mine"), 3, expected)
 
 

@@ -127,9 +127,11 @@ def _something_else(path: Path, start: bytes) -> str | None:
             return what
     if start[TAR:] == b"ustar":
         return "is a tar archive; unpack it and name the file in it"
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return None
-    names = zipfile.ZipFile(path).namelist()
     if any(name.endswith("data.pkl") for name in names):
         return None
     if names and all(name.endswith(".npy") for name in names):

@@ -18,7 +18,7 @@ from timm.models.vision_transformer import _RADIO_ALIGN_CORNERS
 from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create, keep_periods
-from patchlens.backbones.checkpoint import load_strictly
+from patchlens.backbones.checkpoint import contents, load_strictly
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.registry.entry import Source
 from patchlens.errors import DataError, SettingsError
@@ -103,6 +103,7 @@ def check_activation(where: str, settings: TimmModel, model: Any) -> None:
 
 def _translated(where: str, settings: TimmModel, path: Path) -> tuple[Any, dict[str, Tensor]]:
     """The model with the head that the file was saved with, and the file under timm's names."""
+    contents(path)  # says what else the file is, which timm does not
     model: Any = timm.create_model(settings.tag, pretrained=False, **settings.arch_args)
     try:
         tensors = conversion(settings.tag)(load_state_dict(str(path)), model)
