@@ -1,9 +1,10 @@
 """Every example of docs/add-a-model.md loads, on files as it describes them."""
 
-import argparse
 import copy
 import hashlib
 import re
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,14 +48,19 @@ def theirs(arch: str, args: dict[str, Any]) -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> dict[str, Any]:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The settings of the second example, shrunk, and its file."""
     settings = OWN["mine"]
     args = settings["arch_args"] | TINY
     named = theirs(settings["arch"], args)
     named = {name.replace(".norm.", ".tokens_norm."): v for name, v in named.items()}
     content = {"teacher": named | {"predictor.weight": torch.zeros(2)}, "epoch": 3}
-    torch.save(content | {"args": argparse.Namespace(lr=0.1)}, tmp_path / "mine.pth")
+    config = type("Config", (), {"__module__": "project"})
+    module = types.ModuleType("project")
+    module.Config = config  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "project", module)
+        torch.save(content | {"args": config()}, tmp_path / "mine.pth")
     digest = hashlib.sha256((tmp_path / "mine.pth").read_bytes()).hexdigest()
     changes = {"file": str(tmp_path / "mine.pth"), "arch_args": args, "sha256": digest}
     return copy.deepcopy(settings) | changes
