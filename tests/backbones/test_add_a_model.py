@@ -56,11 +56,10 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     named = {name.replace(".norm.", ".tokens_norm."): v for name, v in named.items()}
     content = {"teacher": named | {"predictor.weight": torch.zeros(2)}, "epoch": 3}
     config = type("Config", (), {"__module__": "project"})
-    module = types.ModuleType("project")
-    module.Config = config  # type: ignore[attr-defined]
-    with monkeypatch.context() as patched:
-        patched.setitem(sys.modules, "project", module)
-        torch.save(content | {"args": config()}, tmp_path / "mine.pth")
+    project = types.ModuleType("project")
+    project.Config = config  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "project", project)
+    torch.save(content | {"args": config()}, tmp_path / "mine.pth")
     digest = hashlib.sha256((tmp_path / "mine.pth").read_bytes()).hexdigest()
     changes = {"file": str(tmp_path / "mine.pth"), "arch_args": args, "sha256": digest}
     return copy.deepcopy(settings) | changes
