@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,9 @@ def picture() -> Callable[..., None]:
     def write(path: Path, size: tuple[int, int] = (8, 6)) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         width, height = size
-        noise = np.random.default_rng(len(path.name)).integers(0, 256, (height, width, 3))
+        noise = np.random.default_rng(crc32(path.name.encode())).integers(
+            0, 256, (height, width, 3)
+        )
         Image.fromarray(noise.astype(np.uint8)).save(path)
 
     return write

@@ -51,7 +51,7 @@ def test_support_and_query_share_no_image(own: Path, indexed: Make) -> None:
 
 def test_one_split_may_serve_both_if_the_choices_are_disjoint(plain: Any, indexed: Make) -> None:
     # sha256 puts img0 first for seeds 2 and 5, img4 for seeds 0 and 1; a query subset uses 0.
-    layout, root = plain([(i, "support", None, None, 0) for i in SIX])
+    layout, root = plain([(i, "support", None, None, int(i == "img4")) for i in SIX])
     index = indexed(layout, root, {"seeds": [2, 5]}, split="support", images=1)
     assert index.support_ids(2, 1) == ["img0"]
     assert list(index.query["image_id"]) == ["img4"]
@@ -73,7 +73,7 @@ def test_unknown_split_is_named_with_the_nearest(
 
 
 def test_query_subset_is_in_hash_order(plain: Any, indexed: Make) -> None:
-    rows = [(i, "query", None, None, 0) for i in SIX] + [("s", "support", None, None, 0)]
+    rows = [(i, "query", None, None, 0) for i in SIX] + [("s", "support", None, None, 1)]
     index = indexed(*plain(rows), images=3)
     assert set(index.query["image_id"]) == {"img4", "img3", "img0"}
     assert list(index.query["unit"]) == list(index.query["image_id"])
@@ -82,7 +82,7 @@ def test_query_subset_is_in_hash_order(plain: Any, indexed: Make) -> None:
 def test_query_subset_of_each_group(plain: Any, indexed: Make) -> None:
     cities = dict(zip(SIX, "bababb", strict=True))
     rows = [(i, "query", cities[i], None, 0) for i in SIX]
-    index = indexed(*plain([*rows, ("s", "support", None, None, 0)]), images=1, per="group")
+    index = indexed(*plain([*rows, ("s", "support", None, None, 1)]), images=1, per="group")
     # Hash order is 4 3 0 1 2 5: the first of a (1, 3) is 3, the first of b (0, 2, 4, 5) is 4.
     assert set(index.query["image_id"]) == {"img3", "img4"}
 
@@ -101,7 +101,7 @@ def test_query_subset_of_each_group(plain: Any, indexed: Make) -> None:
 def test_a_query_that_cannot_be_had(
     plain: Any, indexed: Make, query: dict[str, Any], message: str
 ) -> None:
-    rows = [(i, "query", None, None, 0) for i in SIX] + [("s", "support", None, None, 0)]
+    rows = [(i, "query", None, None, 0) for i in SIX] + [("s", "support", None, None, 1)]
     with pytest.raises(SettingsError) as caught:
         indexed(*plain(rows), **query)
     assert str(caught.value) == f"params.yaml: datasets.own.{message}"
@@ -109,7 +109,7 @@ def test_a_query_that_cannot_be_had(
 
 def test_sequences_are_the_unit_where_asked_for(plain: Any, indexed: Make) -> None:
     rows = [(i, "query", None, f"seq{n // 4}", 0) for n, i in enumerate(SIX)]
-    index = indexed(*plain([*rows, ("s", "support", None, None, 0)]), unit="sequence")
+    index = indexed(*plain([*rows, ("s", "support", None, None, 1)]), unit="sequence")
     assert list(index.query["unit"]) == ["seq0"] * 4 + ["seq1"] * 2
 
 
@@ -131,7 +131,7 @@ def test_objects_from_16_bit_instances(
     entries = []
     for name, split in (("s", "support"), ("q", "query")):
         picture(tmp_path / f"{name}.png")
-        mask(tmp_path / f"{name}_mask.png", 1)
+        mask(tmp_path / f"{name}_mask.png", int(name == "s"))
         ids = np.zeros((6, 8), np.uint16)
         ids[1:3, 2:5] = 1001
         ids[5, 7] = 40000
@@ -205,7 +205,7 @@ def test_images_without_any_mask_are_indexed_for_the_tasks_that_need_none(
 
 
 def test_splits_are_joined_by_a_plus(plain: Any, indexed: Make) -> None:
-    rows = [("a", "train", None, None, 0), ("b", "extra", None, None, 0)]
+    rows = [("a", "train", None, None, 0), ("b", "extra", None, None, 1)]
     layout, root = plain([*rows, ("q", "query", None, None, 0)])
     index = indexed(layout, root, {"split": "train+extra", "images": 2})
     assert set(index.support_ids(0, 2)) == {"a", "b"}
@@ -216,9 +216,12 @@ def test_splits_are_joined_by_a_plus(plain: Any, indexed: Make) -> None:
 
 def test_pixels_of_each_class_are_counted_by_split(plain: Any, indexed: Make) -> None:
     rows = [("s", "support", None, None, 0), ("t", "support", None, None, 1)]
-    layout, root = plain([*rows, ("q", "query", None, None, 1)])
-    ignoring = replace(layout, labels={0: 255, 1: 1})
-    assert indexed(ignoring, root).pixels == {"support": [0, 4, 4], "query": [0, 4, 0]}
+    layout, root = plain([*rows, ("q", "query", None, None, 2)])
+    ignoring = replace(layout, labels={0: 255, 1: 1, 2: 0})
+    assert indexed(ignoring, root, {"images": 2}).pixels == {
+        "support": [0, 4, 4],
+        "query": [4, 0, 0],
+    }
 
 
 def test_images_may_be_a_generator_that_is_read_in_batches(

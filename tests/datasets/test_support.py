@@ -47,7 +47,7 @@ def test_a_pool_that_is_too_small_is_named() -> None:
 def test_index_answers_with_the_first_shots_of_a_seed(
     plain: Any, indexed: Callable[..., Index]
 ) -> None:
-    rows = [(i, "support", None, None, 0) for i in SIX] + [("q", "query", None, None, 0)]
+    rows = [(i, "support", None, None, 0) for i in SIX] + [("q", "query", None, None, 1)]
     index = indexed(*plain(rows), {"images": 4, "seeds": [1, 0]})
     assert index.seeds == [1, 0]
     for seed in (0, 1):
@@ -58,7 +58,7 @@ def test_index_answers_with_the_first_shots_of_a_seed(
 
 def test_shots_of_each_group(plain: Any, indexed: Callable[..., Index], chosen: Chosen) -> None:
     rows = [(i, "support", "bonn" if i in ORDER[0][::2] else "aachen", None, 0) for i in SIX]
-    index = indexed(*plain([*rows, ("q", "query", None, None, 0)]), {"images": 2, "per": "group"})
+    index = indexed(*plain([*rows, ("q", "query", None, None, 1)]), {"images": 2, "per": "group"})
     # aachen: every second of the order from the second on; bonn: from the first on.
     assert chosen(index, 0) == ["img3", "img1", "img4", "img0"]
     assert list(index.support.query("seed == 0")["pool"]) == ["aachen", "aachen", "bonn", "bonn"]
@@ -69,7 +69,7 @@ def test_shots_of_each_class_need_the_class_in_the_mask(
     plain: Any, indexed: Callable[..., Index], chosen: Chosen
 ) -> None:
     rows = [(i, "support", None, None, int(i in ("img5", "img1"))) for i in SIX]
-    index = indexed(*plain([*rows, ("q", "query", None, None, 0)]), {"images": 2, "per": "class"})
+    index = indexed(*plain([*rows, ("q", "query", None, None, 1)]), {"images": 2, "per": "class"})
     assert chosen(index, 0) == ["img4", "img3", "img1", "img5"]
     assert list(index.support.query("seed == 0")["pool"]) == ["road", "road", "car", "car"]
 
@@ -114,7 +114,7 @@ def test_an_image_without_a_group_is_not_dropped(
 def test_too_few_images_is_a_mistake_of_the_settings(
     plain: Any, indexed: Callable[..., Index], support: dict[str, Any], message: str
 ) -> None:
-    rows = [(i, "support", None, None, 0) for i in SIX] + [("q", "query", None, None, 0)]
+    rows = [(i, "support", None, None, 0) for i in SIX] + [("q", "query", None, None, 1)]
     with pytest.raises(SettingsError) as caught:
         indexed(*plain(rows), support)
     assert str(caught.value) == f"params.yaml: datasets.own.{message}"

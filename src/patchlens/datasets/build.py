@@ -20,24 +20,28 @@ from numpy.typing import NDArray
 from patchlens.datasets import tables
 from patchlens.datasets.below import check_inside
 from patchlens.datasets.boxes import Frame, check_size, has_area
-from patchlens.datasets.images import check_image
+from patchlens.datasets.gate import Gate
+from patchlens.datasets.images import Seen, check_image
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, ObjectEntry, Relevance
-from patchlens.datasets.masks import open_mask
-from patchlens.datasets.objects import ImageObject, objects_of
+from patchlens.datasets.masks import open_id_map, translated
+from patchlens.datasets.objects import ImageObject, check_fits, objects_of
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
 from patchlens.given import printable
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
 
-BATCH = 1024  # images
+BATCH, PART = 1024, 32  # images that are written at once, and checked by one thread
 Counts = NDArray[np.int64]
 
 
 class _Checked(NamedTuple):
     entry: ImageEntry
-    size: tuple[int, int]
+    seen: Seen
     pixels: Counts | None
+    mask_mode: str | None
+    values: list[int]
+    palette: list[tuple[int, ...]]
     objects: list[ImageObject]
 
 
@@ -75,7 +79,7 @@ def build(
         SettingsError: a split in the settings does not exist or is too small, or an image would be
             both support and query.
     """
-    pixels, classes = dict[str, Counts](), dict[str, list[int]]()
+    pixels, gate = dict[str, Counts](), Gate(root, layout)
     first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
     numbers, seen, frame = _Numbers(first), set[str](), Frame()
     outside, flat = list[str](), list[str]()
@@ -83,7 +87,7 @@ def build(
         images = stack.enter_context(tables.rows_of(out / "images.parquet", tables.IMAGES))
         objects = stack.enter_context(tables.rows_of(out / "objects.parquet", tables.OBJECTS))
         for batch in _check_all(layout, root):
-            for entry, _, counts, found in batch:
+            for entry, picture, counts, _, values, palette, found in batch:
                 if entry.image_id in seen:
                     raise DataError(
                         f"{root / entry.path}: image id '{entry.image_id}' is used twice"
@@ -91,10 +95,12 @@ def build(
                 seen.add(entry.image_id)
                 if counts is not None:
                     pixels[entry.split] = pixels.get(entry.split, 0) + counts
-                    classes[entry.image_id] = [int(c) for c in np.flatnonzero(counts[:-1])]
+                    gate.classes[entry.image_id] = [int(c) for c in np.flatnonzero(counts[:-1])]
+                gate.image(entry.image_id, entry.path, picture.stamp)
+                gate.mask(entry.mask or "", values, palette)
                 outside += [f"{root / entry.path}: {o.key}" for o in found if _unseen(o)]
                 flat += [f"{root / entry.path}: {o.instance}" for o in entry.objects if _flat(o)]
-            frame.add((entry, size) for entry, size, _, _ in batch)
+            frame.add((checked.entry, checked.seen.size) for checked in batch)
             images.write([_image_row(checked) for checked in batch])
             objects.write(
                 [_object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
@@ -109,17 +115,19 @@ def build(
         if places:
             log.warning("%d %s, such as %s", len(places), what, places[0])
     _warn_of_strangers(out)
-    _write_about(layout, pixels, out)
+    twins = gate.twins()
+    _write_about(layout, pixels, twins, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]
     table = tables.read(out / "images.parquet", columns)
-    chosen = None
+    chosen = scored = None
     if support is not None:
-        chosen = support_images(name, table, layout.classes, classes, support)
+        chosen = support_images(name, table, layout.classes, gate.classes, support)
         chosen.to_parquet(out / "support.parquet", index=False)
     if query is not None:
         scored = query_images(name, table, query, chosen)
         scored.to_parquet(out / "query.parquet", index=False)
+    gate.judge(chosen, scored, twins)
     return table
 
 
@@ -134,31 +142,30 @@ def _check_each(layout: Layout, root: Path) -> Iterator[_Checked]:
     entries = iter(layout.images)
     with ThreadPoolExecutor() as pool:
         while batch := list(islice(entries, BATCH)):
-            yield from pool.map(lambda entry: _check(entry, layout, root), batch)
+            # A future costs as much as reading a header, so that each has several images.
+            parts = [batch[i : i + PART] for i in range(0, len(batch), PART)]
+            for part in pool.map(lambda part: [_check(e, layout, root) for e in part], parts):
+                yield from part
 
 
 def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
-    for path in (entry.path, entry.mask, entry.instances):
-        if path is not None:
-            check_inside(path, f"{root}: image '{printable(entry.image_id)}'")
-    size = check_image(root / entry.path, layout.terms).size
-    check_size(entry, size, root)
-    counts = None if entry.mask is None else _class_pixels(entry, layout, root, size)
-    return _Checked(entry, size, counts, objects_of(entry, layout, root, size))
-
-
-def _class_pixels(entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]) -> Counts:
-    """Pixels of each class; the last count is that of ignored pixels."""
-    assert entry.mask is not None
-    path = root / entry.mask
-    mask = open_mask(path, layout.labels, layout.terms)
-    if mask.shape[::-1] != size:
-        raise DataError(
-            f"{path}: is {mask.shape[1]}×{mask.shape[0]}, its image {Path(entry.path).name} is "
-            f"{size[0]}×{size[1]}; a mask must have the size of its image"
-        )
+    for written in (entry.path, entry.mask, entry.instances):
+        if written is not None:
+            check_inside(written, f"{root}: image '{printable(entry.image_id)}'")
+    seen = check_image(root / entry.path, layout.terms)
+    check_size(entry, seen.size, root)
+    if entry.mask is None:
+        return _Checked(entry, seen, None, None, [], [], objects_of(entry, layout, root, seen))
+    path, terms, values = root / entry.mask, layout.terms, list[int]()
+    found = open_id_map(path, terms, colours=terms.colours)
+    check_fits(found.ids, path, entry, seen)
+    mask = translated(path, found.ids, layout.labels, terms)
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-    return np.append(counts[: len(layout.classes)], counts[IGNORE])
+    pixels = np.append(counts[: len(layout.classes)], counts[IGNORE])
+    if found.palette:
+        values = [int(v) for v in np.flatnonzero(np.bincount(found.ids.ravel()))]
+    objects = objects_of(entry, layout, root, seen)
+    return _Checked(entry, seen, pixels, found.mode, values, found.palette, objects)
 
 
 def _unseen(found: ImageObject) -> bool:
@@ -171,7 +178,10 @@ def _flat(listed: ObjectEntry) -> bool:
 
 def _image_row(checked: _Checked) -> dict[str, Any]:
     row = {k: v for k, v in vars(checked.entry).items() if k != "objects"}
-    return row | {"width": checked.size[0], "height": checked.size[1]}
+    row |= dict(zip(("width", "height"), checked.seen.size, strict=True))
+    row |= {key: getattr(checked.seen, key) for key in ("mode", "orientation", "profile")}
+    labelled = None if checked.pixels is None else int(checked.pixels[:-1].sum())
+    return row | {"mask_mode": checked.mask_mode, "labelled": labelled}
 
 
 def _object_row(image_id: str, found: ImageObject, numbers: _Numbers) -> dict[str, Any]:
@@ -195,13 +205,16 @@ def _warn_of_strangers(out: Path) -> None:
         )
 
 
-def _write_about(layout: Layout, pixels: dict[str, Counts], out: Path) -> None:
+def _write_about(
+    layout: Layout, pixels: dict[str, Counts], twins: list[list[str]], out: Path
+) -> None:
     about = {
         "reader": layout.reader,
         "classes": list(layout.classes),
         "labels": {str(value): label for value, label in layout.labels.items()},
         "terms": asdict(layout.terms),
         "palette": [list(colour) for colour in layout.palette],
+        "twins": twins,
         "pixels": {split: counts.tolist() for split, counts in pixels.items()},
     }
     (out / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ file is refused by name.
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -80,12 +81,21 @@ Image.MAX_IMAGE_PIXELS = None  # the limit is that of `Terms`, which users can s
 
 
 class Seen(NamedTuple):
-    """What the gate found in a picture; `size` is its width and height when upright, in pixels."""
+    """What the gate found in a picture.
+
+    Attributes:
+        size: width and height when upright, in pixels.
+        mode: Pillow's name of its colours.
+        orientation: 1 to 8 as in EXIF.
+        profile: the name of its colour profile, if any; it is not applied.
+        stamp: equal for files of equal bytes, and for few others.
+    """
 
     size: tuple[int, int]
-    mode: str
-    orientation: int
-    profile: str | None
+    mode: str = "RGB"
+    orientation: int = 1
+    profile: str | None = None
+    stamp: tuple[int, int] = (0, 0)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -95,7 +105,7 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: the file is missing, empty or not an image.
     """
     with opened(path, "an image") as image:
-        return _upright_size(image, orientation_of(image))
+        return _upright_size(image, orientation_of(image, _tail(image)[1]))
 
 
 def check_image(path: Path, terms: Terms) -> Seen:
@@ -107,9 +117,11 @@ def check_image(path: Path, terms: Terms) -> Seen:
         DataError: the file is missing, empty, truncated, too large, or not what can be measured.
     """
     with opened(path, "an image", terms) as image:
+        length, tail = _tail(image)
         _refuse(path, image, terms)
-        turned, whole = orientation_of(image), _is_whole(image)
-        seen = Seen(_upright_size(image, turned), image.mode, turned, _profile(image))
+        whole, turned = _is_whole(image, length, tail), orientation_of(image, tail)
+        stamp = length, zlib.crc32(tail)
+        seen = Seen(_upright_size(image, turned), image.mode, turned, _profile(image), stamp)
         decode = not whole or image.mode in DEEP or image.has_transparency_data
     if decode:
         return seen._replace(size=open_image(path, terms).size)
@@ -145,12 +157,15 @@ def opened(path: Path, what: str, terms: Terms | None = None) -> Iterator[ImageF
         raise DataError(f"{path}: cannot be read as {what} ({reason(path, error)})") from None
 
 
-def orientation_of(image: ImageFile) -> int:
-    """1 to 8 as in EXIF; 1 for a file that says nothing, or nothing that can be read."""
+def orientation_of(image: ImageFile, tail: bytes = b"") -> int:
+    """1 to 8 as in EXIF; 1 for a file that says nothing, or nothing that can be read.
+
+    A PNG may say it after its pixels: in its `tail`, if it is not loaded.
+    """
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         found = image.tag_v2.get(ORIENTATION, 1)
     else:
-        if image.format == "PNG" and _late(image):
+        if image.format == "PNG" and any(mark in tail for mark in LATE):
             image.load()
         try:
             found = image.getexif().get(ORIENTATION, 1) if _may_turn(image) else 1
@@ -203,37 +218,26 @@ def _may_turn(image: ImageFile) -> bool:
     )
 
 
-def _late(image: ImageFile) -> bool:
-    return image.fp is not None and any(mark in _tail(image) for mark in LATE)
+def _tail(image: ImageFile) -> tuple[int, bytes]:
+    """The length of an opened file, and its end."""
+    assert image.fp is not None
+    place, length = image.fp.tell(), image.fp.seek(0, io.SEEK_END)
+    image.fp.seek(max(0, length - TAIL))
+    found = image.fp.read()
+    image.fp.seek(place)  # where Pillow goes on reading
+    return length, found
 
 
-def _tail(image: ImageFile) -> bytes:
-    stream: Any = image.fp
-    place = stream.tell()
-    stream.seek(max(0, stream.seek(0, io.SEEK_END) - TAIL))
-    found: bytes = stream.read()
-    stream.seek(place)  # where Pillow goes on reading
-    return found
-
-
-def _is_whole(image: ImageFile) -> bool:
+def _is_whole(image: ImageFile, length: int, tail: bytes) -> bool:
     if image.format in END_MARKS:
-        return image.fp is None or END_MARKS[image.format] in _tail(image)[-1024:]
+        return END_MARKS[image.format] in tail[-1024:]
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        tags, length = image.tag_v2, _length(image)
+        tags = image.tag_v2
         for offsets, sizes in ((273, 279), (324, 325)):  # of strips, of tiles
             if offsets in tags and sizes in tags:
                 ends = [o + s for o, s in zip(tags[offsets], tags[sizes], strict=False)]
                 return max(ends, default=length + 1) <= length
     return False
-
-
-def _length(image: ImageFile) -> int:
-    stream: Any = image.fp
-    place = stream.tell()
-    length: int = stream.seek(0, io.SEEK_END)
-    stream.seek(place)
-    return length
 
 
 def _refuse(path: Path, image: ImageFile, terms: Terms) -> None:

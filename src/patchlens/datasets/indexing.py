@@ -1,5 +1,7 @@
 """Stage index: build the index of a dataset from its folder."""
 
+from dataclasses import replace
+
 from patchlens import paths
 from patchlens.datasets.below import check_links
 from patchlens.datasets.build import build
@@ -16,6 +18,9 @@ def run(dataset: DatasetName, settings: Dataset) -> None:
     if isinstance(settings, Collected) and settings.root is not None and not settings.follow_links:
         check_links(root)
     layout = read(settings.kind, root)
+    if isinstance(settings, Collected):
+        terms = replace(layout.terms, max_megapixels=settings.max_megapixels)
+        layout = replace(layout, terms=terms)
     with whole_folder(paths.index(dataset)) as folder:
         images = build(dataset, layout, root, settings.support, settings.query, folder)
     counts = ", ".join(f"{split} {n}" for split, n in images["split"].value_counts().items())

@@ -27,11 +27,11 @@ SAVE = "save masks as PNG"
 
 
 class IdMap(NamedTuple):
-    """An id map: its values [H, W], its mode, and the colour of each index of a palette [N, 3]."""
+    """An id map: its values [H, W], its mode, and the colour of each index of its palette."""
 
     ids: Ids
     mode: str
-    palette: NDArray[np.uint8] | None
+    palette: list[tuple[int, ...]]
 
 
 def open_mask(path: Path, labels: Mapping[int, int], terms: Terms = UNSTATED) -> Mask:
@@ -65,13 +65,13 @@ def open_id_map(path: Path, terms: Terms = UNSTATED, *, colours: bool = False) -
     """
     if _is_matlab(path):
         try:
-            return IdMap(read_segmentation(path), "MATLAB", None)
+            return IdMap(read_segmentation(path), "MATLAB", [])
         except BROKEN as error:
             raise DataError(f"{path}: cannot be read as a mask ({reason(path, error)})") from None
     with opened(path, "a mask", terms) as image:
         _refuse(path, image)
         image.load()
-        mode, palette = image.mode, None
+        mode, palette = image.mode, list[tuple[int, ...]]()
         if colours:
             ids = _packed(upright(image, _opaque(path, image).convert("RGB")))
         else:
@@ -82,26 +82,33 @@ def open_id_map(path: Path, terms: Terms = UNSTATED, *, colours: bool = False) -
                     "colours with a meaning: `colours` in dataset.yaml says which is which class"
                 )
             if shown.mode == "P":
-                palette = np.array(shown.getpalette("RGB"), np.uint8).reshape(-1, 3)
+                flat = shown.getpalette("RGB") or []
+                palette = list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
             ids = _whole(path, np.asarray(upright(image, shown)))
     return IdMap(ids, mode, palette)
 
 
 def translated(path: Path, ids: Ids, labels: Mapping[int, int], terms: Terms) -> Mask:
     """The class id of each value, by `labels`."""
-    # One pass over the pixels: translate the few values that occur, not every pixel.
-    codes, occurring = pd.factorize(ids.ravel())
-    for value in (int(v) for v in occurring):
+    if ids.dtype == np.uint8:
+        codes, occurring = ids, np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
+        table = np.zeros(256, np.uint8)
+    else:  # of the values that occur, which are few
+        flat, occurring = pd.factorize(ids.ravel())
+        codes, table = flat.reshape(ids.shape), np.zeros(len(occurring), np.uint8)
+    for place, value in enumerate(int(v) for v in occurring):
         if value not in labels:
-            shown = list(value.to_bytes(3, "big")) if terms.colours else value
-            allowed = ", ".join(str(v) for v in sorted(labels))
-            known = "in `colours` or `ignore` of dataset.yaml" if terms.colours else allowed
-            what = f"colour {shown}, which is not {known}" if terms.colours else (
-                f"id {shown}, which is not among the classes ({known})"
-            )  # fmt: skip
-            raise DataError(f"{path}: contains {what}")
-    table = np.array([labels[int(v)] for v in occurring], dtype=np.uint8)
-    return table[codes].reshape(ids.shape)
+            raise DataError(f"{path}: contains {_unknown(value, labels, terms)}")
+        table[value if codes is ids else place] = labels[value]
+    return table[codes]
+
+
+def _unknown(value: int, labels: Mapping[int, int], terms: Terms) -> str:
+    if terms.colours:
+        colour = list(value.to_bytes(3, "big"))
+        return f"colour {colour}, which is neither in colours nor in ignore of dataset.yaml"
+    allowed = ", ".join(str(v) for v in sorted(labels))
+    return f"id {value}, which is not among the classes ({allowed})"
 
 
 def _is_matlab(path: Path) -> bool:

@@ -9,8 +9,9 @@ import pandas as pd
 from scipy.ndimage import find_objects
 
 from patchlens.datasets.boxes import Box, corners, has_area
+from patchlens.datasets.images import Seen
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.masks import open_ids
+from patchlens.datasets.masks import Ids, open_ids
 from patchlens.errors import DataError
 
 
@@ -32,10 +33,8 @@ class ImageObject:
     polygon: tuple[float, ...] | None = None
 
 
-def objects_of(
-    entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]
-) -> list[ImageObject]:
-    """All objects of an image of `size` (width, height); those of the mask come first.
+def objects_of(entry: ImageEntry, layout: Layout, root: Path, seen: Seen) -> list[ImageObject]:
+    """All objects of an image, as it was `seen`; those of the mask come first.
 
     Boxes are kept as annotated, even if they leave the image, because official tools score them
     so; `area` is that of the mask, or of the part of the box inside the image (0 if outside).
@@ -44,17 +43,17 @@ def objects_of(
         DataError: an instance value is not listed, a box is not finite, an evaluated box ends
             before it begins, or one object is evaluated twice in the image.
     """
-    found = _in_mask(entry, layout, root, size) if entry.instances is not None else []
-    seen = set[str]()
+    found = _in_mask(entry, layout, root, seen) if entry.instances is not None else []
+    known = set[str]()
     for listed in entry.objects:
-        _check(listed, root / entry.path, seen)
+        _check(listed, root / entry.path, known)
         found.append(
             ImageObject(
                 key=listed.instance,
                 class_id=listed.class_id,
                 fine_class=listed.fine_class,
                 box=listed.box,
-                area=_area_inside(listed.box, size),
+                area=_area_inside(listed.box, seen.size),
                 track=listed.track,
                 evaluated=listed.evaluated and has_area(listed.box),
                 polygon=listed.polygon,
@@ -63,17 +62,25 @@ def objects_of(
     return found
 
 
-def _in_mask(
-    entry: ImageEntry, layout: Layout, root: Path, size: tuple[int, int]
-) -> list[ImageObject]:
+def check_fits(ids: Ids, path: Path, entry: ImageEntry, seen: Seen) -> None:
+    """Refuse an id map [H, W] of another size than its image."""
+    (height, width), (across, down) = ids.shape, seen.size
+    if (width, height) == (across, down):
+        return
+    turned = ""
+    if (width, height) == (down, across) and seen.orientation >= 5:
+        turned = f", which EXIF orientation {seen.orientation} turns upright"
+    raise DataError(
+        f"{path}: is {width}×{height}, its image {Path(entry.path).name} is {across}×{down}{turned}"
+        "; a mask must have the size of its image"
+    )
+
+
+def _in_mask(entry: ImageEntry, layout: Layout, root: Path, seen: Seen) -> list[ImageObject]:
     assert entry.instances is not None
     path = root / entry.instances
     ids = open_ids(path, layout.terms)
-    if ids.shape[::-1] != size:
-        raise DataError(
-            f"{path}: is {ids.shape[1]}×{ids.shape[0]}, its image {Path(entry.path).name} is "
-            f"{size[0]}×{size[1]}; an instance mask must have the size of its image"
-        )
+    check_fits(ids, path, entry, seen)
     codes, values = pd.factorize(ids.ravel())
     areas = np.bincount(codes, minlength=len(values))
     places = find_objects(codes.reshape(ids.shape) + 1)

@@ -23,6 +23,11 @@ IMAGES = pa.schema(
         ("group", pa.string()),
         ("height", pa.int64()),
         ("width", pa.int64()),
+        ("mode", pa.string()),
+        ("orientation", pa.int64()),
+        ("profile", pa.string()),
+        ("mask_mode", pa.string()),
+        ("labelled", pa.int64()),
     ]
 )
 OBJECTS = pa.schema(
@@ -45,7 +50,7 @@ OBJECTS = pa.schema(
 RELEVANCE = pa.schema(
     [("query_id", pa.string()), ("image_id", pa.string()), ("grade", pa.string())]
 )
-NULLABLE = ("frame", "track", "mask_value")  # integers with missing values
+NULLABLE = ("frame", "track", "mask_value", "labelled")  # integers with missing values
 
 
 class Rows:

@@ -168,13 +168,15 @@ class Collected(_Dataset):
     if the source is open, else from `archives`, a folder of the official archives that the user
     downloaded with a personal account.
 
-    Links below `root` that lead out of it are followed with `follow_links: true` only.
+    Links below `root` that lead out of it are followed with `follow_links: true` only. A picture or
+    a mask of more than `max_megapixels` is refused, because a small file can claim any size.
     """
 
     kind: Line
     root: PathLine | None = None
     archives: PathLine | None = None
     follow_links: bool = False
+    max_megapixels: Annotated[float, Within(0.0001, 100_000)] = 179
 
     @model_validator(mode="after")
     def _one_place(self) -> "Collected":
