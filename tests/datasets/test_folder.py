@@ -88,12 +88,13 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
     ("keys", "message"),
     [
         ({"ignore": [255, 1]}, "ignore contains 1, which is also a class"),
-        ({"ignore": [256]}, "ignore[0]: 256 is out of range; allowed: 0 to 255"),
+        ({"ignore": [65536]}, "ignore[0]: 65536 is out of range; allowed: 0 to 65535"),
         ({"classes": None}, "classes: this key is missing"),
         (
             {"split": {"a": ["a"]}},
-            "split: unknown key; allowed: classes, ignore, instance_scope, instances, objects, "
-            "sequences, splits, tracks, tracks_format; did you mean 'splits'?",
+            "split: unknown key; allowed: background, classes, colours, ignore, ignore_colours, "
+            "instance_scope, instances, objects, range, sequences, splits, tracks, tracks_format; "
+            "did you mean 'splits'?",
         ),
         ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
         ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),
@@ -113,10 +114,10 @@ def test_description_mistakes(
 
 
 def test_every_mistake_of_a_description_is_a_line(own: Path, describe: Callable[..., None]) -> None:
-    describe(classes=None, ignore=[256])
+    describe(classes=None, ignore=[65536])
     assert [line.rpartition("dataset.yaml: ")[2] for line in complaint(own).splitlines()] == [
         "classes: this key is missing",
-        "ignore[0]: 256 is out of range; allowed: 0 to 255",
+        "ignore[0]: 65536 is out of range; allowed: 0 to 65535",
     ]
 
 

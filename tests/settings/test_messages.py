@@ -22,8 +22,8 @@ UNKNOWN_KEYS = {
     "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
     "std; did you mean 'seed'?",
     "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
-    "datasets.streets.rot": "allowed: archives, follow_links, kind, query, root, support, view; "
-    "did you mean 'root'?",
+    "datasets.streets.rot": "allowed: archives, follow_links, kind, max_megapixels, query, "
+    "root, support, view; did you mean 'root'?",
     "datasets.minicity.root": "allowed: kind, query, stills, support, videos, view",
     "datasets.minicity.view.tiles": "allowed: grid, gsd, mode, patches, pixels, tile; "
     "did you mean 'tile'?",

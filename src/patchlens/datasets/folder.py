@@ -1,8 +1,13 @@
 """The user's own images: `images/`, their annotations, and `dataset.yaml`.
 
 dataset.yaml:
-    classes: [road, car, person]    # a pixel value i of a mask is class i
+    classes: [road, car, person]    # a pixel value i of a mask is class i; or value -> name:
+                                    # {1: road, 2: car, 3: person}
     ignore: [255]                   # pixel values that neither vote nor count
+    colours: {road: [128, 64, 128], car: [0, 0, 142], person: [220, 20, 60]}  # of colour masks
+    ignore_colours: [[0, 0, 0]]     # as ignore, of colour masks
+    range: [0, 65535]               # black and white of grey pictures of more than 8 bits
+    background: [255, 255, 255]     # what stands behind transparent pixels
     splits:                         # names of images (without suffix) and of sequences;
       support: [a, b, c]            # or a file with one name per line
       query: query.txt
@@ -28,7 +33,7 @@ from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.folder_objects import listed_objects
 from patchlens.datasets.folder_yaml import MAJORITY, NAME, Description, describe, names_of
 from patchlens.datasets.instances import by_majority, from_table
-from patchlens.datasets.layout import IGNORE, ImageEntry, Layout
+from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.datasets.reading import by_stem, frames
 from patchlens.errors import DataError, SourceError
 
@@ -42,7 +47,6 @@ def read(root: Path, _: Entry) -> Layout:
     """
     description = describe(root / NAME)
     classes = tuple(description.classes)
-    labels = {i: i for i in range(len(classes))} | dict.fromkeys(description.ignore, IGNORE)
     stills = by_stem(root, root / "images")
     videos = {name: frames(at(root / "images", name)) for name in description.sequences}
     if both := sorted(set(stills) & set(videos)):
@@ -51,7 +55,15 @@ def read(root: Path, _: Entry) -> Layout:
     listed = listed_objects(root, description, stills, videos)
     images = [replace(i, **listed.get(i.image_id, {})) for i in images]
     scope = description.instance_scope
-    layout = Layout(classes, labels, images, instance_scope=scope or "dataset")
+    colours = description.colours or {}
+    layout = Layout(
+        classes,
+        description.labels(),
+        images,
+        palette=tuple((c[0], c[1], c[2]) for name in classes if (c := colours.get(name))),
+        instance_scope=scope or "dataset",
+        terms=description.terms(),
+    )
     if description.instances is None:
         return layout
     if scope == "sequence" and (stray := [i for i in images if i.sequence is None]):

@@ -1,12 +1,13 @@
 """dataset.yaml of a dataset of kind `folder`: its keys and the check of them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import ErrorDetails
 
 from patchlens.datasets.below import at, check_inside, nfc
+from patchlens.datasets.layout import IGNORE, Terms
 from patchlens.datasets.reading import lines
 from patchlens.datasets.tracks import Format
 from patchlens.errors import DataError, SourceError
@@ -19,7 +20,11 @@ from patchlens.settings.validated import validated
 NAME = "dataset.yaml"
 MAJORITY = "majority"
 LIST, STR = "list[str]", ("str",)  # parts that pydantic adds to the place of a split, one per type
-PixelValue = Annotated[int, Within(0, 255)]
+LARGEST = 65_535
+PixelValue = Annotated[int, Within(0, LARGEST)]
+Level = Annotated[int, Within(0, 255)]
+Colour = Annotated[list[Level], Field(min_length=3, max_length=3)]
+Bound = Annotated[float, Within(-1e38, 1e38)]
 Written = Annotated[Line, AfterValidator(nfc)]
 ClassNumber = Annotated[int, Within(-MOST, MOST)]
 
@@ -28,7 +33,12 @@ class Description(Strict):
     """The content of dataset.yaml."""
 
     classes: Annotated[list[Written], Field(min_length=1, max_length=255), DISTINCT]
+    _values: list[int] | None = None
+    colours: Annotated[dict[Written, Colour], Filled] | None = None
     ignore: Annotated[list[PixelValue], DISTINCT] = Field(default=[])
+    ignore_colours: list[Colour] = Field(default=[])
+    range: Annotated[list[Bound], Field(min_length=2, max_length=2)] | None = None
+    background: Colour | None = None
     splits: Annotated[dict[str, list[str] | str], Filled]
     sequences: Annotated[list[Written], DISTINCT] = Field(default=[])
     objects: Line | None = None
@@ -36,6 +46,58 @@ class Description(Strict):
     instance_scope: Literal["dataset", "sequence", "image"] | None = None
     tracks: Annotated[dict[ClassNumber, Written | None], Filled] | None = None
     tracks_format: Format = "motchallenge"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_values(cls, written: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """`classes: {1: road, 2: car}` gives pixel values and names."""
+        named = written.get("classes") if isinstance(written, dict) else None
+        if not isinstance(named, dict):
+            return handler(written)
+        for value in named:
+            if type(value) is not int or not 0 <= value <= LARGEST:
+                raise ValueError(f"classes: '{value}' is no pixel value from 0 to {LARGEST}")
+        made = handler(written | {"classes": list(named.values())})
+        made._values = list(named)
+        return made
+
+    def labels(self) -> dict[int, int]:
+        """Each pixel value of a mask -> its class id, or `IGNORE`; see `Terms.colours`."""
+        values, ignored = self._values or [*range(len(self.classes))], self.ignore
+        if self.colours is not None:
+            values = [_packed(self.colours[name]) for name in self.classes]
+            ignored = [_packed(colour) for colour in self.ignore_colours]
+        return {value: i for i, value in enumerate(values)} | dict.fromkeys(ignored, IGNORE)
+
+    def fault(self) -> str | None:
+        """Pixel values or colours that mean nothing, or two things."""
+        used: list[Any] = self._values or [*range(len(self.classes))]
+        ignored, wrong, key = list[Any](self.ignore), self.ignore_colours, "ignore"
+        if self.colours is not None:
+            if self._values is not None:
+                return "classes has values, and colours too; write classes as a list"
+            if lost := {*self.classes} ^ {*self.colours}:
+                return f"colours: '{min(lost)}' is only in one of classes and colours"
+            used, key = [*self.colours.values()], "ignore_colours"
+            ignored, wrong = list(self.ignore_colours), list[Any](self.ignore)
+        if wrong:
+            return "ignore is for masks of values, and ignore_colours for those with colours"
+        if twice := [value for value in used if used.count(value) > 1]:
+            return f"colours: two classes have the colour {twice[0]}"
+        if clash := [value for value in ignored if value in used]:
+            return f"{key} contains {clash[0]}, which is also a class"
+        if self.range is not None and self.range[0] >= self.range[1]:
+            return f"range: {self.range} must rise, as in [0, 65535]"
+        return None
+
+    def terms(self) -> Terms:
+        """What the files cannot say about their pixels."""
+        low_high, behind = self.range, self.background
+        return Terms(
+            range=None if low_high is None else (low_high[0], low_high[1]),
+            background=None if behind is None else (behind[0], behind[1], behind[2]),
+            colours=self.colours is not None,
+        )
 
     def needs_masks(self) -> bool:
         """Whether masks are the only annotation."""
@@ -81,9 +143,8 @@ def _check_paths(path: Path, description: Description) -> None:
 
 
 def _check(path: Path, description: Description) -> None:
-    clash = [v for v in description.ignore if v < len(description.classes)]
-    if clash:
-        raise DataError(f"{path}: ignore contains {clash[0]}, which is also a class")
+    if fault := description.fault():
+        raise DataError(f"{path}: {fault}")
     if description.objects is not None and description.instances is not None:
         raise DataError(f"{path}: objects and instances both define the objects; keep one")
     if description.tracks is not None and not description.sequences:
@@ -96,6 +157,11 @@ def _check(path: Path, description: Description) -> None:
         if name is not None and name not in description.classes:
             known = nearest(name, description.classes)
             raise DataError(f"{path}: tracks: '{name}' is not in classes; {known}")
+
+
+def _packed(colour: list[int]) -> int:
+    """A colour as in `Terms.colours`."""
+    return int.from_bytes(colour, "big")
 
 
 def names_of(root: Path, split: str, names: list[str] | str) -> list[str]:

@@ -106,7 +106,7 @@ def translated(path: Path, ids: Ids, labels: Mapping[int, int], terms: Terms) ->
 def _unknown(value: int, labels: Mapping[int, int], terms: Terms) -> str:
     if terms.colours:
         colour = list(value.to_bytes(3, "big"))
-        return f"colour {colour}, which is neither in colours nor in ignore of dataset.yaml"
+        return f"colour {colour}, which is neither in colours nor in ignore_colours of dataset.yaml"
     allowed = ", ".join(str(v) for v in sorted(labels))
     return f"id {value}, which is not among the classes ({allowed})"
 

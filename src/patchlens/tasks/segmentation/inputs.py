@@ -148,6 +148,7 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
         for seed in index.seeds
     ]
     scored = [inputs.labels[i] for i in header.image_ids]
+    seen = [i for i in header.image_ids if (inputs.masks[i] != IGNORE).any()]
     return cell.protocol() | {
         "split_support": support.split,
         "label": segmentation.label,
@@ -160,7 +161,7 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
         "fit_on": prune.fit_on,
         "random_draws": draws("prune_random", prune, len(index.seeds)) * len(index.seeds),
         "pca_drop": prune.pca_drop,
-        "query_units": int(index.query["unit"].nunique()),
+        "query_units": int(index.query.loc[index.query["image_id"].isin(seen), "unit"].nunique()),
         "query_unit": query.unit,
         "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
         "classes": len(index.classes),

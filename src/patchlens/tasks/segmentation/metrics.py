@@ -26,6 +26,7 @@ METRICS = (
 def weighted(rows: pd.DataFrame, index: Index) -> Weighted:
     """The scores of one head and variant; units are images or sequences, as `query.unit` says.
 
+    A unit without a labelled pixel has no records and is no unit of the resamples.
     mIoU is the mean over the classes in the ground truth of the whole query; a class whose union is
     empty in a resample is excluded from its mean.
 
@@ -33,13 +34,14 @@ def weighted(rows: pd.DataFrame, index: Index) -> Weighted:
         DataError: an image of the records is not a query image.
     """
     units = dict(zip(index.query["image_id"], index.query["unit"], strict=True))
-    unknown = set(rows["image_id"].unique()) - set(units)
+    there = set(rows["image_id"].unique())
+    unknown = there - set(units)
     if unknown:
         raise DataError(
             f"{index.folder}: image '{min(unknown)}' of the records is not a query image; run "
             "`dvc repro segmentation`"
         )
-    names = sorted(set(units.values()))
+    names = sorted({units[image_id] for image_id in there})
     runs = rows[["seed", "draw"]].drop_duplicates().sort_values(["seed", "draw"])["seed"]
     seeds = sorted(runs.unique())
     of_seed = runs.to_numpy()[:, None] == np.array(seeds)
