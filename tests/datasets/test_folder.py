@@ -87,7 +87,11 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"ignore": [255, 1]}, "ignore contains 1, which is also a class"),
+        (
+            {"ignore": [255, 1]},
+            "ignore contains 1, which is also a class; if classes do not count from 0, write "
+            "{1: road, 2: car}",
+        ),
         ({"ignore": [65536]}, "ignore[0]: 65536 is out of range; allowed: 0 to 65535"),
         ({"classes": None}, "classes: this key is missing"),
         (

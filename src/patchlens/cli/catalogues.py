@@ -35,12 +35,18 @@ def datasets(context: typer.Context, as_json: AsJson = False) -> None:
 
 @catalogue.command("check")
 @guarded
-def check_dataset(dataset: DatasetArgument, as_json: AsJson = False) -> None:
+def check_dataset(
+    dataset: DatasetArgument,
+    as_json: AsJson = False,
+    twins: Annotated[
+        bool, typer.Option("--twins", help="Also look for re-encoded copies in support and query.")
+    ] = False,
+) -> None:
     """Count the contents of an indexed dataset, compare with published numbers, draw a sheet."""
     chosen = settings().dataset(dataset)
     from patchlens.datasets import check
 
-    content = check.run(dataset, chosen)
+    content = check.run(dataset, chosen, twins=twins)
     typer.echo(json.dumps(content, indent=1) if as_json else check.show_report(content))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from tabulate import tabulate
 
 from patchlens import paths
@@ -12,10 +14,13 @@ from patchlens.datasets.index import Index
 from patchlens.datasets.sheet import contact_sheet
 from patchlens.files import whole_file
 from patchlens.names import DatasetName
+from patchlens.progress import track
 from patchlens.settings.datasets import Dataset
 
 BAR = 24  # characters of the longest bar of the histogram
-SHOWN = 20  # absent classes to name
+SHOWN = 20  # absent classes or twins to name
+FLAT = 8  # grey levels: a picture with fewer has no structure to compare
+NEAR, CLOSE = 24, 8  # of 256 differences, and grey levels: more is another picture
 WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances", "groups")
 
 
@@ -123,11 +128,72 @@ def shares(index: Index) -> tuple[list[ClassShare], float | None]:
     return of_classes, total[-1] / sum(total) if labelled else None
 
 
-def run(dataset: DatasetName, settings: Dataset) -> dict[str, Any]:
-    """Report on an indexed dataset and write its contact sheet."""
+def gate(index: Index) -> list[tuple[str, str]]:
+    """What the index found in the files: each fact with the number of images it is true of."""
+    images, few = index.images, 4
+    sizes = images["width"].astype(str) + "×" + images["height"].astype(str)
+    turned = images["orientation"].map(lambda value: f"EXIF {value}" if value > 1 else "upright")
+    columns = {
+        "modes": images["mode"],
+        "orientations": turned,
+        "sizes": sizes,
+        "colour profiles, not applied": images["profile"],
+        "modes of masks": images["mask_mode"],
+    }
+    found = []
+    for what, column in columns.items():
+        counted = column.value_counts()
+        shown = [f"{value}: {count}" for value, count in counted.head(few).items()]
+        if len(counted) > few:
+            shown.append(f"{len(counted) - few} more: {counted.iloc[few:].sum()}")
+        if shown:
+            found.append((what, ", ".join(shown)))
+    equal = [f"{group[0]} = {group[1]}" for group in index.copies]
+    void = list(images.index[images["labelled"].eq(0).fillna(False)])
+    return found + [
+        (what, f"{len(cases)}{f', such as {cases[0]}' if cases else ''}")
+        for what, cases in (("equal files", equal), ("masks without a label", void))
+    ]
+
+
+def alike(index: Index) -> list[tuple[str, str]]:
+    """Pairs of a support and a query image that show the same, however each was saved.
+
+    Where a dataset has no support, pairs of different splits. Compared are the signs of the
+    differences between neighbours in 17×16 grey pixels (a difference hash); pairs of which at most
+    `NEAR` of 256 differ are confirmed by their colours at 16×16. Flat pictures are left out.
+    """
+    split = index.images["split"]
+    sides = {str(image_id): str(name) for image_id, name in split.items()}
+    if index.has_support:
+        sides = dict.fromkeys(index.query["image_id"], "query")
+        sides |= dict.fromkeys(index.support["image_id"], "support")
+    ids, bits, small = [], [], []
+    for image_id in track(sides, total=len(sides), what="twins"):
+        picture = index.image(image_id)
+        grey = np.asarray(picture.convert("L").resize((17, 16), Image.Resampling.BOX), np.int16)
+        if np.ptp(grey) > FLAT:
+            ids.append(image_id)
+            bits.append((np.diff(grey, axis=1) > 0).ravel())
+            small.append(np.asarray(picture.resize((16, 16), Image.Resampling.BOX), np.int16))
+    found, hashes = list[tuple[str, str]](), np.array(bits, np.float32).reshape(-1, 256)
+    for row, image_id in enumerate(ids):
+        rest = hashes[row + 1 :]
+        differing = rest.sum(axis=1) + hashes[row].sum() - 2 * rest @ hashes[row]
+        for other in np.flatnonzero(differing <= NEAR) + row + 1:
+            near = np.abs(small[row] - small[other]).mean() <= CLOSE
+            if near and sides[ids[other]] != sides[image_id]:
+                found.append((image_id, ids[other]))
+    return found
+
+
+def run(dataset: DatasetName, settings: Dataset, *, twins: bool = False) -> dict[str, Any]:
+    """Report on an indexed dataset and write its contact sheet; `twins` looks at every pixel."""
     facts = find(settings.kind)
     index = Index.of(dataset, settings)
     content = report(index, facts)
+    if twins:
+        content["twins"] = alike(index)
     sheet = paths.sheet(dataset)
     with whole_file(sheet) as partial:
         contact_sheet(index, f"{dataset}: {facts.title}").save(partial, format="PNG")
@@ -141,17 +207,22 @@ def report(index: Index, facts: Entry) -> dict[str, Any]:
         "counts": [asdict(c) | {"verdict": c.verdict} for c in counts(index, facts)],
         "classes": [asdict(share) for share in of_classes],
         "ignored_pixels": ignored,
+        "gate": dict(gate(index)),
     }
 
 
 def show_report(content: dict[str, Any]) -> str:
-    """The report as two tables."""
+    """The report as three tables."""
     rows = [
         (c["split"], c["what"], c["found"], _or_dash(c["published"]), c["verdict"])
         for c in content["counts"]
     ]
     head = ("split", "what", "found", "published", "")
     text = [tabulate(rows, head, colalign=("left", "left", "right", "right", "left"))]
+    text.append(tabulate(content["gate"].items(), ("files", "images"), disable_numparse=True))
+    if (pairs := content.get("twins")) is not None:
+        shown = "".join(f"\n  {a} and {b}" for a, b in pairs[:SHOWN])
+        text.append(f"twins in support and query: {len(pairs)}{shown}")
     classes = content["classes"]
     if measures := [m for m in ("pixels", "objects") if any(c[m] for c in classes)]:
         text.append(_histogram(classes, measures))

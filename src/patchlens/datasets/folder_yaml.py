@@ -85,7 +85,8 @@ class Description(Strict):
         if twice := [value for value in used if used.count(value) > 1]:
             return f"colours: two classes have the colour {twice[0]}"
         if clash := [value for value in ignored if value in used]:
-            return f"{key} contains {clash[0]}, which is also a class"
+            counted = "; if classes do not count from 0, write {1: road, 2: car}"
+            return f"{key} contains {clash[0]}, which is also a class{counted}"
         if self.range is not None and self.range[0] >= self.range[1]:
             return f"range: {self.range} must rise, as in [0, 65535]"
         return None

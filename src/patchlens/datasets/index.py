@@ -64,8 +64,18 @@ class Index:
         return pixels
 
     @cached_property
+    def copies(self) -> list[list[str]]:
+        """Groups of images whose files have equal bytes."""
+        found: list[list[str]] = read_json(self.folder / "dataset.json", REMEDY)["twins"]
+        return found
+
+    @cached_property
     def images(self) -> pd.DataFrame:
-        """image_id -> split, path, mask, instances, sequence, frame, group, height, width."""
+        """image_id -> split, path, mask, instances, sequence, frame, group, and what the gate saw.
+
+        That is height and width when upright, mode (Pillow's), orientation (EXIF's, 1 to 8),
+        profile (of colours, not applied), mask_mode, labelled (pixels of the mask with a class).
+        """
         return tables.read(self.folder / "images.parquet").set_index("image_id")
 
     @cached_property
