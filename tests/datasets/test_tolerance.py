@@ -291,6 +291,17 @@ def test_names_are_found_in_every_form_of_unicode(stored: Any, form: Any, tmp_pa
     assert all((tmp_path / i.path).is_file() for i in found)
 
 
+@pytest.mark.parametrize("form", ["{}", "{}.png", "images/{}", "images\\{}.png", "./{}"])
+def test_a_list_may_name_files(form: str, tmp_path: Path) -> None:
+    for name in ("a", "b.v2", "walk/000001"):
+        image(tmp_path / f"images/{name}.png")
+        ids(tmp_path / f"masks/{name}.png")
+    names = [form.format("a"), form.format("b.v2"), form.format("walk").removesuffix(".png")]
+    about = {"classes": ["x", "y"], "sequences": ["walk"], "splits": {"query": names}}
+    write(tmp_path / "dataset.yaml", yaml.safe_dump(about))
+    assert [i.image_id for i in entries("folder", tmp_path)] == ["a", "b.v2", "walk/000001"]
+
+
 def test_a_backslash_separates_and_what_is_not_there_stays_as_written(tmp_path: Path) -> None:
     image(tmp_path / "a/b.png")
     assert at(tmp_path, "a\\b.png") == tmp_path / "a/b.png"
@@ -374,7 +385,10 @@ def test_scalabel_may_write_a_dict_numbers_and_null(tmp_path: Path) -> None:
     plain, shown = entries("bdd100k_track", tmp_path), json.loads(path.read_text())
     for frame in shown:
         frame["labels"][0] |= {"id": 7, "attributes": None}
-        frame["labels"] += [{"id": 8, "category": "car", "box2d": None}, {"id": "lane"}]
+        frame["labels"] += [
+            {"id": 8, "category": "car", "box2d": None},
+            {"id": "lane", "poly2d": []},
+        ]
     write(path, json.dumps({"frames": shown, "config": {}}))
     assert entries("bdd100k_track", tmp_path) == plain
 
@@ -387,7 +401,7 @@ def test_cityscapes_needs_no_instances_for_segmentation(tmp_path: Path) -> None:
     assert (found.mask is not None, found.instances) == (True, None)
     [labels] = tmp_path.rglob("*_labelIds.png")
     labels.rename(labels.with_name(labels.name.replace("labelIds", "labelTrainIds")))
-    with pytest.raises(DataError, match=r"_gtFine_labelIds\.png: missing, but ulm_"):
+    with pytest.raises(DataError, match=r"_gtFine_labelIds\.png: missing, .*labelTrainIds are not"):
         entries("cityscapes", tmp_path)
 
 

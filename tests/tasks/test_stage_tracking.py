@@ -97,9 +97,10 @@ def test_a_box_outside_its_image_is_a_track_of_its_own(here):
 
 
 @pytest.mark.parametrize("seen", [[[11, 0, 0]], [[11, 12, 0], [0, 0, 0], [0, 0, 13]]])
-def test_a_video_of_one_frame_and_objects_in_one_frame_only(here, seen):
+def test_a_video_of_one_frame_and_objects_in_one_frame_only(here, seen, caplog):
     prepare(here, frames("a", "query", seen))
     cell = run(here)
+    assert "no object of the query is in two frames: these scores say nothing" in caplog.text
     assert cell["link"]["raw"]["assa"] == 1
     assert cell["association"]["raw"] == {}
 
@@ -191,6 +192,20 @@ def test_tracks_are_written_as_mot_and_bdd_files(here):
             {"id": "1", "category": "car", "box2d": {"x1": 0.0, "y1": 0.0, "x2": 7.0, "y2": 15.0}}
         ],
     }
+
+
+@pytest.mark.parametrize("step", [31, 33_366_700])
+def test_frames_further_apart_than_the_age_are_an_error(here, step):
+    query = frames("a", "query", SEEN)
+    for position, entry in enumerate(query):
+        entry["frame"] = step * position
+    prepare(here, query)
+    with pytest.raises(SettingsError) as caught:
+        run(here)
+    assert str(caught.value).startswith(
+        f"params.yaml: tracking.age: 30 frames, but those of 'a' of 'd' are {step} apart, so that "
+        "every track ends at once; number its images one by one"
+    )
 
 
 def test_errors_name_what_is_missing(here):

@@ -18,29 +18,37 @@ from tasks.tracked import of
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def davis2017(root: Path, masks: list[np.ndarray]) -> None:
+def davis2017(root: Path, masks: list[np.ndarray], name: str = "v") -> None:
     """A video of DAVIS 2017 with these masks, whose patches look like what they show."""
-    (root / "ImageSets/2017").mkdir(parents=True)
-    (root / "ImageSets/2017/val.txt").write_text("v\n")
+    (root / "ImageSets/2017").mkdir(parents=True, exist_ok=True)
+    with (root / "ImageSets/2017/val.txt").open("a") as listed:
+        listed.write(f"{name}\n")
     for t, mask in enumerate(masks):
         for part, content, suffix in (
             ("JPEGImages", mask * 20, "jpg"),
             ("Annotations", mask, "png"),
         ):
-            path = root / part / "480p/v" / f"{t:05}.{suffix}"
+            path = root / part / "480p" / name / f"{t:05}.{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(content).save(path)
 
 
-def propagated(root: Path, masks: list[np.ndarray], looks: list[np.ndarray]) -> dict:
-    """T4c on masks, with one-hot features of `looks`, a value for each patch of 8 pixels."""
+def propagated(
+    root: Path, masks: list[np.ndarray], looks: list[np.ndarray], extra: str | None = None
+) -> dict:
+    """T4c on masks, with one-hot features of `looks`, a value for each patch of 8 pixels.
+
+    `extra` is another video of as many frames, with the same features.
+    """
     davis2017(root, masks)
     query = Query(split="val", images="all", per="total", unit="sequence")
     view = View(mode="whole", grid="equal", patches=list(GRID))
     found = Collected(kind="davis2017", root=str(root), view=view, support=None, query=query)
     index.run("d", found)
-    ids = [f"v/{t:05}" for t in range(len(masks))]
-    write_features("query", ids, np.eye(8)[np.stack([look[4::8, 4::8] for look in looks])])
+    videos = [name for name in (extra, "v") if name]
+    ids = [f"{name}/{t:05}" for name in videos for t in range(len(masks))]
+    shown = np.stack([look[4::8, 4::8] for look in looks] * len(videos))
+    write_features("query", ids, np.eye(8)[shown])
     asked = of(found, ("raw", "keep_top"))
     compute("prune", dataset="d", model="m", settings=asked)
     compute("tracking", dataset="d", model="m", settings=asked)
@@ -92,6 +100,13 @@ def test_the_last_frame_and_void_do_not_count(here):
         mask[16:32, 32:48] = 255  # the second object is void: neither there nor missed
     whole = propagated(here, masks, looks)["davis"]["raw"]
     assert whole["j_mean"] > 0.9
+
+
+def test_a_video_whose_first_frame_is_empty_is_skipped(here, caplog):
+    masks = [two_objects()] * 3
+    davis2017(here, [np.zeros_like(masks[0]), *masks[1:]], "empty")
+    assert propagated(here, masks, masks, extra="empty")["protocol"]["videos"] == 1
+    assert "empty: skipped, its first frame 'empty/00000' has no object" in caplog.text
 
 
 def test_a_video_without_a_frame_between_its_ends_is_an_error(here):

@@ -43,6 +43,7 @@ LABELS = dict.fromkeys(LABEL_IDS, IGNORE) | {row[0]: i for i, row in enumerate(E
 IGNORED_INSTANCES = (29, 30)  # caravan, trailer
 SPLITS = ("train", "val", "test")
 NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<frame>\d{6})")
+TRAIN_IDS = "_gtFine_labelTrainIds.png"
 IMAGE, MASK, INSTANCES = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_instanceIds.png"
 
 
@@ -112,8 +113,12 @@ def _split(root: Path, here: Path, split: str, facts: Entry) -> Iterator[ImageEn
 def _check_pairs(city: Path, images: list[str], labelled: Path, suffix: str) -> None:
     masks = _stems(labelled, suffix)
     if missing := sorted(set(images) - set(masks)):
+        others = {name for name in _stems(labelled, TRAIN_IDS) if suffix == MASK} & {*missing}
+        hint = (
+            "; labelTrainIds are not read: unpack gtFine_trainvaltest.zip again" if others else ""
+        )
         raise DataError(f"{labelled / missing[0]}{suffix}: missing, but {missing[0]}{IMAGE} is in "
-                        f"{city}")  # fmt: skip
+                        f"{city}{hint}")  # fmt: skip
     if surplus := sorted(set(masks) - set(images)):
         raise DataError(f"{city / surplus[0]}{IMAGE}: missing, but {surplus[0]}{suffix} is in "
                         f"{labelled}")  # fmt: skip

@@ -24,9 +24,9 @@ Only `classes` and `splits` are required. Masks (`masks/`, paired by name) are r
 objects, instances or tracks are given. See docs/own-data.md for an example.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from patchlens.datasets.below import at, nfc
 from patchlens.datasets.catalogue import Entry
@@ -86,9 +86,10 @@ def _images(
     instances = _Masks(root, "instances", "instance mask", given and description.tracks is None)
     if given and not (root / "instances").is_dir():
         raise SourceError(f"{root / 'instances'}: no such folder")
-    seen = dict[str, str]()
+    seen, known = dict[str, str](), {*stills, *videos}
     for split, names in description.splits.items():
-        for name in names_of(root, split, names):
+        for written in names_of(root, split, names):
+            name = _plain(written, known)
             if name in seen:
                 raise DataError(f"{root / NAME}: '{name}' is in {seen[name]} and in {split}")
             seen[name] = split
@@ -101,6 +102,14 @@ def _images(
             for entry in entries:
                 found = instances.of(entry) if given else None
                 yield replace(entry, mask=masks.of(entry), instances=found)
+
+
+def _plain(written: str, known: Collection[str]) -> str:
+    """The name of an image or a sequence, which may be written as a path below the root."""
+    path = PurePosixPath(written.replace("\\", "/"))
+    parts = path.parts[1:] if path.parts[:1] == ("images",) else path.parts
+    names = [written, "/".join(parts), "/".join((*parts[:-1], path.stem))]
+    return next((name for name in names if name in known), written)
 
 
 def _frame(root: Path, split: str, sequence: str, frame: int, file: Path) -> ImageEntry:

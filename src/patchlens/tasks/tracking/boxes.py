@@ -10,7 +10,7 @@ import numpy as np
 from patchlens.arrays import Floats
 from patchlens.errors import DataError
 from patchlens.features.cell import Fitted
-from patchlens.progress import track
+from patchlens.progress import log, track
 from patchlens.settings.features import VariantName
 from patchlens.tasks.tracking.association import associate
 from patchlens.tasks.tracking.files import TrackFiles
@@ -32,7 +32,7 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
     the dataset has no support.
 
     Raises:
-        DataError: the query has no evaluated objects, or none is in two frames.
+        DataError: the query has no evaluated objects.
         SettingsError: an image does not belong to a sequence, or no track would live to its next
             frame.
     """
@@ -70,9 +70,10 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
             "choose a split with ground truth"
         )
     if not recurring:
-        raise DataError(
-            f"{fitted.cell.index.folder}: no object of the query is in two frames, so that nothing "
-            "can be tracked; the annotations must name the same object alike in all its frames"
+        log.warning(
+            "%s: no object of the query is in two frames: these scores say nothing of tracking; "
+            "the annotations must name an object alike in all its frames",
+            fitted.cell.index.folder,
         )
     for variant, of in fitted.transforms.items():
         of_draws = chain.from_iterable(chosen[variant, draw] for draw in range(len(of)))
