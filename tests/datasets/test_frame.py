@@ -54,6 +54,14 @@ WRONG = {
         [(x0 / 96, y0 / 64, x1 / 96, y1 / 64) for x0, y0, x1, y1 in RIGHT],
         "are shares of the image (0 to 1)",
     ),
+    "shares counted from 1": (
+        [(x0 / 96 - 1, y0 / 64 - 1, x1 / 96 - 1, y1 / 64 - 1) for x0, y0, x1, y1 in RIGHT],
+        "are shares of the image (0 to 1)",
+    ),
+    "shares as corners": (
+        as_size(lambda x0, y0, x1, y1: (x0 / 96, y0 / 64, x1 / 96, y1 / 64)),
+        "are shares of the image (0 to 1)",
+    ),
     "twice as large": (
         [(2 * x0, 2 * y0, 2 * x1, 2 * y1) for x0, y0, x1, y1 in RIGHT],
         "may belong to pictures of another size",
@@ -92,6 +100,10 @@ def test_honest_boxes_pass(boxes: list[Box]) -> None:
 def test_official_boxes_outside_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     away = [*RIGHT, *[(-60.0, 0.0, 10.0, 10.0)] * 12]
     assert judged(away, official=True) == ""
+    assert judged(WRONG["centres"][0], official=True) == ""
+    assert "their numbers fit as centre, width and height" in caplog.text
+    for name in ("corners", "shares"):  # no official file has them
+        assert judged(WRONG[name][0], official=True) == judged(WRONG[name][0]) != ""
     assert "12 of 24 boxes lie mostly outside their images (at most 20% may)" in caplog.text
     assert "may belong to pictures of another size" in judged(away)
 
@@ -141,7 +153,7 @@ def coco(root: Path, boxes: list[Box], **about: Any) -> None:
 
 def tracks(root: Path, boxes: list[Box], **_: Any) -> None:
     save(root / "images/v/1.png")
-    lines = [f"1,{i},{x + 1},{y + 1},{w},{h},1,1,1" for i, (x, y, w, h) in enumerate(boxes)]
+    lines = [f"1,{i},{x},{y},{w},{h},1,1,1" for i, (x, y, w, h) in enumerate(boxes)]
     write(root / "tracks/v.txt", "\n".join(lines))
     about = "classes: [car]\nsequences: [v]\ntracks: {1: car}\nsplits: {all: [v]}\n"
     write(root / "dataset.yaml", about)
@@ -150,7 +162,7 @@ def tracks(root: Path, boxes: list[Box], **_: Any) -> None:
 def mot16(root: Path, boxes: list[Box], width: int = 96, height: int = 64) -> None:
     here = root / "train/MOT16-02"
     save(here / "img1/000001.jpg")
-    lines = [f"1,{i},{x + 1},{y + 1},{w},{h},1,1,1" for i, (x, y, w, h) in enumerate(boxes)]
+    lines = [f"1,{i},{x},{y},{w},{h},1,1,1" for i, (x, y, w, h) in enumerate(boxes)]
     write(here / "gt/gt.txt", "\n".join(lines))
     size = f"imWidth={width}\nimHeight={height}\n"
     write(here / "seqinfo.ini", f"[Sequence]\nimDir=img1\nseqLength=1\n{size}")
@@ -199,7 +211,7 @@ def test_every_reader_has_the_gate(
     MAKERS[name](tmp_path / "ends", [(x, y, x + 24, y + 16) for x, y in PLACES])
     assert "3 of 4 boxes leave their images" in index(name, tmp_path / "ends", monkeypatch)
     MAKERS[name](tmp_path / "unit", [(x / 96, y / 64, 0.25, 0.25) for x, y in PLACES])
-    assert "4 of 4 boxes lie within the first" in index(name, tmp_path / "unit", monkeypatch)
+    assert "4 of 4 boxes lie within the first pixels" in index(name, tmp_path / "unit", monkeypatch)
     MAKERS[name](tmp_path / "flat", [*right, (9, 9, 3, 0), (9, 9, 0, 3)])
     assert index(name, tmp_path / "flat", monkeypatch) == ""
 
@@ -500,3 +512,19 @@ def test_a_time_stamp_too_large_for_a_number_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "dataset.yaml", "classes: [a]\nsequences: [v]\nsplits: {all: [v]}\n")
     with pytest.raises(DataError, match="must be below 2"):
         readers.read("folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("masks", "warns"), [([[1, 2], [1], [1, 3]], True), ([[1], [2], [1]], False)]
+)
+def test_a_table_whose_instance_1_is_everywhere_is_a_warning(
+    masks: list[list[int]],
+    warns: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write(tmp_path / "own/i.csv", "instance,class\n1,cell\n2,cell\n3,cell\n")
+    numbered(tmp_path / "own", masks, instances="i.csv")
+    assert index("tracks", tmp_path / "own", monkeypatch) == ""
+    assert ("instance 1 is in all 3 instance masks" in caplog.text) == warns

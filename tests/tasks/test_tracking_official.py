@@ -88,6 +88,17 @@ def test_mot17_feeds_the_evaluated_pedestrians_alone(here):
     assert (here / "work/trackers/link-raw-0/data/MOT17-02-DPM.txt").is_file()
 
 
+@pytest.mark.parametrize("mark", [", ", "\t", " ; "])
+def test_mot17_is_scored_as_it_is_read(here, mark):
+    flat = "1,9,5,60,20,0,1,1,1"
+    mot17(
+        ["\ufeff" + TWO[0].replace(",", mark), *(row.replace(",", mark) for row in TWO[1:]), flat]
+    )
+    video, found = score("mot17", "train", [1, 2, 1, 2], here / "work")
+    assert len(video) == 4
+    assert (found["clr_tp"], found["clr_fn"], found["clr_fp"]) == (4, 0, 0)
+
+
 def test_mot17_swapped_tracks_by_hand(here):
     mot17(TWO + OTHERS)
     _, found = score("mot17", "train", [1, 2, 2, 1], here / "work")
@@ -136,6 +147,23 @@ def test_bdd100k_in_both_spellings_with_crowds_and_distractors(here, number):
     assert len(video) == 4
     assert (found["clr_tp"], found["clr_fp"], found["clr_fn"]) == (4, 0, 0)
     assert {found[name] for name in ("assa", "idf1", "hota", "deta", "mota")} == {1}
+
+
+def test_bdd100k_is_scored_as_it_is_read(here):
+    frame = [label("1", "car", 0), label("2", "bus", 40)]
+    bdd("index", [frame, frame])
+    path = Path("root/labels/box_track_20/val/v.json")
+    shown = json.loads(path.read_text())
+    for one in shown:
+        one["labels"] += [label("3", "car", 80) | {"box2d": None}, {"id": "4", "poly2d": []}]
+    apart = Path("root/labels.zip") / path.relative_to("root")
+    apart.parent.mkdir(parents=True)
+    path.rename(apart)
+    path.parent.rmdir()
+    apart.write_text(json.dumps({"frames": shown, "config": {}}))
+    video, found = score("bdd100k_track", "val", [1, 2, 1, 2], here / "work")
+    assert len(video) == 4
+    assert (found["clr_tp"], found["clr_fn"], found["clr_fp"]) == (4, 0, 0)
 
 
 def test_bdd100k_swapped_tracks_by_hand(here):

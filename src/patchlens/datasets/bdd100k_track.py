@@ -9,17 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
+from patchlens.datasets.bdd100k_labels import (
+    ALIASES,
+    LABELS,
+    folder_of,
+    has_box,
+    is_crowd,
+    records,
+)
 from patchlens.datasets.below import folders, listed
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import frames, json_of, part, top
+from patchlens.datasets.reading import frames, top
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
 DISTRACTORS = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
-OTHER = {"poly2d", "box3d", "rle", "graph"}  # what labels of other tasks have instead of a box
 SPLITS = ("train", "val", "test")
 
 
@@ -40,12 +46,11 @@ def read(root: Path, facts: Entry) -> Layout:
 
 
 def _labels(root: Path, here: Path, split: str, facts: Entry) -> Path | None:
-    there = [part(root, here, f"{folder}/{split}") for folder in LABELS]
-    found = [folder for folder in there if folder.is_dir()]
-    if not found and split != "test":
+    found = folder_of(root, here, split)
+    if found is None and split != "test":
         missing = here / LABELS[0] / split
         raise SourceError(f"{missing}: no such folder, but {split} has images. {facts.how}")
-    return found[0] if found else None
+    return found
 
 
 def _images(
@@ -71,9 +76,9 @@ def _video(
     root: Path, split: str, folder: Path, path: Path, classes: list[str]
 ) -> Iterator[ImageEntry]:
     found: dict[int, tuple[str, list[Any]]] = {}
-    records = _records(path)
+    shown = records(path)
     present = {file.name: number for number, file in frames(folder).items()}
-    for position, record in enumerate(records):
+    for position, record in enumerate(shown):
         try:
             name = str(record["name"])
             frame = int(record["frameIndex"] if "frameIndex" in record else record["index"])
@@ -92,15 +97,6 @@ def _video(
     for frame, (name, labels) in sorted(found.items()):
         objects = tuple(_objects(path, frame, labels, classes))
         yield _image(root, split, folder / name, frame, objects)
-
-
-def _records(path: Path) -> list[Any]:
-    content = json_of(path)
-    if isinstance(content, dict):  # as scalabel's tools write it
-        content = content.get("frames")
-    if not isinstance(content, list) or not content:
-        raise DataError(f"{path}: is not a list of frames")
-    return content
 
 
 def _image(
@@ -122,12 +118,10 @@ def _objects(
     for position, label in enumerate(labels):
         place = f"{path}: frame {frame}, object at position {position}"
         try:
-            if label.get("box2d") is None and ("box2d" in label or OTHER & label.keys()):
+            if not has_box(label):
                 continue
             instance, category, edges = str(label["id"]), str(label["category"]), label["box2d"]
-            attributes = label.get("attributes") or {}
-            crowd = bool(attributes.get("crowd") or attributes.get("Crowd"))
-            evaluated = category not in DISTRACTORS and not crowd
+            evaluated = category not in DISTRACTORS and not is_crowd(label)
             x1, y1, x2, y2 = (float(edges[name]) for name in ("x1", "y1", "x2", "y2"))
             # x2 and y2 are the last pixel of the object.
             box = corners(x1, y1, x2 + 1, y2 + 1, evaluated=evaluated)

@@ -16,12 +16,14 @@ Box = tuple[float, float, float, float]
 
 STRAY = 0.05  # share of the boxes that may leave their image, and of those within the first pixel
 AWAY = 0.2  # share of the boxes that may lie mostly outside
+FITS = 0.98  # share of the boxes that another meaning must keep inside to be the likely cause
 FEW = 2  # boxes that may always
 MARGIN = 2.0, 0.01  # pixels, and share of a side, by which a box may leave without being counted
+CORNERS = "x0, y0, x1, y1"
 MEANT: dict[
     str, Callable[..., tuple[Floats, Floats, Floats, Floats]]
 ] = {  # other meanings of the numbers of a box, from those of its corner and size
-    "x0, y0, x1, y1": lambda x, y, w, h: (x, y, w, h),
+    CORNERS: lambda x, y, w, h: (x, y, w, h),
     "centre, width and height": lambda x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + h / 2),
 }
 
@@ -105,7 +107,9 @@ class Frame:
         leaving = ~_inside(x0, y0, x1, y1, width, height)
         seen = np.clip(np.minimum(x1, width) - np.maximum(x0, 0), 0, None)
         seen *= np.clip(np.minimum(y1, height) - np.maximum(y0, 0), 0, None)
-        first = (np.maximum(x1, y1) <= 1) & (np.minimum(x0, y0) >= 0) & (width + height > 4)
+        # Shares, whatever they are taken for: counted from 0 or 1, corners or sizes.
+        first = (np.maximum(x1, y1) <= 2) & (np.minimum(x0, y0) >= -1) & (width + height > 4)
+        first &= (x1 - x0 <= 1) & (y1 - y0 <= 1)
         whole = (x0 % 1 == 0) & (y0 % 1 == 0) & (x1 % 1 == 0) & (y1 % 1 == 0)
         self._boxes += len(placed)
         self._leaving += int(leaving.sum())
@@ -128,33 +132,31 @@ class Frame:
 
         Args:
             root: the dataset's root.
-            official: whether the layout is a published one; boxes that lie mostly outside, as some
-                of MOT17 do, are then a warning.
+            official: whether the layout is a published one; what may also be honest is then a
+                warning, because some boxes of MOT17 lie mostly outside.
 
         Raises:
             DataError: names the number of boxes, an example, the likely cause and the remedy.
         """
-        where = self._labels or root
         n, stray = self._boxes, max(FEW, STRAY * self._boxes)
+        leaving = self._leaving > stray or 0 < self._leaving == n
+        fits = [name for name, count in self._fitting.items() if leaving and count >= FITS * n]
+        certain = False
         if self._first > stray or 0 < self._first == n == self._broken:
-            raise DataError(
-                f"{where}: {self._first} of {n} boxes lie within the first pixel, {self._example}: "
-                "they are shares of the image (0 to 1); multiply them by its width and height"
-            )
-        fits = [name for name, count in self._fitting.items() if count >= n - STRAY * n]
-        if fits and (self._leaving > stray or 0 < self._leaving == n):
-            raise DataError(
-                f"{where}: {self._leaving} of {n} boxes leave their images, {self._example}: their "
-                f"numbers fit as {fits[0]}; write them as this format has them"
-            )
-        if self._away > max(FEW, AWAY * n):
-            fault = (
-                f"{where}: {self._away} of {n} boxes lie mostly outside their images (at most "
-                f"{AWAY:.0%} may), {self._example}: they may belong to pictures of another size"
-            )
-            if not official:
-                raise DataError(fault)
-            log.warning("%s", fault)
+            certain, what = True, f"{self._first} of {n} boxes lie within the first pixels"
+            cause = "they are shares of the image (0 to 1); multiply them by its width and height"
+        elif fits:
+            certain, what = fits[0] == CORNERS, f"{self._leaving} of {n} boxes leave their images"
+            cause = f"their numbers fit as {fits[0]}; write them as this format has them"
+        elif self._away > max(FEW, AWAY * n):
+            what = f"{self._away} of {n} boxes lie mostly outside their images (at most {AWAY:.0%}"
+            what, cause = f"{what} may)", "they may belong to pictures of another size"
+        else:
+            return
+        fault = f"{self._labels or root}: {what}, {self._example}: {cause}"
+        if certain or not official:
+            raise DataError(fault)
+        log.warning("%s", fault)
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, width: Floats, height: Floats) -> Bools:

@@ -32,6 +32,7 @@ from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
 
 BATCH, PART = 1024, 32  # images that are written at once, and checked by one thread
+SUSPECT = 3  # instance masks, all with instance 1, that make a warning
 Counts = NDArray[np.int64]
 
 
@@ -83,6 +84,7 @@ def build(
     first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
     numbers, seen, frame = _Numbers(first), set[str](), Frame()
     outside, flat = list[str](), list[str]()
+    masked, ones = 0, 0
     with ExitStack() as stack:
         images = stack.enter_context(tables.rows_of(out / "images.parquet", tables.IMAGES))
         objects = stack.enter_context(tables.rows_of(out / "objects.parquet", tables.OBJECTS))
@@ -99,6 +101,8 @@ def build(
                 gate.image(entry.image_id, entry.path, picture.stamp)
                 gate.mask(entry.mask or "", values, palette)
                 outside += [f"{root / entry.path}: {o.key}" for o in found if _unseen(o)]
+                given = {o.mask_value for o in found} - {None}
+                masked, ones = masked + bool(given), ones + (1 in given)
                 flat += [f"{root / entry.path}: {o.instance}" for o in entry.objects if _flat(o)]
             frame.add((checked.entry, checked.seen.size) for checked in batch)
             images.write([_image_row(checked) for checked in batch])
@@ -114,6 +118,12 @@ def build(
     ):
         if places:
             log.warning("%d %s, such as %s", len(places), what, places[0])
+    if masked >= SUSPECT and ones == masked and layout.instance_scope == "dataset":
+        log.warning(
+            "instance 1 is in all %d instance masks and taken for one object; if every image "
+            "numbers its objects, write instance_scope: image in dataset.yaml",
+            masked,
+        )
     _warn_of_strangers(out)
     twins = gate.twins()
     _write_about(layout, pixels, twins, out)

@@ -105,10 +105,10 @@ def _images(folder: Path, seqinfo: bool) -> tuple[dict[int, Path], tuple[int, in
     info = configparser.ConfigParser(interpolation=None)
     try:
         info.read_string(text_of(path))
-        about = info["Sequence"]
+        about = next(info[name] for name in info.sections() if name.lower() == "sequence")
         where, length = about["imDir"], int(about["seqLength"])
         size = about.getint("imWidth", 0), about.getint("imHeight", 0)
-    except (configparser.Error, KeyError, ValueError) as error:
+    except (configparser.Error, KeyError, StopIteration, ValueError) as error:
         raise DataError(f"{path}: {' '.join(str(error).split())} is wrong or missing") from None
     check_inside(where, f"{path}: imDir")
     images = frames(at(folder, where))

@@ -78,7 +78,7 @@ def read_tracks(
     for number, text in lines(path):
         place = f"{path}, line {number}"
         try:
-            line = _parse(place, re.split(r"\s*[,;]\s*|\s+", text.rstrip(",; \t")), form)
+            line = _parse(place, cells(text), form)
             if line.label in left_out:
                 dropped += 1
                 continue
@@ -94,6 +94,11 @@ def read_tracks(
     if dropped:
         log.info("%s: left out %d boxes of other classes", path, dropped)
     return found
+
+
+def cells(text: str) -> list[str]:
+    """The columns of a line."""
+    return re.split(r"\s*[,;]\s*|\s+", text.rstrip(",; \t"))
 
 
 def _parse(place: str, fields: list[str], form: Format) -> Line:

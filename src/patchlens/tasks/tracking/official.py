@@ -11,7 +11,9 @@ from trackeval.datasets import BDD100K, MotChallenge2DBox
 from trackeval.utils import TrackEvalException
 
 from patchlens.arrays import Ints
-from patchlens.datasets.bdd100k_labels import ALIASES, LABELS
+from patchlens.datasets.bdd100k_labels import ALIASES, folder_of, has_box, is_crowd, records
+from patchlens.datasets.reading import lines
+from patchlens.datasets.tracks import cells
 from patchlens.errors import DataError
 from patchlens.files import write_text
 from patchlens.settings.features import VariantName
@@ -76,9 +78,14 @@ class _Mot:
         stem = self._files.stem(video.name)
         first = self._files.index.root / self._files.image_paths(video.name)[0]
         wanted = set(video.frames.tolist())
-        text = (first.parent.parent / "gt" / "gt.txt").read_text(encoding="utf-8-sig")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        kept = [line for line in lines if int(float(line.split(",")[0])) in wanted]
+        rows = [cells(text) for _, text in lines(first.parent.parent / "gt" / "gt.txt")]
+        # A box without area is nobody's: it is not evaluated.
+        flat = [min(float(row[4]), float(row[5])) <= 0 for row in rows]
+        kept = [
+            ",".join(row)
+            for row, empty in zip(rows, flat, strict=True)
+            if int(float(row[0])) in wanted and not empty
+        ]
         write_text(
             "".join(f"{line}\n" for line in kept), self._work / "gt" / stem / "gt" / "gt.txt"
         )
@@ -120,12 +127,12 @@ class _Bdd:
         """The official labels of the query's frames, in the only format that TrackEval reads."""
         image = Path(self._files.image_paths(video.name)[0])
         split, here = image.parent.parent.name, self._files.index.root / image.parents[4]
-        folders = [here / folder / split for folder in LABELS]
-        path = next(f for f in folders if f.is_dir()) / f"{image.parent.name}.json"
+        folder = folder_of(self._files.index.root, here, split)
+        assert folder is not None, "the index was built from it"
         wanted = set(video.frames.tolist())
         numbers: dict[str, int] = {}  # ids may be any text
         out = []
-        for frame in json.loads(path.read_text(encoding="utf-8")):
+        for frame in records(folder / f"{image.parent.name}.json"):
             index = int(frame["frameIndex"] if "frameIndex" in frame else frame["index"])
             if index not in wanted:
                 continue
@@ -134,14 +141,10 @@ class _Bdd:
                     "id": numbers.setdefault(str(label["id"]), len(numbers)),
                     "category": ALIASES.get(label["category"], label["category"]),
                     "box2d": label["box2d"],
-                    "attributes": {"Crowd": _crowd(label)},
+                    "attributes": {"Crowd": is_crowd(label)},
                 }
                 for label in frame.get("labels") or []
+                if has_box(label)
             ]
             out.append({"name": frame["name"], "index": index, "labels": labels})
         return out
-
-
-def _crowd(label: Mapping[str, Any]) -> bool:
-    attributes = label.get("attributes") or {}
-    return bool(attributes.get("crowd") or attributes.get("Crowd"))
