@@ -13,7 +13,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from patchlens.cli import app
-from patchlens.pipeline import doctor
+from patchlens.errors import PatchlensError
+from patchlens.pipeline import doctor, repro
 from patchlens.pipeline.locks import held
 
 MD5 = hashlib.md5(b"12345").hexdigest()
@@ -178,3 +179,11 @@ def test_an_empty_folder_is_a_finding(here: Path) -> None:
     done = ask(here)
     assert done.exit_code == 1
     assert "go to the folder of a clone of patchlens" in done.stdout
+
+
+def test_repro_without_git_says_git_init_first(well: Path) -> None:
+    shutil.rmtree(".git")
+    with pytest.raises(
+        PatchlensError, match="is not in a Git repository, which DVC needs; run `git"
+    ):
+        repro.run([], jobs=1, force=False)

@@ -4,14 +4,12 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dvc.config import Config
 from dvc.utils.serialize import load_yaml
 
 from patchlens import paths
@@ -92,18 +90,12 @@ def _folder() -> Iterator[Finding]:
     elif not os.access(".", os.W_OK):
         text = "cannot be written; make it writable, or clone the repository elsewhere"
         yield Finding("folder", True, f"{here} {text}")
-    elif not _in_git() and not _config().get("core", {}).get("no_scm"):
-        text = "is not in a Git repository, which DVC needs; run `git init`, or clone one"
-        yield Finding("folder", True, f"{here} {text}")
+    elif fault := workspace.without_git():
+        yield Finding("folder", True, fault)
     else:
         yield Finding("folder", False, str(here))
     for process in workspace.dvc_processes():
         yield Finding("DVC", None, f"{workspace.describe(process)} works in this folder")
-
-
-def _in_git() -> bool:
-    asked = ["git", "rev-parse", "--is-inside-work-tree"]
-    return bool(shutil.which("git")) and not subprocess.run(asked, capture_output=True).returncode
 
 
 def _params(settings: Settings | None, faults: list[str]) -> Iterator[Finding]:
@@ -203,13 +195,8 @@ def _md5(path: Path) -> str:
     return path.parent.name + path.name
 
 
-def _config() -> dict[str, Any]:
-    content: dict[str, Any] = Config(str(Path(".dvc").absolute()), validate=False)
-    return content
-
-
 def _cache_folder() -> Path:
-    return Path(_config().get("cache", {}).get("dir") or ".dvc/cache")
+    return Path(workspace.config().get("cache", {}).get("dir") or ".dvc/cache")
 
 
 def _locked() -> dict[str, Any]:

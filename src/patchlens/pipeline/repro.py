@@ -44,8 +44,11 @@ def run(targets: Sequence[str], jobs: int, force: bool) -> None:
 
     Raises:
         SettingsError: a name in params.yaml is one that DVC must not put into a command.
-        PatchlensError: a stage failed, or another process works in this workspace.
+        PatchlensError: a stage failed, another process works in this workspace, or Git does not
+            know it.
     """
+    if fault := workspace.without_git():
+        raise PatchlensError(fault)
     check_names(Path("dvc.yaml"))  # before DVC puts them into a command
     with held("patchlens repro"):
         workspace.mend()

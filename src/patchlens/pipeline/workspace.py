@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from dvc.config import Config
 from dvc.lock import LockError, make_lock
 from dvc.rwlock import SCHEMA as RWLOCK_SCHEMA
 from dvc.rwlock import Invalid
@@ -37,6 +38,25 @@ RWLOCK = TMP / "rwlock"
 GUARDS = (TMP / "lock", TMP / "rwlock.lock")
 DEEP = re.compile(rb"(?:[\[{]\s*|-[ \t]+){99}")  # the parser of DVC is in C and would crash
 WATCH = 10.0  # seconds between two looks at a dvc.lock that changes: to parse it takes up to 0.5 s
+
+
+def config() -> dict[str, Any]:
+    """The settings of DVC in the working folder."""
+    content: dict[str, Any] = Config(str(Path(".dvc").absolute()), validate=False)
+    return content
+
+
+def without_git() -> str | None:
+    """What is wrong if DVC stops for want of Git, as in the ZIP that GitHub makes; else None."""
+    asked = ["git", "rev-parse", "--is-inside-work-tree"]
+    if shutil.which("git") and not subprocess.run(asked, capture_output=True).returncode:
+        return None
+    if not Path(".dvc").is_dir() or config().get("core", {}).get("no_scm"):
+        return None
+    return (
+        f"{Path.cwd()} is not in a Git repository, which DVC needs; run `git init` first (a ZIP of "
+        "GitHub has none), or clone one"
+    )
 
 
 def mend() -> None:
