@@ -17,7 +17,7 @@ from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
 from patchlens.errors import DataError, SettingsError, SourceError
-from patchlens.web.remote import Patience
+from patchlens.web.download import Patience
 
 BODY = b"\0weights" * 5000
 OTHER = b"\0weightz" * 5000

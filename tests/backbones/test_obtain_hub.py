@@ -17,7 +17,7 @@ from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
 from patchlens.errors import SourceError
-from patchlens.web.remote import Patience
+from patchlens.web.download import Patience
 
 BODY = b"\0weights" * 5000
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -151,11 +151,33 @@ def test_a_placed_copy_keeps_the_recorded_commit(tmp_path: Path) -> None:
     assert found.record == before
 
 
-def test_a_broken_download_goes_on_in_the_next_run(hub: Hub, site: Site, bring: Bring) -> None:
-    hub(COMMIT, cut(10_000), *[status(503)] * 4)
-    assert "resume at byte 10000 of 40000" in complaint(bring, revision=COMMIT)
+def test_a_broken_download_goes_on_in_the_next_run(
+    hub: Hub, site: Site, bring: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)  # else 10 MB are kept or lost
+    hub(COMMIT, cut(10_000), status(503))
+    assert complaint(bring, revision=COMMIT).endswith(
+        "the hub returned HTTP 503; run this again later to resume at byte 10000"
+    )
     assert bring(revision=COMMIT).path.read_bytes() == BODY
     assert site.gets(f"{REPO}/resolve/{COMMIT}/{FILE}")[-1]["Range"] == "bytes=10000-"
+
+
+def test_a_part_that_is_too_long_begins_anew(
+    hub: Hub, site: Site, bring: Bring, tmp_path: Path
+) -> None:
+    hub()
+    part = tmp_path / f"work/huggingface.co/{REPO}/{COMMIT}/{FILE}.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(BODY + b"more")
+    assert bring(revision=COMMIT).path.read_bytes() == BODY
+    assert site.gets(f"{REPO}/resolve/{COMMIT}/{FILE}")[-1]["Range"] is None
+
+
+def test_a_body_that_is_too_short_is_said_so(hub: Hub, bring: Bring) -> None:
+    hub(last=status(200, BODY[:100]))
+    message = complaint(bring, revision=COMMIT)
+    assert "cannot reach the hub (Consistency check failed: file should be of size 40000" in message
 
 
 def test_the_token_goes_to_the_hub(

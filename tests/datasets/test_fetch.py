@@ -20,7 +20,7 @@ from patchlens.datasets.catalogue import Archive, Entry, find
 from patchlens.datasets.obtain import obtain
 from patchlens.errors import DataError, SourceError
 from patchlens.settings.datasets import Collected
-from patchlens.web.remote import Patience
+from patchlens.web.download import Patience
 
 QUICK = Patience(tries=2, wait=0.001, timeout=5.0)
 TOWN = Entry(

@@ -61,7 +61,7 @@ USERS = {
     "patchlens/tasks/segmentation/prior.py": {"segmentation", "sweep", "explorer", *WORDED},
     "patchlens/tasks/tracking/linking.py": {"tracking"},
     "patchlens/tasks/variance/spread.py": {"variance"},
-    "patchlens/web/transfer.py": {"fetch", "weights"},
+    "patchlens/web/download.py": {"fetch", "weights"},
 }
 
 

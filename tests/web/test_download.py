@@ -33,8 +33,7 @@ from fileserver import (
     without_length,
 )
 from patchlens.errors import SourceError
-from patchlens.web.download import download
-from patchlens.web.remote import Patience, Remote
+from patchlens.web.download import Patience, Remote, download
 
 BODY = bytes(range(256)) * 1000
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
@@ -525,7 +524,7 @@ def test_a_server_without_head_is_no_obstacle(get: Get) -> None:
 
 def test_a_full_disk_is_a_message(get: Get, site: Site, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").symlink_to("/dev/full")
-    about = {"url": site.url("a.bin"), "validator": '"one"', "total": None}
+    about = {"url": site.url("a.bin"), "version": '"one"', "total": None}
     (tmp_path / "a.bin.part.json").write_text(json.dumps(about))
     with pytest.raises(SourceError) as caught:
         get()
@@ -538,8 +537,7 @@ def test_a_full_disk_is_a_message(get: Get, site: Site, tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from patchlens.web.download import download
-from patchlens.web.remote import Remote
+from patchlens.web.download import Remote, download
 download([Remote(sys.argv[1], Path(sys.argv[2]), sys.argv[3])], what="test")
 """
 

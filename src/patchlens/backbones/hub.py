@@ -1,7 +1,8 @@
 """A file of the Hugging Face hub, from the local cache or downloaded at one commit.
 
-huggingface_hub finds the cache, the commit, the hash and the user's token. `patchlens.web`
-downloads the file, since huggingface_hub discards partial downloads when the run ends.
+huggingface_hub finds the cache, the commit, the hash and the user's token, and downloads. Its
+`hf_hub_download` discards a partial file when the run ends and does not check the hash; `http_get`
+below it resumes, so that only the partial file and the check are ours.
 """
 
 import os
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx2
-from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_download, hf_hub_url
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
@@ -21,13 +22,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from patchlens.errors import SourceError
-from patchlens.web.remote import Remote
+from patchlens.web.download import Remote, arriving, check_room
 
-SHA256 = re.compile(
-    r"[0-9a-f]{64}"
-)  # the hub's ETag of a large file; small files have another kind
+SHA256 = re.compile(r"[0-9a-f]{64}")  # the hub's ETag of a large file; small files have another
 
 
 @dataclass(frozen=True)
@@ -49,49 +50,58 @@ class HubFile:
         path = Path(found)
         return path, path.parents[len(PurePosixPath(self.file).parts) - 1].name
 
-    def remote(self, work: Path) -> tuple[Remote, str]:
-        """The download into `work`, and its commit.
+    def fetch(self, work: Path) -> tuple[Path, str]:
+        """Download it into `work`; return its path, and its commit.
+
+        A partial file is resumed. The file is checked against the hub's hash.
 
         Raises:
-            SourceError: the hub does not have the file, denies access or cannot be reached.
+            SourceError: the hub does not have the file, denies access or cannot be reached, it is
+                not the published file, or the disk is too small.
         """
         url = hf_hub_url(self.repo, self.file, revision=self.revision)
+        part: Path | None = None
         try:
             found = get_hf_file_metadata(url, retry_on_errors=True)
-        except OfflineModeIsEnabled:
-            raise SourceError(
-                f"{url}: HF_HUB_OFFLINE is set, and this file is not in the hub's cache on this "
-                f"machine. Unset it, or fill the cache with `{self._command()}` on a machine with "
-                "network access"
-            ) from None
-        except HfHubHTTPError as error:
-            raise SourceError(f"{url}: {self._refused(error)}") from None
-        except FileMetadataError as error:
-            raise SourceError(
-                f"{url}: unexpected response, not from the hub ({_line(error)})"
-            ) from None
-        except (httpx2.HTTPError, OSError) as error:
-            raise SourceError(
-                f"{url}: cannot reach the hub ({_line(error)}). Check the network, or run "
-                f"`{self._command()}` on another machine and copy the hub's cache from there"
-            ) from None
-        if found.commit_hash is None:
-            raise SourceError(f"{url}: unexpected response, not from the hub (it names no commit)")
-        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-        return Remote(
-            hf_hub_url(self.repo, self.file, revision=found.commit_hash),
-            work / self.repo / found.commit_hash / self.file,
-            f"sha256:{found.etag}" if SHA256.fullmatch(found.etag or "") else None,
-            found.size,
-            {} if token is None else {"Authorization": f"Bearer {token}"},
-        ), found.commit_hash
+            if found.commit_hash is None:
+                raise FileMetadataError("it names no commit")
+            remote = Remote(  # at the commit: `main` may move while it downloads
+                hf_hub_url(self.repo, self.file, revision=found.commit_hash),
+                work / self.repo / found.commit_hash / self.file,
+                f"sha256:{found.etag}" if SHA256.fullmatch(found.etag or "") else None,
+                found.size,
+            )
+            check_room([remote], [found.size], 2)  # twice: the file and the converted file
+            with arriving(remote) as there:
+                if not there:
+                    part = remote.part
+                    _get(remote)
+        except (httpx2.HTTPError, FileMetadataError, OSError) as error:
+            have = part.stat().st_size if part is not None and part.is_file() else 0
+            raise SourceError(f"{url}: {self._reason(error, have)}") from None
+        return remote.path, found.commit_hash
 
     def at(self, commit: str) -> str:
         """Its address at a commit, independent of mirrors."""
         return f"https://huggingface.co/{self.repo}/resolve/{commit}/{self.file}"
 
-    def _refused(self, error: HfHubHTTPError) -> str:
+    def _reason(self, error: Exception, have: int) -> str:
+        """What went wrong, and the remedy; `have` bytes are kept for the next run."""
         page = f"https://huggingface.co/{self.repo}"
+        later = "run this again later" + (f" to resume at byte {have}" if have else "")
+        if isinstance(error, OfflineModeIsEnabled):
+            return (
+                "HF_HUB_OFFLINE is set, and this file is not in the hub's cache on this machine. "
+                f"Unset it, or fill the cache with `{self._command()}` on a machine with network "
+                "access"
+            )
+        if isinstance(error, FileMetadataError):
+            return f"unexpected response, not from the hub ({_line(error)})"
+        if not isinstance(error, HfHubHTTPError):
+            return (
+                f"cannot reach the hub ({_line(error)}). Check the network and {later}, or run "
+                f"`{self._command()}` on another machine and copy the hub's cache from there"
+            )
         if isinstance(error, GatedRepoError):
             return (
                 f"{self.repo} is gated: accept its terms at {page}, then run `hf auth login` with "
@@ -107,10 +117,20 @@ class HubFile:
             return f"{self.repo} has no revision {self.revision}: see {page}/commits"
         if status == 404:
             return f"{self.repo} has no {self.file} at {self.revision}: see {page}/tree/main"
-        return f"the hub returned HTTP {status}; run this again later"
+        return f"the hub returned HTTP {status}; {later}"
 
     def _command(self) -> str:
         return f"hf download {self.repo} {self.file} --revision {self.revision}"
+
+
+def _get(remote: Remote) -> None:
+    """Append to the partial file what it lacks."""
+    with remote.part.open("ab") as file:
+        if remote.size is None or file.tell() > remote.size:
+            file.truncate(0)
+        have = file.seek(0, os.SEEK_END)
+        headers = build_hf_headers()
+        http_get(remote.url, file, resume_size=have, headers=headers, expected_size=remote.size)
 
 
 def damage(path: Path, digest: str) -> str | None:

@@ -15,8 +15,7 @@ from patchlens.backbones.verify import changed, unexpected, unpublished
 from patchlens.errors import SettingsError, SourceError
 from patchlens.files import file_hash
 from patchlens.progress import log
-from patchlens.web.download import download
-from patchlens.web.remote import Patience, Remote
+from patchlens.web.download import Patience, Remote, download
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,9 @@ def obtain(
     if file is not None:
         found = _placed(name, source, file)
     elif source.kind == "hub":
-        found = _from_hub(name, source, work, known, patience)
+        found = _from_hub(name, source, work, known)
     else:
-        found = _from_web(name, source, work, patience or Patience())
+        found = _from_web(name, source, work, patience)
     digest = file_hash(found.path, "sha256")
     fault = (
         unpublished(source, found.path, digest)
@@ -130,9 +129,7 @@ def _placed(name: str, source: Source, file: Path) -> _Located:
     return _Located(file, f"file {file.name}, placed by the user, from {source.address}")
 
 
-def _from_hub(
-    name: str, source: Source, work: Path, known: Record | None, patience: Patience | None
-) -> _Located:
+def _from_hub(name: str, source: Source, work: Path, known: Record | None) -> _Located:
     pinned = source.revision or (known.revision if known is not None else None)
     asked = HubFile(str(source.repo), str(source.file), pinned or "main")
     if (cached := asked.cached()) is not None:
@@ -141,12 +138,11 @@ def _from_hub(
             raise SourceError(f"{path}: {fault}; remove it (`rm {path.resolve()}`), then run again")
         log.info("%s: found in the hub's cache: %s", name, path)
         return _Located(path, asked.at(commit), commit)
-    remote, commit = asked.remote(work / "huggingface.co")
-    download([remote], what=f"download {name}", room=2, patience=patience)
-    return _Located(remote.path, asked.at(commit), commit, own=True)
+    path, commit = asked.fetch(work / "huggingface.co")
+    return _Located(path, asked.at(commit), commit, own=True)
 
 
-def _from_web(name: str, source: Source, work: Path, patience: Patience) -> _Located:
+def _from_web(name: str, source: Source, work: Path, patience: Patience | None) -> _Located:
     origin = source.address
     if source.gated:
         raise SourceError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from patchlens.datasets.catalogue import Archive
 from patchlens.errors import SourceError
 from patchlens.progress import log
-from patchlens.web.remote import fault_of
+from patchlens.web.download import fault_of
 from patchlens.web.space import check_space
 
 COMMAND = "csDownload"

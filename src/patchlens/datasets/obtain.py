@@ -15,8 +15,7 @@ from patchlens.datasets.unpack import is_archive, unpack
 from patchlens.errors import DataError, SourceError
 from patchlens.files import whole_folder
 from patchlens.progress import log
-from patchlens.web.download import download
-from patchlens.web.remote import Patience, Remote, fault_of
+from patchlens.web.download import Patience, Remote, download, fault_of
 from patchlens.web.space import check_space
 
 
