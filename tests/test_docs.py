@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ SETTINGS = [
 GENERATED = ("data", "metrics", "reports", ".work", ".venv")  # what a run makes or a user places
 OF_DVC = (".dvc/tmp/", ".dvc/cache/")  # what DVC makes there
 OF_THE_USER = {"dataset.yaml"}  # lies in a folder of the user's own images
+LIBRARIES = {"ruamel.yaml"}  # whose names end as files do
 SOURCE = r"\.(?:py|md|yaml|yml|toml|sh|lock)"  # how the files end that the repository is made of
 TOKEN = re.compile(r"(?<![\w./@:-])[\w.-]+(?:/[\w.<>{}*$,-]*)*")
 PLACEHOLDER = re.compile(r"[<{*$]")
@@ -60,7 +62,7 @@ def lost(text: str, *, cites_others: bool = False) -> list[str]:
         is_ours = bool(rest) and first in TOP and below_package
         is_source = not cites_others and bool(re.search(f"[\\w>}}]{SOURCE}$", name))
         made = first in GENERATED or name.startswith(OF_DVC)
-        if made or name in OF_THE_USER or not (is_ours or is_source):
+        if made or name in OF_THE_USER | LIBRARIES or not (is_ours or is_source):
             continue
         fixed = (
             name[: cut.start()].rpartition("/")[0] if (cut := PLACEHOLDER.search(name)) else name
@@ -186,3 +188,14 @@ def test_the_docs_say_which_stages_a_fresh_clone_skips() -> None:
     }
     assert skipped == in_git - {"fetch"}  # Git does not hold what fetch brings
     assert runs | skipped == set(stages) - {"fetch", "manifest"}  # the default has none of these
+
+
+def test_the_page_of_dependencies_names_exactly_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = [project["dependencies"], *project["optional-dependencies"].values()]
+    wanted = [re.split(r"[<>=~! ;[]", line)[0] for group in listed for line in group]
+    page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)) == sorted(wanted)
+    pinned = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    for name in {*wanted} - {"faiss-gpu"}:  # it and faiss-cpu exclude each other
+        assert re.search(rf"^{re.escape(name.replace('.', '-'))}==", pinned, re.MULTILINE), name
