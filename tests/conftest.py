@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from check_small import THREADS, shrink
-from fileserver import Site, serving
+from fileserver import Site
 
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -48,7 +48,7 @@ def soon() -> Iterator[None]:
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A real HTTP server on the loopback, with no proxy before it; see `fileserver`."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving() as served:
+    with Site() as served:
         yield served
 
 

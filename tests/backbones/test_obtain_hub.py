@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import constants
+from werkzeug import Response
 
-from fileserver import Answer, File, Handler, Site, cut, serving, status, whole
+from fileserver import Answer, Site, cut, status, whole
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
@@ -31,12 +32,8 @@ Hub = Callable[..., None]
 def named(commit: str, etag: str, size: int) -> Answer:
     """The hub's answer to HEAD."""
 
-    def answer(handler: Handler, file: File) -> None:
-        handler.say(
-            200, {"ETag": f'"{etag}"', "X-Repo-Commit": commit, "Content-Length": str(size)}
-        )
-
-    return answer
+    headers = {"ETag": f'"{etag}"', "X-Repo-Commit": commit, "Content-Length": str(size)}
+    return lambda *_: Response(headers=headers)
 
 
 @pytest.fixture
@@ -203,7 +200,7 @@ def test_the_token_stays_with_the_hub(
     hub: Hub, site: Site, bring: Bring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
-    with serving() as storage:
+    with Site() as storage:
         storage.put("blob", BODY)
         hub(last=status(302, Location=storage.url("blob")))
         assert bring(revision=COMMIT).path.read_bytes() == BODY
