@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml.error import YAMLError
 
 from patchlens import given
+from patchlens.datasets import catalogue
 from patchlens.datasets.folder_yaml import describe
 from patchlens.datasets.reading import json_of, lines
 from patchlens.datasets.tracks import read_tracks
@@ -31,11 +32,12 @@ READERS: dict[str, Callable[[Path], object]] = {
     "dataset": describe,
     "pretrain": load_pretrain,
     "graph": read_graph,
+    "catalogue": catalogue._read,
     "json": json_of,
     "list": lambda path: list(lines(path)),
     "tracks": read_tracks,
 }
-YAML = ("params", "claims", "dataset", "pretrain", "graph")
+YAML = ("params", "claims", "dataset", "pretrain", "graph", "catalogue")
 
 
 def a_folder(path: Path) -> None:
@@ -155,6 +157,9 @@ HOSTILE = {
     "a tag": ("a: !!int x", "is not read; write the plain value"),
     "many digits": ("a: " + "9" * 5000, "more than 100 digits"),
     "twice": ("a: 1\na: 2", "'a' is defined twice"),
+    "an octal": ("a: 0100", "write 100, or '0100' in quotes if it is a text"),
+    "a word": ("a: {b: on}", "write true, or 'on' in quotes if it is a text"),
+    "a key": ("1e-3: a", "write 0.001, or '1e-3' in quotes if it is a text"),
 }
 
 

@@ -94,6 +94,7 @@ def test_one_entry_may_build_on_another(family: Write) -> None:
         (("position: timm", "position: tim"), "a.yaml: one.position: 'tim' is unknown; allowed: "),
         (("kind: url", "kind: ftp"), "a.yaml: one.source.kind: 'ftp' is unknown; allowed: drive,"),
         (("kind: url", "kind: hub"), "a.yaml: one.source: kind hub needs repo and file"),
+        (("width: 192", "width: 0192"), "a.yaml: not valid YAML: '0192' is not the same value in "),
         (("width: 192", "width: 0"), "a.yaml: one.width: 0 is out of range; allowed: ≥ 1"),
         (("one:", "One:"), "a.yaml: One: 'One' is not allowed; use a-z, 0-9 and _ only"),
         (("url: ", "sha256: 0bad, url: "), "a.yaml: one.source.sha256: '0bad' is not allowed; a "),
