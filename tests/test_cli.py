@@ -231,7 +231,7 @@ def test_a_check_needs_an_index(patchlens: Patchlens) -> None:
 
 def test_a_stage_that_comes_too_early_says_what_to_run(patchlens: Patchlens) -> None:
     place()
-    expected = "data/weights/pixels.safetensors: weights not found; run `dvc repro weights` first"
+    expected = "data/weights/pixels.safetensors: missing; run `dvc repro`"
     expect(patchlens("extract", "pixels", "own"), 4, expected)
 
 

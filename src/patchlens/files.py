@@ -3,14 +3,17 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from tqdm import tqdm
 
-from patchlens.errors import DataError
+from patchlens.errors import MachineError, of_machine
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What begins a formula for some spreadsheet; the last four are full-width.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -19,13 +22,15 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to it when the block ends without error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            with suppress(OSError):  # on a disk that has become read-only
+                partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -35,44 +40,58 @@ def whole_folder(path: Path) -> Iterator[Path]:
     An existing `path` is moved aside just before: a killed run leaves the old folder or none, never
     an incomplete one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = (path.with_name(f".{path.name}.{s}") for s in ("partial", "old.partial"))
-    for left in (partial, old):  # may remain from a killed run
-        shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir()
-    try:
-        yield partial
-        if path.exists():
-            path.replace(old)
-        partial.replace(path)
-    finally:
-        if old.exists() and not path.exists():
-            old.replace(path)
-        for left in (partial, old):
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in (partial, old):  # may remain from a killed run
             shutil.rmtree(left, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            if path.exists():
+                path.replace(old)
+            partial.replace(path)
+        finally:
+            if old.exists() and not path.exists():
+                old.replace(path)
+            for left in (partial, old):
+                shutil.rmtree(left, ignore_errors=True)
 
 
-def existing(path: Path, remedy: str) -> Path:
-    """Return `path`, which must be a file.
-
-    Raises:
-        DataError: the file does not exist; the message ends with `remedy`.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: missing; {remedy}")
-    return path
-
-
-def read_json(path: Path, remedy: str) -> Any:
-    """The content of a JSON file, which must exist; see `existing`.
-
-    Raises:
-        DataError: it is missing or damaged; the message ends with `remedy`.
-    """
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors of the machine: most arise in an open file, which has no name."""
     try:
-        return json.loads(existing(path, remedy).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is damaged ({error}); run `dvc checkout`, or {remedy}") from None
+        yield
+    except Exception as error:
+        if found := of_machine(error, path):
+            raise found from error
+        raise
+
+
+def check_space(what: str, needed: Iterable[tuple[Path, float]], margin: float = 0) -> None:
+    """Compare the space that will be needed with the free space, before anything is written.
+
+    Args:
+        what: what will be written, for the message.
+        needed: folders (they need not exist yet) and the bytes that will be written to them.
+        margin: bytes of each disk to keep free.
+
+    Raises:
+        MachineError: a disk is too small.
+    """
+    wanted: dict[Path, float] = {}
+    for folder, size in needed:
+        disk = next(p for p in (folder.resolve() / "_").parents if p.is_mount())
+        wanted[disk] = wanted.get(disk, margin) + size
+    for disk, size in wanted.items():
+        free = shutil.disk_usage(disk).free
+        if size > free:
+            want, have = (tqdm.format_sizeof(n, "B") for n in (size, free))
+            raise MachineError(
+                f"{disk}: not enough space for {what}: about {want} are needed, {have} are free; "
+                "free some space and run this again"
+            )
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -82,18 +101,20 @@ def write_json(content: Any, path: Path) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
+def write_csv(table: "pd.DataFrame", path: Path) -> None:
     """Write a table without its row numbers; see `csv_text`."""
     write_text(csv_text(table), path)
 
 
-def csv_text(table: pd.DataFrame) -> str:
+def csv_text(table: "pd.DataFrame") -> str:
     """A table as CSV without its row numbers; undefined values are empty.
 
     A text that a spreadsheet would run as a formula, such as the name of a class that begins with
     `=`, gets an apostrophe before it (owasp.org/www-community/attacks/CSV_Injection); numbers, also
     those in columns of texts, stay as they are. `shown` takes the apostrophe away again.
     """
+    import pandas as pd
+
     safe = table.copy(deep=False)
     for name in table.select_dtypes(include=["object", "string", "category"]).columns:
         cells = [_guarded(cell) for cell in table[name]]
@@ -126,7 +147,7 @@ def _is_formula(text: str) -> bool:
     return False
 
 
-def write_parquet(table: pd.DataFrame, path: Path) -> None:
+def write_parquet(table: "pd.DataFrame", path: Path) -> None:
     """Write a table as parquet without its row numbers."""
     with whole_file(path) as partial:
         table.to_parquet(partial, index=False)

@@ -349,7 +349,7 @@ def test_a_damaged_index_is_one_line_that_names_the_file(
         use()
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"{path}: ")
-    assert "run `dvc checkout`, or" in line
+    assert "; run `dvc repro`" in line
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1]", b"null"])

@@ -18,7 +18,7 @@ from fileserver import Site, cut, page, status
 from patchlens.datasets import fetch
 from patchlens.datasets.catalogue import Archive, Entry, find
 from patchlens.datasets.obtain import obtain
-from patchlens.errors import DataError, SourceError
+from patchlens.errors import DataError, MachineError, SourceError
 from patchlens.settings.datasets import Collected
 from patchlens.web.download import Patience
 
@@ -417,7 +417,7 @@ def test_space_is_looked_at_before_csdownload(
         get(city)
         return
     with pytest.raises(
-        SourceError, match=r"not enough space for (the archives|the content of town)"
+        MachineError, match=r"not enough space for (the archives|the content of town)"
     ):
         get(city)
     assert (tmp_path / "calls").exists() == (free == 2)
@@ -431,7 +431,7 @@ def test_space_is_looked_at_before_archives_of_the_user_are_unpacked(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=size - 1))
     with pytest.raises(
-        SourceError, match=f"space for the content of town: about {size}B are needed, {size - 1}B"
+        MachineError, match=f"space for the content of town: about {size}B are needed, {size - 1}B"
     ):
         get(card, archives=own)
     assert not (tmp_path / "raw").exists()

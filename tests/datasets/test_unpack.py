@@ -15,7 +15,7 @@ import pytest
 
 from memory import printed
 from patchlens.datasets.unpack import Limits, is_archive, unpack
-from patchlens.errors import DataError, SourceError
+from patchlens.errors import DataError, MachineError
 
 FILES = {"a/1.png": b"one" * 500, "a/b/2.png": b"two" * 1000, "readme": b""}
 KINDS = {"x.zip": "zip", "x.tar": "w:", "x.tgz": "w:gz", "x.tar.bz2": "w:bz2", "x.tar.xz": "w:xz"}
@@ -332,7 +332,7 @@ Usage = namedtuple("Usage", "total used free")
 def test_a_zip_that_does_not_fit(tmp_path: Path, out: Path, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 4499))
     with pytest.raises(
-        SourceError, match=r"for the content of x\.zip: about 4\.50kB are needed, 4\.50k"
+        MachineError, match=r"for the content of x\.zip: about 4\.50kB are needed, 4\.50k"
     ):
         unpack(zipped(tmp_path / "x.zip", FILES), out)
     assert found(out) == {}
@@ -347,7 +347,7 @@ def test_a_disk_that_becomes_full(
 
     archive = make(tmp_path, name, {"1": b"1"})
     monkeypatch.setattr(library, "copyfileobj", full)
-    with pytest.raises(SourceError, match=rf"{name}: the disk is full; free some space"):
+    with pytest.raises(MachineError, match=rf"{name}: the disk is full; free some space"):
         unpack(archive, out)
 
 

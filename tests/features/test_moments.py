@@ -100,6 +100,6 @@ def test_spectra_of_many_variances_are_those_of_each_row():
             assert (expected["top1"] == 0) == (i == 0)
 
 
-def test_a_missing_moments_file_names_the_stage():
-    with pytest.raises(DataError, match="dvc repro prune"):
+def test_a_missing_moments_file_is_named():
+    with pytest.raises(DataError, match=r"nowhere\.safetensors: missing; run `dvc repro`"):
         Ranked.read(Path("nowhere.safetensors"))

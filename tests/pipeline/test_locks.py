@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from patchlens.cli import app
-from patchlens.errors import DataError, PatchlensError
+from patchlens.errors import MachineError, PatchlensError
 from patchlens.pipeline import locks
 from patchlens.pipeline.locks import held, holders
 
@@ -110,10 +110,15 @@ def test_any_name_has_a_file_of_its_own_in_the_folder(here: Path, name: str) -> 
     assert [p.name for p in here.iterdir()] == [".work"]
 
 
-@pytest.mark.parametrize("blocked", [".work", ".work/locks"])
-def test_a_lock_that_cannot_be_written_is_one_line(here: Path, blocked: str) -> None:
+@pytest.mark.parametrize(
+    ("blocked", "what"),
+    [
+        (".work", "a part of this path is a file, not a folder; move that file away"),
+        (".work/locks", "something else stands in its place; move it away"),
+    ],
+)
+def test_a_lock_that_cannot_be_written_is_one_line(here: Path, blocked: str, what: str) -> None:
     (here / blocked).parent.mkdir(exist_ok=True)
     (here / blocked).touch()
-    line = r"\.lock: cannot be locked \(.+\); make the folder writable"
-    with pytest.raises(DataError, match=line), held(WHAT):
+    with pytest.raises(MachineError, match=f"/\.work.*: {what}$"), held(WHAT):
         pytest.fail("it got the lock")

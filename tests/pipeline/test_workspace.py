@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from conftest import commit, run
-from patchlens.errors import DataError, PatchlensError
+from patchlens.errors import DataError, MachineError, PatchlensError
 from patchlens.pipeline import workspace
 from patchlens.pipeline.workspace import DAMAGED, KEPT, LOCK, RWLOCK, keep, mend
 
@@ -192,7 +192,7 @@ def test_locks_of_hardlinks_go_with_their_process_only(space: Path) -> None:
 
 def test_an_rwlock_that_cannot_be_removed_is_named(space: Path) -> None:
     RWLOCK.mkdir()
-    with pytest.raises(DataError, match=r"rwlock: cannot be mended \(Is a directory\)"):
+    with pytest.raises(MachineError, match=r"rwlock: is a folder, not a file; move it away"):
         mend()
 
 

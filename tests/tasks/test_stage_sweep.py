@@ -123,7 +123,7 @@ def test_the_probe_takes_the_c_that_the_headline_chose(dataset):
 
 def test_without_the_headline_the_sweep_says_what_makes_it(dataset):
     (paths.cell(dataset="d", model="m") / "segmentation_c.csv").unlink()
-    with pytest.raises(DataError, match=r"segmentation_c\.csv: missing; run `dvc repro segm"):
+    with pytest.raises(DataError, match=r"segmentation_c\.csv: missing; run `dvc repro"):
         compute("sweep", dataset="d", model="m", settings=of(dataset))
 
 

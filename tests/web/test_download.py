@@ -34,7 +34,7 @@ from fileserver import (
     whole,
     without_length,
 )
-from patchlens.errors import SourceError
+from patchlens.errors import MachineError, SourceError
 from patchlens.web.download import Patience, Remote, download
 
 BODY = bytes(range(256)) * 1000
@@ -510,7 +510,7 @@ def test_space_is_looked_at_before_anything_comes(
     if fits:
         download([remote], what="test", room=2)
         return
-    with pytest.raises(SourceError, match=r"space for the download .*: about 201MB are needed"):
+    with pytest.raises(MachineError, match=r"space for the download .*: about 201MB are needed"):
         download([remote], what="test", room=2)
     assert [s.method for s in site.seen] == ["HEAD"]
 
@@ -531,11 +531,10 @@ def test_a_full_disk_is_a_message(get: Get, site: Site, tmp_path: Path) -> None:
     (tmp_path / "a.bin.part").symlink_to("/dev/full")
     about = {"url": site.url("a.bin"), "version": '"one"', "total": None}
     (tmp_path / "a.bin.part.json").write_text(json.dumps(about))
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(MachineError) as caught:
         get()
     assert str(caught.value) == (
-        f"{tmp_path / 'a.bin'}: the disk is full; free some space and run this again to resume the "
-        "download"
+        f"{tmp_path / 'a.bin'}: the disk is full; free some space, then run the same command again"
     )
 
 

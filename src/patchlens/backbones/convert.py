@@ -25,6 +25,7 @@ from patchlens.backbones.trial import check_forward, check_values
 from patchlens.backbones.untrained import draw_weights
 from patchlens.backbones.verify import unexpected
 from patchlens.errors import SettingsError, SourceError
+from patchlens.files import check_space
 from patchlens.settings.models import (
     FileModel,
     Model,
@@ -84,6 +85,8 @@ def convert(
     about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
     # One entry: safetensors writes several in random order, which would change the md5.
     header = {"about": json.dumps(about, sort_keys=True)}
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    check_space("the converted weights", [(out.parent, size)])
     save_file(_apart(tensors), out, metadata=header)
     if tensors:
         check_values(tensors, about["origin"])

@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
 
 import typer
+from click import get_current_context
 
 from patchlens import paths, progress
-from patchlens.errors import PatchlensError
+from patchlens.errors import PatchlensError, of_machine
 from patchlens.names import DatasetName, ModelName
 from patchlens.pipeline.locks import held
 from patchlens.processes import Interrupted, end_with_dvc, interruptible
@@ -34,6 +35,8 @@ DVC_NOTE = (
     "DVC removes the outputs of a stage before it runs: run `git checkout metrics` to restore the "
     "committed metrics."
 )
+WRITTEN = (Path("data"), Path("metrics"), Path("reports"), paths.WORK)  # each may be a disk
+LEAST = 8_000_000  # bytes: what any stage may write to one of them without further checks
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 if TYPE_CHECKING:
     from patchlens.features.cell import Cell
@@ -68,16 +71,34 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
                 if "DVC_STAGE" in os.environ:
                     end_with_dvc()
                 function(*args, **kwargs)
+                sys.stdout.flush()  # the disk below it may be full
         except Interrupted as stop:
             stop.say()
             sys.exit(stop.exit_code)
         except PatchlensError as error:
-            typer.echo(f"Error: {error}", err=True)
-            if "DVC_STAGE" in os.environ:
-                typer.echo(DVC_NOTE, err=True)
-            sys.exit(error.exit_code)
+            _end(error)
+        except Exception as error:
+            from patchlens.stored import blame
+
+            context = get_current_context(silent=True)
+            place = context.command_path if context else "patchlens"
+            found = of_machine(error, place) or blame(error)
+            if found is None:  # a mistake of ours, which a traceback helps to find
+                raise
+            _end(found)
 
     return run
+
+
+def _end(error: PatchlensError) -> NoReturn:
+    typer.echo(f"Error: {error}", err=True)
+    if "DVC_STAGE" in os.environ:
+        typer.echo(DVC_NOTE, err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # which Python would print when it flushes it once more
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.exit(error.exit_code)
 
 
 def stage(
@@ -94,7 +115,10 @@ def alone(name: str, function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(**kwargs: Any) -> None:
         given = [str(value) for value in kwargs.values() if value is not None]
+        from patchlens.files import check_space
+
         with held(" ".join(["patchlens", name, *given])):
+            check_space("any results", [(place, LEAST) for place in WRITTEN])
             function(**kwargs)
 
     return run

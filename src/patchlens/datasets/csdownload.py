@@ -11,9 +11,9 @@ from pathlib import Path
 
 from patchlens.datasets.catalogue import Archive
 from patchlens.errors import SourceError
+from patchlens.files import check_space
 from patchlens.progress import log
 from patchlens.web.download import fault_of
-from patchlens.web.space import check_space
 
 COMMAND = "csDownload"
 

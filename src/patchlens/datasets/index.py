@@ -20,11 +20,9 @@ from patchlens.datasets.layout import Terms
 from patchlens.datasets.masks import Ids, Mask, open_ids
 from patchlens.datasets.masks import open_mask as read_mask
 from patchlens.errors import DataError
-from patchlens.files import read_json
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
-
-REMEDY = "run `dvc repro -f index`"
+from patchlens.stored import read_json, reading
 
 
 class Index:
@@ -39,17 +37,16 @@ class Index:
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
-        if not (folder / "dataset.json").is_file():
+        if not folder.is_dir():
             raise DataError(f"{folder}: no index; run `dvc repro index` first")
-        about = read_json(folder / "dataset.json", REMEDY)
-        if not isinstance(about, dict) or "reader" not in about:
-            raise DataError(f"{folder}: this index is of an older version; run `dvc repro index`")
-        self.folder, self.root = folder, root
-        self.reader: str = about["reader"]
-        self.classes: list[str] = about["classes"]
-        self.palette: list[list[int]] = about["palette"]
-        self.labels = {int(value): label for value, label in about["labels"].items()}
-        self.terms = Terms(**about.get("terms", {}))
+        with reading(folder / "dataset.json") as path:
+            about = read_json(path)
+            self.folder, self.root = folder, root
+            self.reader = str(about["reader"])
+            self.classes: list[str] = [str(name) for name in about["classes"]]
+            self.palette: list[list[int]] = about["palette"]
+            self.labels = {int(value): int(label) for value, label in about["labels"].items()}
+            self.terms = Terms(**about.get("terms", {}))
 
     @classmethod
     def of(cls, dataset: DatasetName, settings: Dataset) -> "Index":
@@ -59,15 +56,14 @@ class Index:
     @cached_property
     def pixels(self) -> dict[str, list[int]]:
         """Split -> pixels of each class in its masks; the last count is that of ignored ones."""
-        about = read_json(self.folder / "dataset.json", REMEDY)
-        pixels: dict[str, list[int]] = about["pixels"]
-        return pixels
+        with reading(self.folder / "dataset.json") as path:
+            return {str(k): [int(n) for n in v] for k, v in read_json(path)["pixels"].items()}
 
     @cached_property
     def copies(self) -> list[list[str]]:
         """Groups of images whose files have equal bytes."""
-        found: list[list[str]] = read_json(self.folder / "dataset.json", REMEDY)["twins"]
-        return found
+        with reading(self.folder / "dataset.json") as path:
+            return [[str(image_id) for image_id in group] for group in read_json(path)["twins"]]
 
     @cached_property
     def images(self) -> pd.DataFrame:

@@ -14,7 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from patchlens.datasets.images import BROKEN, UNSTATED, is_clear, opened, reason, regular, upright
+from patchlens.datasets.images import (
+    BROKEN,
+    UNSTATED,
+    is_clear,
+    opened,
+    regular,
+    unreadable,
+    upright,
+)
 from patchlens.datasets.layout import Terms
 from patchlens.datasets.sbd import read_segmentation
 from patchlens.errors import DataError
@@ -67,7 +75,7 @@ def open_id_map(path: Path, terms: Terms = UNSTATED, *, colours: bool = False) -
         try:
             return IdMap(read_segmentation(path), "MATLAB", [])
         except BROKEN as error:
-            raise DataError(f"{path}: cannot be read as a mask ({reason(path, error)})") from None
+            raise unreadable(path, "a mask", error) from None
     with opened(path, "a mask", terms) as image:
         _refuse(path, image)
         image.load()

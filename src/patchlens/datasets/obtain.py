@@ -13,10 +13,9 @@ from patchlens.datasets.catalogue import Archive, Entry
 from patchlens.datasets.csdownload import csdownload, has_csdownload
 from patchlens.datasets.unpack import is_archive, unpack
 from patchlens.errors import DataError, SourceError
-from patchlens.files import whole_folder
+from patchlens.files import check_space, whole_folder
 from patchlens.progress import log
 from patchlens.web.download import Patience, Remote, download, fault_of
-from patchlens.web.space import check_space
 
 
 def obtain(

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from patchlens.errors import DataError
+from patchlens.stored import read_parquet, reading
 
 IMAGES = pa.schema(
     [
@@ -78,11 +78,6 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     Raises:
         DataError: the file is missing or damaged.
     """
-    try:
-        table = pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError, KeyError) as error:  # those of Arrow among them
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{path}: cannot be read ({reason}); run `dvc checkout`, or `dvc repro -f index`"
-        ) from None
-    return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})
+    with reading(path):
+        table = read_parquet(path, columns=columns)
+        return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})

@@ -24,9 +24,9 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from patchlens.errors import DataError, SourceError
+from patchlens.errors import DataError
+from patchlens.files import check_space
 from patchlens.progress import bar
-from patchlens.web.space import check_space
 
 BY_HAND = "unpack it yourself and set datasets.<name>.root in params.yaml to the folder"
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz")
@@ -181,9 +181,7 @@ class _Guard:
             if error.errno is None:  # damage: only the system's own errors have a number
                 raise
             if error.errno == errno.ENOSPC:
-                raise SourceError(
-                    f"{self.archive}: the disk is full; free some space and run this again"
-                ) from None
+                raise of_machine(error, self.archive) or error from None
             raise self.refused(name, f"cannot be written ({error.strerror})") from None
 
 

@@ -23,10 +23,11 @@ from patchlens.errors import DataError
 from patchlens.features.device import Where
 from patchlens.features.store import Header, write
 from patchlens.features.views import cut, stitch, tile_counts
-from patchlens.files import file_hash, read_json, whole_folder, write_json
+from patchlens.files import check_space, file_hash, whole_folder, write_json
 from patchlens.progress import bar, log
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
+from patchlens.stored import read_json
 
 SHARD = 256  # images per shard; a killed run loses at most one shard
 HASH = "blake2b"
@@ -78,6 +79,9 @@ class Extractor:
                 if they are whole. The caller removes it when its outputs are complete.
             out: the feature file.
 
+        Raises:
+            MachineError: the shards and the file do not fit on the disk; nothing is written.
+
         Returns:
             Images per second with decoding and writing; None if all shards already existed.
         """
@@ -86,6 +90,10 @@ class Extractor:
         header = self._complete(header, tiles)
         key = hashlib.sha256(json.dumps(vars(header)).encode()).hexdigest()[:16]
         folder = work / key
+        size = header.bytes
+        kept = sum(file.stat().st_size for file in folder.glob("*/*"))
+        needed = [(folder, size - kept), (out.parent, size)]
+        check_space(f"the features of {header.model}", needed)
         folder.mkdir(parents=True, exist_ok=True)
         ids = list(header.image_ids)
         shards = [ids[i : i + SHARD] for i in range(0, len(ids), SHARD)]
@@ -165,7 +173,7 @@ class Extractor:
         if not shard.exists():
             return False
         try:
-            if read_json(shard / CHECK, "") == self._hashes(shard):
+            if read_json(shard / CHECK) == self._hashes(shard):
                 return True
         except (OSError, ValueError, DataError):
             pass  # cut short, or made by an earlier version

@@ -1,6 +1,5 @@
 """Moments of each dimension over the patches of each image, and the ranking by variance."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from patchlens.arrays import Floats, Ints
-from patchlens.errors import DataError
+from patchlens.stored import open_tensors, reading
 
 ROUNDING = 1e-12  # of the mean square: less variance than this is rounding
 
@@ -49,9 +47,13 @@ class Moments:
     @classmethod
     def read(cls, path: Path) -> tuple["Moments", list[str]]:
         """Open a file of the prune stage: the moments of each image, and the image ids."""
-        with _open(path) as file:
+        with reading(path):
+            file, header = open_tensors(path)
             moments = cls(*(file.get_tensor(key) for key in ("count", "total", "squares")))
-            return moments, json.loads(file.metadata()["about"])["image_ids"]
+            ids: list[str] = header["about"]["image_ids"]
+            if not len(ids) == len(moments.count) == len(moments.total) == len(moments.squares):
+                raise ValueError("it is not one row per image")
+            return moments, ids
 
     def mean_and_variance(self, rows: Sequence[int]) -> tuple[Floats, Floats]:
         """Mean and population variance [D] over all patches of these images."""
@@ -120,13 +122,10 @@ class Ranked:
     @classmethod
     def read(cls, path: Path) -> "Ranked":
         """Open a file of the prune stage."""
-        with _open(path) as file:
+        with reading(path):
+            file, header = open_tensors(path)
             tensors = [file.get_tensor(key) for key in ("mean", "variance", "ranking")]
-            return cls(json.loads(file.metadata()["about"])["seeds"], *tensors)
-
-
-def _open(path: Path) -> Any:
-    if not path.is_file():
-        raise DataError(f"{path}: moments not found; run `dvc repro prune` first")
-    opened: Any = safe_open
-    return opened(path, framework="numpy")
+            seeds: list[int] = header["about"]["seeds"]
+            if any(tensor.shape != (len(seeds), *tensors[0].shape[1:]) for tensor in tensors):
+                raise ValueError("it is not one row per seed")
+            return cls(seeds, *tensors)

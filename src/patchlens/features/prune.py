@@ -9,7 +9,7 @@ from patchlens import paths
 from patchlens.features.cell import IMAGES, Cell
 from patchlens.features.moments import Moments, rank_by_variance
 from patchlens.features.store import FeatureFile
-from patchlens.files import whole_file
+from patchlens.files import check_space, whole_file
 from patchlens.progress import log, track
 
 
@@ -23,11 +23,14 @@ def run(cell: Cell) -> None:
     # Without a support, only moments are written: T2 to T4 then fit on the query.
     files = [cell.query] if cell.support is None else [cell.support, cell.query]
     ids = [image_id for file in files for image_id in file.header.image_ids]
+    seeds = [] if cell.support is None else index.seeds
+    out = paths.moments(dataset=cell.dataset, model=cell.model)
+    values = cell.query.header.width * (2 * len(ids) + 3 * len(seeds))
+    check_space("the moments", [(out.parent, 8 * values)])
     moments = Moments.concatenate([_moments(file) for file in files])
     rows = {image_id: row for row, image_id in enumerate(ids)}
     fitted = []
     shots, prune = cell.settings.shots, cell.settings.prune
-    seeds = [] if cell.support is None else index.seeds
     for seed in seeds:
         of_seed = prune.fit_on == "support"
         chosen = index.support_ids(seed, shots) if of_seed else ids
@@ -42,7 +45,7 @@ def run(cell: Cell) -> None:
     }
     # One entry, because safetensors writes several in random order, which changes the file's md5.
     about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
-    with whole_file(paths.moments(dataset=cell.dataset, model=cell.model)) as partial:
+    with whole_file(out) as partial:
         save_file(tensors, partial, metadata=about)
     log.info("%s: ranked %d dimensions", cell, moments.total.shape[1])
 

@@ -6,6 +6,7 @@ streamed here in its documented format: an 8-byte length, a JSON header, the ten
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from patchlens.errors import DataError
 from patchlens.files import whole_file
+from patchlens.stored import open_tensors, reading
 
 DTYPES = {"float16": "F16", "float32": "F32"}
 PIECE = 1 << 24
@@ -52,6 +53,12 @@ class Header:
     dtype: str
     view: str
     patch_size: int
+
+    @property
+    def bytes(self) -> int:
+        """The size of all tensors."""
+        values = len(self.image_ids) * math.prod(self.grid) * self.width * len(self.layers)
+        return values * np.dtype(self.dtype).itemsize
 
     def protocol(self) -> dict[str, str | int]:
         """The properties of the features that belong to the protocol of a score."""
@@ -102,14 +109,15 @@ class FeatureFile:
     """A feature file, opened as a memory map: reading an image reads only its patches."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise DataError(f"{path}: features not found; run `dvc repro extract` first")
-        opened: Any = safe_open
-        self._file = opened(path, framework="numpy")
-        about: dict[str, str] = self._file.metadata()
-        fields = {key: json.loads(value) for key, value in about.items()}
-        self.header = Header(**fields | {"grid": tuple(fields["grid"])})
-        self._row = {image_id: i for i, image_id in enumerate(self.header.image_ids)}
+        with reading(path):
+            self._file, fields = open_tensors(path)
+            self.header = Header(**fields | {"grid": tuple(fields["grid"])})
+            self._row = {image_id: i for i, image_id in enumerate(self.header.image_ids)}
+            shape = [len(self._row), *self.header.grid, self.header.width]
+            for layer in self.header.layers:
+                found = self._file.get_slice(f"layer_{layer}").get_shape()
+                if found != shape:
+                    raise ValueError(f"layer {layer} is {found}, but its header says {shape}")
         self._path = path
 
     def patches(self, chunk: int) -> Iterator[NDArray[np.float32]]:

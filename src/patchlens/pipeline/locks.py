@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from patchlens import paths
-from patchlens.errors import DataError, PatchlensError
+from patchlens.errors import PatchlensError, of_machine
 
 LOCKS = paths.WORK / "locks"
 PATIENCE = 5.0  # seconds: what a killed run leaves behind ends within them
@@ -53,15 +53,13 @@ def held(what: str, patience: float = PATIENCE) -> Iterator[None]:
 
     Raises:
         PatchlensError: another process holds it, and still does after `patience` seconds.
-        DataError: the lock cannot be written.
+        MachineError: the lock cannot be written.
     """
     path = _place(what).absolute()
     try:
         stream = _acquire(path, what, time.monotonic() + patience)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be locked ({error.strerror}); make the folder writable"
-        ) from None
+        raise of_machine(error, path) or error from None
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import ParseError, parse_yaml
 
 from patchlens import paths
-from patchlens.errors import DataError, PatchlensError
+from patchlens.errors import DataError, PatchlensError, of_machine
 from patchlens.files import whole_file
 from patchlens.pipeline.locks import PATIENCE
 from patchlens.progress import log
@@ -69,10 +69,7 @@ def mend() -> None:
     try:
         _mend()
     except OSError as error:
-        raise DataError(
-            f"{error.filename}: cannot be mended ({error.strerror}); make the folder writable, or "
-            "remove it"
-        ) from None
+        raise of_machine(error, LOCK) or error from None
 
 
 def _mend() -> None:

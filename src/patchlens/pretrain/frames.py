@@ -16,7 +16,7 @@ from torch import Tensor
 from minicity import render
 from minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
 from patchlens.errors import DataError, SettingsError
-from patchlens.files import whole_file
+from patchlens.files import check_space, whole_file
 from patchlens.pretrain.shared import Frames, Probe
 from patchlens.processes import end_with_parent
 from patchlens.progress import bar, log
@@ -85,6 +85,9 @@ def windows(
 
 
 def _render(scenes: list[Scene], folder: Path, jobs: int) -> None:
+    count = sum(max(1, n) for _, n, _ in scenes)
+    # In shards, then in one file, of which a memory map without space would end the process.
+    check_space("the frames", [(folder, 2 * count * 4 * HEIGHT * WIDTH)])
     parts = [scenes[i : i + SHARD] for i in range(0, len(scenes), SHARD)]
     paths = [folder / "shards" / f"{i:05d}.npy" for i in range(len(parts))]
     todo = [(part, path) for part, path in zip(parts, paths, strict=True) if not _whole(path, part)]
@@ -98,7 +101,6 @@ def _render(scenes: list[Scene], folder: Path, jobs: int) -> None:
             with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
                 for _ in pool.map(_shard, *zip(*todo, strict=True)) if todo else ():
                     shown.update(1)
-    count = sum(max(1, n) for _, n, _ in scenes)
     with whole_file(folder / "frames.npy") as partial:
         shape = (count, 4, HEIGHT, WIDTH)
         out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)

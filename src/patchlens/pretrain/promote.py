@@ -11,7 +11,7 @@ from torch import Tensor
 from patchlens.backbones.architecture import create
 from patchlens.backbones.checkpoint import contents, load_strictly
 from patchlens.errors import DataError, SettingsError
-from patchlens.files import file_hash, read_json, whole_file
+from patchlens.files import file_hash, whole_file
 from patchlens.names import nearest
 from patchlens.pretrain import readme
 from patchlens.pretrain.card import KEPT, card_of, card_of_random
@@ -20,6 +20,7 @@ from patchlens.pretrain.objectives import RANDOM
 from patchlens.pretrain.run import TRIED
 from patchlens.pretrain.run import result as folder_of
 from patchlens.pretrain.settings import Pretrain, Recipe
+from patchlens.stored import read_json, reading
 
 LARGEST = 12_000_000  # bytes of a model: weights/ is plain Git
 NEEDED = {*KEPT, "objective", "recipe", "loss", "dirty"}  # of a result.json
@@ -125,7 +126,8 @@ def tried(objective: str) -> list[dict[str, Any]]:
     path = TRIED / f"{objective}.jsonl"
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    with reading(path, "remove the line, or the file: it lists the runs that were tried"):
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
 def place(name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:

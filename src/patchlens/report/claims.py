@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from patchlens import paths
-from patchlens.files import read_json, write_csv, write_json, write_text
+from patchlens.files import write_csv, write_json, write_text
 from patchlens.progress import log
 from patchlens.report.claims_table import latex, markdown, numbers, rows
 from patchlens.report.judge import Configured, Outcome, judge
 from patchlens.settings.claims import Claim
 from patchlens.settings.validated import refuse
+from patchlens.stored import read_json
 from patchlens.tasks.table import cells
 
 if TYPE_CHECKING:
@@ -66,4 +67,4 @@ def _protocols(outcome: Outcome) -> pd.DataFrame:
         for m in claim.models
     ]
     found = cells if outcome.was_run else []
-    return pd.DataFrame([read_json(path, "run `dvc repro`")["protocol"] for path in found])
+    return pd.DataFrame([read_json(path)["protocol"] for path in found])

@@ -1,6 +1,5 @@
 """Judges claims on the cells of a run: both sides resampled together, then one verdict each."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from patchlens.report import verdict as rules
 from patchlens.report.measures import NotRun, Score, measure
 from patchlens.report.verdict_words import note
 from patchlens.settings.claims import Claim, Side
+from patchlens.stored import read_json, reading
 from patchlens.tasks.resample import SharedResampler, interval
 
 LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
@@ -102,7 +102,8 @@ def _misfilled(claim: Claim, dataset: DatasetName, absent: Sequence[ModelName]) 
         if not path.is_file():
             yield f"{model} on {dataset}: {path.name} is missing"
             continue
-        origin = json.loads(path.read_text(encoding="utf-8"))["origin"]
+        with reading(path):
+            origin = str(read_json(path)["origin"])
         # Not the architecture: an untrained model has the same one.
         if not any(text.lower() in origin.lower() for text in texts):
             yield f"slot {model} has the weights {origin}, not {' or '.join(texts)}"

@@ -11,9 +11,9 @@ import pandas as pd
 from patchlens import paths
 from patchlens.arrays import Floats
 from patchlens.features.variants import WITH_M
-from patchlens.files import read_json
 from patchlens.names import DatasetName, ModelName
 from patchlens.report.rows import index_of
+from patchlens.stored import read_json, read_parquet, reading
 from patchlens.tasks.metric import Metric, find, matches_any
 from patchlens.tasks.resample import Draws, SharedResampler
 from patchlens.tasks.table import TASKS, Task
@@ -93,13 +93,14 @@ class Measure:
         for file in (path, cell):
             if not file.is_file():
                 raise NotRun(f"{where}: {file.name} is missing")
-        protocol: dict[str, Any] = read_json(cell, "")["protocol"]
+        with reading(cell):
+            protocol: dict[str, Any] = read_json(cell)["protocol"]
         if self.head is None:
-            return pd.read_parquet(path), protocol
+            return read_parquet(path), protocol
         if variant in WITH_M and protocol["prune_m_used"] == 0:
             raise NotRun(f"{where}: no dimension is pruned, so {variant} has no effect")
         wanted = [("head", "==", self.head), ("variant", "==", variant)]
-        records = pd.read_parquet(path, filters=wanted)
+        records = read_parquet(path, filters=wanted)
         if not len(records):
             raise NotRun(f"{where}: head {self.head} with variant {variant} was not scored")
         return records, protocol

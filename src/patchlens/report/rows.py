@@ -7,10 +7,10 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.files import existing, read_json
 from patchlens.names import DatasetName, ModelName
 from patchlens.report.paired import compared
 from patchlens.settings.models import role
+from patchlens.stored import read_json, read_parquet, reading
 from patchlens.tasks.metric import headline
 from patchlens.tasks.resample import SharedResampler, Weighted
 from patchlens.tasks.table import Task, cells
@@ -18,10 +18,6 @@ from patchlens.tasks.table import Task, cells
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
-REMEDY = (
-    "it belongs to a configured cell; compute it with `dvc repro`, or restore the committed one "
-    "with `git checkout metrics`"
-)
 NAMES = ["dataset", "model", "head", "variant"]
 Row = dict[str, Any]
 
@@ -51,13 +47,15 @@ def table_of(task: Task, settings: "Settings") -> pd.DataFrame:
 
 def _rows(task: Task, *, dataset: DatasetName, model: ModelName) -> Iterator[Row]:
     folder = paths.cell(dataset=dataset, model=model)
-    cell = read_json(folder / f"{task.name}.json", REMEDY)
-    cost = read_json(folder / "extract.json", REMEDY)
-    protocol = cell.pop("protocol")
-    for head in task.words.in_order(cell):
-        for variant, scores in cell[head].items():
-            names = dict(zip(NAMES, (dataset, model, head, variant), strict=True))
-            yield names | scores | protocol | cost
+    with reading(folder / "extract.json") as path:
+        cost = dict(read_json(path))
+    with reading(folder / f"{task.name}.json") as path:
+        cell = read_json(path)
+        protocol = cell.pop("protocol")
+        for head in task.words.in_order(cell):
+            for variant, scores in cell[head].items():
+                names = dict(zip(NAMES, (dataset, model, head, variant), strict=True))
+                yield names | scores | protocol | cost
 
 
 def _compare(task: Task, rows: Sequence[Row], resampler: SharedResampler) -> None:
@@ -91,8 +89,9 @@ def weighted_of(task: Task, row: Mapping[str, Any]) -> Weighted:
     dataset, model = DatasetName(row["dataset"]), ModelName(row["model"])
     path = paths.cell(dataset=dataset, model=model) / f"{task.name}.records.parquet"
     wanted = [(key, "==", row[key]) for key in ("head", "variant")]
-    records = pd.read_parquet(existing(path, REMEDY), filters=wanted)
-    weighted: Weighted = task.measures.weighted(records, index_of(dataset))
+    index = index_of(dataset)
+    with reading(path):
+        weighted: Weighted = task.measures.weighted(read_parquet(path, filters=wanted), index)
     return weighted
 
 

@@ -8,12 +8,11 @@ import pyarrow.parquet as pq
 
 from patchlens import paths
 from patchlens.datasets.index import Index
-from patchlens.files import existing
 from patchlens.names import DatasetName, ModelName
 from patchlens.site import lexicon
 from patchlens.site.figure import Figure, base, choices, spec
+from patchlens.stored import reading
 
-REMEDY = "run `dvc pull` or `dvc repro`: the records are not in Git"
 COUNTS = {"head", "variant", "true", "predicted", "count"}
 VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # only these, so that the site stays small
 MOST = 30  # classes; the rarest classes beyond are omitted
@@ -38,9 +37,10 @@ def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure |
     }
     parts = []
     for model, path in files.items():
-        if not set(pq.read_schema(existing(path, REMEDY)).names) >= COUNTS:
-            return None
-        parts.append(_counts(path).assign(model=model))
+        with reading(path):
+            if not set(pq.read_schema(path).names) >= COUNTS:
+                return None
+            parts.append(_counts(path).assign(model=model))
     counts = pd.concat(parts, ignore_index=True)
     classes = Index(paths.index(dataset), Path()).classes
     common = counts.groupby("true")["count"].sum().sort_values(ascending=False, kind="stable").index

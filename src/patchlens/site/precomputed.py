@@ -9,21 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from patchlens import paths
-from patchlens.files import existing, read_json
 from patchlens.site.reading import Run
-
-REMEDY = "run `dvc repro explorer`"
+from patchlens.stored import read_bytes, read_json, reading
 
 
 def datasets(part: str) -> list[str]:
     """The datasets that have a part (`patches`, `maps`, `lists`, ...), in order."""
-    listed: Mapping[str, Sequence[str]] = read_json(paths.EXPLORER / "datasets.json", REMEDY)
-    return [name for name, parts in listed.items() if part in parts]
+    with reading(paths.EXPLORER / "datasets.json") as path:
+        return [name for name, parts in read_json(path).items() if part in parts]
 
 
 def read(dataset: str, part: str) -> Any:
     """The content of a part."""
-    return read_json(paths.EXPLORER / dataset / f"{part}.json", REMEDY)
+    return read_json(paths.EXPLORER / dataset / f"{part}.json")
 
 
 def at(dataset: str, file: str) -> str:
@@ -38,10 +36,7 @@ def files(dataset: str, names: Iterable[str]) -> dict[str, bytes]:
         DataError: one is missing.
     """
     folder = paths.EXPLORER / dataset
-    return {
-        at(dataset, name): existing(folder / name, REMEDY).read_bytes()
-        for name in dict.fromkeys(names)
-    }
+    return {at(dataset, name): read_bytes(folder / name) for name in dict.fromkeys(names)}
 
 
 def named(dataset: str, slug: str, part: str, shown: Sequence[str]) -> tuple[str, str]:

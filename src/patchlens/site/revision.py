@@ -11,6 +11,7 @@ from typing import Any
 from patchlens import paths
 from patchlens.errors import DataError
 from patchlens.given import printable
+from patchlens.stored import read_json
 
 METRICS = Path("metrics")
 Metrics = Mapping[str, Any]  # path below metrics/ -> content of a JSON file
@@ -46,12 +47,7 @@ def of_workspace() -> Metrics:
         DataError: there are none.
     """
     files = sorted(METRICS.rglob("*.json"))
-    found = {
-        paths.current(path.relative_to(METRICS).as_posix()): json.loads(
-            path.read_text(encoding="utf-8")
-        )
-        for path in files
-    }
+    found = {paths.current(path.relative_to(METRICS).as_posix()): read_json(path) for path in files}
     return _some(found, "the workspace")
 
 

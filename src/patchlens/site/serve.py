@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from patchlens import paths
 from patchlens.errors import SettingsError
-from patchlens.files import existing
 from patchlens.given import NOT_FILES, why_not
+from patchlens.stored import read_bytes
 
 NAMES = ("localhost", "127.0.0.1", "[::1]")  # of this machine, in the header Host
 NO_FILE = tuple(f"is {kind}, not a file" for kind in set(NOT_FILES.values()) - {"a folder"})
@@ -38,7 +38,7 @@ def server(folder: Path, port: int, cost: Path = paths.COST) -> ThreadingHTTPSer
         DataError: the folder has no site.
         SettingsError: the port is taken.
     """
-    existing(folder / "index.html", "run `patchlens report` first")
+    read_bytes(folder / "index.html", "run `patchlens report` first")
     handler = partial(_Handler, directory=str(folder), cost=cost)
     try:
         return ThreadingHTTPServer((HOST, port), handler)

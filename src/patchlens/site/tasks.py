@@ -8,7 +8,6 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.display.palette import Look
-from patchlens.files import existing
 from patchlens.names import DatasetName
 from patchlens.report import headlines
 from patchlens.report.headlines import Headline
@@ -16,8 +15,8 @@ from patchlens.site import confusion, curves, lexicon, overview_figures
 from patchlens.site.answers import answer
 from patchlens.site.figure import FORMS, Grid, TableCell, files
 from patchlens.site.page import Page
-from patchlens.site.plots import REMEDY
 from patchlens.site.reading import Run
+from patchlens.stored import read_bytes
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.table import TASKS
 
@@ -44,7 +43,7 @@ def links(name: str) -> dict[str, str]:
 def copies(table: Path) -> dict[str, bytes]:
     """The files of a table, given without a suffix, for the site."""
     found = {f"tables/{table.name}.{end}": table.with_suffix(f".{end}") for end in FORMS}
-    return {there: existing(path, REMEDY).read_bytes() for there, path in found.items()}
+    return {there: read_bytes(path) for there, path in found.items()}
 
 
 def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:

@@ -5,7 +5,6 @@ apart. What an answer means for a partial download is here, after RFC 9110: no l
 tried resumes in a later run (pooch starts anew after every fault, huggingface_hub in every run).
 """
 
-import errno
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,10 +23,9 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from patchlens.errors import SourceError
-from patchlens.files import file_hash, write_json
+from patchlens.errors import SourceError, of_machine
+from patchlens.files import check_space, file_hash, write_json
 from patchlens.progress import bar, log
-from patchlens.web.space import check_space
 
 MARGIN = 200_000_000  # bytes to keep free
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth a retry
@@ -122,8 +120,9 @@ def download(
         patience: how often and how long to retry.
 
     Raises:
-        SourceError: a file cannot be downloaded, or the disk is too small. Complete and partial
-            files are kept, and the next call resumes them.
+        SourceError: a file cannot be downloaded. Complete and partial files are kept, and the
+            next call resumes them.
+        MachineError: the disk is too small.
     """
     patience = patience or Patience()
     for remote in remotes:
@@ -165,7 +164,7 @@ def arriving(remote: Remote) -> Iterator[bool]:
     Yields whether the complete file is there already, so that there is nothing to write.
 
     Raises:
-        SourceError: another process downloads it, the disk is full, or it is not the published
+        SourceError: another process downloads it, or it is not the published
             file and was removed.
     """
     path, part = remote.path, remote.part
@@ -196,11 +195,7 @@ def arriving(remote: Remote) -> Iterator[bool]:
             f"{path}: another process is downloading this file; wait until it has finished"
         ) from None
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise SourceError(
-            f"{path}: the disk is full; free some space and run this again to resume the download"
-        ) from None
+        raise of_machine(error, path) or error from None
 
 
 def _check_address(url: str) -> None:

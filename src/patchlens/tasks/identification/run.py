@@ -14,7 +14,6 @@ from patchlens.errors import DataError, SettingsError
 from patchlens.features.cell import Cell, ReadImages
 from patchlens.features.device import resolve
 from patchlens.features.store import FeatureFile
-from patchlens.files import existing
 from patchlens.progress import log, track
 from patchlens.tasks.annotated import objects_of
 from patchlens.tasks.identification import summary
@@ -135,7 +134,7 @@ def open_degraded(cell: Cell) -> FeatureFile:
         DataError: they are missing, or model, view or layers differ from those of the query.
     """
     path = paths.degraded(dataset=cell.dataset, model=cell.model)
-    file = FeatureFile(existing(path, "run `dvc repro degrade`"))
+    file = FeatureFile(path)
     ours, theirs = file.header.protocol(), cell.query.header.protocol()
     for field, here in ours.items():
         there = theirs[field]

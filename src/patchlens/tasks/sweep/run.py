@@ -10,8 +10,8 @@ from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
 from patchlens.features.variants import draws, pruned_counts
-from patchlens.files import existing
 from patchlens.progress import log, track
+from patchlens.stored import read_csv
 from patchlens.tasks.annotated import listed
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation.inputs import (
@@ -49,7 +49,7 @@ def run(cell: Cell) -> Result:
     if "retrieval" in asked.heads:
         objects, _ = listed(index, cell.query.header, "sweep.heads")
     choices = cell.folder / "segmentation_c.csv"
-    chosen_c = pd.read_csv(existing(choices, "run `dvc repro segmentation`"))
+    chosen_c = read_csv(choices, "seed", "variant", "c")
     found: dict[Head, list[Scores]] = {head: [] for head in asked.heads}
     chosen: list[int] = []
     rows = range(len(index.seeds))

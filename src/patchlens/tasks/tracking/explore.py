@@ -1,14 +1,17 @@
 """Linked videos as frames and boxes for the player: `tracks.json` and one script per sequence."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.tracks import Line, read_tracks
 from patchlens.display.pictures import Pictures, shown_variants, write_script
-from patchlens.files import existing, write_json
+from patchlens.errors import DataError
+from patchlens.files import write_json
 from patchlens.names import DatasetName
+from patchlens.stored import reading, remedy_for
 from patchlens.tasks.tracking.files import TrackFiles
 
 if TYPE_CHECKING:
@@ -46,11 +49,12 @@ def write(
             for variant in variants:
                 folder = paths.tracks(dataset=dataset, model=model) / variant / "mot"
                 path = folder / f"{files.stem(str(sequence))}.txt"
-                lines = read_tracks(existing(path, "run `dvc repro tracking`"))
-                shown = [
-                    (things[i], lines.get(f, [])) for i, f in zip(things, numbers, strict=True)
-                ]
-                boxes, switches = _marked(shown)
+                with reading(path):
+                    lines = _tracks(path)
+                    shown = [
+                        (things[i], lines.get(f, [])) for i, f in zip(things, numbers, strict=True)
+                    ]
+                    boxes, switches = _marked(shown)
                 column = {"model": model, "variant": variant}
                 columns.append(column | {"boxes": boxes, "switches": switches})
         frames = [pictures.of(image_id) for image_id in things]
@@ -63,6 +67,13 @@ def write(
 
 
 Box = tuple[float, ...]
+
+
+def _tracks(path: Path) -> Mapping[int, Sequence[Line]]:
+    try:
+        return read_tracks(path)
+    except DataError as error:  # whose reader does not know that the file is ours
+        raise DataError(f"{error}; {remedy_for(path)}") from None
 
 
 def _things(index: Index, image_id: str) -> Mapping[Box, int]:

@@ -12,8 +12,8 @@ from patchlens import paths
 from patchlens.display import grid
 from patchlens.features.moments import top_count
 from patchlens.features.variants import pruned_count
-from patchlens.files import existing, read_json
 from patchlens.names import DatasetName, ModelName
+from patchlens.stored import read_csv, read_json
 from patchlens.tasks.variance.metrics import CUES
 
 if TYPE_CHECKING:
@@ -39,9 +39,6 @@ EXPLAINED = (
 )
 
 
-REMEDY = "compute it with `dvc repro`, or restore the committed one with `git checkout metrics`"
-
-
 def tables(
     datasets: Sequence[DatasetName], settings: "Settings"
 ) -> dict[str, tuple[pd.DataFrame, *tuple[str, ...]]]:
@@ -52,11 +49,9 @@ def tables(
     """
     pairs_of = [(d, model) for d in datasets for model in settings.models]
     folders = {(d, model): paths.cell(dataset=d, model=model) for d, model in pairs_of}
-    studies = {c: read_json(f / "variance.json", REMEDY) for c, f in folders.items()}
+    studies = {c: read_json(f / "variance.json") for c, f in folders.items()}
     rankings = {
-        cell: pd.read_csv(existing(folder / "variance_dimensions.csv", REMEDY))[
-            "dimension"
-        ].tolist()
+        cell: read_csv(folder / "variance_dimensions.csv", "dimension")["dimension"].tolist()
         for cell, folder in folders.items()
     }
     found, pairs = rows(studies), between_datasets(rankings, settings.prune.m)

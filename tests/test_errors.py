@@ -1,0 +1,185 @@
+"""What the machine lacks is one line with path, reason and remedy, whichever library meets it."""
+
+import errno
+import os
+import resource
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from PIL import Image
+from safetensors.numpy import save_file
+from typer.testing import CliRunner
+
+from patchlens import files
+from patchlens.cli import application
+from patchlens.errors import LACKS, MachineError, of_machine
+from patchlens.files import check_space, whole_file, whole_folder
+from patchlens.pipeline import locks
+
+NOISE = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+
+
+@contextmanager
+def limited(what: int, size: int) -> Iterator[None]:
+    """A real limit of the kernel on this process."""
+    soft, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, (soft, hard))
+
+
+def written(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.write(bytes(8000))
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "bytes": written,
+    "text": lambda path: path.write_text("x" * 8000),
+    "parquet": lambda path: pd.DataFrame({"a": np.random.rand(2000)}).to_parquet(path),
+    "csv": lambda path: pd.DataFrame({"a": range(4000)}).to_csv(path),
+    "safetensors": lambda path: save_file({"a": np.ones(2000)}, path),
+    "numpy": lambda path: np.save(path.open("wb"), np.ones(2000)),
+    "png": lambda path: Image.fromarray(NOISE).save(path, format="PNG"),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_writer_that_fails_names_the_file_and_leaves_nothing(
+    tmp_path: Path, writer: str
+) -> None:
+    """The limit on the size of files stands for a full disk: the kernel refuses both alike."""
+    target = tmp_path / "out" / "a"
+    small = limited(resource.RLIMIT_FSIZE, 4096)
+    with pytest.raises(MachineError) as caught, small, whole_file(target) as partial:
+        WRITERS[writer](partial)
+    reason, remedy = LACKS[errno.ENOSPC if writer == "numpy" else errno.EFBIG]
+    assert str(caught.value) == f"{target}: {reason}; {remedy}"
+    assert list((tmp_path / "out").iterdir()) == []
+    small = limited(resource.RLIMIT_FSIZE, 4096)
+    with pytest.raises(MachineError, match=f"^{target}"), small, whole_folder(target) as folder:
+        WRITERS[writer](folder / "b")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", LACKS, ids=errno.errorcode.get)
+def test_each_lack_is_said_with_what_to_do(tmp_path: Path, number: int) -> None:
+    error = OSError(number, os.strerror(number), str(tmp_path / ".a.partial/.b.partial"))
+    found = of_machine(error, "elsewhere")
+    reason, remedy = LACKS[number]
+    assert str(found) == f"{tmp_path}/a/b: {reason}; {remedy}"
+
+
+def torch_like() -> Exception:
+    """As torch.OutOfMemoryError, without importing torch."""
+    kind = type("OutOfMemoryError", (RuntimeError,), {})
+    return kind("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+
+
+SPOKEN: dict[str, tuple[Exception, str]] = {
+    "rust": (type("SafetensorError", (Exception,), {})("I/O error: (os error 28)"), "disk is full"),
+    "arrow": (OSError("Error writing bytes to file. Detail: [errno 28] No sp"), "the disk is full"),
+    "memory": (MemoryError("Unable to allocate 9 GiB"), "out of memory .*9 GiB.*batch_size"),
+    "cpu": (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough"), "out of memory"),
+    "gpu": (torch_like(), "the GPU is out of memory .*2.00 GiB.*device: cpu"),
+    "cuda": (RuntimeError("CUDA error: out of memory"), "the GPU is out of memory"),
+    "worker": (BrokenProcessPool("a process was terminated"), "one of its processes was killed"),
+    "thread": (RuntimeError("can't start new thread"), "no more processes can start"),
+    "other": (OSError(errno.EXDEV, "Invalid cross-device link"), "invalid cross-device link; mend"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_libraries_that_say_it_in_their_own_way_are_understood(kind: str) -> None:
+    error, said = SPOKEN[kind]
+    line = str(of_machine(error, "patchlens extract"))
+    assert line.startswith("patchlens extract: ")
+    assert "\n" not in line
+    assert ";" in line
+    assert pd.Series([line]).str.contains(said)[0]
+
+
+@pytest.mark.parametrize("error", [ValueError("a"), KeyError("b"), RuntimeError("c"), OSError("d")])
+def test_mistakes_of_ours_are_none_of_the_machine(error: Exception, tmp_path: Path) -> None:
+    assert of_machine(error, "patchlens") is None
+    with pytest.raises(type(error)), whole_file(tmp_path / "a"):
+        raise error
+
+
+def test_a_full_disk_is_seen_where_the_library_does_not_say_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Pillow: `encoder error -2 when writing image file`."""
+    usage = files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(MachineError, match="/a: the disk is full"), whole_file(tmp_path / "a"):
+        raise OSError("encoder error -2 when writing image file")
+
+
+def test_memory_that_is_really_used_up() -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    with limited(resource.RLIMIT_AS, used + (100 << 20)), pytest.raises(MemoryError) as caught:
+        np.ones(1 << 30)
+    assert "out of memory (" in str(of_machine(caught.value, "patchlens"))
+
+
+@pytest.fixture
+def ask(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], Result]:
+    """Run a command that fails in this way."""
+
+    def run(error: Exception) -> Result:
+        def fails() -> None:
+            raise error
+
+        app = application.typer.Typer()
+        app.command("fails")(application.guarded(fails))
+        return CliRunner().invoke(app, [])
+
+    return run
+
+
+def test_a_command_ends_in_one_line(ask: Callable[[Exception], Result]) -> None:
+    for error, _ in SPOKEN.values():
+        done = ask(error)
+        assert (done.exit_code, done.stdout) == (5, "")
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+    assert isinstance(ask(ValueError("ours")).exception, ValueError)
+
+
+def test_a_stage_says_how_metrics_come_back(
+    ask: Callable[[Exception], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "tables")
+    monkeypatch.setattr(application, "end_with_dvc", lambda: None)
+    done = ask(OSError(errno.ENOSPC, "No space left on device", "metrics/x"))
+    first, second = done.stderr.splitlines()
+    assert first == f"Error: metrics/x: the disk is full; {LACKS[errno.ENOSPC][1]}"
+    assert "run `git checkout metrics`" in second
+
+
+def test_space_is_looked_at_before_a_stage_begins(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = files.shutil.disk_usage(here)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    stage = application.alone("tables", lambda: pytest.fail("it began"))
+    with pytest.raises(MachineError, match=r"space for any results: about 32\.0MB are n"):
+        stage()
+    assert list(locks.LOCKS.iterdir()) == []
+
+
+def test_space_is_summed_per_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=100))
+    check_space("x", [(tmp_path / "new/a", 50), (tmp_path, 50)])
+    with pytest.raises(MachineError, match="for x: about 101B are needed, 100B are free"):
+        check_space("x", [(tmp_path / "new/a", 50), (tmp_path, 51)])
