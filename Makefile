@@ -96,8 +96,9 @@ bench: env  ## Measure speed and memory; write the table to docs/bench.md
 camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)
 	scripts/results_camvid.sh
 
-faults: env  ## Kill a miniature KILLS times at random, 20 times on purpose; write the table to docs/reliability.md
-	python scripts/faults kills --random $(KILLS) --aimed 20 --write
+faults: env  ## Feed a miniature what is bad, then kill it KILLS times at random; tables to docs/reliability.md
+	python scripts/faults cases --write && ended=0 || ended=1; \
+	  python scripts/faults kills --random $(KILLS) --aimed 20 --write && exit $$ended
 
 seeds: env  ## Show how far two training seeds of the mini models lie apart (HEAD must be reproduced)
 	scripts/results_seeds.sh

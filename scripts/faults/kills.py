@@ -85,20 +85,24 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--aimed", type=int, default=20, help="kills while a file is empty")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="put the table into the docs")
+    parser.add_argument("--so-far", action="store_true", help="only what earlier calls have done")
     asked = parser.parse_args(arguments)
     if asked.random + asked.aimed < 1:
         parser.error("no kill is asked for: nothing would be checked")
-    folder = KEPT / code()
-    calm, seconds = undisturbed(folder)
+    folder, planned = KEPT / code(), plan(asked.seed, asked.random, asked.aimed)
     results = {}
-    for number, kills in enumerate(plan(asked.seed, asked.random, asked.aimed)):
+    for number, kills in enumerate(planned):
         result = folder / f"run-{number}-{name_of(kills)}.json"
         if not result.exists():
+            if asked.so_far:
+                continue
             print(f"run {number}: {', '.join(kill.what for kill in kills)}", flush=True)
+            calm, seconds = undisturbed(folder)
             write(result, run(folder, kills, calm, seconds, asked.seed * 1000 + number))
         results[number] = json.loads(result.read_text(encoding="utf-8"))
     command = f"python scripts/faults kills --random {asked.random} --aimed {asked.aimed}"
-    summary = {"command": command, "seed": asked.seed, "runs": results}
+    asked_for = sum(map(len, planned))
+    summary = {"command": command, "seed": asked.seed, "planned": asked_for, "runs": results}
     write(KEPT / "kills.json", summary)
     text = table(summary)
     print(text)
@@ -392,8 +396,10 @@ def good(runs: dict[int, Any]) -> bool:
 
 def table(summary: dict[str, Any]) -> str:
     heads = ("what was killed", "kills", "resumed", "no process left", "equal metrics")
-    shown = tabulate(list(rows(summary)), heads, "github")
-    return f"{shown}\n\nMade by `{summary['command']}`, seed {summary['seed']}."
+    found = list(rows(summary))
+    shown, done = tabulate(found, heads, "github"), sum(row[1] for row in found)
+    ended = "" if done >= summary["planned"] else f": {done} of {summary['planned']} kills so far"
+    return f"{shown}\n\nMade by `{summary['command']}`, seed {summary['seed']}{ended}."
 
 
 def write(path: Path, content: Any) -> None:

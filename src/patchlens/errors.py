@@ -75,8 +75,6 @@ def of_machine(error: BaseException, place: object) -> MachineError | None:
         error: of the operating system, or of a library that reports one in its own way.
         place: the file that was written or the command, where the error names no file.
     """
-    if isinstance(error, BrokenPipeError):  # the reader of our output has gone: no error of ours
-        return None
     shown = first_line(error)
     if type(error).__name__ == "OutOfMemoryError" or "CUDA error: out of memory" in shown:  # torch
         remedy = f"end other programs on it (`nvidia-smi`), write device: cpu, or {MEMORY}"

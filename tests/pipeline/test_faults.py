@@ -1,14 +1,16 @@
-"""scripts/faults: the kills that it plans, and that it never calls good what it did not see."""
+"""scripts/faults: what it plans, and that it never calls good what it did not see."""
 
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from faults import kills
+from faults import cases, kills, tables
 
 
 def test_a_seed_gives_the_same_kills_of_every_kind() -> None:
@@ -82,3 +84,82 @@ def test_a_run_that_ends_before_its_kill_is_none(here: Path) -> None:
     deadline = time.monotonic() + 5
     assert process.poll() == 0
     assert time.monotonic() < deadline
+
+
+@pytest.fixture
+def base(here: Path, root: Path) -> Path:
+    """A workspace in which nothing ran, but one file between two stages."""
+    folder = here / "base"
+    (folder / "metrics/tables").mkdir(parents=True)
+    (folder / "metrics/tables/retrieval.csv").write_text("dataset,model\n")
+    for name in ("params.yaml", "claims.yaml", "dvc.yaml"):
+        shutil.copy(root / name, folder)
+    tables.own(folder)
+    return folder
+
+
+@pytest.mark.parametrize("part", tables.PARTS)
+def test_a_seed_gives_the_same_cases(base: Path, part: str) -> None:
+    names = [
+        [(case.kind, case.name) for case in tables.PARTS[part](base, Random(seed), cases.Case)]
+        for seed in (0, 0, 1)
+    ]
+    assert names[0] == names[1]
+    assert len(names[0]) >= (5 if part == "damaged" else 50)
+    assert (names[0] != names[2]) == (part in ("inputs",))
+
+
+ENDS: dict[str, tuple[int | None, str, bool, str]] = {
+    "worked": (0, "fine", False, "done"),
+    "worked though it must not": (0, "fine", True, "accepted"),
+    "refused": (2 << 8, "Error: params.yaml: x", True, "one line"),
+    "no word": (1 << 8, "", True, "traceback"),
+    "traceback": (1 << 8, "Error: x\nTraceback (most recent call last):", True, "traceback"),
+    "traceback at exit 0": (0, "Traceback (most", False, "traceback"),
+    "killed": (11, "", False, "crash"),
+    "hangs": (None, "", False, "hang"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_only_a_clear_line_or_work_that_was_done_is_good(
+    base: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    status, output, refused, outcome = ENDS[end]
+    monkeypatch.setattr(cases, "forked", lambda words, limit: (status, output))
+    case = cases.Case("kind", "name", lambda: None, ["plan"], refused=refused)
+    assert cases.attempt(case, base)[0] == outcome
+    assert Path.cwd() == base.parent
+
+
+@pytest.mark.parametrize(("left", "outcome"), [("EXECUTED", "executed"), (".a.partial", "half-w")])
+def test_what_a_command_must_not_leave_is_seen(
+    base: Path, monkeypatch: pytest.MonkeyPatch, left: str, outcome: str
+) -> None:
+    def forked(words: object, limit: object) -> tuple[int, str]:
+        Path(left).touch()
+        return 256, "Error: x"
+
+    monkeypatch.setattr(cases, "forked", forked)
+    case = cases.Case("kind", "name", lambda: None, ["plan"])
+    assert cases.attempt(case, base)[0].startswith(outcome)
+
+
+def test_a_command_really_runs_and_ends(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(base)
+    status, output = cases.forked(["compare", "nope", "nope"], lambda: None)
+    assert status == 4 << 8
+    assert output.startswith("Error: nope: missing")
+    monkeypatch.setattr(cases, "PATIENCE", 0.2)
+    assert cases.forked(["plan"], lambda: time.sleep(60))[0] is None
+
+
+def test_the_table_counts_every_case_once() -> None:
+    results = [("p", "k", "done"), ("p", "k", "hang"), ("p", "l", "one line")]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in
+            cases.table(results).splitlines()[2:]]  # fmt: skip
+    assert rows == [
+        ["p", "k", "2", "0", "1", "1"],
+        ["p", "l", "1", "1", "0", "0"],
+        ["all", "", "3", "1", "1", "1"],
+    ]

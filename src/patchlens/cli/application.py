@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
 
 import typer
-from click import get_current_context
+from click import ClickException, get_current_context
 
 from patchlens import paths, progress
 from patchlens.errors import PatchlensError, of_machine
@@ -77,6 +77,8 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
             sys.exit(stop.exit_code)
         except PatchlensError as error:
             _end(error)
+        except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
+            raise  # typer has an answer to these
         except Exception as error:
             from patchlens.stored import blame
 

@@ -1,6 +1,7 @@
 """Reads minicity from the render stage: `images/`, `semantic/`, `instance/`, `instances.csv`."""
 
 import csv
+import io
 from pathlib import Path
 
 from minicity.spec import PALETTE
@@ -8,6 +9,7 @@ from minicity.spec import SPLITS as SPLITS  # for `plan`
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.errors import SourceError
+from patchlens.stored import read_text, reading
 
 
 def read(root: Path, facts: Entry) -> Layout:
@@ -19,10 +21,10 @@ def read(root: Path, facts: Entry) -> Layout:
     table = root / "instances.csv"
     if not table.is_file():
         raise SourceError(f"{root}: minicity is not rendered; run `dvc repro render`")
-    with table.open(encoding="utf-8", newline="") as stream:
+    with reading(table):
+        rows = csv.DictReader(io.StringIO(read_text(table), newline=""))
         instances = {
-            int(row["instance"]): (int(row["class_id"]), row["fine_class"])
-            for row in csv.DictReader(stream)
+            int(row["instance"]): (int(row["class_id"]), row["fine_class"]) for row in rows
         }
     images = []
     for split in SPLITS:
