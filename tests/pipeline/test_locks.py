@@ -120,5 +120,5 @@ def test_any_name_has_a_file_of_its_own_in_the_folder(here: Path, name: str) -> 
 def test_a_lock_that_cannot_be_written_is_one_line(here: Path, blocked: str, what: str) -> None:
     (here / blocked).parent.mkdir(exist_ok=True)
     (here / blocked).touch()
-    with pytest.raises(MachineError, match=f"/\.work.*: {what}$"), held(WHAT):
+    with pytest.raises(MachineError, match=rf"/\.work.*: {what}$"), held(WHAT):
         pytest.fail("it got the lock")
