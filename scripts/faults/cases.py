@@ -46,6 +46,7 @@ class Case:
         commands: run one after the other, each up to the first that fails.
         limit: changes the process in which a command runs, and what it sees.
         refused: whether one of the commands must fail; otherwise they may also succeed.
+        results: whether the commands need what the miniature has made.
     """
 
     kind: str
@@ -54,6 +55,7 @@ class Case:
     commands: Sequence[str]
     limit: Callable[[], object] = lambda: None
     refused: bool = True
+    results: bool = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,8 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("DVC_STAGE", None)
     base = reproduced()
-    for stage in OF_CELL | OF_ALL | OTHERS:  # what the children would import, once
-        importlib.import_module(module(stage))
+    preload()
     results: list[tuple[str, str, str]] = []
     begun = time.monotonic()
     for part in asked.parts or tables.PARTS:
@@ -79,6 +80,8 @@ def main(arguments: Sequence[str]) -> int:
         for case in found:
             outcome, output = attempt(case, base)
             results.append((part, case.kind, outcome))
+            if len(results) % 25 == 0:
+                print(f"{len(results)} cases in {time.monotonic() - begun:.0f} s", flush=True)
             if outcome in BAD:
                 print(
                     f"{outcome}: {part}, {case.kind}: {case.name}: {case.commands}\n{output[-900:]}"
@@ -92,6 +95,12 @@ def main(arguments: Sequence[str]) -> int:
     if asked.write:
         embed(PAGE, "cases", text)
     return 0 if results and not any(outcome in BAD for *_, outcome in results) else 1
+
+
+def preload() -> None:
+    """Import what the forked processes would each import."""
+    for stage in OF_CELL | OF_ALL | OTHERS:
+        importlib.import_module(module(stage))
 
 
 def table(results: Sequence[tuple[str, str, str]]) -> str:
@@ -113,7 +122,8 @@ def attempt(case: Case, base: Path) -> tuple[str, str]:
     place = base.parent / "case"
     shutil.rmtree(place, ignore_errors=True)
     work = place / "work"
-    shutil.copytree(base, work, symlinks=True)
+    made = () if case.results else ("data", "metrics", "reports")
+    shutil.copytree(base, work, symlinks=True, ignore=shutil.ignore_patterns(*made))
     output = ""
     with ExitStack() as stack:
         stack.callback(os.chdir, os.getcwd())
@@ -201,17 +211,28 @@ def reproduced() -> Path:
         shutil.rmtree(other)
     partial = base.with_name("partial")
     partial.mkdir(parents=True)
-    for name in (*check_small.INPUTS, ".dvcignore"):
+    for name in check_small.INPUTS:
         shutil.copy(ROOT / name, partial)
-    shutil.copytree(ROOT / ".dvc/plots", partial / ".dvc/plots")
     check_small.shrink(partial / "params.yaml")
-    tables.own(partial)
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")} | dict.fromkeys(check_small.THREADS, "1")
     run = [sys.executable, str(ROOT / "scripts/check_small.py"), "--stages", str(ROOT / "src")]
     subprocess.run(run, cwd=partial, env=env, check=True, stdout=subprocess.DEVNULL)
-    lock(partial)
-    partial.rename(base)
+    prepare(partial, base)
+    shutil.rmtree(partial)
     return base
+
+
+def prepare(ran: Path, base: Path) -> None:
+    """Make the folder from which cases start of one in which all stages of the miniature ran."""
+    whole = base.with_name("whole")
+    shutil.copytree(ROOT / ".dvc/plots", whole / ".dvc/plots")
+    for name in check_small.INPUTS:
+        shutil.copy(ran / name, whole)
+    for name in ("data", "metrics", "reports"):
+        shutil.copytree(ran / name, whole / name)
+    lock(whole)
+    tables.own(whole)
+    whole.rename(base)
 
 
 def lock(folder: Path) -> None:

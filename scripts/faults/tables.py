@@ -12,6 +12,7 @@ import struct
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ ABOUT = {
     "splits": {"support": ["a", "b", "c"], "query": ["d", "e", "f"]},
 }
 READ = ["manifest own", "index own"]
-SCORE = [*READ, "extract pixels own", "prune pixels own", "segmentation pixels own"]
+SCORE = [
+    *READ,
+    "weights pixels",
+    "extract pixels own",
+    "prune pixels own",
+    "segmentation pixels own",
+]
 
 
 def own(folder: Path) -> None:
@@ -192,11 +199,12 @@ def inputs(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
         "compare . own",
         "compare metrics metrics --tolerance nan",
     ):
-        yield case("a gate on nothing", arguments, lambda: None, [arguments])
+        yield case("a gate on nothing", arguments, lambda: None, [arguments], results=True)
 
 
 def damaged(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
     """Every kind of file between two stages, cut short, flipped or of another type."""
+    case = partial(case, refused=False, results=True)
     cells = "segmentation random minicity", "sweep random minicity", "variance random minicity"
     readers = {
         "data/index/minicity/*": [*cells, "tables"],
@@ -206,20 +214,19 @@ def damaged(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
         "data/moments/minicity/random.safetensors": [*cells],
         "data/degraded/minicity/random.safetensors": ["identification random minicity"],
         "data/tracks/minicity_video/random/raw/mot/*": ["explorer"],
-        "data/raw/minicity/*/*.png": ["index minicity", "extract random minicity", "figures"],
+        "data/raw/minicity/*/*.png": ["index minicity", "extract random minicity"],
         "data/explorer/*.json": ["report"],
         "data/explorer/*/*.json": ["report"],
         "data/code/*": ["tables", "report"],
-        "metrics/cells/minicity/random/*.json": ["tables", "claims", "results", "report"],
+        "metrics/cells/minicity/random/*.json": ["tables", "claims", "report"],
         "metrics/cells/minicity/random/*.csv": [
             "sweep random minicity",
             "tables",
-            "results",
             "report",
         ],
         "metrics/cells/minicity/random/*.parquet": ["tables", "claims", "report"],
-        "metrics/tables/*": ["results", "report"],
-        "metrics/claims/*": ["results", "report"],
+        "metrics/tables/*": ["report"],
+        "metrics/claims/*": ["report"],
         "metrics/weights/random.json": ["weights random", "report"],
     }
     for pattern, commands in readers.items():
@@ -238,16 +245,8 @@ def damaged(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
             }
             for name, content in harms.items():
                 harm = put(str(path), content)
-                yield case(
-                    f"{Path(pattern).parent}", f"{path}: {name}", harm, commands, refused=False
-                )
-            yield case(
-                f"{Path(pattern).parent}",
-                f"{path}: missing",
-                Path(path).unlink,
-                commands,
-                refused=False,
-            )
+                yield case(f"{Path(pattern).parent}", f"{path}: {name}", harm, commands)
+            yield case(f"{Path(pattern).parent}", f"{path}: missing", Path(path).unlink, commands)
 
 
 def pickled(path: str) -> None:
@@ -304,9 +303,15 @@ def malicious(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
 
         yield case("a pickle with a command", f"checkpoint_path: evil.{end}", load_it, ["plan"])
     for key, value in (
-        ("act_layer", "os.system"), ("norm_layer", "x"), ("patch_size", 0), ("num_heads", 0),
-        ("depth", 10**9), ("pretrained", True), ("global_pool", "x"), ("drop_rate", "x"),
-    ):  # fmt: skip
+        ("act_layer", "os.system"),
+        ("norm_layer", "x"),
+        ("patch_size", 0),
+        ("num_heads", 0),
+        ("depth", 10**9),
+        ("pretrained", True),
+        ("global_pool", "x"),
+        ("drop_rate", "x"),
+    ):
         harm = setting(["models", "random", "arch_args", key], value)
         yield case("arch_args that are not allowed", f"{key}: {value}", harm, ["plan"])
     for place in ("/etc", "../../../../../../etc", "images/../../..", "~", "\x00"):
@@ -374,7 +379,7 @@ STAGES = (
     *("extract random minicity", "prune random minicity", "variance random minicity"),
     *("segmentation random minicity", "sweep random minicity", "degrade random minicity"),
     *("identification random minicity", "retrieval random minicity"),
-    *("tracking random minicity_video", "tables", "figures", "explorer", "claims", "results"),
+    *("tracking random minicity_video", "tables", "explorer", "claims"),
 )
 BY_HAND = (
     *("plan", "doctor", "datasets", "models", "why random minicity", "datasets check minicity"),
@@ -389,24 +394,37 @@ BY_HAND = (
 
 def environments(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
     """A machine that lacks something."""
+    case = partial(case, refused=False, results=True)
     nothing: Callable[[], object] = lambda: None  # noqa: E731
     may_mount = os.geteuid() == 0
     for command in STAGES:
         if may_mount:
-            yield case("a full disk", command, mounted(1 << 20), [command])
-            yield case("a disk that becomes full", command, mounted(1 << 14), [command],
-                       limit=unasked, refused=False)  # fmt: skip
-        yield case("a limit on the size of files", command, nothing, [command],
-                   limit=limit(resource.RLIMIT_FSIZE, 100), refused=False)  # fmt: skip
+            yield case("a full disk", command, mounted(1 << 20), [command], refused=True)
+            yield case(
+                "a disk that becomes full", command, mounted(1 << 14), [command], limit=unasked
+            )
+        yield case(
+            "a limit on the size of files",
+            command,
+            nothing,
+            [command],
+            limit=limit(resource.RLIMIT_FSIZE, 100),
+        )
     for command in (*STAGES, *BY_HAND):
         if may_mount:
-            yield case("a read-only disk", command, mounted(None), [command], refused=False)
-        yield case("no memory left", command, nothing, [command], limit=memory, refused=False)
-        yield case("few open files", command, nothing, [command],
-                   limit=limit(resource.RLIMIT_NOFILE, 12), refused=False)  # fmt: skip
+            yield case("a read-only disk", command, mounted(None), [command])
+        yield case("no memory left", command, nothing, [command], limit=memory)
+        yield case(
+            "few open files", command, nothing, [command], limit=limit(resource.RLIMIT_NOFILE, 12)
+        )
     for command in BY_HAND:
-        yield case("no room for the output", command, nothing, [command],
-                   limit=standard_output("/dev/full"), refused=False)  # fmt: skip
+        yield case(
+            "no room for the output",
+            command,
+            nothing,
+            [command],
+            limit=standard_output("/dev/full"),
+        )
     for name, change in {
         "HOME": lambda: os.environ.update(HOME="/nonexistent"),
         "TMPDIR": lambda: os.environ.update(TMPDIR="/nonexistent"),
@@ -415,10 +433,15 @@ def environments(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
         "threads": lambda: os.environ.update(OMP_NUM_THREADS="x"),
     }.items():
         for command in ("plan", "doctor", "index own", "segmentation random minicity", "tables"):
-            yield case("a variable of the environment", f"{name}: {command}", nothing, [command],
-                       limit=change, refused=False)  # fmt: skip
+            yield case(
+                "a variable of the environment",
+                f"{name}: {command}",
+                nothing,
+                [command],
+                limit=change,
+            )
     for command in ("report --compare HEAD", "report --compare nope..HEAD"):
-        yield case("no Git repository", command, nothing, [command])
+        yield case("no Git repository", command, nothing, [command], refused=True)
 
 
 PARTS: dict[str, Callable[[Path, random.Random, Any], Iterator[Any]]] = {

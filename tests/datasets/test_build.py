@@ -274,5 +274,5 @@ def test_the_same_dataset_gives_the_same_bytes(own: Path, tmp_path: Path, indexe
 
 
 def test_a_missing_index_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no index; run `dvc repro index` first$"):
+    with pytest.raises(DataError, match=r"dataset\.json: missing; run `dvc repro`"):
         Index(tmp_path, tmp_path)

@@ -34,6 +34,7 @@ from PIL.ImageFile import ImageFile
 from patchlens.datasets.layout import Terms
 from patchlens.errors import DataError
 from patchlens.given import LFS, why_not
+from patchlens.stored import remedy_for
 
 READ = {
     "JPEG": JpegImagePlugin,  # and MPO, a JPEG with previews, a map of light, or more pictures
@@ -154,7 +155,7 @@ def opened(path: Path, what: str, terms: Terms | None = None) -> Iterator[ImageF
                 )
             yield image
     except BROKEN as error:
-        raise DataError(f"{path}: cannot be read as {what} ({reason(path, error)})") from None
+        raise unreadable(path, what, error) from None
 
 
 def orientation_of(image: ImageFile, tail: bytes = b"") -> int:
@@ -204,6 +205,13 @@ def reason(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError) and head[:2] in (b"II", b"MM"):
         return "a TIFF of a kind that Pillow cannot read, such as colour in floats or many bands"
     return str(error) or type(error).__name__
+
+
+def unreadable(path: Path, what: str, error: Exception) -> DataError:
+    """The error of a file that is no `what`, with the remedy if the pipeline made or fetched it."""
+    remedy = remedy_for(path, "")
+    again = f"; {remedy}" if remedy else ""
+    return DataError(f"{path}: cannot be read as {what} ({reason(path, error)}){again}")
 
 
 def _upright_size(image: ImageFile, turned: int) -> tuple[int, int]:

@@ -8,10 +8,12 @@ from patchlens.errors import DataError
 from patchlens.files import file_hash, write_text
 from patchlens.pretrain.objectives import OBJECTIVES, RANDOM
 from patchlens.settings.yaml_text import dumped
+from patchlens.stored import read_json
 
 ORDER = (*OBJECTIVES, RANDOM)
 # What must agree for a fair comparison of objectives: for all models, and for trained models.
 OF_ALL = {"size": "size", "seed": "seed", "arch_args": "architecture"}
+PROMOTE = "run `patchlens promote` again"
 OF_TRAINED = {"crops": "crops seen", "device": "device", "shared": "shared settings"}
 ROLES = {RANDOM: "floor", "supervised": "ceiling"}  # of the models in params.yaml
 HEADER = (
@@ -54,11 +56,9 @@ def cards(folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in files:
         card_file = path.with_suffix(".json")
-        card = json.loads(card_file.read_text("utf-8")) if card_file.is_file() else {}
+        card = read_json(card_file, PROMOTE) if card_file.is_file() else {}
         if card.get("sha256") != file_hash(path, "sha256"):
-            raise DataError(
-                f"{path}: the card beside it belongs to another file; run `patchlens promote` again"
-            )
+            raise DataError(f"{path}: the card beside it belongs to another file; {PROMOTE}")
         found.append(card | {"name": path.stem})
     return found
 

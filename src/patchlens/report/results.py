@@ -10,6 +10,8 @@ from patchlens.display import grid
 from patchlens.report import headlines
 from patchlens.report.headlines import Headline, entry
 from patchlens.report.paired import RAW
+from patchlens.report.rows import NAMES
+from patchlens.stored import read_csv
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.table import TABLE
 
@@ -36,7 +38,7 @@ def page(tables: Path) -> str:
         line
         for task in TABLE
         if not task.study
-        for line in headlines.of(task, pd.read_csv(tables / f"{task.name}.csv"))
+        for line in headlines.of(task, read_csv(tables / f"{task.name}.csv", *NAMES))
     ]
     parts = ["## Which model for which task", models(found), "## What a variant changes", GAINS]
     return "\n\n".join([*parts, *map(gains, first_of_each_task(found))]) + "\n"

@@ -9,14 +9,12 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from patchlens import paths
-from patchlens.errors import DataError
-from patchlens.files import existing
 from patchlens.names import DatasetName, ModelName
 from patchlens.plan.graph import matrix_names, read_graph
+from patchlens.stored import read_csv
 
 PIPELINE = Path("dvc.yaml")
 CELL = "metrics/cells/${item.dataset}/${item.model}/"
-REMEDY = "run `dvc repro` to make it, or `git checkout metrics` to restore the committed file"
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,7 @@ class Plot:
         for dataset in self.datasets:
             for model in models:
                 cell = paths.cell(dataset=DatasetName(dataset), model=ModelName(model))
-                path = cell / self.file
-                table = pd.read_csv(existing(path, REMEDY))
-                for name in (self.x, self.y):
-                    if name not in table:
-                        raise DataError(
-                            f"{path}: no column {name}, which dvc.yaml plots; run `dvc repro`"
-                        )
+                table = read_csv(cell / self.file, self.x, self.y)
                 parts.append(table.assign(dataset=dataset, model=model))
         whole = pd.concat(parts, ignore_index=True)
         return whole[["dataset", "model", *whole.columns.drop(["dataset", "model"])]]

@@ -8,14 +8,17 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.errors import DataError
-from patchlens.files import existing, read_json, shown
+from patchlens.files import shown
 from patchlens.names import ModelName
 from patchlens.settings.load import Settings
 from patchlens.settings.models import Role, role
 from patchlens.settings.validated import loaded
-from patchlens.site.plots import REMEDY, Plot, keep_records
+from patchlens.site.plots import Plot, keep_records
 from patchlens.site.plots import read as read_plots
+from patchlens.stored import read_csv, read_json, reading
 from patchlens.tasks.table import TABLE, TASKS
+
+AS_WRITTEN: Any = {"keep_default_na": False, "na_values": [""]}  # only an empty cell is none
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,7 @@ def read(settings: Settings) -> Run:
         path = paths.TABLES / f"{task.name}.csv"
         if task.study and not task.tabled:
             continue
-        table = pd.read_csv(
-            existing(path, REMEDY), keep_default_na=False, na_values=[""], low_memory=False
-        )
+        table = read_csv(path, **AS_WRITTEN, low_memory=False)
         unknown = sorted(set(table.get("model", ())) - set(settings.models))
         if unknown:
             raise DataError(
@@ -80,14 +81,11 @@ def read(settings: Settings) -> Run:
             )
         tables[task.name] = table
         if not task.study:
-            about = read_json(path.with_suffix(".json"), REMEDY)
-            captions[task.name], objectives = about["captions"], about["objectives"]
+            with reading(path.with_suffix(".json")) as words:
+                about = read_json(words)
+                captions[task.name], objectives = dict(about["captions"]), dict(about["objectives"])
     params = loaded(paths.PARAMS, missing="run this in the folder that contains it")
-    claims = pd.read_csv(
-        existing(paths.CLAIMS_TABLE.with_suffix(".csv"), REMEDY),
-        keep_default_na=False,
-        na_values=[""],
-    ).map(shown)
+    claims = read_csv(paths.CLAIMS_TABLE.with_suffix(".csv"), **AS_WRITTEN).map(shown)
     return Run(
         settings,
         {name: table for name, table in tables.items() if not TASKS[name].study},
@@ -97,5 +95,5 @@ def read(settings: Settings) -> Run:
         claims,
         tuple(read_plots(params)),
         keep_records(),
-        {model: read_json(paths.weights_record(model), REMEDY) for model in settings.models},
+        {model: read_json(paths.weights_record(model)) for model in settings.models},
     )

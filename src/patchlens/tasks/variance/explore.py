@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
 from patchlens.display.pictures import Pictures, spread
 from patchlens.features.cell import Cell
-from patchlens.files import existing, whole_file, write_json
+from patchlens.files import whole_file, write_json
 from patchlens.names import DatasetName
+from patchlens.stored import read_csv
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -25,7 +25,6 @@ CIVIDIS = (
     (-67.37, 176.58, -131.46, 52.82, 170.73, 32.49),
     (2475.67, -6614.94, 6167.24, -2482.43, 442.36, 81.24),
 )
-REMEDY = "run `dvc repro variance`"
 
 
 def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> None:
@@ -37,7 +36,7 @@ def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> Non
     for model in settings.models:
         cell = Cell(dataset=dataset, model=model, settings=settings)
         table = cell.folder / "variance_dimensions.csv"
-        top = pd.read_csv(existing(table, REMEDY)).head(DIMENSIONS)
+        top = read_csv(table, "dimension", "share").head(DIMENSIONS)
         ids = spread(cell.query.header.image_ids, IMAGES)
         maps = cell.query.images(ids, cell.layer)[..., top["dimension"]]
         content[model] = {

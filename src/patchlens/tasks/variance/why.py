@@ -10,17 +10,13 @@ from tabulate import tabulate
 from patchlens.features.cell import Cell
 from patchlens.features.moments import top_count
 from patchlens.features.variants import WITH_M
-from patchlens.files import existing, read_json
 from patchlens.names import ModelName
+from patchlens.stored import read_csv, read_json
 from patchlens.tasks.table import TASKS
 from patchlens.tasks.variance.metrics import CUES
 
 Scores = Mapping[str, Any]
 NO_RIVALS = ("raw", "auto", *WITH_M)  # of the entries of sweep.json; all others are rivals
-REMEDY = (
-    "`patchlens why` needs the results of `dvc repro`: run it with the dataset in "
-    "segmentation.datasets and sweep.datasets"
-)
 SHOWN = 5  # dimensions
 
 
@@ -35,7 +31,7 @@ def text(cell: Cell, untrained: ModelName | None) -> str:
         DataError: a file of a cell is missing.
     """
     variance, sweep = _studies(cell)
-    dimensions = pd.read_csv(existing(cell.folder / "variance_dimensions.csv", REMEDY))
+    dimensions = read_csv(cell.folder / "variance_dimensions.csv", "dimension", "share")
     beside, other, swept = None, None, None
     if untrained and untrained != cell.model:
         beside, (other, swept) = untrained, _studies(replace(cell, model=untrained))
@@ -49,9 +45,7 @@ def text(cell: Cell, untrained: ModelName | None) -> str:
 
 
 def _studies(cell: Cell) -> tuple[Any, Any]:
-    return read_json(cell.folder / "variance.json", REMEDY), read_json(
-        cell.folder / "sweep.json", REMEDY
-    )
+    return read_json(cell.folder / "variance.json"), read_json(cell.folder / "sweep.json")
 
 
 def best_rivals(sweep: Scores) -> dict[str, str]:
