@@ -1,6 +1,5 @@
 """Stage tables: the configured cells of each task as CSV, Markdown and LaTeX."""
 
-import json
 import re
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +17,7 @@ from patchlens.report.headlines import Headline
 from patchlens.report.paired import LEVEL
 from patchlens.report.rows import table_of
 from patchlens.settings.models import Model, role
+from patchlens.stored import read_json, reading
 from patchlens.tasks.table import TABLE, Task, cells
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def objective(model: Model) -> str:
     if model.source == "file":
         card = Path(model.file).with_suffix(".json")
         if card.is_file():
-            return str(json.loads(card.read_text(encoding="utf-8")).get("objective", "unknown"))
+            with reading(card, f"restore it with `git checkout {card}`, or remove it"):
+                return str(read_json(card).get("objective", "unknown"))
         return "unknown"
     return "unknown" if model.source == "timm" else "none"
 
