@@ -9,8 +9,8 @@ from typing import Any
 
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.errors import SettingsError
-from patchlens.files import read_json
 from patchlens.settings.models import FileModel
+from patchlens.stored import read_json
 
 # transformers' names of activations, and timm's classes of them.
 ACTIVATIONS = {

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from patchlens.errors import DataError
+from patchlens.errors import DataError, of_machine
 from patchlens.files import check_space
 from patchlens.progress import bar
 
