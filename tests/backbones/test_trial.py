@@ -13,15 +13,21 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from patchlens.backbones import architecture
 from patchlens.backbones.convert import convert as write_file
 from patchlens.backbones.load import load, provenance
 from patchlens.backbones.trial import check_forward, check_values
 from patchlens.errors import DataError, SettingsError
+from patchlens.progress import log
 from patchlens.settings.models import FileModel, UntrainedModel
 
 ARCH = "vit_tiny_patch16_224"
-ARGS = {"embed_dim": 24, "depth": 2, "num_heads": 2, "patch_size": 4, "img_size": 16}
+ARGS: dict[str, Any] = {
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 4,
+    "img_size": 16,
+}
 HALF = {"mean": [0.5] * 3, "std": [0.5] * 3}
 Convert = Callable[..., Path]
 State = dict[str, Tensor]
@@ -140,12 +146,13 @@ def test_a_model_without_a_final_norm_is_refused_at_weights_if_one_is_asked_for(
 def test_dinov3_without_periods_takes_those_of_timm_and_says_so(
     convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arch, args = "vit_small_patch16_dinov3", {"embed_dim": 64, "depth": 1, "num_heads": 2}
+    arch = "vit_small_patch16_dinov3"
+    args: dict[str, Any] = {"embed_dim": 64, "depth": 1, "num_heads": 2}
     state = dict(timm.create_model(arch, num_classes=0, **args).state_dict())
     assert "rope.periods" not in state
     save_file(state, tmp_path / "w.safetensors")
     said: list[str] = []
-    monkeypatch.setattr(architecture.log, "warning", lambda text, *args: said.append(text % args))
+    monkeypatch.setattr(log, "warning", lambda text, *args: said.append(text % args))
     file = str(tmp_path / "w.safetensors")
     found = load(convert({"source": "file", "file": file, "arch": arch, "arch_args": args}))
     assert found.depth == 1
