@@ -177,8 +177,8 @@ def test_subclasses_of_containers_and_numbers_are_skipped_unlisted(
     saved: Saved, own: Any, monkeypatch: pytest.MonkeyPatch, name: str, base: type, old: bool
 ) -> None:
     made = own(name, base)
-    filled: Any = {dict: {"a": 1}, OrderedDict: {"a": 1}, list: [1], set: {1}}.get(base, 3)
-    beside = made("aab") if base is Counter else made(filled)
+    filled: dict[type, Any] = {dict: {"a": 1}, OrderedDict: {"a": 1}, list: [1], set: {1}}
+    beside: Any = made("aab") if base is Counter else made(filled.get(base, 3))
     if base not in (int, float, str):
         beside.more = made()  # attributes of an object are its state
     path = saved({"model": WEIGHTS, "beside": [beside, made()]}, old)
