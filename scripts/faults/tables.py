@@ -231,7 +231,7 @@ def damaged(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
     }
     for pattern, commands in readers.items():
         found = sorted(path.relative_to(base) for path in base.glob(pattern) if path.is_file())
-        for path in dice.sample(found, min(3, len(found))):
+        for path in dice.sample(found, min(2, len(found))):
             good = (base / path).read_bytes()
             flipped = bytearray(good)
             flipped[dice.randrange(len(good))] ^= 1 << dice.randrange(8)
