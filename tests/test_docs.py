@@ -199,3 +199,18 @@ def test_the_page_of_dependencies_names_exactly_those_of_the_project() -> None:
     pinned = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     for name in {*wanted} - {"faiss-gpu"}:  # it and faiss-cpu exclude each other
         assert re.search(rf"^{re.escape(name.replace('.', '-'))}==", pinned, re.MULTILINE), name
+
+
+def test_every_row_of_the_footguns_names_tests_that_exist() -> None:
+    text = (ROOT / "docs/footguns.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| **")]
+    assert len(rows) > 20
+    tests = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M)
+    }
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row.rsplit(" | ", 1)[1])
+        assert named, row[:60]
+        assert set(named) <= tests, row[:60]

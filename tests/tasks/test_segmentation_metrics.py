@@ -62,9 +62,12 @@ def test_draws_are_averaged_within_seeds_and_seeds_after_the_score_not_before():
     assert drawn == pytest.approx(np.full(5, (0.5 + 1) / 2))
 
 
-def test_a_unit_without_records_still_takes_part_in_the_draws():
-    found = weighted(records_of([(0, 0, "i", 0, 0, 5)]), index_of({"i": "b", "z": "a"}))
-    assert found.units == ["a", "b"]
+def test_a_unit_without_a_label_is_no_unit():
+    units = {"i": "b", "j": "b", "z": "a"}  # z has no labelled pixel, and so no records
+    found = weighted(records_of([(0, 0, "i", 0, 0, 5), (0, 0, "i", 1, 0, 2)]), index_of(units))
+    assert found.units == ["b"]
+    drawn = found.resampled(SharedResampler(50, 0))["pixel_miou"]
+    assert np.isfinite(drawn).all()
 
 
 def test_an_image_that_is_no_query_image_is_an_error_that_says_what_helps():
