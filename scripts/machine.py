@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from patchlens import paths
-from patchlens.files import read_json, write_json
+from patchlens.files import write_json
 from patchlens.settings.load import load
+from patchlens.stored import read_json
 from patchlens.tasks.known import known
 
 

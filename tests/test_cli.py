@@ -153,13 +153,18 @@ def test_a_missing_weight_file_is_exit_code_3(params: Any, patchlens: Patchlens)
     expect(patchlens("weights", "mine"), 3, expected)
 
 
-def place(classes: str = "[road]") -> None:
-    """Nine images of one class in the folder that the settings name."""
+def place(classes: str = "[road, path]") -> None:
+    """Nine images of two classes in the folder that the settings name."""
     for stem in "abcdefghi":
         for folder, mode in (("images", "RGB"), ("masks", "L")):
             path = Path("own", folder, f"{stem}.png")
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new(mode, (8, 8)).save(path)
+            image = Image.new(mode, (8, 8))
+            if mode == "L":
+                image.paste(1, (0, 0, 8, 2))
+            else:
+                image.putpixel((0, 0), (ord(stem), 0, 0))  # no two are equal
+            image.save(path)
     splits = "{support: [a, b, c, d, e, f, g, h], query: [i]}"
     Path("own/dataset.yaml").write_text(f"classes: {classes}\nsplits: {splits}\n")
 
@@ -220,7 +225,10 @@ def test_a_check_counts_and_draws(patchlens: Patchlens) -> None:
     with Image.open("reports/datasets/own.png") as sheet:
         assert sheet.format == "PNG"
     content = json.loads(patchlens("datasets", "check", "own", "--json").stdout)
-    assert content["classes"] == [{"name": "road", "pixels": 1.0, "objects": None}]
+    assert content["classes"] == [
+        {"name": "road", "pixels": 0.75, "objects": None},
+        {"name": "path", "pixels": 0.25, "objects": None},
+    ]
     assert content["sheet"] == "reports/datasets/own.png"
 
 

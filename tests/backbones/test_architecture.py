@@ -77,7 +77,7 @@ def test_no_name_reaches_timm_that_is_not_of_timm(
 
 def test_a_header_of_weights_cannot_name_a_checkpoint(tmp_path: Path) -> None:
     args = json.dumps(SAM | {"checkpoint_path": "evil.pth"})
-    about = {"arch": "vit_tiny_patch16_224", "arch_args": args, "source": "file"}
+    about = {"arch": "vit_tiny_patch16_224", "arch_args": args, "source": "file", "sha256": "0"}
     path = tmp_path / "m.safetensors"
     save_file({"x": torch.zeros(1)}, path, metadata={"about": json.dumps(about)})
     with pytest.raises(DataError, match=r"m\.safetensors: is damaged \(\w+: check"):

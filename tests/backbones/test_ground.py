@@ -110,6 +110,7 @@ def test_positions_of_another_kind_are_not_thrown_away(kind: str) -> None:
 
 def test_the_weight_file_opens_with_the_ground_of_the_view(tmp_path: Path) -> None:
     about = {"arch": ARCH, "arch_args": json.dumps(ARGS), "position": "gsd", "source": "file"}
+    about["sha256"] = "0"
     about |= {"mean": "[0.5, 0.5, 0.5]", "std": "[0.5, 0.5, 0.5]", "interpolation": "bicubic"}
     header = {"about": json.dumps(about)}
     save_file(dict(scale_model().state_dict()), tmp_path / "m.safetensors", metadata=header)

@@ -24,7 +24,7 @@ USERS = {
     "minicity/ground.py": {"render", TRAIN},
     "patchlens/backbones/convert.py": {"weights"},
     "patchlens/backbones/registry/dino.yaml": {"weights", *WORDED} - {"claims"},  # objectives
-    "patchlens/backbones/vit.py": {"extract", "degrade", TRAIN},
+    "patchlens/backbones/vit.py": {"weights", "extract", "degrade", TRAIN},
     "patchlens/cli/stages.py": set(),
     "patchlens/datasets/catalogue.yaml": {"fetch", "index", "report"},
     "patchlens/datasets/unpack.py": {"fetch"},

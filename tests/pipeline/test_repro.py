@@ -386,9 +386,9 @@ def test_a_missing_cell_stops_tables_with_the_remedy(miniature: Path, tmp_path: 
     (clone / CELL).unlink()
     done = run("patchlens", "tables", cwd=clone, check=False)
     assert done.returncode == 4
-    assert (
-        f"{CELL}: missing; it belongs to a configured cell; compute it with `dvc repro`"
-        in done.stderr
+    assert done.stderr == (
+        f"Error: {CELL}: missing; run `git checkout {CELL}`, or make it again with "
+        "`dvc repro segmentation@random-minicity`\n"
     )
     assert "git checkout metrics" in done.stderr
 

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from patchlens.report.judge import judge
+from patchlens.tasks.segmentation import metrics
 from report.court import UNITS, about, claim, configured, write_cell, write_index
 
 RAW = ("knn", "raw")
@@ -51,8 +55,19 @@ def test_what_the_run_does_not_hold_is_a_reason_and_no_error(changes, reason):
     assert (outcome.verdict, outcome.note) == ("not run", reason)
 
 
-def test_a_score_that_some_resamples_leave_undefined_is_a_reason_and_no_error():
-    write_cell("town", "one", {RAW: about(10, units=1)})  # all labels are in one of 24 images
+def test_a_score_that_some_resamples_leave_undefined_is_a_reason_and_no_error(monkeypatch):
+    weigh = metrics.weighted
+
+    def of_one_unit(rows, index):
+        whole = weigh(rows, index)
+
+        def scores(weights, wanted):
+            found = whole.metrics(weights, wanted)
+            return {name: np.where(weights[:, :1] > 0, v, np.nan) for name, v in found.items()}
+
+        return replace(whole, metrics=scores)
+
+    monkeypatch.setattr(metrics, "weighted", of_one_unit)
     outcome = judge({"c": claim()}, configured(), 200, 0)["c"]
     reason = "one on town: pixel_miou of knn is undefined in some resamples of the 24 units"
     assert (outcome.verdict, outcome.note) == ("not run", reason)

@@ -10,8 +10,8 @@ from patchlens.datasets.index import Index
 from patchlens.display.sheet import RIGHT, WRONG, Look
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
-from patchlens.files import read_json
 from patchlens.report import explorer
+from patchlens.stored import read_json
 from patchlens.tasks.annotated import objects_of
 from patchlens.tasks.retrieval import show as show_retrieval
 from patchlens.tasks.retrieval.settings import Retrieval

@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.optimize
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -189,7 +190,7 @@ def test_two_runs_and_any_number_of_threads_give_the_same_bits():
 def test_every_fit_runs_on_one_blas_thread(monkeypatch):
     x, y = blobs()
     threads: set[int] = set()
-    minimize = probe.minimize
+    minimize = scipy.optimize.minimize
 
     def spy(*args, **options):
         # faiss brings a BLAS of its own, which no fit uses.
@@ -197,7 +198,7 @@ def test_every_fit_runs_on_one_blas_thread(monkeypatch):
         threads.update(p["num_threads"] for p in pools if p["user_api"] == "blas")
         return minimize(*args, **options)
 
-    monkeypatch.setattr(probe, "minimize", spy)
+    monkeypatch.setattr(scipy.optimize, "minimize", spy)
     with threadpool_limits(2, user_api="blas"):
         fit_probe(x, y, np.arange(len(x)) % 4, 3, settings([0.1, 1.0]))
     assert threads == {1}

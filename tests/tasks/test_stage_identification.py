@@ -19,6 +19,7 @@ from patchlens.backbones import weights
 from patchlens.datasets import indexing as index
 from patchlens.datasets import render
 from patchlens.datasets.index import Index
+from patchlens.display.sheet import RIGHT
 from patchlens.errors import DataError, SettingsError
 from patchlens.features import extract as extraction
 from patchlens.features.cell import Cell
@@ -345,23 +346,23 @@ def test_the_sheet_frames_as_right_what_is_the_true_place(city, tmp_path, monkey
     )
     compute("degrade", dataset="d", model="m", settings=asked(CITY, task))
     drawn = []
-    monkeypatch.setattr(
-        show, "sheet", lambda title, true, answers, path: drawn.append((true, answers))
-    )
+    monkeypatch.setattr(show, "sheet", lambda title, rows, path: drawn.extend(rows))
     monkeypatch.setattr(show, "whole_file", nullcontext)
     show.run(tmp_path / "none.png", cell(asked(CITY, task)))
-    [(true, answers)] = drawn
-    assert [(one.degradation, one.severity) for one in answers] == task.degradations.items()
-    by_name = {one.degradation: one for one in answers[:3]}
-    assert by_name["jpeg"].right
-    assert not by_name["noise"].right
+    named = {row[0].label.split("\n")[0]: row for row in drawn}
+    assert named.keys() == {"jpeg", "noise", "shift"}
+    jpeg, noise, shift = named["jpeg"], named["noise"], named["shift"]
+    assert jpeg[2].label == "found\nright"
+    assert noise[2].label == "found\nwrong"
+    true = jpeg[0]
     x0, y0, x1, y1 = true.box
-    assert by_name["jpeg"].query.box == by_name["jpeg"].found.box == true.box
-    assert by_name["shift"].query.box == (x0 + 16, y0 + 16, x1 + 16, y1 + 16)
-    assert answers[3].query is None  # shifted out of the copy
-    for one in answers[:3]:
-        same = np.array_equal(one.found.image, true.image) and one.found.box == true.box
-        assert one.right == same
+    assert jpeg[1].box == jpeg[2].box == true.box
+    assert shift[1].box == (x0 + 16, y0 + 16, x1 + 16, y1 + 16)
+    assert shift[3:] == ["500\nnot in the copy", ""]  # shifted out of it
+    for _, query, found, *_ in drawn:
+        same = np.array_equal(found.image, true.image) and found.box == true.box
+        assert (found.label == "found\nright") == (found.look == RIGHT) == same
+        assert query.label in ("95\nquery", "200\nquery", "16\nquery")
 
 
 @pytest.mark.parametrize(

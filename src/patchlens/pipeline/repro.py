@@ -68,7 +68,7 @@ def run(targets: Sequence[str], jobs: int, force: bool) -> None:
 def _all(jobs: int, forced: list[str]) -> None:
     stages = _stages()
     each = [stage for stage in stages if "@" in stage]
-    *of_all, last = [stage for stage in stages if stage not in (*each, "code")]
+    of_all = [stage for stage in stages if stage not in (*each, "code")]
     known = (*OF_DATASET, *OF_FEATURES)
     repro = [*DVC, "--single-item", *forced]
     _together([[*repro, "code"]])
@@ -76,7 +76,7 @@ def _all(jobs: int, forced: list[str]) -> None:
         {stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET},
         {stage: first_name(stage) for stage in each if kind(stage) in OF_FEATURES},
         {stage: task(stage) for stage in each if kind(stage) not in known},
-        {stage: stage for stage in of_all},
+        {stage: stage for stage in of_all[:-1]},
     ):
         units = list(dict.fromkeys(unit_of.values()))
         dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
@@ -86,7 +86,7 @@ def _all(jobs: int, forced: list[str]) -> None:
             dict.fromkeys(THREADS, str(threads)),
         )
     # Unforced, DVC looks at the whole graph once more; forced, it would execute all of it again.
-    _together([[*repro, last] if forced else ["dvc", "repro"]])
+    _together([[*repro, *of_all[-1:]] if forced else ["dvc", "repro"]])
 
 
 def _stages() -> list[str]:
