@@ -5,7 +5,7 @@ import pytest
 
 from patchlens.errors import FitError
 from patchlens.tasks.knn import search
-from patchlens.tasks.segmentation.nested import BLOCK, NestedBank
+from patchlens.tasks.segmentation.nested import BLOCK, GROUP, NestedBank
 
 CPU = "cpu"
 WIDTH, SIZES = 24, [1, 2, 7, 8, 20, 24]
@@ -25,7 +25,7 @@ def both(bank, queries, k, distance, sizes=SIZES, order=ORDER):
 @pytest.mark.parametrize("k", [1, 5])
 def test_whole_numbers_have_the_very_neighbours_of_separate_searches(distance, k):
     # Products of small whole numbers are exact in float32, so only exact ties may differ.
-    bank = RNG.integers(-9, 10, (197, WIDTH)).astype(np.float32)
+    bank = RNG.integers(-9, 10, (GROUP * 12 + 5, WIDTH)).astype(np.float32)
     queries = RNG.integers(-9, 10, (BLOCK + 3, WIDTH)).astype(np.float32)
     found = list(both(bank, queries, k, distance))
     assert len(found) == len(SIZES)

@@ -11,7 +11,6 @@ from patchlens.settings.classifiers import Knn
 from patchlens.tasks.knn import vote
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled
-from patchlens.tasks.segmentation.nested import NestedBank
 
 
 def choose_m(
@@ -42,7 +41,9 @@ def choose_m(
     Raises:
         FitError: there is only one support image, so none can be held out.
     """
-    from sklearn.model_selection import GroupKFold  # slow to import
+    from sklearn.model_selection import GroupKFold  # slow to import, as torch is
+
+    from patchlens.tasks.segmentation.nested import NestedBank
 
     x, y, groups = known.x, known.y, known.groups
     images = len(np.unique(groups))
