@@ -27,12 +27,26 @@ class PatchTokens:
 
 
 class Backbone(Protocol):
-    """A frozen model. Images are uint8 RGB, so that their range cannot be wrong."""
+    """A frozen model, whatever its source. Images are uint8 RGB: their range cannot be wrong.
 
+    Attributes:
+        name: for messages and tables.
+        patch_size: pixels along a side of a patch; of a feature map, its stride.
+        width: channels of the tokens before the final norm.
+        depth: how many layers can be asked for; 0 for a floor without a network.
+        parameters: number of weights.
+        mean: of red, green and blue in 0..1, which the model subtracts itself.
+        std: likewise, by which it divides.
+        interpolation: how images are resized for it, `bicubic` or `bilinear`.
+    """
+
+    name: str
     patch_size: int
     width: int
     depth: int
     parameters: int
+    mean: list[float]
+    std: list[float]
     interpolation: str
 
     def to(self, device: torch.device) -> "Backbone":
@@ -53,6 +67,24 @@ class Backbone(Protocol):
             TypeError: `images` are not uint8.
             ValueError: a size is not a multiple of the patch size, or a layer does not exist.
         """
+
+
+class Normalise:
+    """(x / 255 − mean) / std of uint8 images, as one multiplication and one addition."""
+
+    def __init__(self, mean: list[float], std: list[float]) -> None:
+        self._scale = torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1)
+        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(
+            1, 3, 1, 1
+        )
+
+    def to(self, device: torch.device) -> None:
+        """Move the constants to a device."""
+        self._scale, self._shift = self._scale.to(device), self._shift.to(device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The float32 input of a model, [B, 3, H, W]."""
+        return torch.addcmul(self._shift, images.to(self._scale.dtype), self._scale)
 
 
 def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:

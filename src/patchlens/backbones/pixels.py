@@ -10,12 +10,14 @@ from patchlens.backbones.contract import PatchTokens, check_input
 class PixelsBackbone:
     """Patch feature = mean red, green, blue in 0..1, row / rows, column / columns."""
 
+    name = "pixels"
     width = 5
     depth = 0
     parameters = 0
     interpolation = "bilinear"
 
     def __init__(self, patch_size: int) -> None:
+        self.mean, self.std = [0.0] * 3, [1.0] * 3
         self.patch_size = patch_size
 
     def to(self, device: torch.device) -> "PixelsBackbone":

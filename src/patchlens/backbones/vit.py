@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from patchlens.backbones.contract import PatchTokens, absolute_layers, check_input
+from patchlens.backbones.contract import Normalise, PatchTokens, absolute_layers, check_input
 from patchlens.backbones.position import Grid, check_sines, resample
 from patchlens.backbones.relative import resize_table
 from patchlens.errors import DataError
@@ -31,14 +31,16 @@ class VitBackbone:
         interpolation: str,
         position: PositionMode,
         ground: float | None = None,
+        name: str = "",
     ) -> None:
+        self.name = name or type(model).__name__
         self._model = model.eval().requires_grad_(False)
         embed = self._model.patch_embed
         self.patch_size = int(embed.patch_size[0])
         self.width = int(self._model.embed_dim)
         self.depth = len(self._model.blocks)
         self.parameters = sum(p.numel() for p in model.parameters())
-        self.interpolation = interpolation
+        self.mean, self.std, self.interpolation = mean, std, interpolation
         self._position = position
         self._ground = ground
         self._stored: Grid = tuple(embed.grid_size)
@@ -52,16 +54,12 @@ class VitBackbone:
             for name, parameter in model.named_parameters()
             if name.endswith("relative_position_bias_table")
         }
-        # (x / 255 − mean) / std as one multiplication and one addition.
-        self._scale = torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1)
-        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(
-            1, 3, 1, 1
-        )
+        self._normalise = Normalise(mean, std)
 
     def to(self, device: torch.device) -> "VitBackbone":
         """Move the weights to a device."""
         self._model.to(device)
-        self._scale, self._shift = self._scale.to(device), self._shift.to(device)
+        self._normalise.to(device)
         if self._embedding is not None:
             self._embedding = self._embedding.to(device)
         return self
@@ -72,8 +70,7 @@ class VitBackbone:
         grid = check_input(images, self.patch_size)
         self._fit(grid)
         wanted = absolute_layers(layers, self.depth)
-        pixels = torch.addcmul(self._shift, images.to(self._scale.dtype), self._scale)
-        found = self._blocks(pixels, sorted(set(wanted)))
+        found = self._blocks(self._normalise(images), sorted(set(wanted)))
         by_layer = dict(zip(sorted(set(wanted)), found, strict=True))
         return [self._tokens(by_layer[layer], grid, norm) for layer in wanted]
 
