@@ -49,8 +49,15 @@ def test_patch_tokens_equal_the_reference(name: str, tmp_path: Path) -> None:
     assert bone.interpolation == case.interpolation
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.mode != "gsd"])
+# One of the four for each model; the rest are slow.
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        pytest.param(name, mode, marks=[pytest.mark.slow] * ((number - m) % len(MODES) != 0))
+        for number, name in enumerate(n for n, c in CASES.items() if c.mode != "gsd")
+        for m, mode in enumerate(MODES)
+    ],
+)
 def test_every_way_to_resize_positions_equals_its_formula(
     name: str, mode: Any, tmp_path: Path
 ) -> None:

@@ -126,7 +126,7 @@ def scored(of: dict[str, tuple[str, ...]]) -> set[str]:
     }
 
 
-@pytest.fixture(scope="module", params=CHANGES)
+@pytest.fixture(scope="module", params=[pytest.param("k", marks=pytest.mark.slow), "m"])
 def changed(
     request: pytest.FixtureRequest, miniature: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Path]]:
@@ -291,7 +291,7 @@ cp -r "$RESULTS/metrics" . && mkdir .work && cp -r "$RESULTS/.work/cost" .work
 @pytest.mark.parametrize(
     ("change", "tolerance", "code", "told"),
     [
-        ("", (), 0, "tolerance 0, as both were made on "),
+        pytest.param("", (), 0, "tolerance 0, as both were made on ", marks=pytest.mark.slow),
         (
             's/"pixel_miou": 0/"pixel_miou": 9/',
             ("--tolerance", "0.5"),
@@ -350,6 +350,7 @@ def test_a_forced_run_executes_every_stage_once_and_leaves_nothing_in_git(
     assert all(speed["images_per_second"] > 0 for speed in speeds)
 
 
+@pytest.mark.slow
 def test_push_clone_pull_runs_nothing(miniature: Path, tmp_path: Path) -> None:
     run("dvc", "remote", "add", "--local", "-d", "share", str(tmp_path / "remote"), cwd=miniature)
     run("dvc", "push", "-q", cwd=miniature)

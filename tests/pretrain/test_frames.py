@@ -51,6 +51,7 @@ def test_a_killed_rendering_keeps_its_shards(
     assert np.array_equal(found[1, 3], render_still(1_000_001).semantic)
 
 
+@pytest.mark.slow  # two processes that import torch; of `render_dataset` a fast test shows it
 def test_jobs_render_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHARD", 1)
     scenes = [(1_000_000, 0, 1), (1_000_001, 0, 1)]

@@ -45,16 +45,15 @@ def done(state: State) -> tuple[int, list[Row], list[Row]]:
     return state.step, state.rows, state.probes
 
 
-def but_slow(one: str) -> list[Any]:
-    """Every objective, one of them in `make test-slow` alone."""
-    return [pytest.param(o, marks=[pytest.mark.slow] * (o == one)) for o in sorted(OBJECTIVES)]
+# Every objective; all but one in `make test-slow` alone, as each takes seconds.
+ALL = [pytest.param(o, marks=[pytest.mark.slow] * (o != "mae")) for o in sorted(OBJECTIVES)]
 
 
 def test_every_objective_of_the_settings_is_tested_here() -> None:
     assert set(RECIPES) == set(OBJECTIVES)
 
 
-@pytest.mark.parametrize("objective", but_slow("dino"))  # a part of ibot
+@pytest.mark.parametrize("objective", ALL)
 def test_loss_falls(objective: str, frames: NDArray[np.uint8]) -> None:
     """Above the teacher's entropy, the least that a student can reach of a teacher that stays.
 
@@ -72,7 +71,7 @@ def test_loss_falls(objective: str, frames: NDArray[np.uint8]) -> None:
     assert np.mean(excess[-3:]) < 0.9 * excess[settled], excess
 
 
-@pytest.mark.parametrize("objective", but_slow("ibot"))  # its parts are those of dino and mae
+@pytest.mark.parametrize("objective", ALL)
 def test_killed_run_goes_on_exactly_and_two_runs_are_bit_equal(
     objective: str, frames: NDArray[np.uint8], tmp_path: Path
 ) -> None:
