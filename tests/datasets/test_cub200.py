@@ -60,7 +60,7 @@ def test_class_1_is_class_0_and_the_box_has_its_corner_and_size(birds: Path) -> 
         ("train_test_split.txt", "1 0\n1 1\n", "train_test_split.txt, line 2: id 1 occurs twice"),
         ("bounding_boxes.txt", "2 0 0 1 1\n", "images.txt, line 1: image 1 has no box"),
         ("bounding_boxes.txt", "1 1 1 -2 1\n", "bounding_boxes.txt, line 1: a box is -2 wide"),
-        ("bounding_boxes.txt", "1 a 1 1 1\n", "bounding_boxes.txt, line 1: could not convert"),
+        ("bounding_boxes.txt", "1 a 1 1 1\n", "bounding_boxes.txt, line 1: 'a' is not a number"),
     ],
 )
 def test_lists_that_do_not_fit(birds: Path, name: str, text: str, message: str) -> None:

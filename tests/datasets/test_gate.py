@@ -2,6 +2,7 @@
 
 import ast
 import io
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -403,7 +404,12 @@ RED, GREEN = [200, 0, 0], [0, 200, 0]
     ],
 )
 def test_one_colour_is_one_id_over_the_dataset(
-    own: Path, indexed: Make, first: list[int], second: tuple[list[int], ...], clash: str | None
+    own: Path,
+    indexed: Make,
+    tmp_path: Path,
+    first: list[int],
+    second: tuple[list[int], ...],
+    clash: str | None,
 ) -> None:
     describe(own, ignore=[])
     a, b, c, d = second
@@ -412,10 +418,16 @@ def test_one_colour_is_one_id_over_the_dataset(
         ids[:, 4:] = 1
         with_palette(path, ids, [*a, *b] if n % 2 else [*c, *d])
     if clash is None:
-        assert indexed(layout_of(own), own).classes == ["road", "car"]
+        index = indexed(layout_of(own), own)
+        assert index.classes == ["road", "car"]
+        assert dict(check.gate(index))["palettes of masks"] == "agree: 5"
         return
     with pytest.raises(DataError, match=rf"{clash}.*save all masks with one palette"):
         indexed(layout_of(own), own)
+    shutil.rmtree(tmp_path / "index")
+    published = indexed(replace(layout_of(own), reader="voc"), own)
+    assert dict(check.gate(published))["palettes of masks"] == f"differ: {published.palettes[0]}"
+    assert clash in published.palettes[0]
 
 
 def test_one_class_left_is_an_error(own: Path, indexed: Make) -> None:

@@ -112,7 +112,7 @@ def test_training_without_labels(sequence: Write) -> None:
         ("0 3 Car 0 0 1 2 3 4\n", "line 1: has 9 columns instead of 17"),
         (line("0 3 Cat 0 0"), "line 1: unknown type 'Cat'; allowed: "),
         (line("0 3 Car 0 0", "9 2 4 5"), "line 1: a box is -4 wide and 4 high"),
-        (line("0 3 Car 0 0", "a 2 4 5"), "line 1: could not convert string to float: 'a'"),
+        (line("0 3 Car 0 0", "a 2 4 5"), "line 1: 'a' is not a number"),
         (line("0 3 Car 0 0") + line("3 3 Car 0 0"), "line 2: frame 3 has no image"),
         (line("0 3 Car 0 0") * 2, "line 2: track 3 is in frame 0 twice"),
     ],

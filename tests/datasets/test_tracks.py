@@ -61,7 +61,7 @@ def test_numbers_may_be_written_as_floats_and_a_line_may_end_with_a_comma(file: 
         ),
         ("1,2,5,5,nan,5,1,1,1", "the corners of a box are not finite numbers: 4.0, 4.0, nan, 9.0"),
         ("1.5,2,5,5,5,5,1,1,1", "'1.5' is not an integer"),
-        ("1,2,5,5,5,five,1,1,1", "could not convert string to float: 'five'"),
+        ("1,2,5,5,5,five,1,1,1", "'five' is not a number"),
         ("inf,2,5,5,5,5,1,1,1", "'inf' is not an integer"),
         ("1,1,9,9,9,9,0,8,1", "track 1 is in frame 1 twice (see line 1)"),
     ],

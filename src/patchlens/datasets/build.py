@@ -126,7 +126,7 @@ def build(
         )
     _warn_of_strangers(out)
     twins = gate.twins()
-    _write_about(layout, pixels, twins, out)
+    _write_about(layout, pixels, twins, gate.clash, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "sequence", "group", "mask"]
     table = tables.read(out / "images.parquet", columns)
@@ -216,7 +216,11 @@ def _warn_of_strangers(out: Path) -> None:
 
 
 def _write_about(
-    layout: Layout, pixels: dict[str, Counts], twins: list[list[str]], out: Path
+    layout: Layout,
+    pixels: dict[str, Counts],
+    twins: list[list[str]],
+    clash: list[str],
+    out: Path,
 ) -> None:
     about = {
         "reader": layout.reader,
@@ -226,7 +230,7 @@ def _write_about(
         "palette": [list(colour) for colour in layout.palette],
         "twins": twins,
         "pixels": {split: counts.tolist() for split, counts in pixels.items()},
-    }
+    } | ({"palettes": clash} if clash else {})
     (out / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

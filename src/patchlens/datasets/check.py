@@ -148,11 +148,14 @@ def gate(index: Index) -> list[tuple[str, str]]:
             shown.append(f"{len(counted) - few} more: {counted.iloc[few:].sum()}")
         if shown:
             found.append((what, ", ".join(shown)))
-    equal = [f"{group[0]} = {group[1]}" for group in index.copies]
-    void = list(images.index[images["labelled"].eq(0).fillna(False)])
+    if coloured := int(images["mask_mode"].eq("P").sum()):
+        differ = f"differ: {index.palettes[0]}" if index.palettes else f"agree: {coloured}"
+        found.append(("palettes of masks", differ))
+    cases = {"equal files": [f"{group[0]} = {group[1]}" for group in index.copies]}
+    if images["mask"].notna().any():
+        cases["masks without a label"] = list(images.index[images["labelled"].eq(0).fillna(False)])
     return found + [
-        (what, f"{len(cases)}{f', such as {cases[0]}' if cases else ''}")
-        for what, cases in (("equal files", equal), ("masks without a label", void))
+        (what, f"{len(of)}{f', such as {of[0]}' if of else ''}") for what, of in cases.items()
     ]
 
 

@@ -10,7 +10,7 @@ from patchlens.datasets.below import at, check_inside
 from patchlens.datasets.boxes import from_size
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import lines, top
+from patchlens.datasets.reading import decimal, lines, top
 from patchlens.errors import DataError
 
 SPLITS = {"1": "train", "0": "test"}
@@ -46,7 +46,7 @@ def read(root: Path, facts: Entry) -> Layout:
             raise DataError(f"{split_place}: {split} is neither 1 (train) nor 0 (test)")
         box_place, numbers = boxes[image_id]
         try:
-            x, y, width, height = (float(number) for number in numbers)
+            x, y, width, height = (decimal(text) for text in numbers)
             box = from_size(x, y, width, height)
         except ValueError as error:
             raise DataError(f"{box_place}: {error}") from None

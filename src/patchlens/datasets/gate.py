@@ -23,14 +23,15 @@ class Gate:
         root: of the dataset.
         layout: of the dataset.
         classes: image id -> the classes in its mask, none if all of it is ignored.
+        clash: how the palettes of two masks differ in ids that occur; the first case only.
     """
 
     root: Path
     layout: Layout
     classes: dict[str, list[int]] = field(default_factory=dict)
+    clash: list[str] = field(default_factory=list)
     _colours: dict[int, tuple[Colour, str]] = field(default_factory=dict)
     _ids: dict[Colour, tuple[int, str]] = field(default_factory=dict)
-    _clash: list[str] = field(default_factory=list)
     _stamps: dict[tuple[int, int], list[tuple[str, str]]] = field(default_factory=dict)
 
     def image(self, image_id: str, path: str, stamp: tuple[int, int]) -> None:
@@ -39,17 +40,17 @@ class Gate:
 
     def mask(self, path: str, values: Sequence[int], palette: Sequence[Colour]) -> None:
         """Compare the colours of the ids that occur in a mask with those in other masks."""
-        for value in (v for v in values if v < len(palette) and not self._clash):
+        for value in (v for v in values if v < len(palette) and not self.clash):
             colour, here = palette[value], self.root / path
             first, at = self._colours.setdefault(value, (colour, path))
             if first != colour:
-                self._clash.append(
+                self.clash.append(
                     f"{here}: id {value} is the colour {list(colour)} in its palette, and "
                     f"{list(first)} in that of {self.root / at}"
                 )
             other, at = self._ids.setdefault(colour, (value, path))
             if other != value and (other >= len(palette) or palette[other] != colour):
-                self._clash.append(
+                self.clash.append(
                     f"{here}: the colour {list(colour)} is id {value} in its palette, and id "
                     f"{other} in that of {self.root / at}"
                 )
@@ -75,7 +76,7 @@ class Gate:
             DataError: no query image has a label, only one class is left, or, in a user's own
                 images, palettes differ or a query image is also in the support.
         """
-        self._complain(self._clash, "; save all masks with one palette, or list their colours in "
+        self._complain(self.clash, "; save all masks with one palette, or list their colours in "
                        "dataset.yaml")  # fmt: skip
         if query is None:
             return

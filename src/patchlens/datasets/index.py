@@ -66,6 +66,12 @@ class Index:
             return [[str(image_id) for image_id in group] for group in read_json(path)["twins"]]
 
     @cached_property
+    def palettes(self) -> list[str]:
+        """How the palettes of two masks differ in ids that occur, which only published data may."""
+        with reading(self.folder / "dataset.json") as path:
+            return [str(fault) for fault in read_json(path).get("palettes", [])]
+
+    @cached_property
     def images(self) -> pd.DataFrame:
         """image_id -> split, path, mask, instances, sequence, frame, group, and what the gate saw.
 

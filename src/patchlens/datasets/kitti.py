@@ -11,7 +11,7 @@ from patchlens.datasets.below import folders
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import frames, lines, part, top, whole
+from patchlens.datasets.reading import decimal, frames, lines, part, top, whole
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -88,7 +88,7 @@ def _object(
     frame, track, kind = whole(fields[0]), whole(fields[1]), ALIASES.get(fields[2], fields[2])
     if kind not in classes:
         raise ValueError(f"unknown type '{kind}'; {nearest(kind, classes)}")
-    left, top_, right, bottom = (float(field) for field in fields[6:10])
+    left, top_, right, bottom = (decimal(field) for field in fields[6:10])
     shown = whole(fields[3]) <= MAX_TRUNCATED and whole(fields[4]) <= MAX_OCCLUDED
     evaluated = kind in EVALUATED and shown and track >= 0
     return frame, ObjectEntry(

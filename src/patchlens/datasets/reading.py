@@ -201,17 +201,29 @@ def _cells(place: str, line: str, separator: str, *, strict: bool = True) -> lis
     return [cell.strip() for cell in cells]
 
 
+def decimal(text: str) -> float:
+    """A number in a text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"'{printable(text.strip())}' is not a number") from None
+
+
 def whole(text: str) -> int:
     """An integer, which may be written as 3.0.
 
     Raises:
         ValueError: it is not an integer.
     """
-    value = float(text)
+    value = decimal(text)
     if not value.is_integer():
         raise ValueError(f"'{text.strip()}' is not an integer")
     if abs(value) >= 2**53:  # beyond it, a float is not one integer
-        raise ValueError(f"'{text.strip()}' is too large")
+        raise ValueError(f"'{text.strip()}' is 2^53 or more; number from 1")
     return int(value)
 
 

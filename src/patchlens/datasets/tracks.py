@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from patchlens.datasets.boxes import Box, from_size
-from patchlens.datasets.reading import lines, whole
+from patchlens.datasets.reading import decimal, lines, whole
 from patchlens.errors import DataError
 from patchlens.progress import log
 
@@ -85,7 +85,8 @@ def read_tracks(
             if line.track < 0:
                 raise ValueError(f"track {line.track}: the file lists detections, not tracks")
         except (ValueError, OverflowError) as error:
-            raise DataError(f"{place}: {error}") from None
+            head = "; remove the header" if number == 1 and re.match("[A-Za-z]", text) else ""
+            raise DataError(f"{place}: {error}{head}") from None
         earlier = seen.setdefault((line.frame, line.track), number)
         if earlier != number:
             twice = f"track {line.track} is in frame {line.frame} twice"
@@ -110,10 +111,10 @@ def _parse(place: str, fields: list[str], form: Format) -> Line:
         hint = f"; tracks_format may be {' or '.join(others)}" if others else ""
         counts = " or ".join(str(count) for count in columns.counts)
         raise ValueError(f"has {len(fields)} columns instead of {counts} ({form}){hint}")
-    left, top, width, height = (float(field) for field in fields[2:6])
-    active = columns.flag is None or float(fields[columns.flag]) != 0
+    left, top, width, height = (decimal(field) for field in fields[2:6])
+    active = columns.flag is None or decimal(fields[columns.flag]) != 0
     label = None if columns.label is None else whole(fields[columns.label])
-    if columns.visibility is not None and not -1 <= float(fields[columns.visibility]) <= 1:
+    if columns.visibility is not None and not -1 <= decimal(fields[columns.visibility]) <= 1:
         raise ValueError(
             f"visibility {fields[columns.visibility]} is above 1; if it is the class, as in UAVDT, "
             "write tracks_format: uavdt"

@@ -45,6 +45,8 @@ class Within:
     def __str__(self) -> str:
         if self.high is None:
             return f"≥ {_plain(self.low)}"
+        if self.low == self.high:
+            return _plain(self.low)
         return f"{_plain(self.low)} to {_plain(self.high)}"
 
     def _check(self, value: float) -> float:
