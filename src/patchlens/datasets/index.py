@@ -20,6 +20,7 @@ from patchlens.datasets.layout import Terms
 from patchlens.datasets.masks import Ids, Mask, open_ids
 from patchlens.datasets.masks import open_mask as read_mask
 from patchlens.errors import DataError
+from patchlens.files import file_hash
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Dataset
 from patchlens.stored import read_json, reading
@@ -135,6 +136,10 @@ class Index:
     def image(self, image_id: str) -> Image.Image:
         """The image in RGB, upright."""
         return read_image(self.root / str(self.images.at[image_id, "path"]), self.terms)
+
+    def content(self, image_id: str) -> str:
+        """The md5 of the file of the image, in hex."""
+        return file_hash(self.root / str(self.images.at[image_id, "path"]), "md5")
 
     def mask(self, image_id: str) -> Mask:
         """Class ids [H, W] at the original resolution, `IGNORE` (255) for ignored pixels."""

@@ -68,6 +68,16 @@ class Cell:
             return None
         return FeatureFile(self._features / "support.safetensors")
 
+    @cached_property
+    def degraded(self) -> FeatureFile:
+        """Features of degraded copies of some query images."""
+        return FeatureFile(paths.degraded(dataset=self.dataset, model=self.model))
+
+    @property
+    def tracks(self) -> Path:
+        """The folder of its tracks."""
+        return paths.tracks(dataset=self.dataset, model=self.model)
+
     @property
     def _features(self) -> Path:
         return paths.features(dataset=self.dataset, model=self.model)

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from patchlens.backbones.contract import Backbone, absolute_layers
 from patchlens.errors import DataError
 from patchlens.features.device import Where
-from patchlens.features.store import Header, write
+from patchlens.features.store import FeatureFile, Header, write
 from patchlens.features.views import cut, stitch, tile_counts
 from patchlens.files import check_space, file_hash, whole_folder, write_json
 from patchlens.progress import bar, log
@@ -111,6 +111,19 @@ class Extractor:
         seconds = time.perf_counter() - start
         return fresh / seconds if fresh else None
 
+    def held(self, source: ImageSource, header: Header) -> FeatureFile:
+        """What `run` writes, in memory instead; errors of images and features as there."""
+        first = source.image_ids[0]
+        tiles = self._tiles(source.read(first), first)
+        parts: list[list[NDArray[np.generic]]] = [[] for _ in self.layers]
+        with bar(total=len(source.image_ids), what=f"{header.model} × {header.split}") as shown:
+            for batch in self._tokens(source, tiles):
+                for part, tokens in zip(parts, batch, strict=True):
+                    part.append(tokens)
+                shown.update(len(batch[0]))
+        tensors = {n: np.concatenate(part) for n, part in zip(self.layers, parts, strict=True)}
+        return FeatureFile.held(self._complete(header, tiles), tensors)
+
     def gflops(self, source: ImageSource) -> float:
         """GFLOPs per image with all its tiles; one multiply-add counts as two."""
         first = source.image_ids[0]
@@ -153,17 +166,22 @@ class Extractor:
     ) -> None:
         streams = [(folder / str(layer)).open("wb") for layer in self.layers]
         try:
-            for views in self._decoded(source, tiles):
-                for stream, tokens in zip(
-                    streams, self._forward(np.concatenate(views)), strict=True
-                ):
-                    for one in np.split(tokens, len(views)):
-                        stream.write(np.ascontiguousarray(stitch(one, *tiles)).data)
-                done(len(views))
+            for batch in self._tokens(source, tiles):
+                for stream, tokens in zip(streams, batch, strict=True):
+                    stream.write(tokens.data)
+                done(len(batch[0]))
         finally:
             for stream in streams:
                 stream.close()
         write_json(self._hashes(folder), folder / CHECK)
+
+    def _tokens(self, source: ImageSource, tiles: Tiles) -> Iterator[list[NDArray[np.generic]]]:
+        """Features [b, h, w, D] of each layer, of a batch of images at a time."""
+        for views in self._decoded(source, tiles):
+            yield [
+                np.ascontiguousarray([stitch(one, *tiles) for one in np.split(tokens, len(views))])
+                for tokens in self._forward(np.concatenate(views))
+            ]
 
     def _hashes(self, shard: Path) -> dict[str, str]:
         return {str(layer): file_hash(shard / str(layer), HASH) for layer in self.layers}

@@ -15,7 +15,7 @@ from patchlens.features.cell import Cell
 from patchlens.features.device import machine, resolve
 from patchlens.features.extract import Extractor, ImageSource
 from patchlens.features.store import Header
-from patchlens.files import file_hash, whole_folder, write_json
+from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
 from patchlens.settings.features import Features
 
@@ -56,25 +56,32 @@ class Extraction:
 
     def work(self, stage: str, image_ids: Sequence[str], seed: int = 0) -> Path:
         """The folder of a run's shards, which is specific to model, image contents and seed."""
-        index = self.cell.index
-        files = index.images.loc[list(image_ids), "path"]
-        contents = [file_hash(index.root / path, "md5") for path in files]
+        contents = [self.cell.index.content(image_id) for image_id in image_ids]
         text = json.dumps([self.about, contents, seed], sort_keys=True)
         return paths.WORK / stage / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def open_extraction(cell: Cell, features: Features) -> Extraction:
-    """Open the model of a cell for the images of its dataset.
+    """Open the model of a cell, from the file of the weights stage; see `prepared`."""
+    weights = paths.weights(cell.model)
+    return prepared(cell, load(weights, cell.own.view.ground), provenance(weights), features)
+
+
+def prepared(
+    cell: Cell, backbone: Backbone, about: dict[str, str], features: Features
+) -> Extraction:
+    """A backbone for the images of the dataset of a cell.
 
     Args:
         cell: the cell.
+        backbone: its model.
+        about: the provenance of the weights.
         features: what to extract.
 
     Raises:
         SettingsError: the model has no such layer, or the view does not match its patch size.
     """
-    view, weights = cell.own.view, paths.weights(cell.model)
-    backbone = load(weights, view.ground)
+    view = cell.own.view
     try:
         extractor = Extractor(backbone, view, features, resolve(cell.settings.device))
     except ValueError as error:
@@ -82,7 +89,7 @@ def open_extraction(cell: Cell, features: Features) -> Extraction:
             f"params.yaml: features.layer, layer_sweep or datasets.{cell.dataset}.view, for model "
             f"'{cell.model}': {error}"
         ) from None
-    return Extraction(cell, backbone, provenance(weights), extractor, features)
+    return Extraction(cell, backbone, about, extractor, features)
 
 
 def run(cell: Cell) -> None:

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from patchlens import paths
 from patchlens.features.cell import IMAGES, Cell
-from patchlens.features.moments import Moments, rank_by_variance
+from patchlens.features.moments import Moments, Ranked, rank_by_variance
 from patchlens.features.store import FeatureFile
 from patchlens.files import check_space, whole_file
 from patchlens.progress import log, track
@@ -19,14 +19,24 @@ def run(cell: Cell) -> None:
     `count` [N], `total` and `squares` [N, D] are the moments of each image; `mean`, `variance` and
     `ranking` [S, D] are those of each seed's support images (of all images with `fit_on: dataset`).
     """
-    index = cell.index
-    # Without a support, only moments are written: T2 to T4 then fit on the query.
-    files = [cell.query] if cell.support is None else [cell.support, cell.query]
-    ids = [image_id for file in files for image_id in file.header.image_ids]
-    seeds = [] if cell.support is None else index.seeds
     out = paths.moments(dataset=cell.dataset, model=cell.model)
+    ids, seeds = _images_and_seeds(cell)
     values = cell.query.header.width * (2 * len(ids) + 3 * len(seeds))
     check_space("the moments", [(out.parent, 8 * values)])
+    moments, ranked = measured(cell)
+    # One entry, because safetensors writes several in random order, which changes the file's md5.
+    about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
+    parts = [vars(moments), {k: v for k, v in vars(ranked).items() if k != "seeds"}]
+    with whole_file(out) as partial:
+        save_file(parts[0] | parts[1], partial, metadata=about)
+    log.info("%s: ranked %d dimensions", cell, moments.total.shape[1])
+
+
+def measured(cell: Cell) -> tuple[Moments, Ranked]:
+    """The moments of each extracted image, support first, and the ranking of each support seed."""
+    index, (ids, seeds) = cell.index, _images_and_seeds(cell)
+    # Without a support, there are only moments: T2 to T4 then fit on the query.
+    files = [cell.query] if cell.support is None else [cell.support, cell.query]
     moments = Moments.concatenate([_moments(file) for file in files])
     rows = {image_id: row for row, image_id in enumerate(ids)}
     fitted = []
@@ -35,19 +45,19 @@ def run(cell: Cell) -> None:
         of_seed = prune.fit_on == "support"
         chosen = index.support_ids(seed, shots) if of_seed else ids
         fitted.append(moments.mean_and_variance([rows[image_id] for image_id in chosen]))
-    tensors = {
-        "count": moments.count,
-        "total": moments.total,
-        "squares": moments.squares,
-        "mean": np.array([mean for mean, _ in fitted]),
-        "variance": np.array([variance for _, variance in fitted]),
-        "ranking": np.array([rank_by_variance(variance) for _, variance in fitted]),
-    }
-    # One entry, because safetensors writes several in random order, which changes the file's md5.
-    about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
-    with whole_file(out) as partial:
-        save_file(tensors, partial, metadata=about)
-    log.info("%s: ranked %d dimensions", cell, moments.total.shape[1])
+    return moments, Ranked(
+        seeds,
+        mean=np.array([mean for mean, _ in fitted]),
+        variance=np.array([variance for _, variance in fitted]),
+        ranking=np.array([rank_by_variance(variance) for _, variance in fitted]),
+    )
+
+
+def _images_and_seeds(cell: Cell) -> tuple[list[str], list[int]]:
+    query = cell.query.header.image_ids
+    if cell.support is None:
+        return query, []
+    return [*cell.support.header.image_ids, *query], cell.index.seeds
 
 
 def _moments(file: FeatureFile) -> Moments:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,8 @@ class FeatureFile:
 
     def __init__(self, path: Path) -> None:
         with reading(path):
-            self._file, fields = open_tensors(path)
+            opened, fields = open_tensors(path)
+            self._file: Any = opened
             self.header = Header(**fields | {"grid": tuple(fields["grid"])})
             self._row = {image_id: i for i, image_id in enumerate(self.header.image_ids)}
             shape = [len(self._row), *self.header.grid, self.header.width]
@@ -119,6 +121,16 @@ class FeatureFile:
                 if found != shape:
                     raise ValueError(f"layer {layer} is {found}, but its header says {shape}")
         self._path = path
+
+    @classmethod
+    def held(cls, header: Header, tensors: Mapping[int, NDArray[np.generic]]) -> "FeatureFile":
+        """Features in memory instead: layer -> tensor [N, h, w, D], with all else as in a file."""
+        file = cls.__new__(cls)
+        named = {f"layer_{layer}": tensor for layer, tensor in tensors.items()}
+        file._file, file.header = SimpleNamespace(get_slice=named.__getitem__), header
+        file._row = {image_id: i for i, image_id in enumerate(header.image_ids)}
+        file._path = Path(f"{header.split} features of {header.model}")
+        return file
 
     def patches(self, chunk: int) -> Iterator[NDArray[np.float32]]:
         """All patches [n, D] of the headline layer, those of `chunk` images at a time."""

@@ -16,7 +16,7 @@ from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minici
 from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
 from patchlens.settings.uncertainty import Uncertainty
-from patchlens.settings.validated import refuse, validated
+from patchlens.settings.validated import conforming, loaded, refuse
 
 K = TypeVar("K", bound=str)
 T = TypeVar("T")
@@ -134,10 +134,14 @@ def load(path: Path, known: Known) -> Settings:
         SettingsError: one line per mistake in the file.
     """
     missing = "run this in the folder that contains params.yaml"
-    settings: Settings = validated(
-        path, with_sections(known.sections), missing=missing, context=known.kinds
-    )
-    refuse(path, _cross_checks(settings, known))
+    return parse(loaded(path, missing=missing), path, known)
+
+
+def parse(content: Any, where: Path, known: Known) -> Settings:
+    """Validate settings that were read from `where`; see `load`."""
+    kind = with_sections(known.sections)
+    settings: Settings = conforming(content, kind, where, context=known.kinds)
+    refuse(where, _cross_checks(settings, known))
     return settings
 
 

@@ -42,15 +42,28 @@ def validated(
             in it.
     """
     content = loaded(path, missing=missing, error=error)
-    if content is None:
-        if empty is EMPTY:
-            raise error(f"{path}: this file is empty")
+    if content is None and empty is not EMPTY:
         content = empty
+    return conforming(content, kind, path, lines=lines, error=error, context=context)
+
+
+def conforming(
+    content: Any,
+    kind: Any,
+    where: Path,
+    *,
+    lines: Callable[[ErrorDetails], Iterable[str]] | None = None,
+    error: type[PatchlensError] = SettingsError,
+    context: Any = None,
+) -> Any:
+    """What was read from `where` as `kind`; see `validated`."""
+    if content is None:
+        raise error(f"{where}: this file is empty")
     try:
         return TypeAdapter(kind).validate_python(content, context=context)
     except ValidationError as fault:
         told = lines or (lambda item: [explain(item, kind)])
-        found = [f"{path}: {printable(line)}" for item in fault.errors() for line in told(item)]
+        found = [f"{where}: {printable(line)}" for item in fault.errors() for line in told(item)]
         raise error("\n".join(found)) from None
 
 

@@ -10,16 +10,35 @@ from patchlens.features.cell import Cell
 from patchlens.features.extract import ImageSource
 from patchlens.features.extraction import open_extraction
 from patchlens.progress import log
+from patchlens.settings.features import Features
 from patchlens.tasks.identification.copies import copies
 from patchlens.tasks.identification.settings import Identification
 
 
 def run(cell: Cell) -> None:
     """Write data/degraded/<dataset>/<model>.safetensors: the headline layer of every copy."""
-    asked = cell.settings.section(Identification)
-    features = cell.settings.features.model_copy(update={"layer_sweep": []})
-    opened = open_extraction(cell, features)
-    index = cell.index
+    opened = open_extraction(cell, features_of(cell))
+    source, sources = copies_to_read(cell)
+    seed = cell.settings.section(Identification).seed
+    work = opened.work("degrade", sources, seed)
+    opened.extractor.run(
+        source,
+        opened.header("degraded", source.image_ids),
+        work,
+        paths.degraded(dataset=cell.dataset, model=cell.model),
+    )
+    shutil.rmtree(work)
+    log.info("%s: %d copies of %d images", cell, len(source.image_ids), len(sources))
+
+
+def features_of(cell: Cell) -> Features:
+    """What is extracted of the copies: the headline layer only."""
+    return cell.settings.features.model_copy(update={"layer_sweep": []})
+
+
+def copies_to_read(cell: Cell) -> tuple[ImageSource, list[str]]:
+    """All copies of the query images of a cell, and the images that they are made of."""
+    asked, index = cell.settings.section(Identification), cell.index
     wanted = {copy.copy_id: copy for copy in copies(index.query["image_id"], asked)}
 
     @lru_cache(maxsize=1)  # the copies of an image follow one another
@@ -31,10 +50,4 @@ def run(cell: Cell) -> None:
         return copy.of(clean(copy.image_id), asked.seed)
 
     sources = list(dict.fromkeys(copy.image_id for copy in wanted.values()))
-    work = opened.work("degrade", sources, asked.seed)
-    source, header = ImageSource(list(wanted), read), opened.header("degraded", list(wanted))
-    opened.extractor.run(
-        source, header, work, paths.degraded(dataset=cell.dataset, model=cell.model)
-    )
-    shutil.rmtree(work)
-    log.info("%s: %d copies of %d images", cell, len(wanted), len(sources))
+    return ImageSource(list(wanted), read), sources

@@ -133,12 +133,12 @@ def open_degraded(cell: Cell) -> FeatureFile:
     Raises:
         DataError: they are missing, or model, view or layers differ from those of the query.
     """
-    path = paths.degraded(dataset=cell.dataset, model=cell.model)
-    file = FeatureFile(path)
+    file = cell.degraded
     ours, theirs = file.header.protocol(), cell.query.header.protocol()
     for field, here in ours.items():
         there = theirs[field]
         if here != there:
+            path = paths.degraded(dataset=cell.dataset, model=cell.model)
             raise DataError(
                 f"{path}: its {field} is {here}, but that of the clean images is {there}; "
                 "run `dvc repro degrade`"

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-from patchlens import paths
 from patchlens.features.cell import Cell
 from patchlens.files import whole_folder
 from patchlens.progress import log
@@ -18,7 +17,7 @@ def run(cell: Cell) -> Result:
     """Score association, linking or propagation, with a curve over Δ; write the tracks."""
     tracking = cell.settings.section(Tracking)
     fitted = cell.fit()
-    with whole_folder(paths.tracks(dataset=cell.dataset, model=cell.model)) as out:
+    with whole_folder(cell.tracks) as out:
         if cell.index.reader == "davis":
             from patchlens.tasks.tracking import masks  # torch: only where it is used
 
