@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def reproduce(code: Path, folder: Path, rendered: Path) -> None:
         shutil.copy(code / name, folder)
     shrink(folder / "params.yaml")
     env = os.environ | {"PYTHONPATH": str(code / "src")} | dict.fromkeys(THREADS, "1")
-    command = [sys.executable, __file__, "--stages", str(code / "src"), str(rendered)]
+    command = [sys.executable, __file__, "--metrics", str(code / "src"), str(rendered)]
     subprocess.run(command, cwd=folder, env=env, check=True)
 
 
@@ -77,11 +78,11 @@ def keep(folder: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def stages(src: str, rendered: Path | None) -> None:
-    """Run stages of dvc.yaml in the working folder, in its order and in this process.
+def stages(src: str, rendered: Path | None, wanted: Callable[[dict[str, Any]], set[str]]) -> None:
+    """Run the `wanted` stages of dvc.yaml in the working folder, in its order, in this process.
 
-    With `rendered`, a folder that `keep` made, these are the stages that metrics depend on, and its
-    images are reused if the code of the stage render is the same. Without it, these are all stages.
+    The images of `rendered`, a folder such as `keep` makes, are reused if the code of the stage
+    render is the same.
     """
     import patchlens
     from patchlens.cli import app
@@ -90,10 +91,10 @@ def stages(src: str, rendered: Path | None) -> None:
         sys.exit(f"imported {patchlens.__file__} instead of the package in {src}; see PYTHONPATH")
     params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    wanted = needed(graph) if rendered else set(graph)
+    chosen = wanted(graph)
     raw, *made_by = RENDERED
     for name, stage in graph.items():  # each stage follows those that it depends on
-        if name not in wanted:
+        if name not in chosen:
             continue
         if rendered and name == "render" and all(_same(rendered / path, path) for path in made_by):
             shutil.copytree(rendered / raw, raw)
@@ -162,7 +163,8 @@ def shrink(params: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--stages"]:
-        stages(sys.argv[2], Path(sys.argv[3]) if sys.argv[3:] else None)
+    choices = {"--stages": set, "--metrics": needed}  # all, or those that metrics depend on
+    if sys.argv[1:] and sys.argv[1] in choices:
+        stages(sys.argv[2], Path(sys.argv[3]) if sys.argv[3:] else None, choices[sys.argv[1]])
     else:
         main(sys.argv[1] if len(sys.argv) > 1 else "HEAD")

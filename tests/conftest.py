@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from check_small import THREADS, shrink
+from check_small import INPUTS, THREADS, shrink
 from fileserver import Site
 
 ROOT = Path(__file__).parent.parent
@@ -82,7 +83,44 @@ def copy_of_repository(target: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """`once(name, make)`: a folder that the first process of pytest-xdist makes for all."""
+    own = tmp_path_factory.getbasetemp()
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        whole = (own if worker_id == "master" else own.parent) / name
+        with FileLock(f"{whole}.lock"):
+            if not whole.is_dir():
+                partial = tmp_path_factory.mktemp("partial")
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.chdir(partial)
+                    make(partial)
+                partial.rename(whole)
+        return whole
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def rendered(once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """The images of the small params.yaml, as its stage render makes them; they take a minute."""
+
+    def make(folder: Path) -> None:
+        from patchlens.cli import app
+
+        for name in INPUTS:
+            shutil.copy(ROOT / name, folder)
+        shrink(folder / "params.yaml")
+        for command in ("code", "render minicity", "render minicity_video"):
+            app(["--quiet", *command.split()], standalone_mode=False)
+
+    return once("rendered", make)
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory, rendered: Path) -> Path:
     """A clone of the repository with a small params.yaml, reproduced and committed.
 
     One process runs its stages, as 35 would mostly start Python; `dvc commit` then records what
@@ -94,7 +132,8 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shrink(folder / "params.yaml")
     commit(folder, "miniature")
     one = dict.fromkeys(THREADS, "1")
-    run("python", "scripts/check_small.py", "--stages", str(folder / "src"), cwd=folder, **one)
+    stages = ("scripts/check_small.py", "--stages", str(folder / "src"), str(rendered))
+    run("python", *stages, cwd=folder, **one)
     run("dvc", "commit", "--force", "--quiet", "dvc.yaml", cwd=folder)
     run("python", "scripts/machine.py", cwd=folder)
     commit(folder, "results")

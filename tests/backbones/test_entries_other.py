@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 
+from patchlens.backbones.architecture import Undrawn
 from patchlens.backbones.registry.read import entries
 
 BEIT_B, BEIT_L = (768, 12, 12), (1024, 24, 16)
@@ -52,7 +53,7 @@ GLOBAL = {
 def built(name: str) -> Any:
     """The full architecture, without memory for its weights."""
     entry = entries()[name]
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         return timm.create_model(entry.arch, num_classes=0, **entry.arch_args)
 
 

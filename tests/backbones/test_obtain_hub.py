@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,14 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub import constants
+from typer.testing import CliRunner
 from werkzeug import Response
 
 from fileserver import Answer, Site, cut, status, whole
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
+from patchlens.cli import app
 from patchlens.errors import SourceError
 from patchlens.web.download import Patience
 
@@ -296,7 +296,10 @@ def test_no_network_is_said_so(hub: Hub, bring: Bring, monkeypatch: pytest.Monke
     assert f"`hf download {REPO} {FILE} --revision {COMMIT}`" in message
 
 
-def test_a_gated_tag_is_exit_code_3_on_the_command_line(site: Site, tmp_path: Path) -> None:
+def test_a_gated_tag_is_exit_code_3_on_the_command_line(
+    hub: Hub, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub()
     path = "timm/vit_small_patch16_224.dino/resolve/main/model.safetensors"
     site.put(path, BODY, head=status(401, X_Error_Code="GatedRepo"))
     content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
@@ -304,14 +307,10 @@ def test_a_gated_tag_is_exit_code_3_on_the_command_line(site: Site, tmp_path: Pa
     work = tmp_path / "work"
     work.mkdir()
     (work / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": f"http://127.0.0.1:{site.port}", "HF_HOME": str(tmp_path / "h")}
-    command = [sys.executable, "-c", "from patchlens.cli import app; app()", "weights", "dino"]
-    done = subprocess.run(
-        command, cwd=work, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(work)
+    done = CliRunner().invoke(app, ["weights", "dino"])
+    assert done.exit_code == 3, done.stderr
+    assert isinstance(done.exception, SystemExit)
     assert "vit_small_patch16_224.dino is gated: accept its terms at https" in done.stderr
     assert "`hf auth login`" in done.stderr
     assert [p for p in work.rglob("*") if p.is_file()] == [work / "params.yaml"]

@@ -304,6 +304,7 @@ def test_a_tag_says_where_its_file_is_and_whether_commerce_may_use_it(
     assert found.model_dump().items() >= source.items()
 
 
+@pytest.mark.slow  # a new process, as the variable of the hub must be there from the start
 def test_an_unreachable_hub_is_exit_code_3_and_leaves_nothing(tmp_path: Path) -> None:
     content = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
     content["models"]["dino"] = {"source": "timm", "tag": "vit_small_patch16_224.dino"}

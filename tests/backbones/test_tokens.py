@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from backbones.reference import ground
-from patchlens.backbones.architecture import build
+from patchlens.backbones.architecture import Undrawn, build
 from patchlens.backbones.contract import Backbone
 from patchlens.backbones.load import backbone
 from patchlens.backbones.registry.entry import Entry
@@ -31,7 +31,7 @@ def tiny(entry: Entry, mixing: bool, prefix: float) -> Any:
     Without `mixing`, attention adds nothing, so that a token depends on its own patch only;
     `prefix` is added to every other channel of class token and registers.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         heads = build(entry.arch, entry.arch_args | {"depth": 1}).blocks[0].attn.num_heads
     small = {"embed_dim": 8 * heads, "depth": 2, "img_size": SIDE * entry.patch_size}
     model = build(entry.arch, entry.arch_args | small)

@@ -35,6 +35,7 @@ def test_the_hash_is_the_committed_one() -> None:
     assert tensor_hash(draw_weights(model(), 0)) == GOLDEN
 
 
+@pytest.mark.slow  # a new process imports timm
 def test_another_processor_draws_the_same_bits() -> None:
     from numpy._core import _multiarray_umath as core
 

@@ -13,6 +13,7 @@ import networkx
 import pandas as pd
 import pytest
 from dvc.repo import Repo
+from typer.testing import CliRunner, Result
 
 import public_names
 from conftest import run
@@ -236,9 +237,26 @@ def test_the_study_and_the_claims_are_written(miniature: Path) -> None:
     assert (miniature / "metrics/tables/variance.md").is_file()
 
 
-def test_why_tells_the_story_of_a_reproduced_model(miniature: Path, tmp_path: Path) -> None:
-    clone = cloned(miniature, tmp_path)
-    text = run("patchlens", "why", "pixels", "minicity", cwd=clone).stdout
+@pytest.fixture(scope="module")
+def unchanged(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone that every test leaves as it was."""
+    return cloned(miniature, tmp_path_factory.mktemp("unchanged"))
+
+
+@pytest.fixture
+def clone(unchanged: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, as the working folder."""
+    monkeypatch.chdir(unchanged)
+    return unchanged
+
+
+def called(*words: str) -> Result:
+    """The command in this process; another one would import for seconds."""
+    return CliRunner().invoke(app, words)
+
+
+def test_why_tells_the_story_of_a_reproduced_model(clone: Path) -> None:
+    text = called("why", "pixels", "minicity").stdout
     raw = json.loads((clone / "metrics/cells/minicity/pixels/sweep.json").read_text())
     assert f"{100 * raw['knn']['raw']['score']:.1f}" in text
 
@@ -362,8 +380,7 @@ def test_push_clone_pull_runs_nothing(miniature: Path, tmp_path: Path) -> None:
     assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
 
 
-def test_orphaned_cells_are_named_and_removed_on_request(miniature: Path, tmp_path: Path) -> None:
-    clone = cloned(miniature, tmp_path)
+def test_orphaned_cells_are_named_and_removed_on_request(clone: Path) -> None:
     orphan = clone / "metrics/cells/minicity/gone"
     orphan.mkdir()
     (orphan / "segmentation.json").write_text("{}")
@@ -371,22 +388,23 @@ def test_orphaned_cells_are_named_and_removed_on_request(miniature: Path, tmp_pa
     stale.write_text("{}")
     records = clone / "metrics/weights"
     (records / "gone.json").write_text("{}")
-    told = run("patchlens", "tables", cwd=clone).stderr
+    told = called("tables").stderr
     assert "metrics/cells/minicity/gone/segmentation.json" in told
     assert "metrics/cells/minicity/random/tracking.json" in told
     assert "gone" not in (clone / "metrics/tables/segmentation.csv").read_text()
-    run("patchlens", "clean-metrics", cwd=clone)
+    assert called("clean-metrics").exit_code == 0
     assert not orphan.exists()
     assert not stale.exists()
     assert (clone / CELL).is_file()
     assert sorted(path.stem for path in records.iterdir()) == ["pixels", "random"]
 
 
-def test_a_missing_cell_stops_tables_with_the_remedy(miniature: Path, tmp_path: Path) -> None:
-    clone = cloned(miniature, tmp_path)
+def test_a_missing_cell_stops_tables_with_the_remedy(clone: Path) -> None:
+    cell = (clone / CELL).read_bytes()
     (clone / CELL).unlink()
-    done = run("patchlens", "tables", cwd=clone, check=False)
-    assert done.returncode == 4
+    done = called("tables")
+    (clone / CELL).write_bytes(cell)
+    assert done.exit_code == 4
     assert done.stderr == (
         f"Error: {CELL}: missing; run `git checkout {CELL}`, or make it again with "
         "`dvc repro segmentation@random-minicity`\n"

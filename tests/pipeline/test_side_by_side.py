@@ -5,11 +5,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from conftest import run
+from patchlens.cli import app
 from patchlens.pipeline import repro as script
 
 STAGES = ["code", "render@one", "render@two", "index@one", "index@two"]
@@ -19,7 +22,7 @@ STAGES += [
 ]
 STAGES += [f"retrieval@{model}-one" for model in "abc"] + ["tables", "claims", "report"]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-DVC = """#!/usr/bin/env python
+DVC = """#!/usr/bin/env -S python -IS
 import json, os, sys
 args = sys.argv[1:]
 open("asked", "w").close()
@@ -36,7 +39,7 @@ else:
 
 def repro(
     folder: Path, root: Path, jobs: int, broken: str = "none", *options: str
-) -> tuple[int, str, list]:
+) -> tuple[int, str, list[Any]]:
     """The exit code, the errors, and of each call of DVC its stages, its threads, its options."""
     for name in ("dvc.yaml", "params.yaml"):
         if not (folder / name).exists():
@@ -45,13 +48,13 @@ def repro(
     fake.write_text(DVC.format(stages=r"\n".join(STAGES), broken=broken, threads=THREADS))
     fake.chmod(0o755)
     path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
-    patchlens = (sys.executable, "-m", "patchlens", "repro")
-    command = ("env", f"PATH={path}", *patchlens, "--jobs", str(jobs), *options)
-    done = run(*command, cwd=folder, check=False, PYTHONPATH=str(root / "src"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        done = CliRunner().invoke(app, ["repro", "--jobs", str(jobs), *options])
     calls = []
     if (folder / "calls").exists():
         calls = [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
-    return done.returncode, done.stderr, calls
+    return done.exit_code, done.stderr, calls
 
 
 def test_every_stage_runs_once_and_after_what_it_needs(here: Path, root: Path) -> None:

@@ -2,11 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import explored
@@ -22,18 +21,18 @@ FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def made(
+    tmp_path_factory: pytest.TempPathFactory,
+    once: Callable[[str, Callable[[Path], None]], Path],
+    rendered: Path,
+) -> Path:
     """A folder in which the stages ran, with the pages in `site`: this process's own copy."""
-    own = tmp_path_factory.getbasetemp()
-    whole = (own if worker_id == "master" else own.parent) / "explored"
-    with FileLock(f"{whole}.lock"):  # the first of the processes of pytest-xdist makes it for all
-        if not whole.is_dir():
-            partial = tmp_path_factory.mktemp("partial")
-            with pytest.MonkeyPatch.context() as patch:
-                patch.chdir(partial)
-                explored.run()
-                explored.pages(partial / "site")
-            partial.rename(whole)
+
+    def make(partial: Path) -> None:
+        explored.run(rendered)
+        explored.pages(partial / "site")
+
+    whole = once("explored", make)
     folder = tmp_path_factory.mktemp("run") / "explored"
     shutil.copytree(whole, folder, symlinks=True)
     return folder

@@ -7,6 +7,7 @@ import torch
 from timm.layers.pos_embed_sincos import RotaryEmbeddingDinoV3
 from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
@@ -17,6 +18,7 @@ from patchlens.settings.models import ARCH_ARGS
 VIT_PARTS = ("patch_embed", "blocks", "set_input_size")
 SAM_EPS = 1e-6
 PERIODS = "rope.periods"
+DRAWS = {"normal_", "uniform_", "erfinv_", "mul_", "add_", "clamp_", "zero_", "fill_"}
 KINDS = ("vit", "beit", "eva", "deit", "aimv2", "samvit")
 
 
@@ -38,6 +40,17 @@ def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") 
             f"{where}.{key}: '{arch}' is not a ViT with a single patch grid; choose another one"
         )
     return model
+
+
+class Undrawn(TorchFunctionMode):
+    """With `torch.device("meta")`: shapes without values, which it takes seconds to draw there."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Return the tensor itself where it would be given values."""
+        drawn = args and function.__name__ in DRAWS
+        return args[0] if drawn else function(*args, **(kwargs or {}))
 
 
 def build(arch: str, arch_args: dict[str, Any]) -> Any:

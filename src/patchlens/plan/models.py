@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from patchlens.backbones.architecture import create
+from patchlens.backbones.architecture import Undrawn, create
 from patchlens.backbones.pretrained import NON_COMMERCIAL, check_activation, source_of
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import by_hand
@@ -75,7 +75,7 @@ def shape(name: str, model: Model) -> Shape:
     else:
         arch = model.tag if isinstance(model, TimmModel) else model.arch
         args = model.arch_args
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         built = create(where, arch, args, key)
     if isinstance(model, TimmModel):
         check_activation(where, model, built)

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from patchlens.backbones.architecture import create
+from patchlens.backbones.architecture import Undrawn, create
 from patchlens.backbones.registry.read import entries
 from patchlens.backbones.rules import RULES
 
@@ -29,7 +29,7 @@ def test_the_families_of_the_issue_are_there(family: str) -> None:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_stated_sizes_are_those_of_the_architecture(name: str) -> None:
     entry = ENTRIES[name]
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         model = create(name, entry.arch, entry.arch_args)
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     assert abs(parameters - entry.parameters_m) < 0.01 * parameters
