@@ -3,20 +3,25 @@
 import errno
 import os
 import resource
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import Result
 from PIL import Image
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from patchlens import files
+from patchlens import files, stored
 from patchlens.cli import application
 from patchlens.errors import LACKS, MachineError, of_machine
 from patchlens.files import check_space, whole_file, whole_folder
@@ -70,6 +75,25 @@ def test_every_writer_that_fails_names_the_file_and_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def opened(folder: Path) -> None:
+    """Open files in a frame that, like a pool of processes, holds them after it failed."""
+    held = []
+    (folder / "c").mkdir()
+    for number in range(10_000):
+        held.append((folder / "c" / str(number)).open("wb"))
+
+
+def test_a_folder_goes_though_too_many_files_are_open(tmp_path: Path) -> None:
+    few = limited(resource.RLIMIT_NOFILE, len(os.listdir("/proc/self/fd")) + 8)
+    with (
+        pytest.raises(MachineError, match="too many files are open"),
+        few,
+        whole_folder(tmp_path / "a/b") as folder,
+    ):
+        opened(folder)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
 @pytest.mark.parametrize("number", LACKS, ids=errno.errorcode.get)
 def test_each_lack_is_said_with_what_to_do(tmp_path: Path, number: int) -> None:
     error = OSError(number, os.strerror(number), str(tmp_path / ".a.partial/.b.partial"))
@@ -107,6 +131,20 @@ def test_libraries_that_say_it_in_their_own_way_are_understood(kind: str) -> Non
     assert pd.Series([line]).str.contains(said)[0]
 
 
+def followed(first: Exception, then: Exception, *, hidden: bool = False) -> Exception:
+    then.__context__, then.__suppress_context__ = first, hidden
+    return then
+
+
+def test_what_a_cleanup_meets_hides_no_lack_of_the_machine() -> None:
+    """As a pool of processes: `cannot join thread before it is started`."""
+    join = RuntimeError("cannot join thread before it is started")
+    found = of_machine(followed(followed(MemoryError(), KeyError("b")), join), "patchlens render")
+    assert str(found).startswith("patchlens render: out of memory (MemoryError)")
+    assert of_machine(followed(MemoryError(), ValueError("ours"), hidden=True), "p") is None
+    assert of_machine(followed(FileNotFoundError(2, "none"), KeyError("ours")), "p") is None
+
+
 @pytest.mark.parametrize("error", [ValueError("a"), KeyError("b"), RuntimeError("c"), OSError("d")])
 def test_mistakes_of_ours_are_none_of_the_machine(error: Exception, tmp_path: Path) -> None:
     assert of_machine(error, "patchlens") is None
@@ -122,6 +160,39 @@ def test_a_full_disk_is_seen_where_the_library_does_not_say_it(
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(MachineError, match="/a: the disk is full"), whole_file(tmp_path / "a"):
         raise OSError("encoder error -2 when writing image file")
+
+
+def test_a_table_is_written_without_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python waits for ever for one that ends as it starts, without memory."""
+    table = pd.DataFrame({"a": np.arange(1000), "b": ["x", "y"] * 500})
+    before = pa.cpu_count()
+    pa.set_cpu_count(4)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: pytest.fail("a thread"))
+    files.write_parquet(table, tmp_path / "t")
+    pa.set_cpu_count(before)
+    found = stored.read_parquet(tmp_path / "t", filters=[("b", "==", "x")])
+    pd.testing.assert_frame_equal(found, table[table["b"] == "x"].reset_index(drop=True))
+
+
+def test_a_table_without_memory_for_threads_does_not_hang(tmp_path: Path) -> None:
+    files.write_parquet(pd.DataFrame({"a": range(1000)}), tmp_path / "t")
+    import_module("pyarrow.dataset")  # which needs memory
+    pid = os.fork()
+    if not pid:  # Arrow has no threads after a fork
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20),) * 2)
+        with suppress(Exception):
+            stored.read_parquet(tmp_path / "t", filters=[("a", "<", 2)])
+        os._exit(0)
+    deadline = time.monotonic() + 5
+    while not (ended := os.waitpid(pid, os.WNOHANG)[0]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert ended
 
 
 def test_memory_that_is_really_used_up() -> None:

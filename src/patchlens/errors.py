@@ -59,7 +59,7 @@ LACKS = {  # errno -> what is the case, and what to do
     errno.EMFILE: ("too many files are open", "raise the limit with `ulimit -n 65536`"),
     errno.ENFILE: ("too many files are open on this machine", "end other programs"),
     errno.ENOMEM: ("out of memory", MEMORY),
-    errno.EAGAIN: ("no more processes can start", "end others, or raise `ulimit -u`"),
+    errno.EAGAIN: ("no more processes can start", "end others, raise `ulimit -u`, or free memory"),
     errno.EEXIST: ("something else stands in its place", "move it away"),
     errno.EISDIR: ("is a folder, not a file", "move it away"),
     errno.ENOTDIR: ("a part of this path is a file, not a folder", "move that file away"),
@@ -96,8 +96,10 @@ def of_machine(error: BaseException, place: object) -> MachineError | None:
     if number is None and isinstance(error, OSError | RuntimeError) and isinstance(place, Path):
         near = next((folder for folder in place.absolute().parents if folder.exists()), Path())
         number = errno.ENOSPC if shutil.disk_usage(near).free < LITTLE else None
-    if number is None:
-        return None
+    if number is None:  # it may be what a cleanup met after the error of the machine
+        behind = None if error.__suppress_context__ else error.__context__
+        known = behind is not None and getattr(behind, "errno", None) in (None, *LACKS)
+        return of_machine(behind, place) if behind and known else None
     named = getattr(error, "filename", None)
     where = _final(named) if isinstance(named, str) else place
     other = (getattr(error, "strerror", None) or shown).lower(), "mend this and run it again"

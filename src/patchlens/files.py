@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,6 +52,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
             if path.exists():
                 path.replace(old)
             partial.replace(path)
+        except BaseException as error:
+            # Of too many open files, the frames that failed hold some, which removal needs.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             if old.exists() and not path.exists():
                 old.replace(path)
@@ -149,8 +154,13 @@ def _is_formula(text: str) -> bool:
 
 def write_parquet(table: "pd.DataFrame", path: Path) -> None:
     """Write a table as parquet without its row numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Python would wait for ever for a thread that ends as it starts, without memory.
+    found = pa.Table.from_pandas(table, preserve_index=False, nthreads=1)
     with whole_file(path) as partial:
-        table.to_parquet(partial, index=False)
+        pq.write_table(found, partial)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import yaml
 from safetensors import safe_open
 
@@ -93,9 +94,11 @@ def read_csv(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
 
 
 def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
-    """A table in parquet; `options` are those of pandas, errors as in `reading`."""
+    """A table in parquet; `options` are those of pyarrow, errors as in `reading`."""
     with reading(path):
-        table: pd.DataFrame = pd.read_parquet(path, **options)
+        # Arrow would wait for ever for threads that a limit on memory does not let start.
+        found = pq.read_table(path, use_threads=False, pre_buffer=False, **options)
+        table: pd.DataFrame = found.to_pandas(use_threads=False)
         return table
 
 

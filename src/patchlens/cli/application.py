@@ -80,11 +80,13 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
         except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
             raise  # typer has an answer to these
         except Exception as error:
-            from patchlens.stored import blame
-
             context = get_current_context(silent=True)
-            place = context.command_path if context else "patchlens"
-            found = of_machine(error, place) or blame(error)
+            found: PatchlensError | None
+            found = of_machine(error, context.command_path if context else "patchlens")
+            if found is None:
+                from patchlens.stored import blame
+
+                found = blame(error)
             if found is None:  # a mistake of ours, which a traceback helps to find
                 raise
             _end(found)

@@ -27,6 +27,7 @@ from patchlens.datasets.masks import open_id_map, translated
 from patchlens.datasets.objects import ImageObject, check_fits, objects_of
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
+from patchlens.files import write_parquet
 from patchlens.given import printable
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
@@ -133,10 +134,10 @@ def build(
     chosen = scored = None
     if support is not None:
         chosen = support_images(name, table, layout.classes, gate.classes, support)
-        chosen.to_parquet(out / "support.parquet", index=False)
+        write_parquet(chosen, out / "support.parquet")
     if query is not None:
         scored = query_images(name, table, query, chosen)
-        scored.to_parquet(out / "query.parquet", index=False)
+        write_parquet(scored, out / "query.parquet")
     gate.judge(chosen, scored, twins)
     return table
 

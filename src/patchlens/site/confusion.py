@@ -11,7 +11,7 @@ from patchlens.datasets.index import Index
 from patchlens.names import DatasetName, ModelName
 from patchlens.site import lexicon
 from patchlens.site.figure import Figure, base, choices, spec
-from patchlens.stored import reading
+from patchlens.stored import read_parquet, reading
 
 COUNTS = {"head", "variant", "true", "predicted", "count"}
 VARIANTS = ("raw", "prune", "zscore", "pca_whiten")  # only these, so that the site stays small
@@ -66,7 +66,7 @@ def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure |
 
 def _counts(path: Path) -> pd.DataFrame:
     """Counts summed over images, seeds and draws; of pixels if there are several levels."""
-    table = pd.read_parquet(path, filters=[("variant", "in", VARIANTS)])
+    table = read_parquet(path, filters=[("variant", "in", VARIANTS)])
     if "level" in table:
         table = table[table["level"] == "pixel"]
     keys = ["head", "variant", "true", "predicted"]
