@@ -144,7 +144,7 @@ def attempt(case: Case, base: Path) -> tuple[str, str]:
             if left:
                 return "half-written", f"{output}\n{left}"
             if os.waitstatus_to_exitcode(status):
-                lines = [line for line in output.splitlines() if line.startswith("Error: ")]
+                lines = [x for x in output.splitlines() if x.startswith(("Error: ", "FIX  "))]
                 return ("one line" if lines else "traceback"), output
     return ("accepted" if case.refused else "done"), output
 
@@ -180,6 +180,7 @@ def _child(words: Sequence[str], limit: Callable[[], object], log: Path) -> None
         os.dup2(stream, 2)
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace")
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="replace", buffering=1)
+        sys.argv = ["patchlens", *words]
         limit()
         from patchlens.cli.commands import app
 

@@ -89,7 +89,7 @@ def of_machine(error: BaseException, place: object) -> MachineError | None:
         number: int | None = errno.EAGAIN
     else:
         number = getattr(error, "errno", None) if isinstance(error, OSError) else None
-        said = re.search(r"(?:os error|errno) (\d+)", str(error), re.IGNORECASE)
+        said = re.search(r"(?:os error|errno|code:) (\d+)", str(error), re.IGNORECASE)
         number = number or (int(said[1]) if said else None)
         if number is None and "requested and" in shown:  # numpy: 2000 requested and 496 written
             number = errno.ENOSPC

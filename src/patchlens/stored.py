@@ -6,13 +6,15 @@ dvc.yaml, which says what makes a file and whether DVC or Git keeps it.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 from safetensors import safe_open
@@ -93,11 +95,19 @@ def read_csv(path: Path, *columns: str, **options: Any) -> pd.DataFrame:
         return table
 
 
-def read_parquet(path: Path, **options: Any) -> pd.DataFrame:
-    """A table in parquet; `options` are those of pyarrow, errors as in `reading`."""
+def read_parquet(
+    path: Path, columns: list[str] | None = None, **where: Collection[str]
+) -> pd.DataFrame:
+    """A table in parquet: some columns, and the rows that have one of the values of each `where`.
+
+    Errors as in `reading`. All is done without Arrow's threads: where a limit on memory does not
+    let one start, it waits for it for ever.
+    """
     with reading(path):
-        # Arrow would wait for ever for threads that a limit on memory does not let start.
-        found = pq.read_table(path, use_threads=False, pre_buffer=False, **options)
+        file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
+        found = file.read(columns, use_threads=False)
+        for name, values in where.items():
+            found = found.filter(pc.is_in(found[name], pa.array(values)))
         table: pd.DataFrame = found.to_pandas(use_threads=False)
         return table
 
@@ -129,7 +139,7 @@ def remedy_for(path: Path, other: str = "run `dvc repro`") -> str:
     return f"run `{keeper} checkout {path}{force}`, or make it again with {again}"
 
 
-def blame(error: Exception) -> DataError | None:
+def blame(error: BaseException) -> DataError | None:
     """The file behind an unexpected error: one that was read, and is not as its stage left it.
 
     Damage that is valid JSON, CSV or parquet fails far from where it was read.
@@ -145,7 +155,7 @@ def blame(error: Exception) -> DataError | None:
     return None
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path, error: BaseException) -> str:
     with suppress(OSError):
         if not path.stat().st_size:
             return "it is empty"

@@ -152,7 +152,7 @@ def test_missing_split_file(own: Path, describe: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("", "this file is empty"),
+        ("", "this file is empty; restore it, or write {} for none"),
         ("- road\n", "(whole file): ['road'] (list) is invalid; allowed: a section with keys"),
         ("42\n", "(whole file): 42 (int) is invalid; allowed: a section with keys"),
     ],

@@ -206,10 +206,12 @@ def test_a_file_that_holds_no_claims_says_where(tmp_path, text, message):
     assert failing(tmp_path, text)[0].startswith(message)
 
 
-def test_a_missing_file_is_an_error_and_an_empty_one_holds_no_claim(tmp_path):
+def test_a_missing_file_is_an_error_and_no_claims_must_be_written(tmp_path):
     with pytest.raises(SettingsError, match="no such file; restore it with `git checkout"):
         load(tmp_path / "claims.yaml", KNOWN, VARIANTS)
-    (tmp_path / "claims.yaml").write_text("# nothing yet\n", encoding="utf-8")
+    for empty in ("", "# nothing yet\n", "~", "---\n"):
+        assert failing(tmp_path, empty) == ["this file is empty; restore it, or write {} for none"]
+    (tmp_path / "claims.yaml").write_text("{}\n", encoding="utf-8")
     assert load(tmp_path / "claims.yaml", KNOWN, VARIANTS) == {}
 
 

@@ -49,7 +49,7 @@ def test_empty_file(tmp_path: Path, content: str) -> None:
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SettingsError) as caught:
         load(path, known())
-    assert str(caught.value) == f"{path}: this file is empty"
+    assert str(caught.value) == f"{path}: this file is empty; restore it, or write {{}} for none"
 
 
 def test_a_file_that_is_a_list(tmp_path: Path) -> None:

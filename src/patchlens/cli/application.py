@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
 
 import typer
-from click import ClickException, get_current_context
 
 from patchlens import paths, progress
 from patchlens.errors import PatchlensError, of_machine
@@ -77,12 +76,13 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
             sys.exit(stop.exit_code)
         except PatchlensError as error:
             _end(error)
-        except (typer.Exit, typer.Abort, ClickException, BrokenPipeError):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise  # typer has an answer to these
-        except Exception as error:
-            context = get_current_context(silent=True)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of Rust is no Exception
             found: PatchlensError | None
-            found = of_machine(error, context.command_path if context else "patchlens")
+            found = of_machine(error, " ".join(["patchlens", *sys.argv[1:3]]))
             if found is None:
                 from patchlens.stored import blame
 

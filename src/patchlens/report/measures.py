@@ -99,8 +99,7 @@ class Measure:
             return read_parquet(path), protocol
         if variant in WITH_M and protocol["prune_m_used"] == 0:
             raise NotRun(f"{where}: no dimension is pruned, so {variant} has no effect")
-        wanted = [("head", "==", self.head), ("variant", "==", variant)]
-        records = read_parquet(path, filters=wanted)
+        records = read_parquet(path, head=[self.head], variant=[variant])
         if not len(records):
             raise NotRun(f"{where}: head {self.head} with variant {variant} was not scored")
         return records, protocol

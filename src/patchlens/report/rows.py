@@ -88,10 +88,10 @@ def weighted_of(task: Task, row: Mapping[str, Any]) -> Weighted:
     """
     dataset, model = DatasetName(row["dataset"]), ModelName(row["model"])
     path = paths.cell(dataset=dataset, model=model) / f"{task.name}.records.parquet"
-    wanted = [(key, "==", row[key]) for key in ("head", "variant")]
+    wanted = {key: [row[key]] for key in ("head", "variant")}
     index = index_of(dataset)
     with reading(path):
-        weighted: Weighted = task.measures.weighted(read_parquet(path, filters=wanted), index)
+        weighted: Weighted = task.measures.weighted(read_parquet(path, **wanted), index)
     return weighted
 
 

@@ -120,7 +120,7 @@ def load(
         SettingsError: the file does not exist or is not YAML, or one line per mistake in it.
     """
     missing = f"restore it with `git checkout {path}`"
-    found: dict[str, Claim] = validated(path, FILE, missing=missing, empty={}, lines=_explain)
+    found: dict[str, Claim] = validated(path, FILE, missing=missing, lines=_explain)
     refuse(path, [*_unknown_metrics(found, metrics), *_unknown_variants(found, variants)])
     return found
 

@@ -13,15 +13,12 @@ from patchlens.given import Unreadable, printable
 from patchlens.settings.messages import explain
 from patchlens.settings.yaml_text import read
 
-EMPTY = object()
-
 
 def validated(
     path: Path,
     kind: Any,
     *,
     missing: str,
-    empty: Any = EMPTY,
     lines: Callable[[ErrorDetails], Iterable[str]] | None = None,
     error: type[PatchlensError] = SettingsError,
     context: Any = None,
@@ -32,18 +29,14 @@ def validated(
         path: the file.
         kind: a section, or a dict of sections.
         missing: the remedy if the file does not exist.
-        empty: the content of an empty file; by default, an empty file is a mistake.
         lines: the lines of one mistake; by default, the one of `messages.explain`.
         error: the class of error to raise.
         context: passed to the validators of `kind`.
 
     Raises:
-        SettingsError: (or `error`) the file does not exist or is not YAML, or one line per mistake
-            in it.
+        SettingsError: (or `error`) as in `loaded`, or one line per mistake in the file.
     """
     content = loaded(path, missing=missing, error=error)
-    if content is None and empty is not EMPTY:
-        content = empty
     return conforming(content, kind, path, lines=lines, error=error, context=context)
 
 
@@ -57,8 +50,6 @@ def conforming(
     context: Any = None,
 ) -> Any:
     """What was read from `where` as `kind`; see `validated`."""
-    if content is None:
-        raise error(f"{where}: this file is empty")
     try:
         return TypeAdapter(kind).validate_python(content, context=context)
     except ValidationError as fault:
@@ -71,10 +62,10 @@ def loaded(path: Path, *, missing: str, error: type[PatchlensError] = SettingsEr
     """The content of a YAML file, not yet checked; see `validated`.
 
     Raises:
-        SettingsError: (or `error`) the file does not exist, cannot be read or is not YAML.
+        SettingsError: (or `error`) the file does not exist, is empty, cannot be read or is no YAML.
     """
     try:
-        return read(path)
+        content = read(path)
     except FileNotFoundError:
         raise error(f"{path}: no such file; {missing}") from None
     except Unreadable as reason:
@@ -82,6 +73,9 @@ def loaded(path: Path, *, missing: str, error: type[PatchlensError] = SettingsEr
     except YAMLError as fault:
         problem = printable(" ".join(str(fault).split()))
         raise error(f"{path}: not valid YAML: {problem}") from None
+    if content is None:
+        raise error(f"{path}: this file is empty; restore it, or write {{}} for none")
+    return content
 
 
 def refuse(path: Path, problems: Iterable[str]) -> None:

@@ -66,7 +66,7 @@ def figure(task: str, dataset: DatasetName, models: list[ModelName]) -> Figure |
 
 def _counts(path: Path) -> pd.DataFrame:
     """Counts summed over images, seeds and draws; of pixels if there are several levels."""
-    table = read_parquet(path, filters=[("variant", "in", VARIANTS)])
+    table = read_parquet(path, variant=VARIANTS)
     if "level" in table:
         table = table[table["level"] == "pixel"]
     keys = ["head", "variant", "true", "predicted"]

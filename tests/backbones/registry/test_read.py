@@ -113,7 +113,7 @@ def test_a_mistake_names_its_place(family: Write, change: tuple[str, str], messa
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "this file is empty"),
+        ("", "this file is empty; restore it, or write {} for none"),
         ("- one\n", "(whole file): ['one'] (list) is invalid; allowed: a section with keys"),
         ("one\n", "(whole file): 'one' (str) is invalid; allowed: a section with keys"),
     ],
