@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 import explored
 import ran
+from browsing import listening
 
 FLAGS = [
     "--no-sandbox",
@@ -66,20 +67,40 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def page(browser: Browser, run: Path) -> Iterator[Page]:
-    """A page that fails the test on any message, error, or request to elsewhere than the disk."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page, wrong = context.new_page(), list[str]()
-    page.on("console", lambda message: wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-
-    def ask(url: str) -> None:
-        if not url.startswith(("file:", "data:")):
-            wrong.append(url)
-
-    page.on("request", lambda request: ask(request.url))
-    yield page
+@pytest.fixture(scope="session")
+def tab(browser: Browser) -> Iterator[Page]:
+    """The one page of nearly all tests: to open another one takes two seconds."""
+    context = browser.new_context()
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def blank(tab: Page) -> Iterator[Page]:
+    """A page as if it were new: empty and with nothing stored."""
+    tab.set_viewport_size({"width": 1280, "height": 900})
+    tab.emulate_media(color_scheme="light")
+    yield tab
+    if tab.url != "about:blank":
+        tab.evaluate("localStorage.clear()")
+        tab.goto("about:blank")
+
+
+@pytest.fixture
+def page(blank: Page, run: Path) -> Iterator[Page]:
+    """A page that fails the test on any message, error, or request to elsewhere than the disk."""
+    wrong = list[str]()
+
+    def ask(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            wrong.append(request.url)
+
+    with listening(
+        blank,
+        console=lambda message: wrong.append(message.text),
+        pageerror=lambda error: wrong.append(str(error)),
+        requestfailed=lambda request: wrong.append(f"failed: {request.url}"),
+        request=ask,
+    ):
+        yield blank
     assert wrong == []
