@@ -11,6 +11,8 @@ def embed(document: Path, name: str, text: str) -> None:
     _, closed, after = rest.partition(end)
     if not found or not closed:
         sys.exit(f"{document}: needs the markers {start} and {end}")
+    if not text.strip():
+        sys.exit(f"{document}: nothing was made to put between the markers {start} and {end}")
     block = f"{before}{start}\n\n{text.strip()}\n\n{end}{after}"
     document.write_text(block, encoding="utf-8")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import run
+from embed import embed
 from patchlens.settings.load import load
 from patchlens.tasks.known import known
 
@@ -15,6 +16,15 @@ def block(document: Path, name: str) -> str:
     found = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", document.read_text(), re.S)
     assert found, f"{document} has no block {name}"
     return found[1].strip()
+
+
+@pytest.mark.parametrize("text", ["", " \n\n"])
+def test_a_document_does_not_take_a_table_that_is_empty(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- a -->\n\nold\n\n<!-- /a -->\n")
+    with pytest.raises(SystemExit, match="nothing was made to put between"):
+        embed(page, "a", text)
+    assert block(page, "a") == "old"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import resource
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -202,35 +203,39 @@ def inputs(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
         yield case("a gate on nothing", arguments, lambda: None, [arguments], results=True)
 
 
+CELLS = "segmentation random minicity", "sweep random minicity", "variance random minicity"
+READERS = {  # what a stage leaves, and what reads it
+    "data/index/minicity/*": [*CELLS, "tables"],
+    "data/index/minicity_video/*": ["tracking random minicity_video", "tables", "explorer"],
+    "data/weights/random.safetensors": ["extract random minicity"],
+    "data/features/minicity/random/*": ["prune random minicity", *CELLS],
+    "data/moments/minicity/random.safetensors": [*CELLS],
+    "data/degraded/minicity/random.safetensors": ["identification random minicity"],
+    "data/tracks/minicity_video/random/raw/mot/*": ["explorer"],
+    "data/raw/minicity/*/*/*.png": ["index minicity", "extract random minicity"],
+    "data/explorer/*.json": ["report"],
+    "data/explorer/*/*.json": ["report"],
+    "data/code/*": ["tables", "report"],
+    "metrics/cells/minicity/random/*.json": ["tables", "claims", "report"],
+    "metrics/cells/minicity/random/*.csv": [
+        "sweep random minicity",
+        "tables",
+        "report",
+    ],
+    "metrics/cells/minicity/random/*.parquet": ["tables", "claims", "report"],
+    "metrics/tables/*": ["report"],
+    "metrics/claims/*": ["report"],
+    "metrics/weights/random.json": ["weights random", "report"],
+}
+
+
 def damaged(base: Path, dice: random.Random, case: Any) -> Iterator[Any]:
     """Every kind of file between two stages, cut short, flipped or of another type."""
     case = partial(case, refused=False, results=True)
-    cells = "segmentation random minicity", "sweep random minicity", "variance random minicity"
-    readers = {
-        "data/index/minicity/*": [*cells, "tables"],
-        "data/index/minicity_video/*": ["tracking random minicity_video", "tables", "explorer"],
-        "data/weights/random.safetensors": ["extract random minicity"],
-        "data/features/minicity/random/*": ["prune random minicity", *cells],
-        "data/moments/minicity/random.safetensors": [*cells],
-        "data/degraded/minicity/random.safetensors": ["identification random minicity"],
-        "data/tracks/minicity_video/random/raw/mot/*": ["explorer"],
-        "data/raw/minicity/*/*.png": ["index minicity", "extract random minicity"],
-        "data/explorer/*.json": ["report"],
-        "data/explorer/*/*.json": ["report"],
-        "data/code/*": ["tables", "report"],
-        "metrics/cells/minicity/random/*.json": ["tables", "claims", "report"],
-        "metrics/cells/minicity/random/*.csv": [
-            "sweep random minicity",
-            "tables",
-            "report",
-        ],
-        "metrics/cells/minicity/random/*.parquet": ["tables", "claims", "report"],
-        "metrics/tables/*": ["report"],
-        "metrics/claims/*": ["report"],
-        "metrics/weights/random.json": ["weights random", "report"],
-    }
-    for pattern, commands in readers.items():
+    for pattern, commands in READERS.items():
         found = sorted(path.relative_to(base) for path in base.glob(pattern) if path.is_file())
+        if not found:
+            sys.exit(f"{base}: has no {pattern}, so its cases would check nothing")
         for path in dice.sample(found, min(2, len(found))):
             good = (base / path).read_bytes()
             flipped = bytearray(good)

@@ -88,10 +88,12 @@ def test_a_run_that_ends_before_its_kill_is_none(here: Path) -> None:
 
 @pytest.fixture
 def base(here: Path, root: Path) -> Path:
-    """A workspace in which nothing ran, but one file between two stages."""
+    """A workspace in which nothing ran, but one file of each kind between two stages."""
     folder = here / "base"
-    (folder / "metrics/tables").mkdir(parents=True)
-    (folder / "metrics/tables/retrieval.csv").write_text("dataset,model\n")
+    for pattern in tables.READERS:
+        path = folder / pattern.replace("*", "x")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("dataset,model\n")
     for name in ("params.yaml", "claims.yaml", "dvc.yaml"):
         shutil.copy(root / name, folder)
     tables.own(folder)
@@ -107,6 +109,12 @@ def test_a_seed_gives_the_same_cases(base: Path, part: str) -> None:
     assert names[0] == names[1]
     assert len(names[0]) >= (5 if part == "damaged" else 50)
     assert (names[0] != names[2]) == (part in ("inputs",))
+
+
+def test_cases_of_files_that_are_not_there_are_no_cases(base: Path) -> None:
+    shutil.rmtree(base / "data/raw")
+    with pytest.raises(SystemExit, match=r"has no data/raw/minicity/\S+, so its cases would check"):
+        list(tables.damaged(base, Random(0), cases.Case))
 
 
 ENDS: dict[str, tuple[int | None, str, bool, str]] = {
