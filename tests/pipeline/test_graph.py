@@ -111,6 +111,12 @@ def test_what_a_score_is_made_of_holds_no_word_and_no_figure(task: str) -> None:
     assert {path.parts[1] for path in used}.isdisjoint({"display", "report", "site", "plan"})
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_depends_on_what_is_offered_from_python(stage: str) -> None:
+    used = closure(stages.module(stage))
+    assert not [path for path in used if path.startswith(("patchlens/api", "patchlens/__init__"))]
+
+
 # What each package may use; `cli` is above them all, and only `cli` knows of the pre-training.
 BELOW = {
     "settings": set(),
@@ -124,9 +130,10 @@ BELOW = {
     "report": {"tasks", "display", "features", "backbones", "datasets", "settings", "web"},
     "pretrain": {"tasks", "features", "backbones", "datasets", "settings"},
 }
+BELOW["api"] = BELOW["report"] | {"report"}
 BELOW["site"] = BELOW["report"] | {"report", "plan"}
-BELOW["pipeline"] = {*BELOW} - {"pretrain"}
-BELOW["cli"] = {*BELOW}
+BELOW["pipeline"] = {*BELOW} - {"pretrain", "api"}
+BELOW["cli"] = {*BELOW} - {"api"}
 MODULES = {"settings"}  # of the modules beside the packages: `paths` knows what a dataset is
 # Tasks that a slice may use; all others know only what stands beside the slices.
 BY_NAME = (["table.py"], ["known.py"])  # import any of them by its name, when they are asked
@@ -137,7 +144,8 @@ ALSO = {"identification/degrade.py": {"backbones", "web"}}  # extracts, so it op
 def modules(root: Path) -> Iterator[tuple[tuple[str, ...], set[str]]]:
     """Every module below src/patchlens as its parts, with the files that it imports itself."""
     package = root / "src/patchlens"
-    for path in sorted({*package.rglob("*.py")} - {package / "__main__.py"}):  # above all rooms
+    above = {package / "__main__.py", package / "__init__.py"}  # of the command, and from Python
+    for path in sorted({*package.rglob("*.py")} - above):
         yield path.relative_to(package).parts, imported(path)
 
 

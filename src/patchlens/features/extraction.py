@@ -92,6 +92,14 @@ def prepared(
     return Extraction(cell, backbone, about, extractor, features)
 
 
+def selected_images(cell: Cell) -> dict[str, list[str]]:
+    """The images to extract: split -> their ids, the support first if there is one."""
+    selected = {"query": list(cell.index.query["image_id"])}
+    if cell.own.support is None:
+        return selected
+    return {"support": sorted(set(cell.index.support["image_id"]))} | selected
+
+
 def run(cell: Cell) -> None:
     """Write data/features/<dataset>/<model>/{support,query}.safetensors, and the cost.
 
@@ -99,9 +107,7 @@ def run(cell: Cell) -> None:
     """
     opened = open_extraction(cell, cell.settings.features)
     index, extractor, about = cell.index, opened.extractor, opened.about
-    selected = {"query": list(index.query["image_id"])}
-    if cell.own.support is not None:
-        selected = {"support": sorted(set(index.support["image_id"]))} | selected
+    selected = selected_images(cell)
     work = opened.work("extract", [image_id for ids in selected.values() for image_id in ids])
     rate: float | None = None
     with whole_folder(paths.features(dataset=cell.dataset, model=cell.model)) as folder:

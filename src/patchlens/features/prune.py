@@ -23,7 +23,7 @@ def run(cell: Cell) -> None:
     ids, seeds = _images_and_seeds(cell)
     values = cell.query.header.width * (2 * len(ids) + 3 * len(seeds))
     check_space("the moments", [(out.parent, 8 * values)])
-    moments, ranked = measured(cell)
+    moments, _, ranked = measured(cell)
     # One entry, because safetensors writes several in random order, which changes the file's md5.
     about = {"about": json.dumps({"image_ids": ids, "seeds": seeds})}
     parts = [vars(moments), {k: v for k, v in vars(ranked).items() if k != "seeds"}]
@@ -32,8 +32,8 @@ def run(cell: Cell) -> None:
     log.info("%s: ranked %d dimensions", cell, moments.total.shape[1])
 
 
-def measured(cell: Cell) -> tuple[Moments, Ranked]:
-    """The moments of each extracted image, support first, and the ranking of each support seed."""
+def measured(cell: Cell) -> tuple[Moments, list[str], Ranked]:
+    """The moments of each extracted image, the ids of these, and the ranking of each seed."""
     index, (ids, seeds) = cell.index, _images_and_seeds(cell)
     # Without a support, there are only moments: T2 to T4 then fit on the query.
     files = [cell.query] if cell.support is None else [cell.support, cell.query]
@@ -45,11 +45,15 @@ def measured(cell: Cell) -> tuple[Moments, Ranked]:
         of_seed = prune.fit_on == "support"
         chosen = index.support_ids(seed, shots) if of_seed else ids
         fitted.append(moments.mean_and_variance([rows[image_id] for image_id in chosen]))
-    return moments, Ranked(
-        seeds,
-        mean=np.array([mean for mean, _ in fitted]),
-        variance=np.array([variance for _, variance in fitted]),
-        ranking=np.array([rank_by_variance(variance) for _, variance in fitted]),
+    return (
+        moments,
+        ids,
+        Ranked(
+            seeds,
+            mean=np.array([mean for mean, _ in fitted]),
+            variance=np.array([variance for _, variance in fitted]),
+            ranking=np.array([rank_by_variance(variance) for _, variance in fitted]),
+        ),
     )
 
 

@@ -42,6 +42,7 @@ SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our p
 # A module that contains one of these reads data files, and so owns some: see `owned`.
 READERS = {"__file__", "importlib.resources", "jinja2.PackageLoader", "pkgutil.get_data"}
 UNREAD = ("py.typed", "*.pyi")  # for type checkers: not read at run time
+DOOR = Path("patchlens/__init__.py")  # the names for users from Python: no stage asks for them
 
 
 def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
@@ -134,7 +135,7 @@ def files(name: str) -> set[Path]:
     candidates += [SRC.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
     if name.endswith("."):
         candidates += SRC.joinpath(*parts).glob("*.py")
-    return {path for path in candidates if path.is_file()}
+    return {path for path in candidates if path.is_file() and path != SRC / DOOR}
 
 
 def _dotted(path: Path) -> str:

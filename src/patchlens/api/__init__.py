@@ -1,0 +1,1 @@
+"""What `import patchlens` offers: the functions of the stages, on data in memory."""

@@ -1,0 +1,305 @@
+"""Datasets for use from Python: any kind of the catalogue, or arrays in memory."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import md5
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from patchlens.api.features import Images, picture
+from patchlens.api.protocol import slot
+from patchlens.arrays import Labels
+from patchlens.datasets import tables
+from patchlens.datasets.build import build
+from patchlens.datasets.catalogue import find, kinds
+from patchlens.datasets.index import Index
+from patchlens.datasets.layout import IGNORE, Terms
+from patchlens.datasets.masks import Mask
+from patchlens.datasets.readers import read
+from patchlens.datasets.render import render
+from patchlens.datasets.support import query_images, support_images
+from patchlens.errors import DataError, SettingsError
+from patchlens.names import DatasetName
+from patchlens.settings.datasets import Collected, Dataset, Minicity
+from patchlens.settings.validated import conforming
+
+# Names of splits, in the order in which the first that a dataset has is taken.
+SUPPORT = ("support", "train", "training", "video_train")
+QUERY = ("query", "val", "validation", "test", "video_test")
+Count = int | Literal["all"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset with its choice of support and query images, ready to be evaluated.
+
+    Attributes:
+        name: of the dataset, for messages and tables.
+        settings: as an entry of `datasets:` in params.yaml.
+        index: the facts about its images; pixels are read on demand.
+    """
+
+    name: DatasetName
+    settings: Dataset
+    index: Index
+    _folder: object = field(default=None, repr=False)  # a temporary one lives as long as this
+
+    def __repr__(self) -> str:
+        support = 0 if self.settings.support is None else self.index.support["image_id"].nunique()
+        return (
+            f"{self.name}: {support} support and {len(self.index.query)} query images, "
+            f"{len(self.index.classes)} classes"
+        )
+
+    def in_memory(self) -> "Data":
+        """The same with every image and mask decoded once, when it is first read, and kept."""
+        index = Index.__new__(type(self.index))
+        vars(index).update(vars(self.index))
+        vars(index).update(image=cache(self.index.image), mask=cache(self.index.mask))
+        return replace(self, index=index)
+
+
+def load_dataset(
+    kind: str,
+    root: str | Path | None = None,
+    *,
+    patches: tuple[int, int] = (16, 16),
+    shots: Count = 8,
+    seeds: int = 5,
+    support: str | Mapping[str, Any] | None = "",
+    query: str | Mapping[str, Any] = "",
+    unit: Literal["image", "sequence"] = "image",
+    view: Mapping[str, Any] | None = None,
+    name: str = "",
+    cache: str | Path | None = None,
+    **settings: Any,
+) -> Data:
+    """Check every file of a dataset once, and choose its support and query images.
+
+    Args:
+        kind: a kind of the catalogue (`patchlens datasets`); `folder` for your own images;
+            `minicity` is rendered (`stills=16`, of support and of query, or `videos=2`).
+        root: where you placed it, in its official layout.
+        patches: rows and columns of the grid to which images are resized, for every model.
+        shots: labelled images of each support seed; `all` takes the whole split, for T2 to T4.
+        seeds: the number of support seeds; with `shots="all"`, there is one.
+        support: the split that support images are chosen from, by default the first of `support`,
+            `train`, `training`, `video_train`; None for no support; or a whole section as in
+            params.yaml.
+        query: likewise the split that is scored, by default `query`, `val`, `validation`, `test`
+            or `video_test`.
+        unit: what intervals resample: images, or whole sequences where frames are alike.
+        view: a whole section as in params.yaml, instead of `patches`.
+        name: of the dataset, for messages and tables; by default, its kind.
+        cache: a folder that keeps the index (and a rendered dataset); by default, they lie in a
+            temporary folder, which is removed with the returned object.
+        settings: further keys of the entry, such as `max_megapixels` and `follow_links`.
+
+    Raises:
+        SettingsError: the kind, a split or a value is unknown or out of range.
+        SourceError: a file is missing.
+        DataError: a file is damaged or contradicts another; the message names it.
+    """
+    facts, where = find(kind), Path("load_dataset")
+    if root is None and kind != "minicity":
+        raise SettingsError(f"load_dataset: '{kind}' needs its root. {facts.how}")
+    temporary = None
+    if cache is None:
+        temporary = TemporaryDirectory(prefix="patchlens-")
+        cache = temporary.name
+    folder = Path(cache)
+    place = folder / "minicity" if root is None else Path(root)
+    entry: dict[str, Any] = {"kind": kind} | settings
+    if kind == "minicity":
+        entry = {"stills": 16, "videos": 0} | entry
+        videos = entry["stills"] == 0
+        splits: Iterable[str] = ["video_train", "video_test"] if videos else ["support", "query"]
+    else:
+        entry["root"] = str(root)
+        splits = facts.counts or {image.split for image in read(kind, place).images}
+    entry["view"] = view or {"mode": "whole", "grid": "equal", "patches": [*patches]}
+    entry["support"] = _support(support, splits, shots, seeds)
+    entry["query"] = dict(query) if isinstance(query, Mapping) else _query(query, splits, unit)
+    own: Dataset = conforming(entry, Dataset, where, context=kinds())
+    if isinstance(own, Minicity) and root is None:
+        place = folder / f"minicity-{own.stills}-{own.videos}"
+        if not place.is_dir():
+            render(place, own, jobs=1)  # processes would run the user's script again
+    layout = read(kind, place)
+    if isinstance(own, Collected):
+        terms = replace(layout.terms, max_megapixels=own.max_megapixels)
+        layout = replace(layout, terms=terms)
+    out = folder / f"index-{md5(repr((kind, place, own)).encode()).hexdigest()[:16]}"
+    out.mkdir(parents=True, exist_ok=True)
+    shown = DatasetName(slot(name or kind))
+    build(shown, layout, place, own.support, own.query, out)
+    return Data(shown, own, Index(out, place), temporary)
+
+
+def _support(
+    support: str | Mapping[str, Any] | None, splits: Iterable[str], shots: Count, seeds: int
+) -> dict[str, Any] | None:
+    if support is None or isinstance(support, Mapping):
+        return None if support is None else dict(support)
+    drawn = list(range(1 if shots == "all" else seeds))
+    split = support or _first(SUPPORT, splits, "support")
+    return {"split": split, "images": shots, "per": "total", "seeds": drawn}
+
+
+def _query(query: str, splits: Iterable[str], unit: str) -> dict[str, Any]:
+    split = query or _first(QUERY, splits, "query")
+    return {"split": split, "images": "all", "per": "total", "unit": unit}
+
+
+def _first(names: Sequence[str], splits: Iterable[str], what: str) -> str:
+    there = sorted(splits)
+    for name in names:
+        if name in there:
+            return name
+    raise SettingsError(f"load_dataset: {what}: name one of its splits: {', '.join(there)}")
+
+
+def from_arrays(
+    images: Images,
+    masks: Sequence[NDArray[np.integer[Any]]] | NDArray[np.integer[Any]] | None = None,
+    *,
+    classes: Sequence[str] = (),
+    support: Sequence[int] | None = None,
+    shots: int = 8,
+    seeds: int = 5,
+    patches: tuple[int, int] = (16, 16),
+    names: Sequence[str] | None = None,
+    name: str = "arrays",
+) -> Data:
+    """A dataset of images in memory, for segmentation (with masks) and identification.
+
+    Args:
+        images: N images, uint8 [H, W, 3] or of Pillow in RGB, of any sizes.
+        masks: N masks of integers [H, W], of the size of their images: a value i is class i, and
+            255 neither votes nor counts.
+        classes: names of at least two classes, in the order of their ids.
+        support: rows of the images that labelled examples are drawn from, by default the first
+            half; all other images are scored.
+        shots: labelled images of each support seed.
+        seeds: the number of support seeds, each a draw of `shots` images.
+        patches: rows and columns of the grid to which images are resized, for every model.
+        names: N different names, by default 000000, 000001, ...; the draws depend on them.
+        name: of the dataset, for messages and tables.
+
+    Raises:
+        DataError: an image or a mask is not as described; the message names its row.
+        SettingsError: fewer images than `shots`, or a value is out of range.
+    """
+    pictures = [picture(one, f"images[{row}]") for row, one in enumerate(images)]
+    ids = [str(n) for n in names] if names is not None else [f"{i:06d}" for i in range(len(images))]
+    if len(ids) != len(pictures) or len(set(ids)) != len(ids):
+        raise DataError(f"names: {len(ids)} for {len(pictures)} images; each needs one of its own")
+    held = None if masks is None else _masks(masks, pictures, classes)
+    pool = range(len(ids) // 2) if support is None else support
+    if stray := [row for row in pool if not 0 <= row < len(ids)]:
+        raise DataError(f"support: there is no image {stray[0]}; rows are 0 to {len(ids) - 1}")
+    known = {ids[row] for row in pool}
+    chosen = None if masks is None and support is None else _support("support", [], shots, seeds)
+    entry = {
+        "kind": "folder",
+        "root": name,
+        "view": {"mode": "whole", "grid": "equal", "patches": [*patches]},
+        "support": chosen,
+        "query": _query("query", [], "image"),
+    }
+    own: Dataset = conforming(entry, Dataset, Path("from_arrays"), context=kinds())
+    table = pd.DataFrame(
+        [
+            {
+                "image_id": image_id,
+                "split": "support" if chosen and image_id in known else "query",
+                "path": image_id,
+                "mask": None if held is None else image_id,
+                "height": one.height,
+                "width": one.width,
+            }
+            for image_id, one in zip(ids, pictures, strict=True)
+        ],
+        columns=tables.IMAGES.names,
+    )
+    index = _Arrays(name, dict(zip(ids, pictures, strict=True)), held, classes, table)
+    index.fill(own)
+    return Data(DatasetName(slot(name)), own, index)
+
+
+def _masks(
+    masks: Sequence[NDArray[Any]] | NDArray[Any],
+    pictures: list[Image.Image],
+    classes: Sequence[str],
+) -> list[Labels]:
+    if len(masks) != len(pictures):
+        raise DataError(f"masks: {len(masks)} for {len(pictures)} images")
+    if not 2 <= len(set(classes)) == len(classes) < IGNORE:
+        raise DataError("classes: name at least two (at most 254) different classes")
+    out = []
+    for row, (mask, image) in enumerate(zip(masks, pictures, strict=True)):
+        found = np.asarray(mask)
+        if not np.issubdtype(found.dtype, np.integer) or found.shape != (image.height, image.width):
+            raise DataError(
+                f"masks[{row}]: is {found.dtype} {list(found.shape)}; a mask must hold integers "
+                f"[{image.height}, {image.width}], as its image has pixels"
+            )
+        wrong = found[((found < 0) | (found >= len(classes))) & (found != IGNORE)]
+        if wrong.size:
+            raise DataError(
+                f"masks[{row}]: value {wrong[0]} is no class (0 to {len(classes) - 1}) and not "
+                f"{IGNORE}, which neither votes nor counts"
+            )
+        out.append(found.astype(np.uint8))
+    return out
+
+
+class _Arrays(Index):
+    """An index of arrays: what `build` makes of files, of images that are there already."""
+
+    def __init__(
+        self,
+        name: str,
+        pictures: dict[str, Image.Image],
+        masks: list[Labels] | None,
+        classes: Sequence[str],
+        table: pd.DataFrame,
+    ) -> None:
+        self.folder = self.root = Path(name)
+        self.reader, self.classes, self.palette = "arrays", list(classes), []
+        self.labels = {i: i for i in range(len(classes))}
+        self.terms = Terms()
+        self.images = table.set_index("image_id")
+        self.objects = tables.OBJECTS.empty_table().to_pandas()
+        self._pictures = pictures
+        self._masks = dict(zip(pictures, masks or [], strict=masks is not None))
+
+    def fill(self, own: Dataset) -> None:
+        """Choose support and query, as the stage `index` does."""
+        table, name = self.images.reset_index(), str(self.root)
+        chosen = None
+        if own.support is not None:
+            chosen = support_images(name, table, self.classes, {}, own.support)
+            self.support = chosen.reset_index(drop=True)
+        assert own.query is not None
+        self.query = query_images(name, table, own.query, chosen)
+
+    @property
+    def has_support(self) -> bool:
+        return "support" in vars(self)
+
+    def image(self, image_id: str) -> Image.Image:
+        return self._pictures[image_id]
+
+    def content(self, image_id: str) -> str:
+        return md5(self._pictures[image_id].tobytes()).hexdigest()
+
+    def mask(self, image_id: str) -> Mask:
+        return self._masks[image_id]

@@ -1,0 +1,40 @@
+"""Every example runs as it stands, in seconds and without downloads, and leaves nothing behind."""
+
+import gc
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+PRINTED = {
+    "custom_task": "nearest",
+    "explore_image": "most similar patches",
+    "own_module": "retrieval of patchify on minicity",
+    "training_loop": "epoch 4: loss",
+    "variants_on_arrays": "pca_whiten",
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_an_example_runs_and_says_what_it_found(
+    example: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    monkeypatch.setattr(tempfile, "tempdir", str(here))
+    runpy.run_path(str(example), run_name="__main__")
+    assert PRINTED[example.stem] in capsys.readouterr().out
+    gc.collect()
+    made = {path.name for path in here.iterdir()}
+    assert made == ({"similarity.png"} if example.stem == "explore_image" else set())
+
+
+def test_there_are_five_and_each_fits_on_a_screen() -> None:
+    assert [e.stem for e in EXAMPLES] == sorted(PRINTED)
+    for example in EXAMPLES:
+        assert len(example.read_text(encoding="utf-8").splitlines()) < 40, example.name

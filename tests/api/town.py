@@ -1,0 +1,57 @@
+"""A folder of the user's own: stills and two videos with class masks and instance masks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ["wall", "red", "blue"]
+COLOURS = np.array([[90, 90, 90], [200, 40, 40], [40, 60, 200]])
+SIDE = 32
+VIT = {
+    "source": "untrained",
+    "arch": "vit_tiny_patch16_224",
+    "arch_args": {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2, "img_size": 32},
+    "seed": 0,
+}
+
+
+def scene(seed: int, shift: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image [32, 32, 3], class mask and instance mask [32, 32]: two squares on a wall."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    for label, row in ((1, 1), (2, 17)):
+        left = int(rng.integers(0, 12)) + shift
+        mask[row : row + 14, left : left + 14] = label
+    noise = np.random.default_rng([seed, shift]).integers(-30, 30, (SIDE, SIDE, 3))
+    image = (COLOURS[mask] + noise).clip(0, 255).astype(np.uint8)
+    return image, mask, mask
+
+
+def stills(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images and class masks."""
+    scenes = [scene(seed) for seed in range(count)]
+    return [image for image, _, _ in scenes], [mask for _, mask, _ in scenes]
+
+
+def lay(root: Path, count: int = 16, frames: int = 4) -> None:
+    """Write the folder dataset: stills 000000, 000001, ... and the videos walk and run."""
+    names = [f"{i:06d}" for i in range(count)]
+    files = {name: scene(i) for i, name in enumerate(names)}
+    for seed, video in enumerate(("walk", "run")):
+        files |= {f"{video}/{f + 1:06d}": scene(100 + seed, f) for f in range(frames)}
+    for name, parts in files.items():
+        for kind, array in zip(("images", "masks", "instances"), parts, strict=True):
+            path = root / kind / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+    half = count // 2
+    about = {
+        "classes": CLASSES,
+        "splits": {"support": names[:half], "query": names[half:], "video": ["walk", "run"]},
+        "sequences": ["walk", "run"],
+        "instances": "majority",
+        "instance_scope": "dataset",
+    }
+    (root / "dataset.yaml").write_text(json.dumps(about))
