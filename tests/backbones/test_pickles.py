@@ -238,6 +238,16 @@ def test_a_whole_model_says_how_to_save_its_weights(saved: Saved) -> None:
         assert f"torch.load('{path}', weights_only=False).state_dict(), 'plain.pth')" in message
 
 
+def test_layers_beside_the_weights_are_skipped(saved: Saved) -> None:
+    for layer in (
+        torch.nn.GELU,
+        torch.nn.CrossEntropyLoss(),
+        functools.partial(torch.nn.LayerNorm),
+    ):
+        path = saved({"state_dict": WEIGHTS, "hyper_parameters": {"of": layer}})
+        assert torch.equal(read_pickle(path)["state_dict"]["weight"], WEIGHTS["weight"])
+
+
 def test_another_protocol_says_how_to_save_it_again(tmp_path: Path) -> None:
     for protocol in (4, 5):
         torch.save(WEIGHTS, tmp_path / "w.pth", pickle_protocol=protocol)

@@ -53,10 +53,10 @@ def colours(path: Path) -> None:
 BROKEN = [
     ("images/d.jpg", empty, "cannot be read as an image (the file is empty)"),
     ("images/d.jpg", truncated, "cannot be read as an image (image file is truncated"),
-    ("images/d.jpg", text, "cannot be read as an image (cannot identify image file"),
+    ("images/d.jpg", text, "cannot be read as an image (it is a web page"),
     ("masks/d.png", empty, "cannot be read as a mask (the file is empty)"),
     ("masks/d.png", truncated, "cannot be read as a mask ("),
-    ("masks/d.png", text, "cannot be read as a mask (cannot identify image file"),
+    ("masks/d.png", text, "cannot be read as a mask (it is a web page"),
     (
         "masks/d.png",
         other_size,

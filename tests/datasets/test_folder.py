@@ -12,6 +12,8 @@ import yaml
 from patchlens.datasets import readers
 from patchlens.errors import DataError, SourceError
 
+UNDRAWN = "; draw it, or take the image out of splits"
+
 read = partial(readers.read, "folder")
 
 
@@ -77,11 +79,21 @@ def test_two_files_of_one_stem(own: Path, picture: Any) -> None:
     assert complaint(own) == expected
 
 
+@pytest.mark.parametrize("name", ["{}_mask", "{}.jpg", "{}_gtFine_labelTrainIds"])
+def test_a_mask_of_another_name_is_shown(own: Path, name: str) -> None:
+    for path in list((own / "masks").iterdir()):
+        path.rename(path.with_name(f"{name.format(path.stem)}.png"))
+    assert f"no mask 'a.*' in masks/; rename '{name.format('a')}.*', or " in complaint(own)
+
+
 def test_missing_image_and_missing_mask(own: Path) -> None:
     (own / "masks" / "d.png").unlink()
-    assert complaint(own) == f"{own}/images/d.jpg: no mask 'd.*' in masks/"
+    assert complaint(own) == f"{own}/images/d.jpg: no mask 'd.*' in masks/{UNDRAWN}"
     (own / "images" / "d.jpg").unlink()
-    assert complaint(own) == f"{own}/images: no image 'd.*' (split query)"
+    assert complaint(own) == (
+        f"{own}/images: no image 'd.*' (split query); write one name per entry or line; allowed: "
+        "a, b, c, e"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from patchlens.datasets import readers
 from patchlens.datasets.index import Index
 from patchlens.errors import DataError, SourceError
 
+UNDRAWN = "; draw it, or take the image out of splits"
+
 read = partial(readers.read, "folder")
 
 COCO = {
@@ -97,7 +99,7 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
     describe(own, objects="boxes.json")
     assert {i.mask for i in read(own).images} == {f"masks/{s}.png" for s in "abcde"}
     (own / "masks/d.png").unlink()
-    assert complaint(own) == f"{own}/images/d.jpg: no mask 'd.*' in masks/"
+    assert complaint(own) == f"{own}/images/d.jpg: no mask 'd.*' in masks/{UNDRAWN}"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,8 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
         ({"annotations": {}}, "annotations: Input should be a valid list"),
         (
             {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, 3]}]},
-            "annotations.0.bbox: List should have at least 4 items after validation, not 3",
+            "annotations.0.bbox: List should have at least 4 items after validation, not 3; write "
+            "x, y, width, height in pixels: polygons and turned boxes are not read",
         ),
         (
             {"annotations": [COCO["annotations"][0] | {"bbox": [1, 2, -1, 3]}]},
@@ -226,7 +229,7 @@ def test_missing_instance_masks(instances: Change, tmp_path: Path) -> None:
     root = instances("things.csv")
     assert complaint(root, SourceError) == f"{root}/things.csv: no such file"
     (root / "instances/b.png").unlink()
-    assert complaint(root) == f"{root}/images/b.jpg: no instance mask 'b.*' in instances/"
+    assert complaint(root) == f"{root}/images/b.jpg: no instance mask 'b.*' in instances/{UNDRAWN}"
     (root / "instances").rename(tmp_path / "elsewhere")
     assert complaint(root, SourceError) == f"{root}/instances: no such folder"
 

@@ -62,6 +62,14 @@ WRONG = {
         as_size(lambda x0, y0, x1, y1: (x0 / 96, y0 / 64, x1 / 96, y1 / 64)),
         "are shares of the image (0 to 1)",
     ),
+    "y before x": (
+        as_size(lambda x0, y0, x1, y1: (y0, x0, y1 - y0, x1 - x0)),
+        "fit as y before x, or as drawn on a turned picture",
+    ),
+    "drawn on a turned picture": (
+        [(64 - y1, x0, 64 - y0, x1) for x0, y0, x1, y1 in RIGHT],
+        "fit as y before x, or as drawn on a turned picture",
+    ),
     "twice as large": (
         [(2 * x0, 2 * y0, 2 * x1, 2 * y1) for x0, y0, x1, y1 in RIGHT],
         "may belong to pictures of another size",
@@ -95,6 +103,18 @@ FINE = {
 @pytest.mark.parametrize("boxes", FINE.values(), ids=FINE)
 def test_honest_boxes_pass(boxes: list[Box]) -> None:
     assert judged(boxes) == ""
+
+
+@pytest.mark.parametrize(
+    ("scale", "warns"), [((100 / 960, 100 / 640), True), ((0.4, 0.4), True), ((1, 1), False)]
+)
+def test_boxes_that_keep_to_a_corner_are_a_loud_warning(
+    scale: tuple[float, float], warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    (x, y), many = scale, 2 * RIGHT
+    assert judged([(x0 * x, y0 * y, x1 * x, y1 * y) for x0, y0, x1, y1 in many]) == ""
+    said = f"root: all {len(many)} boxes lie in the top left quarter of their images"
+    assert (said in caplog.text) is warns
 
 
 def test_official_boxes_outside_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -289,12 +309,31 @@ def test_an_image_under_two_ids_is_refused(tmp_path: Path) -> None:
         edited(tmp_path, change)
 
 
-def test_unused_categories_and_missing_annotations_do_no_harm(tmp_path: Path) -> None:
+def test_unused_categories_do_no_harm(tmp_path: Path) -> None:
     unused = {"id": 9, "name": "never used"}
     [found] = edited(tmp_path, lambda c: c["categories"].append(unused))
     assert len(found.objects) == 2
-    [found] = edited(tmp_path, lambda c: c.pop("annotations"))
-    assert found.objects == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"annotations": None}, "has no boxes; take the annotations of a labelled split"),
+        ({"annotations": []}, "has no boxes; take"),
+        ({"iscrowd": 1}, "none of its 2 boxes is evaluated"),
+        ({"ignore": 1}, "none of its 2 boxes is evaluated"),
+        ({"bbox": [1, 1, 0, 4]}, "none of its 2 boxes is evaluated"),
+    ],
+)
+def test_a_json_without_a_box_to_measure_is_refused(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        for record in [content] if "annotations" in change else content["annotations"]:
+            record.update(change)
+
+    with pytest.raises(DataError, match=rf"objects\.json: {message}"):
+        edited(tmp_path, edit)
 
 
 # Identity
@@ -337,6 +376,12 @@ def test_a_track_is_one_object_in_its_sequence(key: str, tmp_path: Path) -> None
 def test_the_scope_of_a_number_is_as_stated(scope: str, names: list[str], tmp_path: Path) -> None:
     found = video(tmp_path, "track_id", 7, scope)
     assert [o.instance for i in found for o in i.objects] == names
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_number_below_zero_is_no_object(key: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has the number -1 of an object; objects without one"):
+        video(tmp_path, key, -1)
 
 
 def test_a_number_without_a_scope_is_refused(tmp_path: Path) -> None:

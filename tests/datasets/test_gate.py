@@ -116,6 +116,56 @@ def test_deep_grey_is_scaled_by_a_stated_range_or_refused(tmp_path: Path, kind: 
         open_image(path, Terms(range=(1e7, 2e7)))
 
 
+def test_the_range_of_a_pgm_is_that_of_its_file(tmp_path: Path) -> None:
+    values = np.rint(GREY * 1000).astype(">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 36 24 1000\n" + values.tobytes())
+    found = np.asarray(open_image(tmp_path / "a.pgm", Terms(range=(0, 1000))))
+    np.testing.assert_allclose(found[..., 0], GREY * 255, atol=0.7)
+
+
+def test_deep_grey_hides_nothing_behind_transparency(tmp_path: Path) -> None:
+    grey = Image.fromarray((GREY * 65535).astype(np.uint16))
+    grey.save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    for value, hidden in ((0, True), (1, False)):
+        chunk = b"tRNS" + struct.pack(">H", value)
+        chunk = struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        (tmp_path / "b.png").write_bytes(content[:33] + chunk + content[33:])
+        if hidden:
+            with pytest.raises(DataError, match=r"b\.png: has transparent pixels in grey of 16"):
+                check_image(tmp_path / "b.png", Terms(range=(0, 65535)))
+        else:
+            assert check_image(tmp_path / "b.png", Terms(range=(0, 65535))).mode == "I;16"
+
+
+NO_PICTURES = {
+    "HEIC": (b"\0\0\0\x18ftypheic" + bytes(60), "it is HEIC"),
+    "a page": (b"<!doctype html>" + bytes(60), "it is a web page"),
+    "a PDF": (b"%PDF-1.7" + bytes(60), "it is a PDF"),
+    "JPEG XL": (b"\xff\x0a" + bytes(60), "it is JPEG XL"),
+    "NumPy": (b"\x93NUMPY" + bytes(60), "it is an array of NumPy"),
+    "else": (b"8BPS" + bytes(60), "it is none of JPEG, PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_what_is_no_picture_says_what_it_is_and_what_to_do(tmp_path: Path, kind: str) -> None:
+    content, message = NO_PICTURES[kind]
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=f"{message}.*; get the picture itself, or save it as PNG"):
+        image_size(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("tags", [{254: 1}, {50706: b"\1\4\0\0"}])
+def test_the_preview_in_a_raw_file_of_a_camera_is_refused(
+    tmp_path: Path, tags: dict[int, Any]
+) -> None:
+    Image.fromarray(NOISE).save(tmp_path / "a.tif", tiffinfo=tags)
+    for reads in (open_image, lambda p: check_image(p, UNSTATED)):
+        with pytest.raises(DataError, match=r"a\.tif: its first page is a preview"):
+            reads(tmp_path / "a.tif")
+
+
 def test_nan_is_no_grey(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), np.nan, np.float32)).save(tmp_path / "n.tif")
     with pytest.raises(DataError, match="contains NaN or Inf"):
@@ -155,7 +205,7 @@ REFUSED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
         r"a pointer of Git LFS; run `git lfs pull`",
     ),
-    "no format of ours": ("a.tga", lambda p: Image.new("L", (4, 4)).save(p), "cannot identify"),
+    "no format of ours": ("a.tga", lambda p: Image.new("L", (4, 4)).save(p), "none of JPEG, PNG"),
 }
 
 
@@ -276,7 +326,27 @@ ID_FAULTS: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         lambda p: Image.merge("LA", [Image.fromarray(IDS)] * 2).save(p),
         "has transparent pixels, and an id behind them",
     ),
-    "stretched": ("m.pgm", lambda p: p.write_bytes(in_pgm(3)), "fewer than 8 bits"),
+    "stretched": ("m.pgm", lambda p: p.write_bytes(in_pgm(3)), "other than 8 or 16 bits"),
+    "lossy WebP after a long profile": (
+        "m.webp",
+        lambda p: Image.fromarray(IDS).save(p, icc_profile=b"x" * 9001),
+        "is saved as lossy WebP",
+    ),
+    "beyond a float's integers": (
+        "m.tif",
+        lambda p: Image.fromarray(IDS.astype(np.float32) * 1e30).save(p),
+        r"holds 1e\+30 at x 1, y 0; ids are whole numbers below 2\^53",
+    ),
+    "signed": (
+        "m.tif",
+        lambda p: Image.fromarray(IDS).save(p, tiffinfo={339: 2}),
+        "has signed values of 8 bits",
+    ),
+    "inverted": (
+        "m.tif",
+        lambda p: Image.fromarray(IDS).save(p, tiffinfo={262: 0}),
+        "is inverted",
+    ),
 }
 
 
@@ -286,6 +356,22 @@ def test_ids_that_nobody_drew_are_refused(tmp_path: Path, kind: str) -> None:
     write(tmp_path / name)
     with pytest.raises(DataError, match=rf"{name}: .*{message}"):
         open_ids(tmp_path / name)
+
+
+DEEP_COLOURS: dict[str, tuple[str, Image.Image]] = {
+    "grey of 16 bits": ("m.png", Image.fromarray(IDS.astype(np.uint16) * 300)),
+    "floats": ("m.tif", Image.fromarray(IDS.astype(np.float32))),
+    "CMYK": ("m.tif", Image.fromarray(NOISE).convert("CMYK")),
+    "LAB": ("m.tif", Image.merge("LAB", [Image.fromarray(IDS)] * 3)),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP_COLOURS)
+def test_colours_that_would_be_converted_are_refused(tmp_path: Path, kind: str) -> None:
+    name, image = DEEP_COLOURS[kind]
+    image.save(tmp_path / name)
+    with pytest.raises(DataError, match=rf"{name}: has the mode .* colours are RGB of 8 bits"):
+        open_id_map(tmp_path / name, colours=True)
 
 
 ID_FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
@@ -450,6 +536,13 @@ def test_equal_bytes_in_support_and_query(
     published = indexed(replace(layout, reader="camvid"), own, {"images": 3})
     assert published.copies == [["a", "d", "e"]]
     assert "query image 'd' has the bytes of 'a' (2 in total)" in caplog.text
+
+
+def test_support_images_without_a_label_are_an_error(own: Path, indexed: Make) -> None:
+    for name in "abc":
+        Image.fromarray(np.full((6, 8), 255, np.uint8)).save(own / f"masks/{name}.png")
+    with pytest.raises(DataError, match=r"no support image of seed 0 has a labelled pixel, such"):
+        indexed(layout_of(own), own)
 
 
 def test_query_images_without_a_label_are_named(

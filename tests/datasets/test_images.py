@@ -84,7 +84,7 @@ def test_what_follows_the_end_does_no_harm(
 
 def test_a_page_and_a_missing_file(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"<html>404</html>")
-    with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image \(cannot identify"):
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image \(it is "):
         check_image(tmp_path / "a.jpg", UNSTATED)
     with pytest.raises(DataError, match=r"b\.jpg: cannot be read as an image \(no such file\)"):
         check_image(tmp_path / "b.jpg", UNSTATED)

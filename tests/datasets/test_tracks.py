@@ -53,7 +53,7 @@ def test_numbers_may_be_written_as_floats_and_a_line_may_end_with_a_comma(file: 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,2,3", "has 3 columns instead of 9 (motchallenge)"),
+        ("1,2,3", "has 3 columns instead of 9 (motchallenge); see docs/own-data.md"),
         ("1,-1,5,5,5,5,0.9,-1,-1,-1", "track -1: the file lists detections, not tracks"),
         (
             "1,2,5,5,-1,5,1,1,1",

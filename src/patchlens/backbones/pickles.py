@@ -30,7 +30,7 @@ SKIPPED = (
     *("types.SimpleNamespace", "uuid.UUID", "numpy.*", "torch.optim.*", "torch.torch_version.*"),
     *("addict.*", "box.*", "easydict.*", "ml_collections.*", "munch.*", "omegaconf.*", "yacs.*"),
     *("detectron2.*", "fvcore.*", "lightning.*", "lightning_fabric.*", "pytorch_lightning.*"),
-    *("mmcv.*", "mmengine.*", "transformers.*"),
+    *("mmcv.*", "mmengine.*", "transformers.*", "torch.nn.modules.*"),
 )
 # Modules of functions that act on the machine; no checkpoint has a reason to name one.
 ACTING = re.compile(
@@ -105,11 +105,21 @@ def read_pickle(path: Path, allowed: Sequence[str] = ()) -> dict[str, Any]:
         except Exception as error:  # a broken pickle can raise any exception
             raise _unreadable(path, error) from None
     known = [*SKIPPED, *allowed]
-    if unknown := [n for n in kinds if not any(fnmatch.fnmatchcase(n, p) for p in known)]:
-        raise DataError(f"{path}: {_unlisted(path, unknown)}")
+    unknown = [n for n in kinds if not any(fnmatch.fnmatchcase(n, p) for p in known)]
+    whole = any(MODULE.match(name) for name in kinds) and not _holds_weights(content)
+    if unknown or whole:
+        raise DataError(f"{path}: {_unlisted(path, unknown, whole=whole)}")
     if not isinstance(content, dict):
         raise DataError(f"{path}: contains a {kind_of(content)} instead of named tensors; {RESAVE}")
     return content
+
+
+def _holds_weights(content: Any) -> bool:
+    """Whether tensors have names in the file, or in an entry of it."""
+    if not isinstance(content, dict):
+        return False
+    dicts = [content, *(entry for entry in content.values() if isinstance(entry, dict))]
+    return any(isinstance(value, torch.Tensor) for named in dicts for value in named.values())
 
 
 def kind_of(value: object) -> str:
@@ -154,14 +164,14 @@ def _learned(text: str, kinds: dict[str, type]) -> bool:
     return False
 
 
-def _unlisted(path: Path, names: list[str]) -> str:
-    """Why a file that names these classes is refused, and what to do."""
+def _unlisted(path: Path, names: list[str], *, whole: bool = False) -> str:
+    """Why a file that names these classes, or is a whole model, is refused, and what to do."""
     acting = [name for name in names if ACTING.match(name)]
     listed = ", ".join(acting or names)
     start = f"refused, not a plain file of tensors (it refers to {listed}"
     if acting:
         return f"{start}, which acts on the machine); nothing in it was executed. Do not open it"
-    if any(MODULE.match(name) for name in names):
+    if whole:
         return (
             "refused, a whole model instead of its weights; nothing in it was executed. Where its "
             f"class can be imported, and only if you trust the file, re-save it: "

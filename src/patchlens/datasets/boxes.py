@@ -15,6 +15,7 @@ from patchlens.progress import log
 Box = tuple[float, float, float, float]
 
 STRAY = 0.05  # share of the boxes that may leave their image, and of those within the first pixel
+CORNER, MANY = 0.5, 20  # share of width and height that no box leaves, and boxes to say so of
 AWAY = 0.2  # share of the boxes that may lie mostly outside
 FITS = 0.98  # share of the boxes that another meaning must keep inside to be the likely cause
 FEW = 2  # boxes that may always
@@ -25,6 +26,7 @@ MEANT: dict[
 ] = {  # other meanings of the numbers of a box, from those of its corner and size
     CORNERS: lambda x, y, w, h: (x, y, w, h),
     "centre, width and height": lambda x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + h / 2),
+    "y before x, or as drawn on a turned picture": lambda x, y, w, h: (y, x, y + h, x + w),
 }
 
 
@@ -91,6 +93,7 @@ class Frame:
         self._boxes = self._leaving = self._away = self._first = self._broken = 0
         self._fitting = dict.fromkeys(MEANT, 0)
         self._example = self._labels = ""
+        self._reach = 0.0
 
     def add(self, images: Iterable[tuple[ImageEntry, tuple[int, int]]]) -> None:
         """Count the evaluated listed boxes of images, each with its size (width, height)."""
@@ -112,6 +115,8 @@ class Frame:
         first &= (x1 - x0 <= 1) & (y1 - y0 <= 1)
         whole = (x0 % 1 == 0) & (y0 % 1 == 0) & (x1 % 1 == 0) & (y1 % 1 == 0)
         self._boxes += len(placed)
+        self._labels = self._labels or placed[0][0].labels
+        self._reach = max(self._reach, float(np.maximum(x1 / width, y1 / height).max()))
         self._leaving += int(leaving.sum())
         self._away += int((seen < (x1 - x0) * (y1 - y0) / 2).sum())
         self._first += int(first.sum())
@@ -152,6 +157,14 @@ class Frame:
             what = f"{self._away} of {n} boxes lie mostly outside their images (at most {AWAY:.0%}"
             what, cause = f"{what} may)", "they may belong to pictures of another size"
         else:
+            if n >= MANY and self._reach < CORNER:
+                log.warning(
+                    "%s: all %d boxes lie in the top left quarter of their images: they may be "
+                    "percentages, or belong to smaller pictures; look at `patchlens datasets "
+                    "check`",
+                    self._labels or root,
+                    n,
+                )
             return
         fault = f"{self._labels or root}: {what}, {self._example}: {cause}"
         if certain or not official:

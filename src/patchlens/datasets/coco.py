@@ -21,6 +21,10 @@ from patchlens.names import nearest
 
 Id = int | str
 Text = Annotated[str, AfterValidator(nfc)]
+REMEDIES = {
+    "bbox": "; write x, y, width, height in pixels: polygons and turned boxes are not read",
+    "file_name": "; write the name of the file in images/",
+}
 IDENTITY = ("track_id", "instance_id")  # numbers that mean one object in their scope
 
 
@@ -191,6 +195,8 @@ def _identity(
         return str(annotation.instance), track
     if number is None:
         return None, None
+    if isinstance(number, int) and number < 0:
+        raise ValueError(f"has the number {number} of an object; objects without one have null")
     if within is None or (within == "sequence" and sequence is None):
         raise ValueError(
             f"has the number {number} of an object, but its image is in no sequence; write "
@@ -206,4 +212,5 @@ def _content(path: Path) -> _Coco:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise DataError(f"{path}: {place}: {first['msg']}") from None
+        remedy = next((what for key, what in REMEDIES.items() if key in first["loc"]), "")
+        raise DataError(f"{path}: {place}: {first['msg']}{remedy}") from None

@@ -36,6 +36,8 @@ from patchlens.datasets.instances import by_majority, from_table
 from patchlens.datasets.layout import ImageEntry, Layout
 from patchlens.datasets.reading import by_stem, frames
 from patchlens.errors import DataError, SourceError
+from patchlens.given import printable
+from patchlens.names import nearest
 
 
 def read(root: Path, _: Entry) -> Layout:
@@ -98,7 +100,10 @@ def _images(
             elif name in videos:
                 entries = [_frame(root, split, name, *item) for item in videos[name].items()]
             else:
-                raise DataError(f"{root / 'images'}: no image '{name}.*' (split {split})")
+                raise DataError(
+                    f"{root / 'images'}: no image '{printable(name)}.*' (split {split}); write one "
+                    f"name per entry or line; {nearest(name, known)}"
+                )
             for entry in entries:
                 found = instances.of(entry) if given else None
                 yield replace(entry, mask=masks.of(entry), instances=found)
@@ -135,5 +140,9 @@ class _Masks:
         found = self._found[sequence]
         if stem not in found and (found or self._required):
             place = folder.relative_to(self._root).as_posix()
-            raise DataError(f"{self._root / image.path}: no {self._what} '{stem}.*' in {place}/")
+            near = next((f"rename '{n}.*'" for n in found if n.startswith(stem)), "draw it")
+            raise DataError(
+                f"{self._root / image.path}: no {self._what} '{stem}.*' in {place}/; {near}, or "
+                "take the image out of splits"
+            )
         return found.get(stem)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from patchlens.datasets.below import at, nfc
+from patchlens.datasets.boxes import has_area
 from patchlens.datasets.coco import read_coco
 from patchlens.datasets.folder_yaml import NAME, Description
 from patchlens.datasets.layout import ObjectEntry
@@ -40,6 +41,7 @@ def listed_objects(
                 known[f"{name}/{nfc(file.name)}"] = f"{name}/{nfc(file.stem)}", name
         path = at(root, description.objects)
         found = read_coco(path, tuple(description.classes), known, description.instance_scope)
+        _check_any(path, found)
     if description.tracks is None:
         return found
     wanted = {label: name for label, name in description.tracks.items() if name is not None}
@@ -62,7 +64,19 @@ def listed_objects(
                 )
             objects = tuple(_object(description, wanted, name, line) for line in lines)
             found.setdefault(image_id, {}).update(objects=objects, labels=str(tracks[name]))
+    _check_any(root / "tracks", found)
     return found
+
+
+def _check_any(path: Path, found: dict[str, dict[str, Any]]) -> None:
+    """Refuse annotations that nothing could be measured with."""
+    objects = [o for about in found.values() for o in about["objects"]]
+    if not any(o.evaluated and has_area(o.box) for o in objects):
+        what = f"none of its {len(objects)} boxes is evaluated" if objects else "has no boxes"
+        raise DataError(
+            f"{path}: {what}; take the annotations of a labelled split, and see in "
+            "docs/own-data.md which boxes are not evaluated"
+        )
 
 
 def _object(
@@ -74,7 +88,7 @@ def _object(
         raise DataError(
             f"{line.place}: {what}, but tracks in {NAME} has "
             f"{', '.join(str(key) for key in description.tracks or ())}"
-            + ("" if label is None else f"; write {label}: null to leave it out")
+            + ("; name exactly one" if label is None else f"; write {label}: null to leave it out")
         )
     return ObjectEntry(
         instance=f"{sequence}/{line.track}",

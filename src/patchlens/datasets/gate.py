@@ -73,8 +73,8 @@ class Gate:
         """Refuse or report what would make a score wrong.
 
         Raises:
-            DataError: no query image has a label, only one class is left, or, in a user's own
-                images, palettes differ or a query image is also in the support.
+            DataError: no query image or no support image has a label, only one class is left, or,
+                in a user's own images, palettes differ or a query image is also in the support.
         """
         self._complain(self.clash, "; save all masks with one palette, or list their colours in "
                        "dataset.yaml")  # fmt: skip
@@ -87,6 +87,7 @@ class Gate:
             self._complain(self._leaks(learned, scored, twins), ", which is in the support; "
                            "remove one of the two")  # fmt: skip
             self._check_classes(learned | scored)
+            self._check_support(support)
         if void:
             log.warning("%s", void)
 
@@ -123,6 +124,16 @@ class Gate:
             f"{len(void)} of {len(masked)} query images have no labelled pixel, such as "
             f"'{void[0]}'; segmentation leaves them out of its resamples"
         )
+
+    def _check_support(self, support: pd.DataFrame) -> None:
+        for seed, chosen in support.groupby("seed"):
+            masked = self.classes.keys() & set(chosen["image_id"])
+            if masked and not any(self.classes[image_id] for image_id in masked):
+                raise DataError(
+                    f"{self.root}: no support image of seed {seed} has a labelled pixel, such as "
+                    f"'{min(masked)}'; correct the masks, or take more images or other seeds in "
+                    "params.yaml"
+                )
 
     def _check_classes(self, used: set[str]) -> None:
         masked = self.classes.keys() & used

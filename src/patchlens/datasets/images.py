@@ -77,6 +77,15 @@ DEEP = {"I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits", "I;16N": "16 
         "I": "integers of up to 32 bits", "F": "floats"}  # fmt: skip
 TAIL = 1 << 16  # bytes; cameras and editors append a little after the end mark
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+# What stands in place of a picture, by its bytes from 0 or 4.
+OTHERS = {
+    b"ftyp": "HEIC, as phones save it, or a video",
+    b"<": "a web page or SVG",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x93NUMPY": "an array of NumPy",
+    b"\xff\x0a": "JPEG XL",
+}
 LATE = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")  # may follow the pixels of a PNG
 Image.MAX_IMAGE_PIXELS = None  # the limit is that of `Terms`, which users can set
 
@@ -137,8 +146,9 @@ def open_image(path: Path, terms: Terms = UNSTATED) -> Image.Image:
     """
     with opened(path, "an image", terms) as image:
         _refuse(path, image, terms)
+        white = stated_white(image)
         image.load()
-        rgb = _rgb(path, image, terms)
+        rgb = _rgb(path, image, terms, white)
         return upright(image, rgb)
 
 
@@ -202,8 +212,15 @@ def reason(path: Path, error: Exception) -> str:
         return "the file is empty"
     if head.startswith(LFS):
         return "it is a pointer of Git LFS; run `git lfs pull` where it came from"
-    if isinstance(error, UnidentifiedImageError) and head[:2] in (b"II", b"MM"):
-        return "a TIFF of a kind that Pillow cannot read, such as colour in floats or many bands"
+    if isinstance(error, UnidentifiedImageError):
+        if head[:2] in (b"II", b"MM"):
+            return (
+                "a TIFF of a kind that Pillow cannot read, such as colour in floats or many bands"
+            )
+        kinds = [what for start, what in OTHERS.items() if head.startswith(start)]
+        kinds += [OTHERS[head[4:8]]] if head[4:8] in OTHERS else []
+        what = f"it is {kinds[0]}" if kinds else f"it is none of {', '.join(FORMATS)}"
+        return f"{what}; get the picture itself, or save it as PNG"
     return str(error) or type(error).__name__
 
 
@@ -255,6 +272,8 @@ def _refuse(path: Path, image: ImageFile, terms: Terms) -> None:
             f"{path}: has {pages} pages or frames, of which only the first would be used; save the "
             "one that was labelled as a file of its own"
         )
+    if wrong := changed(image):
+        raise DataError(f"{path}: {wrong}")
     if image.mode in DEEP:
         if terms.range is None:
             raise DataError(
@@ -266,7 +285,7 @@ def _refuse(path: Path, image: ImageFile, terms: Terms) -> None:
         raise DataError(
             f"{path}: is in the colour mode {image.mode}, which is not read; save it as RGB"
         )
-    elif (bits := _bits(path, image)) > 8:
+    elif (bits := bits_of(path, image)) > 8:
         raise DataError(
             f"{path}: has {bits} bits per channel, of which Pillow would keep 8; save it with 8"
         )
@@ -294,14 +313,32 @@ def _pages(image: Any) -> int:
     return pages
 
 
-def _bits(path: Path, image: Any) -> int:
+def changed(image: Any) -> str | None:
+    """Why the pixels that Pillow gives are not those of the file, and what to do."""
+    if image.format != "TIFF":
+        return None
+    tags = image.tag_v2
+    if tags.get(254, 0) & 1 or 50706 in tags:  # of reduced resolution; the version of DNG
+        return "its first page is a preview, as in a camera's raw file; develop it and save as PNG"
+    if 2 in tags.get(339, ()) and max(tags.get(258, (1,))) == 8:
+        return "has signed values of 8 bits, which Pillow reads as 0 to 255; save it unsigned"
+    return None
+
+
+def stated_white(image: Any) -> int:
+    """White in a PNM file, which Pillow stretches to 255 or 65535; 255 for other formats."""
+    raw = image.tile[0].args if image.format == "PPM" and image.tile else ""
+    return int(raw[1]) if isinstance(raw, tuple) and image.mode != "F" else 255
+
+
+def bits_of(path: Path, image: Any) -> int:
     """Bits per channel in the file; Pillow reduces colours to 8 without a word."""
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(258, (1,))))
-    if image.format in ("PNG", "PPM") and image.tile:
-        raw = image.tile[0].args
-        raw, most = raw if isinstance(raw, tuple) else (raw, 255)
-        return 16 if ";16" in raw or most > 255 else 8
+    if image.format == "PPM":
+        return 16 if stated_white(image) > 255 else 8
+    if image.format == "PNG" and image.tile:
+        return 16 if ";16" in str(image.tile[0].args) else 8
     if image.format in ("JPEG2000", "AVIF"):
         with path.open("rb") as stream:
             head = stream.read(TAIL)
@@ -338,11 +375,12 @@ def _profile(image: ImageFile) -> str | None:
     return _named(profile) if profile else None
 
 
-def _rgb(path: Path, image: ImageFile, terms: Terms) -> Image.Image:
+def _rgb(path: Path, image: ImageFile, terms: Terms, white: int) -> Image.Image:
     if image.mode in DEEP:
-        return _scaled(path, image, terms)
+        return _scaled(path, image, terms, white)
     if not is_clear(image):
-        return image.convert("RGB")
+        clear = image.has_transparency_data  # in vain: Pillow would warn of a palette's
+        return (image.convert("RGBA") if clear else image).convert("RGB")
     if terms.background is None:
         raise DataError(
             f"{path}: has transparent pixels, and nothing says what stands behind them; state "
@@ -353,11 +391,18 @@ def _rgb(path: Path, image: ImageFile, terms: Terms) -> Image.Image:
     return Image.alpha_composite(behind, image.convert("RGBA")).convert("RGB")
 
 
-def _scaled(path: Path, image: ImageFile, terms: Terms) -> Image.Image:
+def _scaled(path: Path, image: ImageFile, terms: Terms, white: int) -> Image.Image:
     """A grey picture in 8 bits: `range` becomes 0 … 255, and what lies outside is cut off."""
     assert terms.range is not None
     low, high = terms.range
     values = np.asarray(image).astype(np.float64)
+    if (values == image.info.get("transparency")).any():
+        raise DataError(
+            f"{path}: has transparent pixels in grey of {DEEP[image.mode]}; save it without "
+            "transparency"
+        )
+    if white not in (255, 65535):
+        values = np.rint(values * (white / 65535))
     if not np.isfinite(values).all():
         raise DataError(f"{path}: contains NaN or Inf; a picture needs a number in every pixel")
     if ((values < low) | (values > high)).mean() > 0.5:

@@ -4,6 +4,7 @@ An id map is lossless and whole-numbered, has one channel, or colours that a tab
 classes, and is upright as its picture is.
 """
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,12 @@ from PIL import Image
 from patchlens.datasets.images import (
     BROKEN,
     UNSTATED,
+    bits_of,
+    changed,
     is_clear,
     opened,
     regular,
+    stated_white,
     unreadable,
     upright,
 )
@@ -31,6 +35,7 @@ Mask = NDArray[np.uint8]
 Ids = NDArray[Any]  # uint8, or int64
 LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF"}
 LOSSY_TIFF = {6: "JPEG", 7: "JPEG", 34712: "JPEG 2000", 50001: "WebP", 50002: "JPEG XL"}
+COLOURS = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})  # that become RGB as they are
 SAVE = "save masks as PNG"
 
 
@@ -78,6 +83,11 @@ def open_id_map(path: Path, terms: Terms = UNSTATED, *, colours: bool = False) -
             raise unreadable(path, "a mask", error) from None
     with opened(path, "a mask", terms) as image:
         _refuse(path, image)
+        if colours and (image.mode not in COLOURS or bits_of(path, image) > 8):
+            raise DataError(
+                f"{path}: has the mode {image.mode} of {bits_of(path, image)} bits; colours are "
+                f"RGB of 8 bits; {SAVE}"
+            )
         image.load()
         mode, palette = image.mode, list[tuple[int, ...]]()
         if colours:
@@ -130,7 +140,7 @@ def _is_matlab(path: Path) -> bool:
 def _refuse(path: Path, image: Any) -> None:
     """Refuse files whose values are not those that somebody drew."""
     lossy = LOSSY.get(image.format)
-    if image.format == "WEBP" and b"VP8 " in path.open("rb").read(4096):
+    if image.format == "WEBP" and _is_lossy_webp(path):
         lossy = "lossy WebP"
     if image.format == "TIFF":
         lossy = LOSSY_TIFF.get(image.tag_v2.get(259, 1))
@@ -141,13 +151,26 @@ def _refuse(path: Path, image: Any) -> None:
         )
     if (pages := getattr(image, "n_frames", 1)) > 1:
         raise DataError(f"{path}: has {pages} pages or frames; a mask must have one")
-    raw: Any = image.tile[0].args if image.tile else ""
-    most = raw[1] if isinstance(raw, tuple) and image.format == "PPM" else 255
-    if re.match(r"\W*L;[24]", str(raw)) or most not in (255, 65535):
-        raise DataError(
-            f"{path}: is grey of fewer than 8 bits, in which an id can mean two things; {SAVE} "
-            "with 8 bits"
-        )
+    if wrong := changed(image):
+        raise DataError(f"{path}: {wrong}")
+    few = re.match(r"\W*L;[24]", str(image.tile[0].args if image.tile else ""))
+    inverted = image.format == "TIFF" and image.mode == "L" and image.tag_v2.get(262) == 0
+    if few or inverted or stated_white(image) not in (255, 65535):
+        what = "inverted (0 is white)" if inverted else "grey of other than 8 or 16 bits"
+        raise DataError(f"{path}: is {what}, in which an id can mean two things; {SAVE} of 8 bits")
+
+
+def _is_lossy_webp(path: Path) -> bool:
+    """Whether a chunk of the file is a lossy picture; others, of any length, may come first."""
+    with path.open("rb") as stream:
+        stream.seek(12)
+        while len(head := stream.read(8)) == 8:
+            if head[:4] == b"VP8 ":
+                return True
+            length = int.from_bytes(head[4:], "little")
+            inner = head[:4] == b"ANMF"  # a frame, whose chunks follow 16 bytes
+            stream.seek(16 if inner else length + length % 2, io.SEEK_CUR)
+    return False
 
 
 def _opaque(path: Path, image: Image.Image) -> Image.Image:
@@ -165,11 +188,12 @@ def _whole(path: Path, values: NDArray[Any]) -> Ids:
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind == "f":
-        odd = ~(np.isfinite(values) & (values == np.floor(values)))
+        odd = ~((np.abs(values) < 2**53) & (values == np.floor(values)))  # nor NaN
         if odd.any():
             y, x = np.argwhere(odd)[0]
             raise DataError(
-                f"{path}: holds {values[y, x]:g} at x {x}, y {y}; ids are whole numbers; {SAVE}"
+                f"{path}: holds {values[y, x]:g} at x {x}, y {y}; ids are whole numbers below "
+                f"2^53; {SAVE}"
             )
     return values.astype(np.int64)
 

@@ -108,9 +108,9 @@ def _parse(place: str, fields: list[str], form: Format) -> Line:
         columns = FORMATS["mot15"]
     if len(fields) not in columns.counts:
         others = [name for name, of in FORMATS.items() if len(fields) in of.counts]
-        hint = f"; tracks_format may be {' or '.join(others)}" if others else ""
+        hint = f"tracks_format may be {' or '.join(others)}" if others else "see docs/own-data.md"
         counts = " or ".join(str(count) for count in columns.counts)
-        raise ValueError(f"has {len(fields)} columns instead of {counts} ({form}){hint}")
+        raise ValueError(f"has {len(fields)} columns instead of {counts} ({form}); {hint}")
     left, top, width, height = (decimal(field) for field in fields[2:6])
     active = columns.flag is None or decimal(fields[columns.flag]) != 0
     label = None if columns.label is None else whole(fields[columns.label])
