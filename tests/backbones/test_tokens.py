@@ -74,6 +74,7 @@ def test_an_oblong_grid_of_patches_comes_without_its_prefix(name: str) -> None:
     bone = wrapped(name)
     for norm in (True, False):
         found = bone(noise(entry), layers=[0, -1], norm=norm)
+        assert len(found) == 2
         for tokens in found:
             assert tokens.patches.shape == (2, ROWS, COLUMNS, bone.channels(norm))
             registers = 0 if tokens.registers is None else tokens.registers.shape[1]

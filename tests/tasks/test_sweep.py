@@ -77,6 +77,7 @@ def test_points_equal_plain_fits_of_the_same_variant():
     x = planted.features(y, 3, noise=2.0)
     query_x = planted.features(query_y, 4, noise=2.0)
     found = swept(noise=2.0, heads=("knn",))["knn"]
+    assert found
     for point in found:
         transform = fit(point.variant, fit_data(x, point.m), planted.PRUNE, seed=0, draw=point.draw)
         near = search(transform(x), transform(query_x), 5, distance="cosine", device=CPU)
