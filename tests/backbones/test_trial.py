@@ -181,6 +181,21 @@ AGREES = {"hidden_act": "gelu", "num_attention_heads": 2, "layer_norm_eps": 1e-6
 PROCESSOR = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 
 
+@pytest.mark.parametrize(
+    "processor",
+    [
+        {"rescale_factor": 1 / 255},
+        {"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [127.5] * 3},
+        {"image_mean": None, "image_std": None},
+    ],
+)
+def test_mean_and_std_are_compared_in_one_unit(
+    convert: Convert, folder: Path, processor: Any
+) -> None:
+    (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR | processor))
+    convert(in_folder(folder))
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_folder_that_agrees_is_measured(convert: Convert, folder: Path, nested: bool) -> None:
     config = {"vision_config": AGREES, "num_attention_heads": 8} if nested else AGREES
@@ -197,14 +212,21 @@ def test_a_folder_that_agrees_is_measured(convert: Convert, folder: Path, nested
         ({"hidden_act": "quick_gelu"}, {}, r"act_layer: GELU, but .* states QuickGELU"),
         ({"architecture": "vit_small_patch16_224"}, {}, r"arch: vit_tiny\w+, but .* vit_small"),
         ({}, {"image_mean": [0.4] * 3}, r"models\.m\.mean: \[0\.5, .* states \[0\.4, "),
-        ({"pretrained_cfg": {"std": [0.2] * 3}}, {}, r"models\.m\.std: \[0\.5, .* states \[0\.2"),
+        ({}, {"do_normalize": False}, r"models\.m\.mean: \[0\.5, .* states \[0\.0, "),
+        ({}, {"do_rescale": False}, r"models\.m\.mean: \[0\.5, .* states \[0\.001961, "),
+        ({}, {"rescale_factor": 1 / 127.5}, r"models\.m\.mean: \[0\.5, .* states \[0\.25, "),
+        (
+            {"pretrained_cfg": {"std": [0.2] * 3}},
+            {"image_std": None},
+            r"models\.m\.std: \[0\.5, .* states \[0\.2",
+        ),
     ],
 )
 def test_a_folder_that_states_other_settings_is_refused(
     convert: Convert, folder: Path, config: Any, processor: Any, message: str
 ) -> None:
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR | processor))
     with pytest.raises(SettingsError, match=message):
         convert(in_folder(folder))
 
@@ -231,7 +253,7 @@ def test_mean_and_std_in_another_unit_are_refused_naming_the_unit(
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_channels_than_rgb_are_refused(channels: int) -> None:
-    with pytest.raises(ValidationError, match=f"{channels} is out of range; allowed: 3 to 3 .only"):
+    with pytest.raises(ValidationError, match=f"{channels} is out of range; allowed: 3 .only"):
         FileModel.model_validate(
             {"source": "file", "file": "w", "arch": ARCH, "arch_args": {"in_chans": channels}}
         )

@@ -117,6 +117,21 @@ def test_the_sheet_shows_image_mask_and_boxes(town: Index) -> None:
     assert {car, ignored} <= seen  # boxes
 
 
+def test_boxes_without_a_mask_below_have_the_full_colour(
+    tmp_path: Path, picture: Any, indexed_whole: Callable[..., Index]
+) -> None:
+    picture(tmp_path / "x.png")
+    objects = (
+        ObjectEntry("a", 1, (0, 0, 4, 3)),
+        ObjectEntry("b", 1, (4, 3, 8, 6), evaluated=False),
+    )
+    layout = Layout(CLASSES, {}, [ImageEntry("x", "all", "x.png", objects=objects)])
+    index = indexed_whole(layout, tmp_path)
+    below = np.asarray(contact_sheet(index, "x"))[80:]  # without the legend
+    seen = {tuple(int(c) for c in colour) for colour in below.reshape(-1, 3)}
+    assert {palette(index)[1], (160, 160, 160)} <= seen
+
+
 def test_the_sheet_is_the_same_each_time(town: Index) -> None:
     first, second = (contact_sheet(town, "town").tobytes() for _ in range(2))
     assert first == second

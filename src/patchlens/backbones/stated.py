@@ -54,11 +54,22 @@ def _pairs(
     if activation is not None:
         stated = ACTIVATIONS.get(str(vision.get("hidden_act")))
         yield "arch_args.act_layer", stated, type(activation).__name__
-    for key, used in (
-        ("mean", settings.mean or IMAGENET_MEAN),
-        ("std", settings.std or IMAGENET_STD),
+    for key, absent, used in (
+        ("mean", 0.0, settings.mean or IMAGENET_MEAN),
+        ("std", 1.0, settings.std or IMAGENET_STD),
     ):
-        yield key, processor.get(f"image_{key}", timm_config.get(key)), used
+        said: Any = processor.get(f"image_{key}") or timm_config.get(key)
+        if processor.get("do_normalize") is False:
+            said = [absent] * 3
+        if isinstance(said, list) and all(isinstance(value, int | float) for value in said):
+            said = [round(value / _white(processor), 6) for value in said]
+        yield key, said, [round(value, 6) for value in used]
+
+
+def _white(processor: dict[str, Any]) -> float:
+    """What the folder's own processor makes of 255, before it subtracts the mean."""
+    factor = processor.get("rescale_factor") if processor.get("do_rescale", True) else 1.0
+    return 255 * factor if isinstance(factor, float) and factor > 0 else 1.0
 
 
 def _eps(value: Any) -> str | None:

@@ -27,7 +27,7 @@ def contact_sheet(index: Index, title: str) -> Image.Image:
     """Up to 12 images in hash order, some of every split, those with labels first.
 
     An image with a mask is shown with and without it; ignored pixels are white. Boxes have the
-    colour of their class, or are grey if not evaluated.
+    colour of their class, lighter than its mask, or are grey if not evaluated.
     """
     colours = palette(index)
     shown = _chosen(index)
@@ -87,7 +87,7 @@ def _tile(
         mask = index.mask(image_id)
         classes = {int(c) for c in np.unique(mask)}
         panels.append(_painted(panels[0], mask, colours))
-    _draw_objects(panels[-1], objects, colours, scale)
+    _draw_objects(panels[-1], objects, colours, scale, lighter=len(panels) > 1)
     classes |= set(objects[objects["evaluated"]]["class_id"])
     width = max(sum(p.width for p in panels) + 2 * (len(panels) - 1), PANEL[0])
     tile = Image.new("RGB", (width, size[1] + 2 * LINE), BACKGROUND)
@@ -110,12 +110,17 @@ def _painted(image: Image.Image, mask: Any, colours: Sequence[Colour]) -> Image.
 
 
 def _draw_objects(
-    image: Image.Image, objects: pd.DataFrame, colours: Sequence[Colour], scale: float
+    image: Image.Image,
+    objects: pd.DataFrame,
+    colours: Sequence[Colour],
+    scale: float,
+    *,
+    lighter: bool,
 ) -> None:
     draw = ImageDraw.Draw(image)
     for row in objects.to_dict("records"):
         colour: Colour = colours[row["class_id"]] if row["evaluated"] else GREY
-        outline = tuple((channel + 255) // 2 for channel in colour)  # lighter than its mask
+        outline = tuple((channel + 255) // 2 for channel in colour) if lighter else colour
         if row["polygon"] is not None:
             draw.polygon([edge * scale for edge in row["polygon"]], outline=outline)
             continue
