@@ -29,6 +29,11 @@ def code(graph: Path = Path()) -> Path:
     return Path("data") / "-".join(["code", *graph.parts])
 
 
+def model_code(model: ModelName, folder: Path | None = None) -> Path:
+    """The list of what the code of a model uses; empty for models without code of their own."""
+    return (folder or code()) / f"model_{model}.txt"
+
+
 def raw(dataset: DatasetName) -> Path:
     """The dataset as rendered or downloaded, or the manifest of a dataset that the user placed."""
     return Path("data/raw") / dataset

@@ -33,7 +33,7 @@ def blocks(kind: str) -> list[dict[str, Any]]:
     return [yaml.safe_load(b) for b in re.findall(rf"```yaml {kind}\n(.*?)```", text, re.DOTALL)]
 
 
-TAG, OWN, OF_REGISTRY = (block["models"] for block in blocks(r"params\.yaml"))
+TAG, OWN, CODE, OF_REGISTRY = (block["models"] for block in blocks(r"params\.yaml"))
 (ENTRY,) = blocks("registry")
 
 
@@ -74,6 +74,25 @@ def test_the_tag_exists() -> None:
     TypeAdapter(Model).validate_python(TAG["deit3"])
     assert timm.models.is_model_pretrained(TAG["deit3"]["tag"])
     assert module.create("here", TAG["deit3"]["tag"], {"depth": 1}, "tag").embed_dim == 768
+
+
+def test_the_own_function_is_run_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "models")
+    Path("models").mkdir()
+    Path("models/page_example.py").write_text(
+        "from torch import nn\n\ndef backbone(checkpoint):\n"
+        "    map = nn.Conv2d(3, 5, 16, 16)\n    return lambda x: with_cls(map(x).flatten(2).mT)\n"
+        "\ndef with_cls(tokens):\n    return nn.functional.pad(tokens, (0, 0, 1, 0))\n"
+    )
+    target = CODE["own"]["target"].replace("mine", "page_example")
+    settings = TypeAdapter(Model).validate_python(CODE["own"] | {"target": target})
+    module.convert("own", settings, Path("own"), work=tmp_path)
+    found = load(Path("own"), own=settings)
+    images = torch.zeros(1, 3, 32, 48, dtype=torch.uint8)
+    assert found(images, layers=[0], norm=True)[0].patches.shape == (1, 2, 3, 5)
 
 
 def test_the_own_file_loads_by_settings_alone(convert: Convert, own: dict[str, Any]) -> None:

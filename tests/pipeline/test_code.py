@@ -100,7 +100,8 @@ def edit(copied: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 def lists() -> dict[str, str]:
     code.run()
     code.run(Path("pretrain/dvc.yaml"), "patchlens.pretrain.run")
-    found = {path.stem: path for path in Path("data/code").glob("*.txt")}
+    of_stages = (p for p in Path("data/code").glob("*.txt") if not p.stem.startswith("model_"))
+    found = {path.stem: path for path in of_stages}
     found |= {f"pretrain/{p.stem}": p for p in Path("data/code-pretrain").glob("*.txt")}
     return {name: path.read_text(encoding="utf-8") for name, path in found.items()}
 

@@ -1,5 +1,6 @@
 """The weights stage: one safetensors file with its provenance, whatever the source."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from patchlens.backbones.architecture import create, with_periods
 from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash, weights_hash
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
-from patchlens.backbones.load import load
+from patchlens.backbones.load import load, open_own, state_of, stated
 from patchlens.backbones.mapping import mapped
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.pretrained import pretrained
@@ -21,15 +22,18 @@ from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.stated import check_stated
+from patchlens.backbones.target import locate
 from patchlens.backbones.trial import check_forward, check_values
 from patchlens.backbones.untrained import draw_weights
 from patchlens.backbones.verify import unexpected
 from patchlens.errors import SettingsError, SourceError
-from patchlens.files import check_space
+from patchlens.files import check_space, file_hash
+from patchlens.progress import log
 from patchlens.settings.models import (
     FileModel,
     Model,
     PixelsModel,
+    PythonModel,
     RegistryModel,
     TimmModel,
     UntrainedModel,
@@ -44,6 +48,7 @@ def convert(
     work: Path,
     norm: bool = True,
     record: Path | None = None,
+    code: Path | None = None,
 ) -> Record:
     """Write the weights of a model and the settings of its backbone into `out`.
 
@@ -54,6 +59,7 @@ def convert(
         work: folder for downloads.
         norm: `features.norm`, which the model must be able to follow.
         record: see `obtain`.
+        code: the list of what the code of a model of `source: python` uses.
 
     Returns:
         The record that later runs compare their weights with.
@@ -68,6 +74,8 @@ def convert(
     if isinstance(settings, PixelsModel):
         tensors: dict[str, Tensor] = {}
         about = {"patch_size": str(settings.patch_size), "origin": "pixels"}
+    elif isinstance(settings, PythonModel):
+        return _from_python(name, where, settings, out, norm, code)
     elif isinstance(settings, RegistryModel):
         tensors, about, file = _from_registry(name, where, settings, work, record)
     else:
@@ -82,18 +90,57 @@ def convert(
             else:
                 tensors, origin = _from_file(name, model, settings)
         about = _describe(model, arch, settings) | {"origin": origin}
-    about |= {"source": settings.source, "sha256": tensor_hash(tensors)}
-    # One entry: safetensors writes several in random order, which would change the md5.
-    header = {"about": json.dumps(about, sort_keys=True)}
-    size = sum(tensor.nbytes for tensor in tensors.values())
-    check_space("the converted weights", [(out.parent, size)])
-    save_file(_apart(tensors), out, metadata=header)
+    about |= _layer(settings) | {"source": settings.source, "sha256": tensor_hash(tensors)}
+    _write(out, tensors, about)
     if tensors:
         check_values(tensors, about["origin"])
         with torch.random.fork_rng(devices=[]):  # timm draws weights before it loads these
             check_forward(load(out), norm, where, about["arch"], about["origin"])
     came = Record(about["origin"]) if file is None else file.record
     return replace(came, tensors=about["sha256"])
+
+
+def _write(out: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    # One entry: safetensors writes several in random order, which would change the md5.
+    header = {"about": json.dumps(about, sort_keys=True)}
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    check_space("the converted weights", [(out.parent, size)])
+    save_file(_apart(tensors), out, metadata=header)
+
+
+def _from_python(
+    name: str, where: str, settings: PythonModel, out: Path, norm: bool, code: Path | None
+) -> Record:
+    """Write what is known of an own model: its weights stay where its code finds them."""
+    file = locate(settings.target, where).file
+    digest = file_hash(file, "sha256")
+    log.warning("%s: runs the code of %s, sha256 %s (trust_code)", name, file, digest)
+    backbone = open_own(settings, name)
+    tensors = state_of(backbone)
+    used = hashlib.sha256(code.read_bytes()).hexdigest() if code is not None else digest
+    weights = tensor_hash(tensors)
+    about = {
+        "source": settings.source,
+        "settings": stated(settings),
+        "origin": f"{settings.target}, code {used}, weights {weights}",
+        "arch": settings.target,
+        "tensors": weights,
+        "sha256": hashlib.sha256(f"{stated(settings)}{used}{weights}".encode()).hexdigest(),
+        "patch_size": str(backbone.patch_size),
+        "width": str(backbone.width),
+        "depth": str(backbone.depth),
+        "parameters": str(backbone.parameters),
+        "torch": torch.__version__,
+    } | _layer(settings)
+    check_values(tensors, about["origin"])
+    check_forward(backbone, norm, where, about["arch"], about["origin"])
+    _write(out, {}, about)
+    return Record(about["origin"], tensors=about["sha256"])
+
+
+def _layer(settings: Model) -> dict[str, str]:
+    layer = getattr(settings, "layer", None)
+    return {} if layer is None else {"layer": str(layer)}
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,13 @@ def run(model: ModelName, settings: Model, norm: bool = True) -> None:
     record = paths.weights_record(model)
     with whole_file(paths.weights(model)) as partial:
         came = convert(
-            model, settings, partial, work=paths.WORK / "weights", norm=norm, record=record
+            model,
+            settings,
+            partial,
+            work=paths.WORK / "weights",
+            norm=norm,
+            record=record,
+            code=paths.model_code(model),
         )
     came.write(record)
     log.info("%s: weights %s", model, came.tensors[:12])

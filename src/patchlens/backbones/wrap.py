@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from patchlens.backbones.contract import (
-    Backbone,
     Normalise,
     PatchTokens,
     absolute_layers,
@@ -63,7 +62,7 @@ def wrap(
     output: str | int | None = None,
     input_size: tuple[int, int] | None = None,
     name: str | None = None,
-) -> Backbone:
+) -> "ModuleBackbone":
     """A backbone of any module or function of images.
 
     Args:

@@ -18,6 +18,7 @@ from patchlens.features.store import Header
 from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
 from patchlens.settings.features import Features
+from patchlens.settings.models import PythonModel
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ class Extraction:
 
 def open_extraction(cell: Cell, features: Features) -> Extraction:
     """Open the model of a cell, from the file of the weights stage; see `prepared`."""
-    weights = paths.weights(cell.model)
-    return prepared(cell, load(weights, cell.own.view.ground), provenance(weights), features)
+    weights, model = paths.weights(cell.model), cell.settings.model(cell.model)
+    own = model if isinstance(model, PythonModel) else None
+    backbone = load(weights, cell.own.view.ground, own)
+    return prepared(cell, backbone, provenance(weights), features)
 
 
 def prepared(
@@ -82,12 +85,14 @@ def prepared(
         SettingsError: the model has no such layer, or the view does not match its patch size.
     """
     view = cell.own.view
+    if "layer" in about:  # models.<name>.layer
+        features = features.model_copy(update={"layer": int(about["layer"]), "layer_sweep": []})
     try:
         extractor = Extractor(backbone, view, features, resolve(cell.settings.device))
     except ValueError as error:
         raise SettingsError(
-            f"params.yaml: features.layer, layer_sweep or datasets.{cell.dataset}.view, for model "
-            f"'{cell.model}': {error}"
+            f"params.yaml: features.layer, layer_sweep, models.{cell.model}.layer or "
+            f"datasets.{cell.dataset}.view, for model '{cell.model}': {error}"
         ) from None
     return Extraction(cell, backbone, about, extractor, features)
 

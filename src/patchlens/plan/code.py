@@ -17,9 +17,11 @@ It cannot do so for `dvc repro --single-item` and `--downstream`, which skip dep
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
 from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,14 @@ from pydantic import TypeAdapter, ValidationError
 
 import patchlens
 from patchlens import paths
-from patchlens.errors import DataError
+from patchlens.backbones.target import Target, locate
+from patchlens.errors import DataError, SettingsError
 from patchlens.files import file_hash, whole_folder, write_text
 from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
 from patchlens.settings.base import Name
 from patchlens.settings.messages import explain
+from patchlens.settings.models import PythonModel
 from patchlens.settings.validated import loaded, refuse
 from patchlens.settings.yaml_text import dumped
 from patchlens.tasks.table import TASKS
@@ -48,7 +52,8 @@ DOOR = Path("patchlens/__init__.py")  # the names for users from Python: no stag
 def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     """Check all names, then list the code of every other stage of `graph` in <stage>.txt.
 
-    The sections of all tasks are copied to tasks.yaml.
+    The sections of all tasks are copied to tasks.yaml, and what the code of each model uses is
+    listed in model_<name>.txt.
 
     Args:
         graph: a dvc.yaml with its params.yaml beside it; see `paths.code` for where the lists are.
@@ -66,6 +71,9 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
             used = sorted(closure(module or module_of(stage)))
             lines = [f"{_hash(SRC / name)}  {name}\n" for name in used]
             write_text("".join(lines), out / f"{stage}.txt")
+        if "weights" in stages:
+            for name, model in params["models"].items():
+                write_text(_model_code(name, model), paths.model_code(name, out))
         tasks = {name: params[name] for name in sorted(TASKS) if name in params}
         write_text(dumped(tasks, sort=True), out / "tasks.yaml")
 
@@ -98,6 +106,63 @@ def _wrong(places: dict[str, list[str]]) -> Iterator[str]:
                 yield explain(error, None)
 
 
+def _model_code(name: str, settings: Any) -> str:
+    """The list of what a model of `source: python` uses; empty for other sources.
+
+    Files of its own root with the hash of their code, other packages with their version, and the
+    files and folders that `args` name. Nothing is imported.
+
+    Raises:
+        SettingsError: the settings are invalid, or there is no such target.
+        DataError: a file is not Python.
+    """
+    if not isinstance(settings, dict) or settings.get("source") != "python":
+        return ""
+    try:
+        model = PythonModel.model_validate(settings)
+    except ValidationError as fault:
+        lines = [explain(error, PythonModel) for error in fault.errors()]
+        raise SettingsError(
+            "\n".join(f"{paths.PARAMS}: models.{name}.{line}" for line in lines)
+        ) from None
+    target = locate(model.target, f"{paths.PARAMS}: models.{name}")
+    own, packages = _own_code(target)
+    lines = [f"{_read(path, target.root).hash}  {path.relative_to(target.root)}" for path in own]
+    lines += [f"{version}  {package}" for package, version in packages.items()]
+    lines += [f"{file_hash(path, 'sha256')}  {path}" for path in _named_files(model.args)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _own_code(target: Target) -> tuple[list[Path], dict[str, str]]:
+    """The files of its own that a target uses, and the other packages with their versions."""
+    todo, done, others = {target.file}, set[Path](), set[str]()
+    while todo:
+        path = todo.pop()
+        done.add(path)
+        for name in _read(path, target.root).imports:
+            found = {p for p in files(name, target.root) if p.is_relative_to(target.own)}
+            todo |= found - done
+            if not found:
+                others.add(name.partition(".")[0])
+    providers = metadata.packages_distributions() if others - sys.stdlib_module_names else {}
+    packages = {dist for top in others for dist in providers.get(top, ())}
+    return sorted(done), {dist: metadata.version(dist) for dist in sorted(packages)}
+
+
+def _named_files(value: Any) -> list[Path]:
+    """The files that a setting names, and those in the folders that it names."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return sorted({path for one in inner for path in _named_files(one)})
+    path = Path(value) if isinstance(value, str) and value.strip() else None
+    try:
+        if path is None or not path.exists() or Path.cwd().is_relative_to(path.absolute()):
+            return []
+    except OSError:  # a text that is too long for a name
+        return []
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
 def closure(module: str) -> set[str]:
     """All files below src/ that `module` uses, relative to src/, except those without any code.
 
@@ -122,19 +187,20 @@ def imported(path: Path) -> set[str]:
     return {p.relative_to(SRC).as_posix() for p in found if p.name != "__init__.py"}
 
 
-def files(name: str) -> set[Path]:
-    """The file of a dotted name, if it is our module, and the __init__ of the packages above it.
+def files(name: str, root: Path | None = None) -> set[Path]:
+    """The file of a module in `root`, by its dotted name, and the __init__ of packages above it.
 
     A name that ends with a dot is a package with all of its modules; a part `*` is every package.
     """
+    root = root or SRC
     if "*" in name:
         found = SRC.glob(name.replace(".", "/") + ".py")
         return {path for one in found for path in files(_dotted(one))}
     parts = name.rstrip(".").split(".")
-    candidates = [SRC.joinpath(*parts).with_suffix(".py")]
-    candidates += [SRC.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
+    candidates = [root.joinpath(*parts).with_suffix(".py")]
+    candidates += [root.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
     if name.endswith("."):
-        candidates += SRC.joinpath(*parts).glob("*.py")
+        candidates += root.joinpath(*parts).glob("*.py")
     return {path for path in candidates if path.is_file() and path != SRC / DOOR}
 
 
@@ -207,12 +273,19 @@ def _hash(path: Path) -> str:
     return _read(path).hash if path.suffix == ".py" else file_hash(path, "md5")
 
 
-def _read(path: Path) -> _Module:
-    return _parsed(path.read_text(encoding="utf-8"), path.relative_to(SRC).as_posix())
+def _read(path: Path, root: Path | None = None) -> _Module:
+    """A module of ours, or one of the user in `root`, whose imports by a variable are left out."""
+    name = path.relative_to(root or SRC).as_posix()
+    try:
+        return _parsed(path.read_text(encoding="utf-8"), name, ours=root is None)
+    except (SyntaxError, ValueError) as error:
+        if root is None:
+            raise
+        raise DataError(f"{path}: not valid Python ({error}); correct it") from None
 
 
 @cache
-def _parsed(text: str, name: str) -> _Module:
+def _parsed(text: str, name: str, ours: bool = True) -> _Module:
     """A module, cached by its text so that edits are noticed; `name` is its path below src/."""
     tree = _Executed().visit(ast.parse(text))
     imports, seen, strings = set[str](), set[str](), set[str]()
@@ -225,7 +298,11 @@ def _parsed(text: str, name: str) -> _Module:
                 module = resolve_name(dots + (node.module or ""), _package(name))
                 imports |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
             case ast.Call(func=ast.Name("import_module") | ast.Attribute(attr="import_module")):
-                imports.add(_imported(node.args[0], name))
+                try:
+                    imports.add(_imported(node.args[0], name))
+                except (DataError, IndexError):
+                    if ours:
+                        raise
             case ast.Name(word) | ast.Attribute(attr=word):
                 seen.add(word)
             case ast.Constant(str(value)) if all(map(str.isidentifier, value.split("."))):

@@ -25,7 +25,7 @@ BYTES = {"float16": 2, "float32": 4}
 
 @dataclass(frozen=True)
 class CellCost:
-    """One model on one dataset. None means that the number of images is unknown.
+    """One model on one dataset. None: the number of images, or the size of the model, is unknown.
 
     Attributes:
         grid: patch rows and columns of an image; None if its tiles are unknown.
@@ -45,18 +45,20 @@ class CellCost:
 
 
 def cell(
-    size: Shape,
+    size: Shape | None,
     images: Images,
     settings: Settings,
     *,
     dataset: DatasetName,
     model: ModelName,
 ) -> CellCost:
-    """The cost of one cell.
+    """The cost of one cell; unknown without the size of the model.
 
     Raises:
         SettingsError: the model has no such layer, or the view does not fit its patches or tiles.
     """
+    if size is None:
+        return CellCost(model, dataset, None, None, None, None, None)
     view = settings.dataset(dataset).view
     pixels = view.input_size(size.patch_size)
     if pixels[0] % size.patch_size or pixels[1] % size.patch_size:

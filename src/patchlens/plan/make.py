@@ -26,6 +26,7 @@ class Plan:
         downloads: weights and datasets, in the order of the settings.
         images: dataset -> its selected images.
         cells: every model on every dataset whose features are extracted.
+        unsized: models whose size is unknown until the stage `weights` has run them.
         cores: CPU cores of this machine.
         free: free bytes on this disk.
     """
@@ -34,6 +35,7 @@ class Plan:
     downloads: list[Download]
     images: dict[DatasetName, Images]
     cells: list[cost.CellCost]
+    unsized: list[ModelName]
     cores: int
     free: int
 
@@ -44,8 +46,9 @@ class Plan:
 
     @property
     def unknown(self) -> list[str]:
-        """Datasets with an unknown number of extracted images."""
-        return sorted({cell.dataset for cell in self.cells if cell.features is None})
+        """Datasets with an unknown number of extracted images, and models of unknown size."""
+        sized = [cell for cell in self.cells if cell.model not in self.unsized]
+        return [*sorted({c.dataset for c in sized if c.features is None}), *self.unsized]
 
     def seconds(self, part: str, *, gpu: bool) -> float:
         """Rough seconds of `extract`, `knn` or `probe` over all cells."""
@@ -78,7 +81,7 @@ def make(settings: Settings, dvc: Path) -> Plan:
     stages = graph.stages(dvc, settings)
     for name, model in settings.models.items():
         refuse.check_source(name, model)
-    shapes = {name: shape(name, model) for name, model in settings.models.items()}
+    found = {name: shape(name, model) for name, model in settings.models.items()}
     pairs = [
         (DatasetName(c["dataset"]), ModelName(c["model"]))
         for s in stages
@@ -87,21 +90,23 @@ def make(settings: Settings, dvc: Path) -> Plan:
     ]
     images = {name: count(name, settings.dataset(name)) for name in {d for d, _ in pairs}}
     cells = [
-        cost.cell(shapes[model], images[dataset], settings, dataset=dataset, model=model)
+        cost.cell(found[model], images[dataset], settings, dataset=dataset, model=model)
         for dataset, model in pairs
     ]
+    shapes = {name: size for name, size in found.items() if size is not None}
     refuse.check(settings, shapes, images, cells)
     return Plan(
         stages={stage.name: len(stage.cells) for stage in stages},
-        downloads=[*_weights(settings, shapes), *_datasets(settings)],
+        downloads=[*_weights(settings, found), *_datasets(settings)],
         images={name: images[name] for name in settings.datasets if name in images},
         cells=cells,
+        unsized=sorted(found.keys() - shapes.keys()),
         cores=os.cpu_count() or 1,
         free=shutil.disk_usage(Path.cwd()).free,
     )
 
 
-def _weights(settings: Settings, shapes: dict[ModelName, Shape]) -> Iterator[Download]:
+def _weights(settings: Settings, shapes: dict[ModelName, Shape | None]) -> Iterator[Download]:
     found: dict[str, list[Download]] = {}
     for name, model in settings.models.items():
         if (file := download(name, model, shapes[name])) is not None:

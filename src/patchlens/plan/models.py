@@ -1,14 +1,18 @@
 """The shape, download size and licence of a model, for the plan."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from patchlens import paths
 from patchlens.backbones.architecture import Undrawn, create
+from patchlens.backbones.load import provenance
 from patchlens.backbones.pretrained import NON_COMMERCIAL, check_activation, source_of
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import by_hand
-from patchlens.settings.models import Model, PixelsModel, RegistryModel, TimmModel
+from patchlens.names import ModelName
+from patchlens.settings.models import Model, PixelsModel, PythonModel, RegistryModel, TimmModel
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ class Download:
     address: str = ""
 
 
-def shape(name: str, model: Model) -> Shape:
+def shape(name: str, model: Model) -> Shape | None:
     """The size of the backbone in a slot, without downloading or allocating weights.
+
+    That of a model with code of its own is known once the stage `weights` has run it.
 
     Raises:
         SettingsError: unknown architecture, tag or entry of the registry.
@@ -68,6 +74,8 @@ def shape(name: str, model: Model) -> Shape:
     where = f"params.yaml: models.{name}"
     if isinstance(model, PixelsModel):
         return Shape(model.patch_size, width=5, normed=5, depth=0, prefix=0, parameters=0)
+    if isinstance(model, PythonModel):
+        return _measured(paths.weights(ModelName(name)))
     key = "tag" if isinstance(model, TimmModel) else "arch"
     if isinstance(model, RegistryModel):
         entry = find(model.model, f"{where}.model")
@@ -89,9 +97,24 @@ def shape(name: str, model: Model) -> Shape:
     )
 
 
-def download(name: str, model: Model, size: Shape) -> Download | None:
+def _measured(path: Path) -> Shape | None:
+    """What the stage `weights` found out about a model; None before it."""
+    if not path.is_file():
+        return None
+    about = provenance(path)
+    return Shape(
+        patch_size=int(about["patch_size"]),
+        width=int(about["width"]),
+        normed=int(about["width"]),
+        depth=int(about["depth"]),
+        prefix=0,
+        parameters=int(about["parameters"]),
+    )
+
+
+def download(name: str, model: Model, size: Shape | None) -> Download | None:
     """The download of the weights stage for a slot; None if nothing is downloaded."""
-    at_least = size.parameters * 4
+    at_least = 0 if size is None else size.parameters * 4
     if isinstance(model, RegistryModel):
         entry = find(model.model, f"params.yaml: models.{name}.model")
         if model.file is not None:

@@ -83,7 +83,7 @@ def objective(model: Model) -> str:
             with reading(card, f"restore it with `git checkout {card}`, or remove it"):
                 return str(read_json(card).get("objective", "unknown"))
         return "unknown"
-    return "unknown" if model.source == "timm" else "none"
+    return "none" if model.source in ("untrained", "pixels") else "unknown"
 
 
 def markdown(task: Task, rows: pd.DataFrame) -> str:

@@ -135,6 +135,7 @@ class Section(Strict):
         return None
 
 
+Layer = Annotated[int, Within(-256, 255)]  # block, or stage of a feature pyramid
 Distance = Literal["cosine", "dot", "l2"]
 Positive = Annotated[int, Within(1)]  # in files of the package; settings have an upper bound
 Seed = Annotated[int, Within(0, 2**32 - 1)]

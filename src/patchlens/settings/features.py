@@ -2,10 +2,9 @@
 
 from typing import Annotated, Literal
 
-from patchlens.settings.base import Rising, Several, Strict, Within
+from patchlens.settings.base import Layer, Rising, Several, Strict, Within
 
 Share = Annotated[float, Within(0.0001, 0.9999)]
-Layer = Annotated[int, Within(-256, 255)]
 Device = Literal["auto", "cpu", "cuda"]
 VariantName = str  # a key of `features.variants.VARIANTS`; `load` checks it
 

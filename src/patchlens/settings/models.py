@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, PlainValidator, WrapValidator
+from pydantic import AfterValidator, Field, PlainValidator, WrapValidator
 
-from patchlens.settings.base import Line, PathLine, Seed, Several, Strict, Within, brief
+from patchlens.settings.base import Layer, Line, PathLine, Seed, Several, Strict, Within, brief
 
 # How an absolute position embedding is resampled to another grid (see backbones/position.py).
 PositionMode = Literal["timm", "dino", "mae", "beit", "gsd"]
@@ -137,7 +137,13 @@ else:
     ArchArgs = Annotated[_ArchArgs, WrapValidator(_as_written)]
 
 
-class _Vit(Strict):
+class _Layered(Strict):
+    """A model with layers. `layer` replaces `features.layer` for this model, without a sweep."""
+
+    layer: Layer | None = None
+
+
+class _Vit(_Layered):
     arch_args: ArchArgs = Field(default={})
     mean: Colour | None = None
     std: Spread | None = None
@@ -152,7 +158,7 @@ class TimmModel(_Vit):
     tag: Line
 
 
-class RegistryModel(Strict):
+class RegistryModel(_Layered):
     """A model of the registry by its name; `patchlens models` lists all.
 
     The entry sets everything else, so that the same name means the same features everywhere. These
@@ -194,6 +200,67 @@ class UntrainedModel(_Vit):
     seed: Seed
 
 
+def _target(value: str) -> str:
+    """Check `package.module:function`, or `folder/file.py:function` below the working folder."""
+    place, _, function = value.partition(":")
+    path = place.removesuffix(".py").split("/") if place.endswith(".py") else place.split(".")
+    names = [*path, function]
+    if not all(name.isidentifier() for name in names):
+        raise ValueError(
+            f"'{brief(value)}' is invalid; allowed: package.module:function, or "
+            "folder/file.py:function, with a path below this folder"
+        )
+    return value
+
+
+def _trusted(value: bool) -> bool:
+    """Refuse a model whose code nobody has approved."""
+    if not value:
+        raise ValueError(
+            "must be true, as the stages weights, extract and degrade run the code of `target` on "
+            "this machine; read it first"
+        )
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Check that a value consists of scalars and lists."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, list):
+            _plain(one)
+        elif not (one is None or isinstance(one, str | bool | int | float)):
+            raise ValueError(f"{brief(one)} is invalid; allowed: scalars, and lists of them")
+    return value
+
+
+Scalars = Annotated[Any, PlainValidator(_plain)]
+Sides = Annotated[list[Annotated[int, Within(1, LARGEST)]], Field(min_length=2, max_length=2)]
+
+
+class PythonModel(_Layered):
+    """An own module or function: what `target` returns for `args`; see `backbones.wrap.wrap`.
+
+    `args` are passed by name: scalars, and lists of them. A file that they name, such as weights,
+    is hashed. `layer` is an index into the list that it returns. No code is run without
+    `trust_code: true`, and none while settings are read or planned.
+    """
+
+    source: Literal["python"]
+    target: Annotated[Line, AfterValidator(_target)]
+    trust_code: Annotated[bool, AfterValidator(_trusted)] = Field(
+        default=False, validate_default=True
+    )
+    args: dict[str, Scalars] = Field(default={})
+    patch_size: Patch
+    mean: Colour
+    std: Spread
+    interpolation: Interpolation = "bicubic"
+    prefix_tokens: Tokens = 0
+    output: Line | int | None = None
+    input_size: Sides | None = None
+    role: Role = "rival"
+
+
 class PixelsModel(Strict):
     """The floor without a network: the mean RGB of the patch, its row and its column."""
 
@@ -202,13 +269,13 @@ class PixelsModel(Strict):
 
 
 Model = Annotated[
-    RegistryModel | TimmModel | FileModel | UntrainedModel | PixelsModel,
+    RegistryModel | TimmModel | FileModel | PythonModel | UntrainedModel | PixelsModel,
     Field(discriminator="source"),
 ]
 
 
 def role(model: Model) -> Role:
     """The role of a model in comparisons: a floor is a baseline, a ceiling is excluded."""
-    if isinstance(model, FileModel):
+    if isinstance(model, FileModel | PythonModel):
         return model.role
     return "floor" if model.source in ("untrained", "pixels") else "rival"
