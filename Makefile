@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
-.PHONY: dataset-pages model-pages variant-pages plot-templates flip seeds bench clean-metrics dag camvid faults
+.PHONY: docs notebook dataset-pages model-pages variant-pages plot-templates flip seeds bench clean-metrics dag camvid faults
 
 help:  ## List the targets
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +31,7 @@ endif
 	touch $@
 
 lock: env  ## Resolve requirements.lock again from pyproject.toml
-	pip-compile --quiet --extra cpu --extra dev --extra pretrain --strip-extras --no-emit-index-url \
+	pip-compile --quiet --extra cpu --extra dev --extra docs --extra pretrain --strip-extras --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	  --output-file requirements.lock pyproject.toml
 
@@ -74,6 +74,12 @@ readme: env  ## Put tables and what made them into README, docs and metrics, bef
 	for task in segmentation identification retrieval tracking; do \
 	  python scripts/embed.py docs/$$task.md $$task metrics/tables/$$task.md || exit 1; done
 	python scripts/reference_page.py
+
+docs: env  ## Build the docs as a site in reports/docs, without network; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 mkdocs build
+
+notebook: env  ## Write the notebook of the examples from its script
+	python scripts/notebook.py
 
 flip: env  ## Run the example in docs/claims.md of a verdict that an edit flips (HEAD must be reproduced)
 	scripts/flip_example.sh

@@ -7,7 +7,7 @@ import patchlens as pl
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 4, (40, 8, 8))
 features = rng.normal(size=(40, 8, 8, 64)).astype(np.float32)
-features[..., :4] += 2 * np.eye(4, dtype=np.float32)[labels]
+features[..., :4] += 4 * np.eye(4, dtype=np.float32)[labels]
 features[..., 60:] *= 30  # a few dimensions have most of the variance and say nothing
 
 

@@ -168,6 +168,13 @@ def test_a_wrong_setting_is_one_line(data, net, asked: dict, message: str) -> No
     assert "params.yaml: " not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["- a\n", "segmentation: 3\n", "features: {layer: -1}\n"])
+def test_a_file_that_is_no_params_is_refused(data, net, here: Path, text: str) -> None:
+    Path("mine.yaml").write_text(text)
+    with pytest.raises(pl.PatchlensError, match=r"mine\.yaml: no section '\w+'; give the path"):
+        pl.evaluate(pl.wrap(net, **HOW), data, params="mine.yaml")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

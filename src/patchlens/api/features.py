@@ -110,7 +110,8 @@ class Variant:
 
     Args:
         name: one of docs/variants.md, such as `raw`, `zscore`, `prune`, `pca_whiten`.
-        seed, draw: what decides a random choice (`prune_random`).
+        seed: of a random choice (`prune_random`).
+        draw: the number of the draw with this seed.
         settings: `m`, the share of dimensions to drop, and `pca_drop`, a number of components.
 
     Raises:

@@ -27,9 +27,8 @@ def load_backbone(
 
     Args:
         model: a name of the registry (`patchlens models`), a tag of timm
-            (`deit3_base_patch16_224.fb_in22k_ft_in1k`), an id of the Hugging Face hub with a
-            `revision`, the path of a weight file with its `arch`, or an entry of `models:` in
-            params.yaml as a dict.
+            (`deit3_base_patch16_224.fb_in22k_ft_in1k`), the path of a weight file with its `arch`,
+            or an entry of `models:` in params.yaml as a dict.
         cache: a folder that keeps downloads; without it, they last until this call ends, except
             for files that the cache of the hub holds already.
         settings: further keys of the entry, such as `arch`, `arch_args`, `mean`, `std`, `position`.
@@ -44,7 +43,7 @@ def load_backbone(
         SourceError: the weights cannot be obtained.
         DataError: the weights do not fit the architecture.
     """
-    entry = dict(model) if isinstance(model, Mapping) else _entry(str(model), settings)
+    entry = dict(model) if isinstance(model, Mapping) else _entry(str(model))
     where = Path("load_backbone")
     checked = conforming(entry | settings, Model, where)
     shown = str(entry.get("model", entry.get("tag", entry.get("arch", entry["source"]))))
@@ -57,14 +56,12 @@ def load_backbone(
     return backbone
 
 
-def _entry(model: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(model: str) -> dict[str, Any]:
     """The entry of `models:` that a name means."""
     if model in entries():
         return {"source": "registry", "model": model}
     if Path(model).is_file():
         return {"source": "file", "file": model, "sha256": weights_hash(Path(model))}
-    if "/" in model and "revision" in settings:
-        return {"source": "hub", "repo": model}
     return {"source": "timm", "tag": model}
 
 

@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +21,13 @@ def default(section: str) -> dict[str, Any]:
     return dict(_content(DEFAULT)[section])
 
 
-@cache
 def _content(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = loaded(path, missing="give the path of a params.yaml")
-    return content
+    content = loaded(path, missing="give the path of a params.yaml")
+    sections = [*known().sections, *COMMON]
+    for name in sections:
+        if not isinstance(content, dict) or not isinstance(content.get(name), dict):
+            raise SettingsError(f"{path}: no section '{name}'; give the path of a params.yaml")
+    return dict(content)
 
 
 def slot(name: str) -> ModelName:
@@ -58,7 +59,7 @@ def settings_for(
     Raises:
         SettingsError: one line per mistake.
     """
-    content, allowed = deepcopy(_content(params)), known()
+    content, allowed = _content(params), known()
     shared = content[SHARED]
     shared["variants"] = list(variant or shared.get("variants", ["raw"]))
     if "shots" not in shared:
