@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 KILLS ?= 15
+CASES ?= 40
 # A pip index with CPU builds of torch makes the environment much smaller: see docs/install.md.
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -102,8 +103,8 @@ bench: env  ## Measure speed and memory; write the table to docs/bench.md
 camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)
 	scripts/results_camvid.sh
 
-faults: env  ## Feed a miniature what is bad, then kill it KILLS times at random; tables to docs/reliability.md
-	python scripts/faults cases --write && ended=0 || ended=1; \
+faults: env  ## Give a miniature CASES bad things of each of four parts, then KILLS random kills; tables to docs/reliability.md
+	python scripts/faults cases --some $(CASES) --write && ended=0 || ended=1; \
 	  python scripts/faults kills --random $(KILLS) --aimed 20 --write && exit $$ended
 
 seeds: env  ## Show how far two training seeds of the mini models lie apart (HEAD must be reproduced)

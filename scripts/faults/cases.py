@@ -73,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     preload()
     results: list[tuple[str, str, str]] = []
     begun = time.monotonic()
-    for part in asked.parts or tables.PARTS:
+    text, parts = "", asked.parts or list(tables.PARTS)
+    for number, part in enumerate(parts, 1):
         found = list(tables.PARTS[part](base, random.Random(asked.seed), Case))
         if asked.some is not None:
             found = random.Random(asked.seed).sample(found, min(asked.some, len(found)))
@@ -86,14 +87,14 @@ def main(arguments: Sequence[str]) -> int:
                 print(
                     f"{outcome}: {part}, {case.kind}: {case.name}: {case.commands}\n{output[-900:]}"
                 )
-    text = table(results)
-    words = "" if asked.some is None else f" --some {asked.some}"
-    command = " ".join(["python scripts/faults cases", *asked.parts]) + words
-    seconds = round(time.monotonic() - begun)
-    text += f"\n\nMade by `{command}`, seed {asked.seed}, in {seconds} s on {os.cpu_count()} cores."
+        words = "" if asked.some is None else f" --some {asked.some}"
+        done = parts[:number] if asked.parts or number < len(parts) else []
+        command = " ".join(["python scripts/faults cases", *done]) + words
+        took = f"in {time.monotonic() - begun:.0f} s on {os.cpu_count()} cores"
+        text = f"{table(results)}\n\nMade by `{command}`, seed {asked.seed}, {took}."
+        if asked.write:  # also if the next part is interrupted
+            embed(PAGE, "cases", text)
     print(text)
-    if asked.write:
-        embed(PAGE, "cases", text)
     return 0 if results and not any(outcome in BAD for *_, outcome in results) else 1
 
 
