@@ -117,6 +117,18 @@ def test_boxes_that_keep_to_a_corner_are_a_loud_warning(
     assert (said in caplog.text) is warns
 
 
+def test_boxes_that_leave_without_a_known_cause_are_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert judged(FINE["cut by the border"]) == ""
+    assert "root: 12 of 12 boxes leave their images, such as" in caplog.text
+    caplog.clear()
+    assert judged(FINE["cut by the border"], official=True) == ""
+    for name in FINE.keys() - {"cut by the border"}:
+        assert judged(FINE[name]) == ""
+    assert caplog.text == ""
+
+
 def test_official_boxes_outside_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     away = [*RIGHT, *[(-60.0, 0.0, 10.0, 10.0)] * 12]
     assert judged(away, official=True) == ""

@@ -144,6 +144,7 @@ NO_PICTURES = {
     "a PDF": (b"%PDF-1.7" + bytes(60), "it is a PDF"),
     "JPEG XL": (b"\xff\x0a" + bytes(60), "it is JPEG XL"),
     "NumPy": (b"\x93NUMPY" + bytes(60), "it is an array of NumPy"),
+    "a PNG that is cut short": (b"\x89PNG\r\n\x1a\n" + bytes(9), "broken or cut short; copy"),
     "else": (b"8BPS" + bytes(60), "it is none of JPEG, PNG"),
 }
 
@@ -152,7 +153,7 @@ NO_PICTURES = {
 def test_what_is_no_picture_says_what_it_is_and_what_to_do(tmp_path: Path, kind: str) -> None:
     content, message = NO_PICTURES[kind]
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=f"{message}.*; get the picture itself, or save it as PNG"):
+    with pytest.raises(DataError, match=f"{message}.*(get the picture itself|download it again)"):
         image_size(tmp_path / "a.jpg")
 
 

@@ -173,7 +173,10 @@ def test_a_broken_seqinfo(sequence: Write) -> None:
     path.write_text(path.read_text().replace("seqLength=3", "seqLength=three"))
     assert complaint(read_mot16, root).startswith(f"{path}: invalid literal")
     path.write_text("[Sequence]\nname=MOT16-02\n")
-    assert complaint(read_mot16, root) == f"{path}: 'imDir' is wrong or missing"
+    end = "is wrong or missing; take the official file"
+    assert complaint(read_mot16, root) == f"{path}: 'imDir' {end}"
+    path.write_text("")
+    assert complaint(read_mot16, root) == f"{path}: [Sequence] {end}"
 
 
 def test_nothing_there_says_how_to_obtain_it(tmp_path: Path) -> None:

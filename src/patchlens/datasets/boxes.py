@@ -157,19 +157,25 @@ class Frame:
             what = f"{self._away} of {n} boxes lie mostly outside their images (at most {AWAY:.0%}"
             what, cause = f"{what} may)", "they may belong to pictures of another size"
         else:
-            if n >= MANY and self._reach < CORNER:
-                log.warning(
-                    "%s: all %d boxes lie in the top left quarter of their images: they may be "
-                    "percentages, or belong to smaller pictures; look at `patchlens datasets "
-                    "check`",
-                    self._labels or root,
-                    n,
-                )
+            self._warn(root, leaving=leaving and not official)
             return
         fault = f"{self._labels or root}: {what}, {self._example}: {cause}"
         if certain or not official:
             raise DataError(fault)
         log.warning("%s", fault)
+
+    def _warn(self, root: Path, *, leaving: bool) -> None:
+        """Say what may be honest, and may be another frame."""
+        if leaving:
+            what = f"{self._leaving} of {self._boxes} boxes leave their images, {self._example}"
+            cause = "be of things that the border cuts, or drawn on padded pictures"
+        elif self._boxes >= MANY and self._reach < CORNER:
+            what = f"all {self._boxes} boxes lie in the top left quarter of their images"
+            cause = "be percentages, or belong to smaller pictures"
+        else:
+            return
+        seen = "look at them with `patchlens datasets check`"
+        log.warning("%s: %s: they may %s; %s", self._labels or root, what, cause, seen)
 
 
 def _inside(x0: Floats, y0: Floats, x1: Floats, y1: Floats, width: Floats, height: Floats) -> Bools:

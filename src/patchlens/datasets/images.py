@@ -77,6 +77,7 @@ DEEP = {"I;16": "16 bits", "I;16B": "16 bits", "I;16L": "16 bits", "I;16N": "16 
         "I": "integers of up to 32 bits", "F": "floats"}  # fmt: skip
 TAIL = 1 << 16  # bytes; cameras and editors append a little after the end mark
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM")
 # What stands in place of a picture, by its bytes from 0 or 4.
 OTHERS = {
     b"ftyp": "HEIC, as phones save it, or a video",
@@ -217,6 +218,8 @@ def reason(path: Path, error: Exception) -> str:
             return (
                 "a TIFF of a kind that Pillow cannot read, such as colour in floats or many bands"
             )
+        if head.startswith(BEGINNINGS):
+            return "the file is broken or cut short; copy or download it again"
         kinds = [what for start, what in OTHERS.items() if head.startswith(start)]
         kinds += [OTHERS[head[4:8]]] if head[4:8] in OTHERS else []
         what = f"it is {kinds[0]}" if kinds else f"it is none of {', '.join(FORMATS)}"

@@ -109,7 +109,8 @@ def _images(folder: Path, seqinfo: bool) -> tuple[dict[int, Path], tuple[int, in
         where, length = about["imDir"], int(about["seqLength"])
         size = about.getint("imWidth", 0), about.getint("imHeight", 0)
     except (configparser.Error, KeyError, StopIteration, ValueError) as error:
-        raise DataError(f"{path}: {' '.join(str(error).split())} is wrong or missing") from None
+        what = " ".join(str(error).split()) or "[Sequence]"
+        raise DataError(f"{path}: {what} is wrong or missing; take the official file") from None
     check_inside(where, f"{path}: imDir")
     images = frames(at(folder, where))
     if len(images) != length or list(images) != list(range(1, length + 1)):
