@@ -1,6 +1,7 @@
 """What all tests share: the repository, and a miniature of it that `dvc repro` runs through."""
 
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,18 @@ def run(*command: str, cwd: Path, check: bool = True, **env: str) -> subprocess.
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def script(name: str, *arguments: str, of: Path = ROOT, cwd: Path = ROOT) -> int | str:
+    """Run a file of scripts/ in this process, as another imports for seconds; its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", [name, *arguments])
+        try:
+            runpy.run_path(str(of / "scripts" / name), run_name="__main__")
+        except SystemExit as end:
+            return end.code or 0
+    return 0
 
 
 def commit(folder: Path, message: str) -> None:

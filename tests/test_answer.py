@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import run
+from conftest import script
 from test_readme import block
 
 TABLES = ("segmentation", "identification", "retrieval", "tracking")
@@ -45,7 +45,7 @@ def change(folder: Path, task: str, chosen: dict[str, str], **values: object) ->
 
 
 def test_the_readme_holds_the_answer_of_the_tables(copied: Path, root: Path) -> None:
-    run("python", "scripts/answer.py", cwd=copied, PYTHONPATH=str(root / "src"))
+    assert script("answer.py", of=copied, cwd=copied) == 0
     assert block(copied / "README.md", "results") == block(root / "README.md", "results") != ""
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 import machine
-from conftest import run
+from conftest import script
 from patchlens import paths
 from patchlens.settings.load import load
 from patchlens.tasks.known import known
@@ -50,11 +49,9 @@ def said(capsys: pytest.CaptureFixture[str]) -> Said:
     return printed
 
 
-def test_it_is_a_script(costs: list[Path], root: Path) -> None:
-    done = run(
-        sys.executable, root / "scripts/machine.py", cwd=Path.cwd(), PYTHONPATH=str(root / "src")
-    )
-    assert done.stdout == ""
+def test_it_is_a_script(costs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert script("machine.py", cwd=Path.cwd()) == 0
+    assert capsys.readouterr().out == ""
     assert json.loads(OUT.read_text())["threads"] == 2
 
 

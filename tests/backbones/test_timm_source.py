@@ -190,7 +190,7 @@ def test_a_tag_that_timm_computes_with_another_activation_is_refused(
     tag: str, instead: str, convert: Convert
 ) -> None:
     with pytest.raises(SettingsError, match=re.escape(instead)) as caught:
-        convert({"source": "timm", "tag": tag})
+        convert({"source": "timm", "tag": tag, "arch_args": ARGS})
     assert str(caught.value).startswith(f"params.yaml: models.m.tag: '{tag}'")
     assert "of the registry" in str(caught.value)
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def header(image_ids: list[str], dtype: str = "float16") -> Header:
     )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Extract `count` images into `folder`; every image read is written to `folder`/read."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=2)
     parser.add_argument("--stall", help="an image that is never decoded")
     parser.add_argument("--side", type=int, default=1, help="images and input times this")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     extract.SHARD = given.shard
     view = View(mode="whole", grid="equal", patches=[4 * given.side, 6 * given.side])
 

@@ -1,13 +1,12 @@
 """Published numbers beside ours: what is compared, what is not, and why."""
 
 import re
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from conftest import run
+from conftest import script
 from patchlens.backbones.registry.read import entries
 from patchlens.datasets import catalogue
 from patchlens.report.reference import Compared, Published, compare, published
@@ -146,5 +145,4 @@ def test_a_mistake_in_the_data_is_named(changes: dict, message: str) -> None:
 
 
 def test_the_committed_document_is_that_of_the_committed_tables(root: Path) -> None:
-    done = run(sys.executable, "scripts/reference_page.py", "--check", cwd=root, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert script("reference_page.py", "--check") == 0

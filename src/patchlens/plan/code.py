@@ -66,9 +66,10 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     params = check_names(graph)
     _check_owned()
     stages = read_graph(graph)
+    known: dict[Path, _Uses] = {}
     with whole_folder(paths.code(graph.parent)) as out:
         for stage in [name for name in stages if name != "code"]:
-            used = sorted(closure(module or module_of(stage)))
+            used = sorted(closure(module or module_of(stage), known))
             lines = [f"{_hash(SRC / name)}  {name}\n" for name in used]
             write_text("".join(lines), out / f"{stage}.txt")
         if "weights" in stages:
@@ -163,22 +164,26 @@ def _named_files(value: Any) -> list[Path]:
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
-def closure(module: str) -> set[str]:
+def closure(module: str, known: dict[Path, "_Uses"] | None = None) -> set[str]:
     """All files below src/ that `module` uses, relative to src/, except those without any code.
 
     Args:
         module: its dotted name.
+        known: what files use, for the closures of several modules; it is filled.
     """
+    known = {} if known is None else known
     todo, done = files(module), set[Path]()
     if SRC.joinpath(*module.split(".")).with_suffix(".py") not in todo:
         raise ModuleNotFoundError(f"{SRC}: no module {module}")
     while todo:
         path = todo.pop()
         done.add(path)
-        todo |= {file for name in _read(path).imports for file in files(name)} - done
-    code = {path for path in done if not _read(path).empty}
-    data = {file for path in done for file in owned(path)}
-    return {path.relative_to(SRC).as_posix() for path in code | data}
+        if path not in known:
+            read = _read(path)
+            modules = {file for name in read.imports for file in files(name)}
+            known[path] = _Uses(modules, owned(path) | (set() if read.empty else {path}))
+        todo |= known[path].modules - done
+    return {file.relative_to(SRC).as_posix() for path in done for file in known[path].files}
 
 
 def imported(path: Path) -> set[str]:
@@ -247,6 +252,14 @@ def _check_owned() -> None:
                 for path in sorted(left)
             )
         )
+
+
+@dataclass(frozen=True)
+class _Uses:
+    """What a module uses: modules that it imports, and files with code or data, itself included."""
+
+    modules: set[Path]
+    files: set[Path]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """What `patchlens models` prints of the registry."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from conftest import run
+from conftest import script
 from patchlens.backbones.registry.read import entries
 from patchlens.backbones.registry.show import show
 from patchlens.cli import app
@@ -110,8 +109,7 @@ def test_an_unknown_model_is_exit_code_2() -> None:
 
 
 def test_the_page_is_up_to_date(root: Path) -> None:
-    done = run(sys.executable, "scripts/model_pages.py", "--check", cwd=root, check=False)
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nrun `make model-pages`"
+    assert script("model_pages.py", "--check") == 0
 
 
 def test_the_page_has_every_model(root: Path) -> None:
