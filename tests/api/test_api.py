@@ -121,6 +121,21 @@ def test_extract_gives_one_vector_per_patch(net) -> None:
     assert pl.extract(pl.wrap(net, **HOW), images, patches=(2, 6)).shape == (3, 2, 6, 8)
 
 
+def test_a_model_of_source_python_is_loaded_as_the_stages_do(here: Path) -> None:
+    text = """
+import torch
+def make():
+    torch.manual_seed(0)
+    return torch.nn.Conv2d(3, 8, 8, stride=8)
+"""
+    Path("own.py").write_text(text)
+    entry = {"source": "python", "target": "own.py:make", "trust_code": True} | HOW
+    backbone = pl.load_backbone(entry)
+    assert pl.extract(backbone, town.stills(2)[0]).shape == (2, 4, 4, 8)
+    with pytest.raises(pl.PatchlensError, match="trust_code"):
+        pl.load_backbone(entry | {"trust_code": False})
+
+
 def test_a_cache_keeps_features_until_the_model_changes(data, net, here: Path) -> None:
     asked = CHEAP | {"cache": here / "kept"}
     first = pl.evaluate(pl.wrap(net, **HOW), data, **asked)

@@ -14,7 +14,7 @@ from patchlens.backbones.contract import Backbone
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load, provenance
 from patchlens.backbones.registry.read import entries
-from patchlens.settings.models import Model
+from patchlens.settings.models import Model, PythonModel
 from patchlens.settings.validated import conforming
 
 _about: WeakKeyDictionary[Backbone, dict[str, str]] = WeakKeyDictionary()
@@ -51,7 +51,7 @@ def load_backbone(
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="patchlens-")))
         out = folder / "model.safetensors"
         convert(shown, checked, out, work=folder if cache is None else Path(cache) / "weights")
-        backbone = load(out)
+        backbone = load(out, own=checked if isinstance(checked, PythonModel) else None)
         backbone.name, _about[backbone] = shown, provenance(out)
     return backbone
 
