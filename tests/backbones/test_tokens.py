@@ -119,8 +119,15 @@ def test_tokens_do_not_depend_on_the_rest_of_the_batch(name: str) -> None:
     assert (together[0] - together[1]).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("half", HALVES)
-@pytest.mark.parametrize("name", NAMES)
+# One of the two for each model; the other is slow.
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [
+        pytest.param(name, half, marks=[pytest.mark.slow] * ((number + h) % len(HALVES)))
+        for number, name in enumerate(NAMES)
+        for h, half in enumerate(HALVES)
+    ],
+)
 def test_half_precision_stays_near(name: str, half: str) -> None:
     entry = entries()[name]
     dtype, allowed = HALVES[half]
