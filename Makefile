@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 KILLS ?= 15
-CASES ?= 40
+CASES ?= 30
 # A pip index with CPU builds of torch makes the environment much smaller: see docs/install.md.
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
