@@ -104,5 +104,5 @@ def test_the_registry_needs_no_other_argument() -> None:
 
 
 def test_an_architecture_without_one_grid_is_still_refused() -> None:
-    with pytest.raises(SettingsError, match="is not a ViT with a single patch grid"):
-        create("here", "swin_tiny_patch4_window7_224", {})
+    with pytest.raises(SettingsError, match="is neither a ViT with a single patch grid nor"):
+        create("here", "vit_small_r26_s32_224", {})

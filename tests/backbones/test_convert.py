@@ -125,15 +125,13 @@ def test_an_unknown_architecture(convert: Convert, file: dict[str, Any], source:
     assert message.endswith("; did you mean 'vit_tiny_patch16_224'?")
 
 
-@pytest.mark.parametrize(
-    "arch", ["resnet18", "swin_tiny_patch4_window7_224", "vit_tiny_r_s16_p8_224"]
-)
+@pytest.mark.parametrize("arch", ["vit_small_r26_s32_224", "vit_tiny_r_s16_p8_224"])
 def test_an_architecture_without_one_patch_grid(convert: Convert, arch: str) -> None:
     with pytest.raises(SettingsError) as caught:
         convert({"source": "untrained", "arch": arch, "seed": 0})
     expected = (
-        f"params.yaml: models.m.arch: '{arch}' is not a ViT with a single patch grid; "
-        "choose another one"
+        f"params.yaml: models.m.arch: '{arch}' is neither a ViT with a single patch grid "
+        "nor a model of stages with feature maps; choose another one"
     )
     assert str(caught.value) == expected
 

@@ -234,10 +234,10 @@ def test_a_bare_name_is_no_pinned_checkpoint(convert: Convert) -> None:
 
 def test_a_tag_of_another_kind_of_model(convert: Convert) -> None:
     with pytest.raises(SettingsError) as caught:
-        convert({"source": "timm", "tag": "resnet18.a1_in1k"})
+        convert({"source": "timm", "tag": "vit_tiny_r_s16_p8_224.augreg_in21k"})
     assert str(caught.value) == (
-        "params.yaml: models.m.tag: 'resnet18.a1_in1k' is not a ViT with a single patch grid; "
-        "choose another one"
+        "params.yaml: models.m.tag: 'vit_tiny_r_s16_p8_224.augreg_in21k' is neither a ViT with a "
+        "single patch grid nor a model of stages with feature maps; choose another one"
     )
 
 

@@ -88,7 +88,7 @@ def test_shared_tensors_are_written_apart(convert: Convert, write: Any, state: S
 class Odd:
     """A backbone whose tokens `made` computes."""
 
-    patch_size, width, depth = 4, 2, 1
+    patch_size, width, depth, layers = 4, 2, 1, [0]
 
     def channels(self, norm: bool) -> int:
         return self.width

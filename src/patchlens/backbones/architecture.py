@@ -9,6 +9,7 @@ from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from patchlens.backbones.maps import is_pyramid
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.progress import log
@@ -32,12 +33,12 @@ def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") 
     except Exception as error:  # whatever a constructor of timm makes of odd arguments
         reason = brief(" ".join(str(error).split()) or type(error).__name__)
         raise SettingsError(f"{where}.arch_args: {arch} does not accept them ({reason})") from None
-    is_vit = isinstance(model, VisionTransformerSAM) or all(hasattr(model, p) for p in VIT_PARTS)
-    if not is_vit or hasattr(
-        model.patch_embed, "backbone"
-    ):  # a hybrid has a CNN before its patch grid
+    # A hybrid has a CNN before its patch grid.
+    hybrid = hasattr(getattr(model, "patch_embed", None), "backbone")
+    if hybrid or not (is_vit(model) or is_pyramid(model)):
         raise SettingsError(
-            f"{where}.{key}: '{arch}' is not a ViT with a single patch grid; choose another one"
+            f"{where}.{key}: '{arch}' is neither a ViT with a single patch grid nor a model of "
+            "stages with feature maps; choose another one"
         )
     return model
 
@@ -51,6 +52,11 @@ class Undrawn(TorchFunctionMode):
         """Return the tensor itself where it would be given values."""
         drawn = args and function.__name__ in DRAWS
         return args[0] if drawn else function(*args, **(kwargs or {}))
+
+
+def is_vit(model: Any) -> bool:
+    """Whether a timm model has one grid of patches, that can be set to any size."""
+    return isinstance(model, VisionTransformerSAM) or all(hasattr(model, p) for p in VIT_PARTS)
 
 
 def build(arch: str, arch_args: dict[str, Any]) -> Any:

@@ -33,7 +33,8 @@ class Backbone(Protocol):
         name: for messages and tables.
         patch_size: pixels along a side of a patch; of a feature map, its stride.
         width: channels of the tokens before the final norm.
-        depth: how many layers can be asked for; 0 for a floor without a network.
+        depth: how many layers there are; 0 for a floor without a network.
+        layers: those that can be asked for together, as they have this patch size and width.
         parameters: number of weights.
         mean: of red, green and blue in 0..1, which the model subtracts itself.
         std: likewise, by which it divides.
@@ -44,6 +45,7 @@ class Backbone(Protocol):
     patch_size: int
     width: int
     depth: int
+    layers: list[int]
     parameters: int
     mean: list[float]
     std: list[float]
@@ -99,6 +101,14 @@ def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:
             f"{height}×{width} pixels are not a multiple of the patch size {patch_size}"
         )
     return height // patch_size, width // patch_size
+
+
+def unlike(layer: int, others: list[int]) -> str:
+    """Why layers cannot be extracted beside another one."""
+    return (
+        f"layer {others[0]} has another stride or width than layer {layer}; set layer in the slot "
+        "of this model, so that no other is extracted"
+    )
 
 
 def absolute_layers(layers: list[int], depth: int) -> list[int]:

@@ -95,7 +95,12 @@ def convert(
     if tensors:
         check_values(tensors, about["origin"])
         with torch.random.fork_rng(devices=[]):  # timm draws weights before it loads these
-            check_forward(load(out), norm, where, about["arch"], about["origin"])
+            first = load(out)
+            check_forward(first, norm, where, about["arch"], about["origin"])
+            for layer in [i for i in range(first.depth) if i not in first.layers]:  # other stages
+                if "layer" not in about:
+                    backbone = load(out, layer=layer)
+                    check_forward(backbone, norm, where, about["arch"], about["origin"])
     came = Record(about["origin"]) if file is None else file.record
     return replace(came, tensors=about["sha256"])
 

@@ -9,9 +9,10 @@ from safetensors import safe_open
 from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor
 
-from patchlens.backbones.architecture import build
+from patchlens.backbones.architecture import build, is_vit
 from patchlens.backbones.checkpoint import load_strictly, tensor_hash
 from patchlens.backbones.contract import Backbone
+from patchlens.backbones.maps import MapsBackbone
 from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.backbones.sam import SamBackbone
 from patchlens.backbones.target import call, locate
@@ -31,7 +32,9 @@ def provenance(path: Path) -> dict[str, str]:
         return about
 
 
-def load(path: Path, ground: float | None = None, own: PythonModel | None = None) -> Backbone:
+def load(
+    path: Path, ground: float | None = None, own: PythonModel | None = None, layer: int = -1
+) -> Backbone:
     """The backbone of a converted weight file, on the CPU.
 
     Args:
@@ -39,6 +42,7 @@ def load(path: Path, ground: float | None = None, own: PythonModel | None = None
         ground: metres that one side of the input covers, for position mode `gsd`; None means g = 1.
         own: the settings of a model of `source: python`, whose code is run. The file itself never
             says what to run.
+        layer: the stage to open, if the model has stages, unless models.<name>.layer says another.
 
     Raises:
         DataError: names or shapes of the file do not match the architecture; or the code of the
@@ -65,11 +69,23 @@ def load(path: Path, ground: float | None = None, own: PythonModel | None = None
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         load_strictly(model, tensors, str(path))
+        settings: dict[str, Any] = {
+            "mean": json.loads(about["mean"]),
+            "std": json.loads(about["std"]),
+            "interpolation": about["interpolation"],
+            "name": path.stem,
+        }
+        if not is_vit(model):
+            args = json.loads(about["arch_args"])
+            return MapsBackbone(
+                model,
+                layer=int(about.get("layer", layer)),
+                rebuild=lambda size: build(about["arch"], args | {"img_size": size}),
+                **settings,
+            )
         return backbone(
             model,
-            mean=json.loads(about["mean"]),
-            std=json.loads(about["std"]),
-            interpolation=about["interpolation"],
+            **settings,
             position=about["position"],
             ground=ground,
         )

@@ -18,6 +18,7 @@ class PixelsBackbone:
 
     def __init__(self, patch_size: int) -> None:
         self.mean, self.std = [0.0] * 3, [1.0] * 3
+        self.layers: list[int] = []
         self.patch_size = patch_size
 
     def to(self, device: torch.device) -> "PixelsBackbone":

@@ -17,7 +17,7 @@ from timm.models import deit, load_state_dict
 from timm.models.vision_transformer import _RADIO_ALIGN_CORNERS
 from torch import Tensor, nn
 
-from patchlens.backbones.architecture import create, keep_periods
+from patchlens.backbones.architecture import create, is_vit, keep_periods
 from patchlens.backbones.checkpoint import contents, load_strictly
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.registry.entry import Source
@@ -87,6 +87,8 @@ def check_activation(where: str, settings: TimmModel, model: Any) -> None:
             f"{where}.tag: '{tag}' was trained with QuickGELU, but timm computes another GELU; set "
             f"the tag to {quick}, or use clip_* of the registry (`patchlens models`)"
         )
+    if not is_vit(model):
+        return
     exact = isinstance(model.blocks[0].mlp.act, nn.GELU)  # timm's approximations are other classes
     if "siglip" in tag and exact and not stated:
         raise SettingsError(
@@ -129,7 +131,8 @@ def conversion(tag: str) -> Callable[[dict[str, Any], Any], dict[str, Tensor]]:
         more = {"interpolation": "bilinear", "antialias": False}
     if "radio" in arch:
         more["align_corners"] = any(name in arch for name in _RADIO_ALIGN_CORNERS)
-    return partial(module.checkpoint_filter_fn, **more)
+    named = getattr(module, "checkpoint_filter_fn", None)  # those without one have timm's names
+    return partial(named, **more) if named is not None else lambda content, _: content
 
 
 def source_of(tag: str) -> tuple[Source, str]:

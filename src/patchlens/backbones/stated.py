@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from patchlens.backbones.architecture import is_vit
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.errors import SettingsError
 from patchlens.settings.models import FileModel
@@ -46,14 +47,9 @@ def _pairs(
 ) -> Iterator[tuple[str, Any, Any]]:
     """(key of the model, what the folder states or None, what is used)."""
     vision, timm_config = _part(config, "vision_config") or config, _part(config, "pretrained_cfg")
-    block = model.blocks[0]
     yield "arch", config.get("architecture"), settings.arch
-    yield "arch_args.num_heads", vision.get("num_attention_heads"), block.attn.num_heads
-    yield "arch", _eps(vision.get("layer_norm_eps")), _eps(getattr(block.norm1, "eps", None))
-    activation = getattr(block.mlp, "act", None)
-    if activation is not None:
-        stated = ACTIVATIONS.get(str(vision.get("hidden_act")))
-        yield "arch_args.act_layer", stated, type(activation).__name__
+    if is_vit(model):
+        yield from _of_vit(vision, model.blocks[0])
     for key, absent, used in (
         ("mean", 0.0, settings.mean or IMAGENET_MEAN),
         ("std", 1.0, settings.std or IMAGENET_STD),
@@ -64,6 +60,16 @@ def _pairs(
         if isinstance(said, list) and all(isinstance(value, int | float) for value in said):
             said = [round(value / _white(processor), 6) for value in said]
         yield key, said, [round(value, 6) for value in used]
+
+
+def _of_vit(vision: dict[str, Any], block: Any) -> Iterator[tuple[str, Any, Any]]:
+    """What shapes do not show of a ViT."""
+    yield "arch_args.num_heads", vision.get("num_attention_heads"), block.attn.num_heads
+    yield "arch", _eps(vision.get("layer_norm_eps")), _eps(getattr(block.norm1, "eps", None))
+    activation = getattr(block.mlp, "act", None)
+    if activation is not None:
+        stated = ACTIVATIONS.get(str(vision.get("hidden_act")))
+        yield "arch_args.act_layer", stated, type(activation).__name__
 
 
 def _white(processor: dict[str, Any]) -> float:

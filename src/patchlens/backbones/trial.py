@@ -43,7 +43,7 @@ def check_forward(backbone: Backbone, norm: bool, where: str, arch: str, origin:
     rows, columns = GRID
     size = (2, 3, rows * backbone.patch_size, columns * backbone.patch_size)
     images = torch.randint(256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    layers = list(range(backbone.depth))
+    layers = backbone.layers
     wanted = (2, rows, columns, backbone.channels(norm))
     try:
         found = [tokens.patches for tokens in backbone(images, layers=layers, norm=norm)]

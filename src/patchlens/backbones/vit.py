@@ -39,6 +39,7 @@ class VitBackbone:
         self.patch_size = int(embed.patch_size[0])
         self.width = int(self._model.embed_dim)
         self.depth = len(self._model.blocks)
+        self.layers = list(range(self.depth))
         self.parameters = sum(p.numel() for p in model.parameters())
         self.mean, self.std, self.interpolation = mean, std, interpolation
         self._position = position

@@ -124,6 +124,7 @@ class ModuleBackbone:
         self._normalise.to(device)
         self._layout: Layout | None = None
         self.depth, self.width = self._try(device)
+        self.layers = list(range(self.depth))
 
     def to(self, device: torch.device) -> "ModuleBackbone":
         """Move the modules to a device."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from patchlens.backbones.contract import Backbone, absolute_layers
+from patchlens.backbones.contract import Backbone, absolute_layers, unlike
 from patchlens.errors import DataError
 from patchlens.features.device import Where
 from patchlens.features.store import FeatureFile, Header, write
@@ -68,6 +68,8 @@ class Extractor:
         wanted = [features.layer, *features.layer_sweep]
         # A floor without blocks has one layer, whatever the settings say.
         self.layers = list(dict.fromkeys(absolute_layers(wanted, backbone.depth) or [0]))
+        if others := sorted(set(self.layers) - set(backbone.layers or [0])):
+            raise ValueError(unlike(self.layers[0], others))
 
     def run(self, source: ImageSource, header: Header, work: Path, out: Path) -> float | None:
         """Extract all images of `source` into the feature file `out`.

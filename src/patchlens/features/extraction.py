@@ -66,7 +66,7 @@ def open_extraction(cell: Cell, features: Features) -> Extraction:
     """Open the model of a cell, from the file of the weights stage; see `prepared`."""
     weights, model = paths.weights(cell.model), cell.settings.model(cell.model)
     own = model if isinstance(model, PythonModel) else None
-    backbone = load(weights, cell.own.view.ground, own)
+    backbone = load(weights, cell.own.view.ground, own, features.layer)
     return prepared(cell, backbone, provenance(weights), features)
 
 

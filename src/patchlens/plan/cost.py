@@ -6,7 +6,7 @@ per core in docs/bench.md. GPU: a guess for float32 without TF32 on large data-c
 
 from dataclasses import dataclass
 
-from patchlens.backbones.contract import absolute_layers
+from patchlens.backbones.contract import absolute_layers, unlike
 from patchlens.errors import SettingsError
 from patchlens.features.views import tile_counts
 from patchlens.names import DatasetName, ModelName
@@ -72,7 +72,7 @@ def cell(
         return CellCost(model, dataset, None, None, None, None, None)
     one = pixels[0] // size.patch_size, pixels[1] // size.patch_size
     grid = tiles[0] * one[0], tiles[1] * one[1]
-    layers = _layers(model, size.depth, settings.features)
+    layers = _layers(model, size, settings.features)
     planned = Planned(
         settings,
         dataset,
@@ -108,10 +108,13 @@ def _tiles(dataset: str, view: View, images: Images) -> tuple[int, int] | None:
         raise SettingsError(f"params.yaml: datasets.{dataset}.view.tile: {error}") from None
 
 
-def _layers(model: str, depth: int, features: Features) -> list[int]:
+def _layers(model: str, size: Shape, features: Features) -> list[int]:
     """The extracted layers, in the order of the extractor."""
     try:
-        wanted = absolute_layers([features.layer, *features.layer_sweep], depth)
+        own = [features.layer, *features.layer_sweep] if size.layer is None else [size.layer]
+        wanted = absolute_layers(own, size.depth)
+        if size.alike is not None and (others := sorted(set(wanted) - set(size.alike))):
+            raise ValueError(unlike(wanted[0], others))
     except ValueError as error:
         where = f"params.yaml: features.layer or layer_sweep, for model '{model}'"
         raise SettingsError(f"{where}: {error}") from None

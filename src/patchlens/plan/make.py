@@ -81,7 +81,9 @@ def make(settings: Settings, dvc: Path) -> Plan:
     stages = graph.stages(dvc, settings)
     for name, model in settings.models.items():
         refuse.check_source(name, model)
-    found = {name: shape(name, model) for name, model in settings.models.items()}
+    found = {
+        name: shape(name, model, settings.features.layer) for name, model in settings.models.items()
+    }
     pairs = [
         (DatasetName(c["dataset"]), ModelName(c["model"]))
         for s in stages

@@ -2,15 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from patchlens import paths
-from patchlens.backbones.architecture import Undrawn, create
+from patchlens.backbones.architecture import Undrawn, create, is_vit
+from patchlens.backbones.contract import absolute_layers
 from patchlens.backbones.load import provenance
+from patchlens.backbones.maps import native_size, stages_of
 from patchlens.backbones.pretrained import NON_COMMERCIAL, check_activation, source_of
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import by_hand
+from patchlens.errors import SettingsError
 from patchlens.names import ModelName
 from patchlens.settings.models import Model, PixelsModel, PythonModel, RegistryModel, TimmModel
 
@@ -19,7 +24,9 @@ from patchlens.settings.models import Model, PixelsModel, PythonModel, RegistryM
 class Shape:
     """The size of a backbone; a floor without a network has no blocks.
 
-    `normed` is the width of its features after the final norm, which SAM's neck reduces.
+    `normed` is the width of its features after the final norm, which SAM's neck reduces; `layer` is
+    that of the slot; `alike` are the stages of this stride and width; `patch_flop` is the FLOP of
+    one position of a feature map, as counted at the native size.
     """
 
     patch_size: int
@@ -28,12 +35,17 @@ class Shape:
     depth: int
     prefix: int
     parameters: int
+    layer: int | None = None
+    alike: tuple[int, ...] | None = None
+    patch_flop: float | None = None
 
     def flops(self, grid: tuple[int, int]) -> float:
         """FLOP of one view: every weight acts once on every token, plus attention.
 
         One multiply-add counts as two. Windowed attention costs less than this.
         """
+        if self.patch_flop is not None:
+            return self.patch_flop * grid[0] * grid[1]
         tokens = grid[0] * grid[1] + self.prefix
         return 2.0 * self.parameters * tokens + 4.0 * tokens**2 * self.width * self.depth
 
@@ -63,7 +75,7 @@ class Download:
     address: str = ""
 
 
-def shape(name: str, model: Model) -> Shape | None:
+def shape(name: str, model: Model, layer: int = -1) -> Shape | None:
     """The size of the backbone in a slot, without downloading or allocating weights.
 
     That of a model with code of its own is known once the stage `weights` has run it.
@@ -87,6 +99,10 @@ def shape(name: str, model: Model) -> Shape | None:
         built = create(where, arch, args, key)
     if isinstance(model, TimmModel):
         check_activation(where, model, built)
+    own = getattr(model, "layer", None)
+    if not is_vit(built):
+        with torch.device("meta"):
+            return _of_stages(where, built, layer if own is None else own, own)
     return Shape(
         patch_size=int(built.patch_embed.patch_size[0]),
         width=int(built.embed_dim),
@@ -94,6 +110,33 @@ def shape(name: str, model: Model) -> Shape | None:
         depth=len(built.blocks),
         prefix=int(getattr(built, "num_prefix_tokens", 0)),
         parameters=sum(p.numel() for p in built.parameters()),
+        layer=own,
+    )
+
+
+def _of_stages(where: str, model: Any, layer: int, own: int | None) -> Shape:
+    """The size of a model of stages that is on no device."""
+    stages = stages_of(model)
+    try:
+        [opened] = absolute_layers([layer], len(stages))
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error} (its stages); set {where}.layer") from None
+    stride, width = stages[opened]
+    height, breadth = native_size(model)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval().forward_intermediates(
+            torch.zeros(1, 3, height, breadth), indices=[opened], stop_early=True
+        )
+    return Shape(
+        patch_size=stride,
+        width=width,
+        normed=width,
+        depth=len(stages),
+        prefix=0,
+        parameters=sum(p.numel() for p in model.parameters()),
+        layer=own,
+        alike=tuple(i for i, stage in enumerate(stages) if stage == stages[opened]),
+        patch_flop=counter.get_total_flops() / (height // stride * (breadth // stride)),
     )
 
 
@@ -109,6 +152,7 @@ def _measured(path: Path) -> Shape | None:
         depth=int(about["depth"]),
         prefix=0,
         parameters=int(about["parameters"]),
+        layer=int(about["layer"]) if "layer" in about else None,
     )
 
 
