@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create, with_periods
 from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash, weights_hash
+from patchlens.backbones.conformance import check
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.load import load, open_own, state_of, stated
 from patchlens.backbones.mapping import mapped
@@ -97,6 +98,7 @@ def convert(
         with torch.random.fork_rng(devices=[]):  # timm draws weights before it loads these
             first = load(out)
             check_forward(first, norm, where, about["arch"], about["origin"])
+            check(first, norm, where)
             for layer in [i for i in range(first.depth) if i not in first.layers]:  # other stages
                 if "layer" not in about:
                     backbone = load(out, layer=layer)
@@ -139,6 +141,7 @@ def _from_python(
     } | _layer(settings)
     check_values(tensors, about["origin"])
     check_forward(backbone, norm, where, about["arch"], about["origin"])
+    check(backbone, norm, where)
     _write(out, {}, about)
     return Record(about["origin"], tensors=about["sha256"])
 

@@ -40,7 +40,8 @@ def check_forward(backbone: Backbone, norm: bool, where: str, arch: str, origin:
         SettingsError: the architecture fails, or has not one token per patch.
         DataError: tokens are NaN or infinite, or are the same for both images; or there is no norm.
     """
-    rows, columns = GRID
+    fixed = getattr(backbone, "input_size", None)
+    rows, columns = GRID if fixed is None else (side // backbone.patch_size for side in fixed)
     size = (2, 3, rows * backbone.patch_size, columns * backbone.patch_size)
     images = torch.randint(256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     layers = backbone.layers

@@ -115,7 +115,7 @@ class ModuleBackbone:
         self.name, self.patch_size = name, patch_size
         self.mean, self.std, self.interpolation = mean, std, interpolation
         self._model, self._prefix, self._output = model, prefix_tokens, output
-        self._input_size = input_size
+        self.input_size = input_size
         self.modules = _modules(model)
         weights = {id(p): p for module in self.modules for p in module.parameters()}
         self.parameters = sum(p.numel() for p in weights.values())
@@ -148,8 +148,8 @@ class ModuleBackbone:
     def _layers(self, images: Tensor) -> list[Tensor]:
         grid = check_input(images, self.patch_size)
         size = images.shape[-2:]
-        if self._input_size is not None and self._input_size != tuple(size):
-            height, width = self._input_size
+        if self.input_size is not None and self.input_size != tuple(size):
+            height, width = self.input_size
             raise SettingsError(
                 f"{self.name}: takes images of {height}×{width} pixels only (input_size), not "
                 f"{size[0]}×{size[1]}; set view.pixels of the dataset to [{height}, {width}]"
@@ -161,7 +161,7 @@ class ModuleBackbone:
 
     def _try(self, device: torch.device) -> tuple[int, int]:
         """Depth and width, by two passes over two small images."""
-        size = self._input_size or tuple(side * self.patch_size for side in GRID)
+        size = self.input_size or tuple(side * self.patch_size for side in GRID)
         grid = size[0] // self.patch_size, size[1] // self.patch_size
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(256, (2, 3, *size), dtype=torch.uint8, generator=generator)

@@ -9,11 +9,13 @@ from patchlens import paths
 from patchlens.cli.application import (
     AsJson,
     DatasetArgument,
+    ModelArgument,
     catalogue,
     guarded,
     registry,
     settings,
 )
+from patchlens.errors import SourceError
 
 
 @catalogue.callback(invoke_without_command=True)
@@ -68,6 +70,30 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(show.listing(entries(), configured), indent=1))
     else:
         typer.echo(show.show_listing(entries(), configured))
+
+
+@registry.command("check")
+@guarded
+def check_model(name: ModelArgument, as_json: AsJson = False) -> None:
+    """Examine a model of params.yaml on small images; exit code 1 if anything is wrong.
+
+    For `source: python` this runs its code; for others, the stage weights must have run.
+    """
+    chosen = settings()
+    model = chosen.model(name)
+    path = paths.weights(name)
+    if model.source != "python" and not path.is_file():
+        raise SourceError(f"{path}: no such file; run `dvc repro weights@{name}` first")
+    from patchlens.backbones.conformance import examine
+    from patchlens.backbones.load import load, open_own
+
+    layer = chosen.features.layer
+    opened = open_own(model, name) if model.source == "python" else load(path, layer=layer)
+    findings = examine(opened, chosen.features.norm)
+    shown = [vars(finding) for finding in findings]
+    typer.echo(json.dumps(shown, indent=1) if as_json else "\n".join(map(str, findings)))
+    if any(finding.fault for finding in findings):
+        raise typer.Exit(1)
 
 
 @registry.command("show")
