@@ -192,7 +192,7 @@ def test_a_model_is_stale_when_what_it_imports_or_reads_changes(
     Path(file).write_text(text)
     after = listed()
     assert (after["model_mine"] != before["model_mine"]) is stale
-    assert after["model_other"] == before["model_other"] == ""
+    assert after["model_other"] == before["model_other"] == "no code of its own\n"
 
 
 def test_weights_that_differ_from_call_to_call_are_found(slot: Slot) -> None:
