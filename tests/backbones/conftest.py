@@ -1,7 +1,6 @@
 """Tiny ViTs: small enough to be built in every test."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ ARCHS = {
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+def one_thread() -> None:
+    """Threads of models this small wait for each other, and for other processes, at full load."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
