@@ -1,5 +1,6 @@
 """`source: python`: what its code needs to run, when it runs, and when its results are stale."""
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -52,6 +53,7 @@ def slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slot:
     own.mkdir()
     (own / "mine.py").write_text(MINE)
     (own / "door_helper.py").write_text("TIMES = 2  # a comment\n")
+    importlib.invalidate_caches()  # it may know an older folder of this name
     return lambda **changes: TypeAdapter(Model).validate_python(OWN | changes)
 
 

@@ -104,6 +104,7 @@ def small(x: Tensor, *shape: int) -> Tensor:
         (lambda x: {"a": tokens(x), "b": tokens(x)}, {}, "state output: a or b"),
         (lambda x: (tokens(x)[:, 0], tokens(x)), {}, "of which 0 .*; state output: 1"),
         (lambda x: {"a": tokens(x)}, {"output": "c"}, "no entry 'c'; the entries are a"),
+        (lambda x: [tokens(x)], {"output": 10**18}, "no entry 1000000000000000000; the entries"),
         (
             lambda x: [small(x, 6, 2), small(x, 6, 3)],
             {},

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ class Layered:
     """Layer n of a patch: its mean colour times n + 1, three dimensions."""
 
     patch_size, width, depth, parameters, interpolation = 8, 3, 4, 0, "bilinear"
+    layers: ClassVar = list(range(depth))
     batches: list[int]
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class Opened(Exception):
 def test_a_backbone_is_told_what_ground_a_view_covers(
     gsd: float | None, metres: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(path: Path, ground: float | None) -> Any:
+    def load(path: Path, ground: float | None, *_: Any) -> Any:
         raise Opened(path.name, ground)
 
     monkeypatch.setattr(extraction, "load", load)

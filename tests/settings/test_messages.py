@@ -19,8 +19,8 @@ UNKNOWN_KEYS = {
     "featuers": "allowed: datasets, device, extract, features, fetch, identification, models, "
     "prune, retrieval, segmentation, sweep, tracking, uncertainty; did you mean 'features'?",
     "segmentation.knn.distanse": "allowed: distance, temperature, vote; did you mean 'distance'?",
-    "models.random.sead": "allowed: arch, arch_args, interpolation, mean, position, seed, source, "
-    "std; did you mean 'seed'?",
+    "models.random.sead": "allowed: arch, arch_args, interpolation, layer, mean, position, seed, "
+    "source, std; did you mean 'seed'?",
     "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
     "datasets.streets.rot": "allowed: archives, follow_links, kind, max_megapixels, query, "
     "root, support, view; did you mean 'root'?",
@@ -40,7 +40,7 @@ UNKNOWN_NAMES = {
     "models.dino.position": ("dinov2", "allowed: beit, dino, gsd, mae, timm; did you mean 'dino'?"),
     "models.random.source": (
         "untraned",
-        "allowed: file, pixels, registry, timm, untrained; did you mean 'untrained'?",
+        "allowed: file, pixels, python, registry, timm, untrained; did you mean 'untrained'?",
     ),
     "datasets.minicity.kind": (
         "minicty",
