@@ -121,7 +121,10 @@ def test_extract_gives_one_vector_per_patch(net) -> None:
     assert pl.extract(pl.wrap(net, **HOW), images, patches=(2, 6)).shape == (3, 2, 6, 8)
 
 
-def test_a_model_of_source_python_is_loaded_as_the_stages_do(here: Path) -> None:
+def test_a_model_of_source_python_is_loaded_as_the_stages_do(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(here)  # and taken away again, with what the target adds
     text = """
 import torch
 def make():
