@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from patchlens.backbones.conformance import check_forward, check_values
 from patchlens.backbones.convert import convert as write_file
 from patchlens.backbones.load import load, provenance
-from patchlens.backbones.trial import check_forward, check_values
 from patchlens.errors import DataError, SettingsError
 from patchlens.progress import log
 from patchlens.settings.models import FileModel, UntrainedModel
@@ -107,7 +107,7 @@ class Odd:
         (lambda x: x[..., None].expand(-1, -1, -1, 2), None, ""),
         (lambda x: x[..., None].expand(-1, -1, -1, 2) * torch.nan, DataError, "are NaN or inf"),
         (lambda x: torch.ones(*x.shape, 2), DataError, "layer 0 do not depend on the image"),
-        (lambda x: x[..., None], SettingsError, r"tokens \[2, 2, 3, 1\] instead of \[2, 2, 3, 2\]"),
+        (lambda x: x[..., None], SettingsError, r"tokens \[2, 3, 4, 1\] instead of \[2, 3, 4, 2\]"),
         (lambda x: x.missing, SettingsError, "'a' fails at its first forward pass .*missing"),
         (lambda x: x[9], SettingsError, "m: 'a' fails at its first forward pass .*index 9"),
     ],

@@ -1,19 +1,22 @@
-"""What a model must show on small images: the report of `patchlens models check`.
+"""What weights and a model must show before anything is measured with them.
 
-The stage `weights` makes the same checks: what is certain stops it, what may be meant is a warning.
+`patchlens models check` reports it. The stage `weights` makes the same checks: what is certain
+stops it, what may be meant is a warning.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from patchlens.backbones.checkpoint import some
 from patchlens.backbones.contract import Backbone
-from patchlens.errors import DataError
+from patchlens.errors import DataError, PatchlensError, SettingsError
 from patchlens.progress import log
+from patchlens.settings.base import brief
 
-GRID = (3, 4)  # patches of an image: not square, so that rows and columns cannot be swapped
+GRID = (3, 4)  # patches: not square and not a stored grid, so that positions are resampled
 CLOSE = 1e-3  # of the largest token: what the order of a sum may change
 DEAF = 0.01  # of the length of a token: two images differ by more
 WIDE = 50.0  # range of the input after mean and std; 4 to 5 is usual
@@ -49,8 +52,7 @@ def examine(backbone: Backbone, norm: bool) -> list[Finding]:
         backbone: the model, on the CPU.
         norm: whether the final norm is applied, as in `features.norm`.
     """
-    size = getattr(backbone, "input_size", None)
-    rows, columns = GRID if size is None else (side // backbone.patch_size for side in size)
+    rows, columns = _grid(backbone)
     height, width = rows * backbone.patch_size, columns * backbone.patch_size
     generator = torch.Generator().manual_seed(1)
 
@@ -97,6 +99,65 @@ def check(backbone: Backbone, norm: bool, origin: str) -> None:
         raise DataError("\n".join(certain))
     for finding in faults:
         log.warning("%s: %s: %s", origin, finding.what, finding.fault)
+
+
+def check_values(tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Refuse weights that no training leaves.
+
+    Raises:
+        DataError: names the tensors with a NaN or infinite value, and the matrices of zeros.
+    """
+    broken = [n for n, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+    empty = [n for n, t in tensors.items() if t.ndim > 1 and n.endswith("weight") and not t.any()]
+    for names, what in ((broken, "NaN or infinite values"), (empty, "nothing but zeros")):
+        if names:
+            raise DataError(f"{origin}: {what} in {some(names)}; take another file or checkpoint")
+
+
+def check_forward(backbone: Backbone, norm: bool, where: str, arch: str, origin: str) -> None:
+    """Refuse a model that cannot give tokens of two small images of noise, or ignores them.
+
+    Args:
+        backbone: the model, on the CPU.
+        norm: whether the final norm is applied, as in `features.norm`.
+        where: the slot of the model, for messages.
+        arch: its architecture, for messages.
+        origin: where its weights are from, for messages.
+
+    Raises:
+        SettingsError: the architecture fails, or has not one token per patch.
+        DataError: tokens are NaN or infinite, or are the same for both images; or there is no norm.
+    """
+    rows, columns = _grid(backbone)
+    size = (2, 3, rows * backbone.patch_size, columns * backbone.patch_size)
+    images = torch.randint(256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    layers = backbone.layers
+    wanted = (2, rows, columns, backbone.channels(norm))
+    try:
+        found = [tokens.patches for tokens in backbone(images, layers=layers, norm=norm)]
+        if shapes := {tuple(tokens.shape) for tokens in found} - {wanted}:
+            raise ValueError(f"tokens {list(shapes.pop())} instead of {list(wanted)}")
+    except PatchlensError:
+        raise
+    except Exception as error:  # whatever the architecture makes of its input
+        reason = brief(" ".join(str(error).split()) or type(error).__name__)
+        raise SettingsError(
+            f"{where}: '{arch}' fails at its first forward pass ({reason}); choose another "
+            "architecture, other arch_args or another position"
+        ) from None
+    for layer, tokens in enumerate(found):
+        if not tokens.isfinite().all():
+            raise DataError(f"{origin}: the tokens of layer {layer} are NaN or infinite")
+        if torch.equal(tokens[0], tokens[1]):
+            raise DataError(f"{origin}: the tokens of layer {layer} do not depend on the image")
+
+
+def _grid(backbone: Backbone) -> tuple[int, int]:
+    """Rows and columns of patches of the images of a trial."""
+    size = getattr(backbone, "input_size", None)
+    if size is None:
+        return GRID
+    return size[0] // backbone.patch_size, size[1] // backbone.patch_size
 
 
 def _repeated(found: Tensor, tokens: Tokens, batch: Tensor) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create, with_periods
 from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash, weights_hash
-from patchlens.backbones.conformance import check
+from patchlens.backbones.conformance import check, check_forward, check_values
 from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.load import load, open_own, state_of, stated
 from patchlens.backbones.mapping import mapped
@@ -24,7 +24,6 @@ from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import find
 from patchlens.backbones.stated import check_stated
 from patchlens.backbones.target import locate
-from patchlens.backbones.trial import check_forward, check_values
 from patchlens.backbones.untrained import draw_weights
 from patchlens.backbones.verify import unexpected
 from patchlens.errors import SettingsError, SourceError
