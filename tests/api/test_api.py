@@ -228,3 +228,25 @@ def test_a_wrong_array_is_named_by_its_row(change, message: str) -> None:
 def test_a_wrong_name_or_value_says_what_is_allowed(call, message: str) -> None:
     with pytest.raises(pl.PatchlensError, match=message):
         call()
+
+
+def test_arrays_go_through_the_gate_of_folders() -> None:
+    images, masks = town.stills(8)
+    twin = [*images[:-1], images[0]]
+    with pytest.raises(pl.PatchlensError, match="has the bytes of '000000', which is in the sup"):
+        pl.from_arrays(twin, masks, **CHOSEN)
+    with pytest.raises(pl.PatchlensError, match="contain one class only"):
+        pl.from_arrays(images, [np.zeros_like(mask) for mask in masks], **CHOSEN)
+    void = [*masks[:4], *(np.full_like(mask, 255) for mask in masks[4:])]
+    with pytest.raises(pl.PatchlensError, match="no query image has a labelled pixel"):
+        pl.from_arrays(images, void, **CHOSEN)
+
+
+def test_a_link_that_leads_out_of_the_root_is_an_error_as_at_index(tmp_path: Path) -> None:
+    town.lay(tmp_path / "town")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "town/images/away").symlink_to(tmp_path / "outside")
+    asked = {"shots": 1, "seeds": 1, "support": "support", "query": "query"}
+    with pytest.raises(pl.PatchlensError, match="away"):
+        pl.load_dataset("folder", tmp_path / "town", **asked)
+    assert pl.load_dataset("folder", tmp_path / "town", follow_links=True, **asked)

@@ -19,15 +19,17 @@ from patchlens.arrays import Labels
 from patchlens.datasets import tables
 from patchlens.datasets.build import build
 from patchlens.datasets.catalogue import find, kinds
+from patchlens.datasets.gate import OWN, Gate
 from patchlens.datasets.index import Index
-from patchlens.datasets.layout import IGNORE, Terms
+from patchlens.datasets.indexing import layout_of
+from patchlens.datasets.layout import IGNORE, Layout, Terms
 from patchlens.datasets.masks import Mask
 from patchlens.datasets.readers import read
 from patchlens.datasets.render import render
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError, SettingsError
 from patchlens.names import DatasetName
-from patchlens.settings.datasets import Collected, Dataset, Minicity
+from patchlens.settings.datasets import Dataset, Minicity
 from patchlens.settings.validated import conforming
 
 # Names of splits, in the order in which the first that a dataset has is taken.
@@ -132,10 +134,7 @@ def load_dataset(
         place = folder / f"minicity-{own.stills}-{own.videos}"
         if not place.is_dir():
             render(place, own, jobs=1)  # processes would run the user's script again
-    layout = read(kind, place)
-    if isinstance(own, Collected):
-        terms = replace(layout.terms, max_megapixels=own.max_megapixels)
-        layout = replace(layout, terms=terms)
+    layout = layout_of(place, own)
     out = folder / f"index-{md5(repr((kind, place, own)).encode()).hexdigest()[:16]}"
     out.mkdir(parents=True, exist_ok=True)
     shown = DatasetName(slot(name or kind))
@@ -194,7 +193,8 @@ def from_arrays(
         name: of the dataset, for messages and tables.
 
     Raises:
-        DataError: an image or a mask is not as described; the message names its row.
+        DataError: an image or a mask is not as described, the message names its row; or, as in a
+            folder, only one class is left, no scored image has a label, or one is in the support.
         SettingsError: fewer images than `shots`, or a value is out of range.
     """
     pictures = [picture(one, f"images[{row}]") for row, one in enumerate(images)]
@@ -290,6 +290,19 @@ class _Arrays(Index):
             self.support = chosen.reset_index(drop=True)
         assert own.query is not None
         self.query = query_images(name, table, own.query, chosen)
+        layout = Layout(tuple(self.classes), self.labels, (), reader=OWN)
+        gate = Gate(self.root, layout, self._present())
+        gate.judge(chosen, self.query, self._twins())
+
+    def _present(self) -> dict[str, list[int]]:
+        labels = {image_id: np.unique(mask) for image_id, mask in self._masks.items()}
+        return {i: [int(c) for c in found if c != IGNORE] for i, found in labels.items()}
+
+    def _twins(self) -> list[list[str]]:
+        by_content: dict[str, list[str]] = {}
+        for image_id in self._pictures:
+            by_content.setdefault(self.content(image_id), []).append(image_id)
+        return [group for group in by_content.values() if len(group) > 1]
 
     @property
     def has_support(self) -> bool:

@@ -7,13 +7,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import nn
-
 from patchlens.backbones.checkpoint import tensor_hash, weights_hash
 from patchlens.backbones.contract import Backbone
 from patchlens.backbones.convert import convert
-from patchlens.backbones.load import load, provenance
+from patchlens.backbones.load import load, provenance, state_of
 from patchlens.backbones.registry.read import entries
+from patchlens.backbones.wrap import ModuleBackbone
 from patchlens.settings.models import Model, PythonModel
 from patchlens.settings.validated import conforming
 
@@ -69,10 +68,5 @@ def about(backbone: Backbone) -> dict[str, str]:
     """The provenance of the weights; of a wrapped module, their hash as they are now."""
     if backbone in _about:
         return _about[backbone]
-    modules: list[nn.Module] = getattr(backbone, "modules", [])
-    tensors = {
-        f"{i}.{name}": tensor
-        for i, module in enumerate(modules)
-        for name, tensor in module.state_dict().items()
-    }
+    tensors = state_of(backbone) if isinstance(backbone, ModuleBackbone) else {}
     return {"source": "python", "sha256": tensor_hash(tensors), "origin": backbone.name}
