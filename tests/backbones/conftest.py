@@ -102,3 +102,17 @@ def convert(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def own_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """`own_file("models/mine.py", text)`: a user's module below the working folder."""
+
+    def write(path: str, text: str) -> None:
+        file = tmp_path / path
+        file.parent.mkdir()
+        file.write_text(text)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(file.parent)  # and taken away again
+
+    return write

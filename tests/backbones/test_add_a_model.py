@@ -77,15 +77,13 @@ def test_the_tag_exists() -> None:
 
 
 def test_the_own_function_is_run_as_the_page_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_file: Callable[[str, str], None]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path / "models")
-    Path("models").mkdir()
-    Path("models/page_example.py").write_text(
+    own_file(
+        "models/page_example.py",
         "from torch import nn\n\ndef backbone(checkpoint):\n"
         "    map = nn.Conv2d(3, 5, 16, 16)\n    return lambda x: with_cls(map(x).flatten(2).mT)\n"
-        "\ndef with_cls(tokens):\n    return nn.functional.pad(tokens, (0, 0, 1, 0))\n"
+        "\ndef with_cls(tokens):\n    return nn.functional.pad(tokens, (0, 0, 1, 0))\n",
     )
     target = CODE["own"]["target"].replace("mine", "page_example")
     settings = TypeAdapter(Model).validate_python(CODE["own"] | {"target": target})

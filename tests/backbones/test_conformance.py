@@ -102,17 +102,13 @@ def test_randomness_is_found_where_wrap_does_not_see_it() -> None:
     assert "the same images give other tokens" in found["repeatable"]
 
 
-def test_the_command_reports_line_by_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path
-) -> None:
+def test_the_command_reports_line_by_line(own_file: Callable[[str, str], None], root: Path) -> None:
     import yaml
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path / "models")
-    Path("models").mkdir()
-    Path("models/door_checked.py").write_text(
+    own_file(
+        "models/door_checked.py",
         "from torch import nn\ndef make(flip=False):\n    proj = nn.Conv2d(3, 6, 4, 4)\n"
-        "    return lambda x: proj(x).flip(3) if flip else proj(x)\n"
+        "    return lambda x: proj(x).flip(3) if flip else proj(x)\n",
     )
     slot = {"source": "python", "target": "models/door_checked.py:make", "trust_code": True}
     slot |= {"patch_size": 4, "mean": [0.5] * 3, "std": [0.25] * 3}
