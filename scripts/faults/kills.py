@@ -42,7 +42,7 @@ AIMED = {
     ".dvc/tmp/rwlock": "all, while `.dvc/tmp/rwlock` is empty",
 }
 PER_RUN = 7  # kills
-PATIENCE = 900.0  # seconds until a run counts as hanging
+PATIENCE = 20  # times an undisturbed run, until a run counts as hanging
 LINGER = 20.0  # seconds in which what a kill left must end
 REPRO = [sys.executable, "-m", "patchlens", "repro"]
 
@@ -144,7 +144,7 @@ def undisturbed(folder: Path) -> tuple[Path, float]:
     if not calm.is_dir():
         with workspace(folder) as work:
             begun = time.monotonic()
-            if finish(start(work), work):
+            if finish(start(work), work, None):
                 sys.exit("the miniature fails without any kill; see above")
             seconds = time.monotonic() - begun
             write(folder / "calm.json", {"seconds": seconds})
@@ -188,10 +188,10 @@ def start(work: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(REPRO, cwd=work, env=env, stdout=log, stderr=log)
 
 
-def finish(process: "subprocess.Popen[bytes]", work: Path) -> int:
-    """The exit code of a run; that of SIGKILL if it hangs."""
+def finish(process: "subprocess.Popen[bytes]", work: Path, patience: float | None) -> int:
+    """The exit code of a run; that of SIGKILL if it takes longer than the patience, in seconds."""
     try:
-        return process.wait(PATIENCE)
+        return process.wait(patience)
     except subprocess.TimeoutExpired:
         kill_all(process, work)
         return process.wait()
@@ -216,7 +216,7 @@ def run(
                     todo.pop(0)
             else:
                 process = start(work)
-            if finish(process, work) == 0:
+            if finish(process, work, PATIENCE * seconds) == 0:
                 resumed(outcomes)
             else:
                 problems.append(f"patchlens repro ended with {process.returncode}")
@@ -261,7 +261,7 @@ def kill(
         if not hit:
             return None
     with suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)  # the other processes of DVC come to their end
+        process.wait(PATIENCE * seconds)  # the other processes of DVC come to their end
     deadline = time.monotonic() + LINGER
     while (left := inhabitants(work)) and time.monotonic() < deadline:
         time.sleep(0.1)
