@@ -125,6 +125,7 @@ def test_no_stage_depends_on_what_is_offered_from_python(stage: str) -> None:
 BELOW = {
     "settings": set(),
     "web": set(),
+    "annotations": {"datasets", "settings"},
     "datasets": {"settings", "web"},
     "backbones": {"settings", "web"},
     "features": {"backbones", "datasets", "settings"},

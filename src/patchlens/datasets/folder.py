@@ -13,6 +13,7 @@ dataset.yaml:
       query: query.txt
       video: [walk]
     sequences: [walk]               # images/walk/000001.jpg, ...: frames by number
+    partial: true                   # images without a mask are unlabelled, and not forgotten
     objects: objects.json           # boxes in COCO's style
     instances: instances.csv        # what the values of instances/a.png, ... are (0: nothing);
                                     # or `majority`: the class of most of its pixels in masks/
@@ -83,9 +84,11 @@ def _images(
     stills: dict[str, str],
     videos: dict[str, dict[int, Path]],
 ) -> Iterator[ImageEntry]:
-    masks = _Masks(root, "masks", "mask", description.needs_masks())
+    partial = description.partial
+    masks = _Masks(root, "masks", "mask", description.needs_masks(), partial)
     given = description.instances is not None
-    instances = _Masks(root, "instances", "instance mask", given and description.tracks is None)
+    required = given and description.tracks is None
+    instances = _Masks(root, "instances", "instance mask", required, partial)
     if given and not (root / "instances").is_dir():
         raise SourceError(f"{root / 'instances'}: no such folder")
     seen, known = dict[str, str](), {*stills, *videos}
@@ -124,10 +127,11 @@ def _frame(root: Path, split: str, sequence: str, frame: int, file: Path) -> Ima
 
 
 class _Masks:
-    """The masks of one type: a folder has one for each of its images, or none."""
+    """The masks of one type: a folder has one for each of its images, or none, or is partial."""
 
-    def __init__(self, root: Path, folder: str, what: str, required: bool) -> None:
-        self._root, self._folder, self._what, self._required = root, folder, what, required
+    def __init__(self, root: Path, folder: str, what: str, required: bool, partial: bool) -> None:
+        self._root, self._folder, self._what = root, folder, what
+        self._required, self._partial = required and not partial, partial
         self._found: dict[str, dict[str, str]] = {}
 
     def of(self, image: ImageEntry) -> str | None:
@@ -138,7 +142,7 @@ class _Masks:
             there = self._required or folder.is_dir()
             self._found[sequence] = by_stem(self._root, folder) if there else {}
         found = self._found[sequence]
-        if stem not in found and (found or self._required):
+        if stem not in found and not self._partial and (found or self._required):
             place = folder.relative_to(self._root).as_posix()
             near = next((f"rename '{n}.*'" for n in found if n.startswith(stem)), "draw it")
             raise DataError(

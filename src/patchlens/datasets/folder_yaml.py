@@ -41,6 +41,7 @@ class Description(Strict):
     background: Colour | None = None
     splits: Annotated[dict[str, list[str] | str], Filled]
     sequences: Annotated[list[Written], DISTINCT] = Field(default=[])
+    partial: bool = False
     objects: Line | None = None
     instances: Line | None = None
     instance_scope: Literal["dataset", "sequence", "image"] | None = None

@@ -1,0 +1,1 @@
+"""Annotations as tools write them, and videos, as a dataset of kind `folder`."""

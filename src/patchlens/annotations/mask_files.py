@@ -1,0 +1,186 @@
+"""Class masks: a picture for each photo, whose pixels are numbers or colours of classes.
+
+What they mean is said by `dataset.yaml` (`classes`, `ignore`, `colours`), `labelmap.txt` (CVAT's:
+name:red,green,blue:parts:actions) or a list of names, in the folder or beside it; otherwise the
+numbers and colours that occur are the classes.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from ruamel.yaml.error import YAMLError
+
+from patchlens.annotations.page import BACKGROUND, Page, Read
+from patchlens.annotations.source import Source, head, short
+from patchlens.datasets.folder_yaml import NAME, Description
+from patchlens.datasets.images import opened
+from patchlens.datasets.layout import IGNORE
+from patchlens.datasets.masks import LOSSY, open_id_map
+from patchlens.datasets.reading import lines
+from patchlens.errors import DataError
+from patchlens.given import Unreadable
+from patchlens.settings import yaml_text
+from patchlens.settings.messages import explain
+
+Meaning = dict[int, str | None]
+LISTS = ("labelmap.txt", "classes.txt", "class_names.txt", "labels.txt")
+VOID = ("ignore", "void", "unlabelled", "unlabeled", "__ignore__")
+COLOURS = 64  # that are taken for classes; a photo or a smoothed mask has more
+COLOURED = frozenset({"RGB", "RGBA"})
+END = re.compile(r"[-_.][^-_.]*$")
+
+
+def find(source: Source) -> list[Path]:
+    """The files that can be masks: pictures in a format that keeps every value."""
+    return [path for path in source.pictures if head(path, 2) != b"\xff\xd8"]
+
+
+def read(source: Source, paths: list[Path]) -> Read:
+    """Read masks: those of `paths` in one mode, all of numbers or all of colours.
+
+    Raises:
+        DataError: a mask is broken, lossy or of another mode, or holds a value that nothing names.
+    """
+    modes = {path: _mode(path) for path in paths}
+    coloured = [path for path in paths if modes[path] in COLOURED]
+    if coloured and len(coloured) < len(paths):
+        other = next(path for path in paths if path not in coloured)
+        raise DataError(
+            f"{source.shown(coloured[0])}: is in colour, and {source.shown(other)} is not; save "
+            "all masks in one way, and keep photos in another folder"
+        )
+    values: dict[int, Path] = {}
+    for path in paths:
+        found = open_id_map(path, colours=bool(coloured))
+        values |= {int(v): path for v in np.unique(found.ids) if int(v) not in values}
+    notes: list[str] = []
+    meaning = _meaning(source, values, notes, colours=bool(coloured))
+    pages = (Page(source.shown(path), _names(path), mask=path) for path in paths)
+    classes = [name for name in dict.fromkeys(meaning.values()) if name is not None]
+    return Read(classes, pages, meaning, bool(coloured), frozenset(paths), notes)
+
+
+def _mode(path: Path) -> str:
+    with opened(path, "a mask") as image:
+        if lossy := LOSSY.get(str(image.format)):
+            raise DataError(f"{path}: is saved as {lossy}, which changes the ids near every edge; "
+                            "save masks as PNG")  # fmt: skip
+        return image.mode
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """`a_mask`, and then `a`: the names that the photo of a mask may have."""
+    name, found = path.stem, []
+    while name:
+        found.append(name)
+        name = END.sub("", name) if END.search(name) else ""
+    return tuple(found)
+
+
+def _meaning(
+    source: Source, values: Mapping[int, Path], notes: list[str], *, colours: bool
+) -> Meaning:
+    places = [source.root, *([source.given.parent] if source.given.is_dir() else [])]
+    for place in places:
+        if (place / NAME).is_file():
+            return _described(place / NAME, values, colours=colours)
+        for name in LISTS:
+            if (place / name).is_file():
+                notes.append(f"class names are those of {source.root.name}/{name}")
+                return _listed(place / name, values, source, colours=colours)
+    return _unnamed(source, values, notes, colours=colours)
+
+
+def _described(path: Path, values: Mapping[int, Path], *, colours: bool) -> Meaning:
+    try:
+        content = yaml_text.read(path)
+        kept = {
+            k: content[k]
+            for k in ("classes", "colours", "ignore", "ignore_colours")
+            if k in content
+        }
+        described = Description.model_validate(kept | {"splits": {"all": ["all"]}})
+    except (Unreadable, YAMLError) as error:
+        raise DataError(f"{path}: {error}") from None
+    except TypeError:
+        raise DataError(f"{path}: holds no keys; write classes: {{0: road, 1: car}}") from None
+    except ValidationError as error:
+        raise DataError(f"{path}: {explain(error.errors()[0], Description)}") from None
+    if fault := described.fault():
+        raise DataError(f"{path}: {fault}")
+    if colours != (described.colours is not None):
+        kind = "colours" if colours else "numbers"
+        raise DataError(
+            f"{path}: the masks hold {kind}; write {'colours' if colours else 'classes: {1: road}'}"
+        )
+    named = {
+        v: None if i == IGNORE else described.classes[i] for v, i in described.labels().items()
+    }
+    return _checked(path, values, named, colours=colours)
+
+
+def _listed(path: Path, values: Mapping[int, Path], source: Source, *, colours: bool) -> Meaning:
+    """The classes of a list: `name:r,g,b::`, `7 name`, or one name per line from 0."""
+    written = [(number, line) for number, line in lines(path) if not line.startswith("#")]
+    tables = [re.fullmatch(r"(.+?):(\d+),(\d+),(\d+):.*", line) for _, line in written]
+    numbered = [re.fullmatch(r"(\d+)[\s:,=]+(.+)", line) for _, line in written]
+    named: Meaning = {}
+    if written and all(tables):
+        for position, found in enumerate(tables):
+            assert found is not None
+            packed = int.from_bytes(bytes(min(int(v), 255) for v in found.groups()[1:]), "big")
+            named[packed if colours else position] = _class(found[1])
+        if not colours:
+            named.setdefault(IGNORE, None)
+        return _checked(path, values, named, colours=colours)
+    if colours:
+        raise DataError(f"{path}: names no colours, and {next(iter(values.values()))} is in "
+                        "colour; write a line 'road:128,64,128::' for each class")  # fmt: skip
+    if written and all(numbered):
+        named = {int(m[1]): _class(m[2]) for m in numbered if m is not None}
+    else:
+        named = {position: _class(line) for position, (_, line) in enumerate(written)}
+    return _checked(path, values, {IGNORE: None} | named, colours=False)
+
+
+def _class(name: str) -> str | None:
+    """A name, or None for what is to be ignored."""
+    plain = name.strip()
+    if re.split(r"\W", plain.casefold())[0] in VOID:
+        return None
+    return BACKGROUND if plain.strip("_").casefold() == BACKGROUND else plain
+
+
+def _checked(path: Path, values: Mapping[int, Path], named: Meaning, *, colours: bool) -> Meaning:
+    for value, mask in values.items():
+        if value not in named:
+            shown = f"colour {list(value.to_bytes(3, 'big'))}" if colours else f"id {value}"
+            raise DataError(f"{mask}: contains {shown}, which {path} does not name; add it there")
+    return named
+
+
+def _unnamed(
+    source: Source, values: Mapping[int, Path], notes: list[str], *, colours: bool
+) -> Meaning:
+    """The values that occur as classes: 0 and black are the background."""
+    if len(values) > COLOURS:
+        raise DataError(
+            f"{source.given}: its masks hold {len(values)} values, more than the {COLOURS} that "
+            "are taken for classes without names; they may be photos, instances or smoothed: write "
+            "classes.txt or labelmap.txt beside them"
+        )
+    named: Meaning = {}
+    for value in sorted(values):
+        shown = f"#{value:06x}" if colours else f"value {value}"
+        named[value] = shown if value else BACKGROUND
+    if not colours and IGNORE in named and len(named) > 2:
+        named[IGNORE] = None
+        notes.append("pixels of 255 are ignored; name 255 in classes.txt if it is a class")
+    notes.append(
+        f"no names of classes: they are called {short([n for n in named.values() if n])}; "
+        "write classes.txt or labelmap.txt beside the masks to name them"
+    )
+    return named
