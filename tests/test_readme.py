@@ -91,6 +91,12 @@ def test_the_readme_is_read_at_one_go(root: Path) -> None:
     assert len(lines) <= 141
 
 
-@pytest.mark.parametrize("preset", ["params.yaml", "presets/camvid.yaml", "presets/paper.yaml"])
+@pytest.mark.parametrize(
+    "preset",
+    [
+        "params.yaml",
+        *(f"presets/{name}.yaml" for name in ("camvid", "paper", "open", "open-small")),
+    ],
+)
 def test_presets_are_valid(root: Path, preset: str) -> None:
     assert load(root / preset, known()).segmentation.datasets

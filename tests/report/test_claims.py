@@ -148,27 +148,41 @@ def test_a_unit_is_what_the_index_says_not_an_image():
     assert verdict_of(claim()).units == UNITS // 2
 
 
-def test_shipped_claims_and_own_claims_are_two_families_for_holm():
+@pytest.mark.parametrize(
+    ("group", "dataset"), [("minicity", "minicity"), ("paper", "voc2012"), ("open", "voc2012")]
+)
+def test_own_claims_are_a_family_of_their_own_for_holm(group, dataset):
     for seed, model in enumerate(("one", "two", "three")):
         write_cell("town", model, {RAW: about(20 + seed // 2, noise=15, seed=seed)})
     claims = {
-        "m1": claim(group="minicity", datasets=["minicity"], slots=UNTRAINED),
+        "m1": claim(group=group, datasets=[dataset], slots=UNTRAINED),
         "own1": claim(),
         "own2": claim(b={"models": ["three"]}),
         "own3": claim(b={"models": ["nobody"]}),
     }
-    write_index("minicity", [f"u{i}" for i in range(UNITS)])
-    write_cell("minicity", "one", {RAW: about(10)})
-    write_cell("minicity", "two", {RAW: about(30)})
+    write_index(dataset, [f"u{i}" for i in range(UNITS)])
+    write_cell(dataset, "one", {RAW: about(10)})
+    write_cell(dataset, "two", {RAW: about(30)})
     run = configured(
-        tasks={"segmentation": ["town", "minicity"]},
-        kinds={"town": "folder", "minicity": "minicity"},
+        tasks={"segmentation": ["town", dataset]},
+        kinds={"town": "folder", dataset: dataset},
     )
     outcomes = judge(claims, run, B, 0)
     assert outcomes["m1"].p_holm == outcomes["m1"].p
     own = sorted([outcomes["own1"], outcomes["own2"]], key=lambda o: o.p)
     assert own[0].p_holm == pytest.approx(min(1, 2 * own[0].p))  # own3 was not run: not counted
     assert outcomes["own3"].verdict == "not run"
+
+
+def test_a_claim_on_open_data_changes_no_p_of_the_paper():
+    write_index("voc2012", [f"u{i}" for i in range(UNITS)])
+    write_cell("voc2012", "one", {RAW: about(10)})
+    write_cell("voc2012", "two", {RAW: about(30)})
+    same = claim(group="paper", datasets=["voc2012"], slots=UNTRAINED)
+    run = configured(tasks={"segmentation": ["voc2012"]}, kinds={"voc2012": "voc2012"})
+    claims = {"c": same, "o": same.model_copy(update={"group": "open"})}
+    one, other = judge(claims, run, B, 0).values()
+    assert one.p_holm == one.p == other.p_holm < 1
 
 
 def test_the_verdict_uses_holms_p_and_the_interval_does_not():

@@ -13,6 +13,11 @@ from patchlens.tasks.resample import MIN_UNITS
 SCORE, P = 4, 5  # digits
 GROUPS = {
     "paper": ("Findings of the paper", "Judged only with the paper's model families on real data."),
+    "open": (
+        "Findings of the paper on open data",
+        "The same findings on datasets that need no account (presets/open.yaml): a separate family "
+        "for Holm's adjustment.",
+    ),
     "minicity": (
         "Findings in minicity",
         "Verdicts on the mini models are about training objectives in minicity, not about the "

@@ -16,6 +16,7 @@ from patchlens.settings.claims import Claim, Side
 from patchlens.stored import read_json, reading
 from patchlens.tasks.resample import SharedResampler, interval
 
+FAMILY = {"paper": "shipped", "minicity": "shipped", "open": "open", "own": "own"}  # by group
 LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
 
 
@@ -121,20 +122,20 @@ class Effect:
 def judge(
     claims: Mapping[str, Claim], configured: Configured, resamples: int, seed: int
 ) -> dict[str, Outcome]:
-    """Judge every claim; shipped ones (paper, minicity) and own ones are two families for Holm.
+    """Judge every claim; the groups of a family (see `FAMILY`) are adjusted together by Holm.
 
     Raises:
         DataError: records contradict each other or cannot be resampled.
     """
     judge = ClaimJudge(configured, SharedResampler(resamples, seed))
     outcomes = {name: judge.judge(claim) for name, claim in claims.items()}
-    for own in (False, True):
-        family = {
+    for family in dict.fromkeys(FAMILY.values()):
+        together = {
             name: outcome.p
             for name, outcome in outcomes.items()
-            if outcome.was_run and (outcome.claim.group == "own") == own
+            if outcome.was_run and FAMILY[outcome.claim.group] == family
         }
-        for name, adjusted in rules.holm(family).items():
+        for name, adjusted in rules.holm(together).items():
             o = outcomes[name]
             decided = rules.verdict(o.p_supported, o.p_contradicted, adjusted, o.units)
             judged = replace(o, verdict=decided, p_holm=adjusted)

@@ -47,7 +47,7 @@ class Claim(Strict):
 
     text: Text
     source: Text
-    group: Literal["paper", "minicity", "own"] = "own"
+    group: Literal["paper", "open", "minicity", "own"] = "own"
     kind: Literal["difference", "equivalence", "superlative"]
     metric: Line
     datasets: Some[DatasetName]
@@ -83,8 +83,8 @@ class Claim(Strict):
                 yield "chance: allowed with kind: equivalence only; remove this key"
 
     def _of_group(self) -> Iterable[str]:
-        if self.group == "paper" and MINICITY in self.datasets:
-            yield "datasets: a claim of group paper is about real data; remove 'minicity'"
+        if self.group in ("paper", "open") and MINICITY in self.datasets:
+            yield f"datasets: a claim of group {self.group} is about real data; remove 'minicity'"
         if self.group == "minicity" and self.datasets != [MINICITY]:
             yield "datasets: must be [minicity] for a claim of group minicity"
         unnamed = [model for model in self.models if model not in self.slots]
