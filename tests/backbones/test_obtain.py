@@ -17,6 +17,7 @@ from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
 from patchlens.errors import DataError, SettingsError, SourceError
+from patchlens.settings.sources import Elsewhere
 from patchlens.web.download import Patience
 
 BODY = b"\0weights" * 5000
@@ -33,7 +34,7 @@ def bring(site: Site, tmp_path: Path) -> Bring:
     """`bring(sha256_starts=...)`: obtain the file that the site serves; keys of the source."""
 
     def run(*, licence: str = "MIT", non_commercial: bool = False, **settings: Any) -> Obtained:
-        own = {k: settings.pop(k) for k in ("file", "expect", "record") if k in settings}
+        own = {k: settings.pop(k) for k in ("file", "expect", "record", "sources") if k in settings}
         # The registry takes https only; the test's server has none.
         source = Source(kind="url", url="https://x", **settings)
         source = source.model_copy(update={"url": site.url(NAME)})
@@ -46,6 +47,7 @@ def bring(site: Site, tmp_path: Path) -> Bring:
             file=own.get("file"),
             sha256=own.get("expect"),
             record=own.get("record"),
+            sources=own.get("sources"),
             patience=QUICK,
         )
 
@@ -312,6 +314,44 @@ def test_a_placed_file_that_is_not_there(site: Site, bring: Bring, tmp_path: Pat
         f"{tmp_path}/mine.pth: no such file, but models.m.file in params.yaml refers to it. "
         f"Download it from {site.url(NAME)} and place it there"
     )
+
+
+def elsewhere(site: Site, body: bytes, *, other_content: bool = False) -> dict[str, Elsewhere]:
+    sha256 = hashlib.sha256(body).hexdigest()
+    url = site.put("mirror/m.pth", body)
+    return {site.url(NAME): Elsewhere(url=url, sha256=sha256, other_content=other_content)}
+
+
+@pytest.mark.parametrize("published", [{}, {"sha256": SHA}, {"md5_starts": MD5[:6]}])
+def test_a_mirror_gives_the_official_file_under_its_official_name(
+    site: Site, bring: Bring, published: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    found = bring(sources=elsewhere(site, BODY), gated=True, **published)
+    mirror = site.url("mirror/m.pth")
+    assert found.sha256 == SHA
+    assert found.origin == f"{site.url(NAME)} from {mirror}"
+    assert found.record.source == mirror
+    assert ("nothing shows that" in caplog.text) == (published == {})
+
+
+@pytest.mark.parametrize(
+    ("published", "error"),
+    [({"sha256": SHA}, SettingsError), ({"md5": MD5}, SourceError), ({"bytes": 7}, SourceError)],
+)
+def test_a_mirror_with_other_content_must_say_so(
+    site: Site, bring: Bring, tmp_path: Path, published: dict[str, Any], error: type[Exception]
+) -> None:
+    other = elsewhere(site, b"other" * 100)
+    with pytest.raises(error, match=r"published|instead of|another file"):
+        bring(sources=other, **published)
+    assert left(tmp_path) == []
+    marked = {url: o.model_copy(update={"other_content": True}) for url, o in other.items()}
+    assert bring(sources=marked, **published).origin.endswith("m.pth, not the official file")
+
+
+def test_a_placed_file_and_another_address_contradict(site: Site, bring: Bring) -> None:
+    with pytest.raises(SettingsError, match=r"models\.m\.file also says where it is; remove one"):
+        bring(sources=elsewhere(site, BODY), file=Path("m.pth"))
 
 
 def test_the_query_of_an_address_is_no_part_of_the_name(site: Site, tmp_path: Path) -> None:

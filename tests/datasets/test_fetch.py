@@ -18,8 +18,9 @@ from fileserver import Site, cut, page, status
 from patchlens.datasets import fetch
 from patchlens.datasets.catalogue import Archive, Entry, find
 from patchlens.datasets.obtain import obtain
-from patchlens.errors import DataError, MachineError, SourceError
+from patchlens.errors import DataError, MachineError, SettingsError, SourceError
 from patchlens.settings.datasets import Collected
+from patchlens.settings.sources import MARK, Elsewhere
 from patchlens.web.download import Patience
 
 QUICK = Patience(tries=2, wait=0.001, timeout=5.0)
@@ -474,3 +475,51 @@ def test_the_stage_brings_a_dataset_to_its_place(
     mine = settings.model_copy(update={"archives": "nowhere"})
     with pytest.raises(SourceError, match=r"datasets\.objects\.archives in params\.yaml: nowhere"):
         fetch.run("objects", mine)
+
+
+def elsewhere(site: Site, name: str, body: bytes, *, other_content: bool = False) -> Elsewhere:
+    sha256 = hashlib.sha256(body).hexdigest()
+    return Elsewhere(url=site.put(name, body), sha256=sha256, other_content=other_content)
+
+
+def test_an_archive_from_another_address_must_be_the_published_one(
+    card: Entry, get: Any, site: Site, tmp_path: Path
+) -> None:
+    address = card.archives[0].url
+    other = {address: elsewhere(site, "mirror/p.zip", PHOTOS)}
+    assert found(get(card, sources=other)) == WHOLE
+    assert site.gets("photos.zip") == []
+    wrong = {address: elsewhere(site, "mirror/q.zip", zipped("photos/1.jpg"))}
+    with pytest.raises(SourceError, match=rf"mirror/q\.zip: its md5 is .* published one is {MD5}"):
+        get(card, sources=wrong)
+
+
+def test_other_content_is_taken_and_leaves_a_mark(card: Entry, get: Any, site: Site) -> None:
+    body = zipped("photos/1.jpg")
+    other = {card.archives[0].url: elsewhere(site, "p.zip", body, other_content=True)}
+    content = found(get(card, sources=other))
+    assert content.pop(MARK) == b"not the official file: photos.zip\n"
+    assert content == {k: v for k, v in WHOLE.items() if k != "photos/2.jpg"}
+    assert MARK not in found(get(card))
+
+
+@pytest.mark.parametrize("access", ["account", "csdownload"])
+def test_other_addresses_open_what_needs_an_account(
+    card: Entry, get: Any, site: Site, access: str
+) -> None:
+    closed = changed(card, access=access)
+    bodies = [PHOTOS, LABELS, b"pkl"]
+    pairs = zip(card.archives, bodies, strict=True)
+    other = {a.url: elsewhere(site, f"m/{a.file}", b) for a, b in pairs}
+    assert found(get(closed, sources=other)) == WHOLE
+    del other[card.archives[2].url]
+    with pytest.raises(SourceError, match=r"no open download; 'sources' lacks .*truth\.pkl"):
+        get(closed, sources=other)
+
+
+def test_own_archives_and_another_address_contradict(
+    card: Entry, get: Any, site: Site, tmp_path: Path
+) -> None:
+    other = {card.archives[0].url: elsewhere(site, "p.zip", PHOTOS)}
+    with pytest.raises(SettingsError, match=r"both say where photos\.zip is; remove one"):
+        get(card, archives=tmp_path, sources=other)

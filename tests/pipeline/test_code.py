@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from patchlens.datasets.catalogue import find
 from patchlens.errors import DataError, SettingsError
 from patchlens.plan import code
 
@@ -324,6 +325,26 @@ PLACES += [f"{task}.datasets" for task in TASKS if task != "variance"]
 @pytest.fixture(scope="module")
 def params(root: Path) -> dict[str, Any]:
     return yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+
+
+def test_other_addresses_are_those_of_known_files(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], root: Path
+) -> None:
+    monkeypatch.chdir(copied)
+    address = find("ade20k").archives[0].url
+    sources = {address: {"url": "http://x.org/a.zip", "sha256": "0" * 64}}
+    try:
+        Path("params.yaml").write_text(yaml.dump(params | {"sources": sources}), encoding="utf-8")
+        code.run()
+        assert yaml.safe_load(Path("data/code/sources.yaml").read_text()) == sources
+        wrong = {address.replace(".zip", ".tar"): sources[address]}
+        Path("params.yaml").write_text(yaml.dump(params | {"sources": wrong}), encoding="utf-8")
+        with pytest.raises(SettingsError, match=rf"sources\..*\.tar: .*did you mean '{address}'"):
+            code.run()
+    finally:
+        shutil.copy(root / "params.yaml", "params.yaml")
+        code.run()
+    assert yaml.safe_load(Path("data/code/sources.yaml").read_text()) == {}
 
 
 @pytest.mark.parametrize("place", PLACES)

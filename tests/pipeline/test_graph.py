@@ -55,7 +55,8 @@ def test_a_stage_depends_on_the_list_of_its_own_code(graph: dict[str, Any], stag
     of_all_tasks = ["data/code/tasks.yaml"] if stage in OF_ALL_TASKS else []
     runs_models = stage in ("weights", "extract", "degrade")
     of_model = ["data/code/model_${item.model}.txt"] if runs_models else []
-    assert listed == [f"data/code/{stage}.txt", *of_model, *of_all_tasks]
+    sources = ["data/code/sources.yaml"] if stage in ("fetch", "weights") else []
+    assert listed == [f"data/code/{stage}.txt", *sources, *of_model, *of_all_tasks]
 
 
 def test_the_lists_are_made_of_all_code(graph: dict[str, Any]) -> None:

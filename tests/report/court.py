@@ -37,6 +37,7 @@ def write_cell(
     origin: str = "seed 0",
     seeds: Sequence[int] | None = None,
     protocol: Mapping[str, Any] = PROTOCOL,
+    extract: Mapping[str, Any] | None = None,
 ) -> None:
     """A cell whose (head, variant) -> wrong pixels [S, U], or [S, draws, U]."""
     rows = []
@@ -58,7 +59,7 @@ def write_cell(
     cell = {"protocol": PROTOCOL | protocol}
     (folder / "segmentation.json").write_text(json.dumps(cell), encoding="utf-8")
     about = {"origin": origin, "architecture": "vit_base_patch16_224.dino"}
-    (folder / "extract.json").write_text(json.dumps(about), encoding="utf-8")
+    (folder / "extract.json").write_text(json.dumps(about | dict(extract or {})), encoding="utf-8")
 
 
 def about(wrong: int, noise: int = 2, seed: int = 0, units: int = UNITS) -> np.ndarray:

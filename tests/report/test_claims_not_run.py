@@ -55,6 +55,22 @@ def test_what_the_run_does_not_hold_is_a_reason_and_no_error(changes, reason):
     assert (outcome.verdict, outcome.note) == ("not run", reason)
 
 
+def test_files_that_are_not_official_bar_slots_and_shipped_claims():
+    raw, slots = {RAW: about(10)}, {"one": ["seed"], "two": ["seed"]}
+    own = claim(slots=slots)
+    shipped = claim(group="paper", slots=slots, datasets=["town"])
+    names = configured(kinds={"town": "town"}, tasks={"segmentation": ["town"]})
+    write_cell("town", "one", raw, extract={"not_official": "dataset"})
+    found = judge({"own": own, "shipped": shipped}, names, 200, 0)
+    assert found["own"].was_run
+    assert found["shipped"].note == "dataset town is not the official file"
+    origin = "x from y, not the official file"
+    write_cell("town", "one", raw, origin=origin, extract={"not_official": "weights"})
+    note = f"slot one has the weights {origin}"
+    assert judge({"own": own}, names, 200, 0)["own"].note == note
+    assert judge({"own": claim()}, names, 200, 0)["own"].was_run  # states no weights
+
+
 def test_a_score_that_some_resamples_leave_undefined_is_a_reason_and_no_error(monkeypatch):
     weigh = metrics.weighted
 

@@ -59,6 +59,7 @@ def test_the_same_weights_dataset_metric_and_protocol_are_compared() -> None:
     [
         ({"grid_rule": "equal"}, "grid_rule is equal, but paper in theirs"),
         ({"bank_patches": 199.0}, "bank_patches is 199.0, but at least 200 in theirs"),
+        ({"not_official": "weights"}, "not the official file (weights)"),
         ({"bank_patches": None}, "bank_patches is None, but at least 200 in theirs"),
     ],
 )

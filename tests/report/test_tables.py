@@ -142,6 +142,12 @@ def test_the_caption_lists_values_that_differ_between_rows(rows):
     assert "grid 16×32/14×14 (equal)," in caption(rows)
 
 
+def test_the_caption_names_files_that_are_not_official(rows):
+    assert "NOT THE OFFICIAL" not in markdown(rows)
+    rows.loc[rows["model"] == "mae", "not_official"] = "dataset and weights"
+    assert "NOT THE OFFICIAL FILES: dataset of mini_city; weights of mae." in markdown(rows)
+
+
 def test_the_caption_says_where_m_is_chosen_by_folds(rows):
     text = caption(rows.assign(prune_select="auto", prune_m_used=37.5))
     assert "the m chosen by cross-validation in each support set (mean 37.5 dimensions)" in text

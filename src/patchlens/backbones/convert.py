@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from patchlens.settings.models import (
     TimmModel,
     UntrainedModel,
 )
+from patchlens.settings.sources import Elsewhere
 
 
 def convert(
@@ -49,6 +51,7 @@ def convert(
     norm: bool = True,
     record: Path | None = None,
     code: Path | None = None,
+    sources: Mapping[str, Elsewhere] | None = None,
 ) -> Record:
     """Write the weights of a model and the settings of its backbone into `out`.
 
@@ -59,6 +62,7 @@ def convert(
         work: folder for downloads.
         norm: `features.norm`, which the model must be able to follow.
         record: see `obtain`.
+        sources: see `obtain`.
         code: the list of what the code of a model of `source: python` uses.
 
     Returns:
@@ -77,10 +81,10 @@ def convert(
     elif isinstance(settings, PythonModel):
         return _from_python(name, where, settings, out, norm, code)
     elif isinstance(settings, RegistryModel):
-        tensors, about, file = _from_registry(name, where, settings, work, record)
+        tensors, about, file = _from_registry(name, where, settings, work, record, sources)
     else:
         if isinstance(settings, TimmModel):
-            model, file = pretrained(name, settings, work=work, record=record)
+            model, file = pretrained(name, settings, work=work, record=record, sources=sources)
             arch, tensors = settings.tag, dict(model.state_dict())
             origin = f"timm {settings.tag}: {file.origin}, sha256 {file.sha256}"
         else:
@@ -179,7 +183,12 @@ def load_entry(entry: Entry, path: Path, where: str) -> tuple[Any, dict[str, Ten
 
 
 def _from_registry(
-    name: str, where: str, settings: RegistryModel, work: Path, record: Path | None
+    name: str,
+    where: str,
+    settings: RegistryModel,
+    work: Path,
+    record: Path | None,
+    sources: Mapping[str, Elsewhere] | None,
 ) -> tuple[dict[str, Tensor], dict[str, str], Obtained]:
     entry = find(settings.model, f"{where}.model")
     file = obtain(
@@ -191,6 +200,7 @@ def _from_registry(
         file=None if settings.file is None else Path(settings.file),
         sha256=settings.sha256,
         record=record,
+        sources=sources,
     )
     _, tensors = load_entry(entry, file.path, where)
     # Claims look up weights by texts in `origin`: the name in the registry comes first.

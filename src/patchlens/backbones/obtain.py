@@ -4,6 +4,7 @@ Every file is checked before it is read, against all that is known: the publishe
 that the user expects, and the record of the first download.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from patchlens.backbones.verify import changed, unexpected, unpublished
 from patchlens.errors import SettingsError, SourceError
 from patchlens.files import file_hash
 from patchlens.progress import log
+from patchlens.settings.sources import UNOFFICIAL, Elsewhere
 from patchlens.web.download import Patience, Remote, download
 
 
@@ -54,6 +56,7 @@ def obtain(
     sha256: str | None = None,
     record: Path | None = None,
     patience: Patience | None = None,
+    sources: Mapping[str, Elsewhere] | None = None,
 ) -> Obtained:
     """Obtain the file of the model `name` and check it before it is read.
 
@@ -67,12 +70,16 @@ def obtain(
         sha256: the hash that the user expects (models.<name>.sha256).
         record: JSON record of an earlier run; the same source must give the same file.
         patience: how long to retry a download.
+        sources: other addresses of official files, by their official address.
 
     Raises:
-        SettingsError: `sha256` is not the published one.
+        SettingsError: `sha256` is not the published one, or the settings contradict each other.
         SourceError: the file cannot be obtained or is another file; a wrong download is removed.
         DataError: `record` is damaged.
     """
+    other, official = (sources or {}).get(source.address), source.address
+    if other is not None:
+        source = _elsewhere(name, source, other, file)
     if None not in (sha256, source.sha256) and sha256 != source.sha256:
         raise SettingsError(
             f"params.yaml: models.{name}.sha256: the published hash is {source.sha256}; remove the "
@@ -115,9 +122,36 @@ def obtain(
                 name,
                 asked,
             )
+    origin = found.origin
+    if other is not None:
+        note = f", {UNOFFICIAL}" if other.other_content else ""
+        origin = f"{official} from {origin}{note}"
     revision = found.revision or ("" if known is None else known.revision)
     now = Record(asked, revision, digest, found.path.stat().st_size)
-    return Obtained(found.path, digest, found.origin, now)
+    return Obtained(found.path, digest, origin, now)
+
+
+def _elsewhere(name: str, source: Source, other: Elsewhere, file: Path | None) -> Source:
+    """The source with the address of the settings, and with the hashes that its file must have."""
+    where = f"params.yaml: sources.{source.address}"
+    if file is not None:
+        raise SettingsError(f"{where}: models.{name}.file also says where it is; remove one")
+    if other.other_content:
+        return Source.model_construct(kind="url", url=other.url, sha256=other.sha256)
+    if source.sha256 not in (None, other.sha256):
+        raise SettingsError(
+            f"{where}.sha256: the published hash is {source.sha256}; correct it, or set "
+            "other_content: true, which marks every score"
+        )
+    if source.published is None:
+        log.warning(
+            "%s: nothing shows that %s is the official file %s, as no hash is published",
+            name,
+            other.url,
+            source.address,
+        )
+    moved = {"kind": "url", "url": other.url, "gated": False, "sha256": other.sha256}
+    return source.model_copy(update=moved)
 
 
 def _placed(name: str, source: Source, file: Path) -> _Located:

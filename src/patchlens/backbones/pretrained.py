@@ -6,7 +6,7 @@ A file with other names would then leave a random model. So timm only translates
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,18 @@ from patchlens.errors import DataError, SettingsError
 from patchlens.names import nearest
 from patchlens.progress import log
 from patchlens.settings.models import TimmModel
+from patchlens.settings.sources import Elsewhere
 
 NON_COMMERCIAL = re.compile(r"(^|-)nc(-|$)|non-?commercial|apple-amlr", re.IGNORECASE)
 
 
 def pretrained(
-    name: str, settings: TimmModel, *, work: Path, record: Path | None
+    name: str,
+    settings: TimmModel,
+    *,
+    work: Path,
+    record: Path | None,
+    sources: Mapping[str, Elsewhere] | None = None,
 ) -> tuple[Any, Obtained]:
     """The timm model without its head, with the weights of the tag, and the file they are from.
 
@@ -39,6 +45,7 @@ def pretrained(
         settings: tag and arguments.
         work: folder for downloads.
         record: see `obtain`.
+        sources: see `obtain`.
 
     Raises:
         SettingsError: timm has no such tag, its model differs from that of the authors, or the
@@ -52,7 +59,7 @@ def pretrained(
     check_activation(where, settings, bare)
     source, licence = source_of(tag)
     non_commercial = NON_COMMERCIAL.search(licence) is not None
-    file = obtain(name, source, licence, non_commercial, work=work, record=record)
+    file = obtain(name, source, licence, non_commercial, work=work, record=record, sources=sources)
     whole, tensors = _translated(where, settings, file.path)
     load_strictly(whole, tensors, f"{where}.tag: {tag}")
     whole.reset_classifier(0)

@@ -40,7 +40,8 @@ def render(dataset: DatasetArgument) -> None:
 @stage()
 def fetch(dataset: DatasetArgument) -> None:
     """Download a dataset, or unpack the archives that you downloaded."""
-    _run("fetch", dataset, settings().downloaded(dataset))
+    found = settings()
+    _run("fetch", dataset, found.downloaded(dataset), found.sources)
 
 
 @stage()
@@ -61,7 +62,7 @@ def index(dataset: DatasetArgument) -> None:
 def weights(model: ModelArgument) -> None:
     """Convert the weights of a model to one checked file."""
     found = settings()
-    _run("weights", model, found.model(model), found.features.norm)
+    _run("weights", model, found.model(model), found.features.norm, found.sources)
 
 
 def _of_cell(name: str) -> None:

@@ -223,7 +223,7 @@ def _write_about(
     clash: list[str],
     out: Path,
 ) -> None:
-    about = {
+    about: dict[str, Any] = {
         "reader": layout.reader,
         "classes": list(layout.classes),
         "labels": {str(value): label for value, label in layout.labels.items()},
@@ -232,6 +232,7 @@ def _write_about(
         "twins": twins,
         "pixels": {split: counts.tolist() for split, counts in pixels.items()},
     } | ({"palettes": clash} if clash else {})
+    about |= {} if layout.official else {"official": False}
     (out / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

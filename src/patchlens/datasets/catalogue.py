@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
 from patchlens.settings.base import Name, Positive, Strict
+from patchlens.settings.sources import Elsewhere, Sha256
 from patchlens.settings.validated import validated
 
 FILE = Path(__file__).with_name("catalogue.yaml")
@@ -32,7 +33,7 @@ class Archive(Strict):
     Attributes:
         url: its address, or the page that leads to it.
         name: the file's name, if the address does not end in it; may include folders.
-        md5: its checksum, if published.
+        md5, sha256: its checksums, as far as they are published.
         roughly: its published, rounded size in bytes.
         into: the folder below the dataset's root into which it is unpacked or copied.
     """
@@ -40,6 +41,7 @@ class Archive(Strict):
     url: Annotated[str, Field(pattern=r"^https?://")]
     name: str = ""
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    sha256: Sha256 | None = None
     roughly: Positive | None = None
     into: str = "."
 
@@ -59,8 +61,15 @@ class Archive(Strict):
 
     @property
     def checksum(self) -> str | None:
-        """The checksum with the name of its algorithm."""
-        return f"md5:{self.md5}" if self.md5 else None
+        """The checksums, each with the name of its algorithm."""
+        known = {"md5": self.md5, "sha256": self.sha256}
+        return " ".join(f"{name}:{value}" for name, value in known.items() if value) or None
+
+    def at(self, other: Elsewhere) -> "Archive":
+        """The same file at another address, which keeps its name and, if official, its checksum."""
+        md5 = None if other.other_content else self.md5
+        content = {"url": other.url, "name": self.file, "md5": md5, "sha256": other.sha256}
+        return self.model_copy(update=content)
 
 
 class Entry(Strict):

@@ -1,5 +1,6 @@
 """Stage fetch: download a dataset from its source, or unpack it from the user's archives."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from patchlens import paths
@@ -7,9 +8,12 @@ from patchlens.datasets.catalogue import find
 from patchlens.datasets.obtain import obtain
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Collected
+from patchlens.settings.sources import Elsewhere
 
 
-def run(dataset: DatasetName, settings: Collected) -> None:
+def run(
+    dataset: DatasetName, settings: Collected, sources: Mapping[str, Elsewhere] | None = None
+) -> None:
     """Make data/raw/<dataset>, completely or not at all."""
     obtain(
         dataset,
@@ -18,4 +22,5 @@ def run(dataset: DatasetName, settings: Collected) -> None:
         paths.WORK / "fetch" / settings.kind,
         kind=settings.kind,
         archives=None if settings.archives is None else Path(settings.archives),
+        sources=sources,
     )

@@ -35,6 +35,7 @@ class Index:
         palette: RGB of each class, or empty.
         labels: each allowed value of a mask file -> its class id, or `IGNORE`.
         terms: what the files cannot say about their pixels.
+        official: whether its files are those that the catalogue lists, or the user's own.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
@@ -48,6 +49,7 @@ class Index:
             self.palette: list[list[int]] = about["palette"]
             self.labels = {int(value): int(label) for value, label in about["labels"].items()}
             self.terms = Terms(**about.get("terms", {}))
+            self.official = bool(about.get("official", True))
 
     @classmethod
     def of(cls, dataset: DatasetName, settings: Dataset) -> "Index":

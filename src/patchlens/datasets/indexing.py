@@ -12,12 +12,13 @@ from patchlens.files import whole_folder
 from patchlens.names import DatasetName
 from patchlens.progress import log
 from patchlens.settings.datasets import Collected, Dataset
+from patchlens.settings.sources import MARK
 
 
 def run(dataset: DatasetName, settings: Dataset) -> None:
     """Read, check and index a dataset; choose its support and query images."""
     root = paths.images(dataset, settings)
-    layout = layout_of(root, settings)
+    layout = replace(layout_of(root, settings), official=not (root / MARK).is_file())
     with whole_folder(paths.index(dataset)) as folder:
         images = build(dataset, layout, root, settings.support, settings.query, folder)
     counts = ", ".join(f"{split} {n}" for split, n in images["split"].value_counts().items())

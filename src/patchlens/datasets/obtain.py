@@ -5,6 +5,7 @@ rebuilds an incomplete folder.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,9 +13,10 @@ from filelock import FileLock, Timeout
 from patchlens.datasets.catalogue import Archive, Entry
 from patchlens.datasets.csdownload import csdownload, has_csdownload
 from patchlens.datasets.unpack import is_archive, unpack
-from patchlens.errors import DataError, SourceError
+from patchlens.errors import DataError, SettingsError, SourceError
 from patchlens.files import check_space, whole_folder
 from patchlens.progress import log
+from patchlens.settings.sources import MARK, UNOFFICIAL, Elsewhere
 from patchlens.web.download import Patience, Remote, download, fault_of
 
 
@@ -27,6 +29,7 @@ def obtain(
     kind: str,
     archives: Path | None = None,
     patience: Patience | None = None,
+    sources: Mapping[str, Elsewhere] | None = None,
 ) -> None:
     """Make the folder `target`, the root that the dataset's reader reads.
 
@@ -38,13 +41,21 @@ def obtain(
         kind: the kind, whose page describes the layout.
         archives: folder of archives that the user downloaded; None to download them.
         patience: how long to retry a download.
+        sources: other addresses of archives, by their official address.
 
     Raises:
+        SettingsError: `archives` although an archive of the kind has another address.
         SourceError: it cannot be obtained; the message explains how to obtain it by hand.
         DataError: an archive is damaged, malicious or not the published one.
     """
     work.mkdir(parents=True, exist_ok=True)
     steps = _steps(name, kind, facts)
+    others = {a.file: sources[a.url] for a in facts.archives if sources and a.url in sources}
+    if others and archives is not None:
+        raise SettingsError(
+            f"params.yaml: datasets.{name}.archives and 'sources' both say where {min(others)} is; "
+            "remove one of them"
+        )
     try:
         with FileLock(work / "fetch.lock", timeout=0):
             about = f"{facts.title}. Licence: {facts.licence}. Cite: {facts.citation}"
@@ -52,13 +63,15 @@ def obtain(
             if archives is not None:
                 paths = _placed(name, facts, archives, steps)
             else:
-                paths = _fetched(name, facts, work, patience, steps)
+                paths = _fetched(name, facts, work, patience, steps, others)
             check_space(f"the content of {name}", [(target, sum(p.stat().st_size for p in paths))])
             with whole_folder(target) as folder:
                 files = sum(
                     _put(archive, path, folder, own=archives is None)
                     for archive, path in zip(facts.archives, paths, strict=True)
                 )
+                if made := sorted(n for n, other in others.items() if other.other_content):
+                    (folder / MARK).write_text(f"{UNOFFICIAL}: {', '.join(made)}\n", "utf-8")
     except Timeout:
         raise SourceError(
             f"{work}: another process is downloading to this folder; wait until it has finished"
@@ -84,14 +97,27 @@ def _placed(name: str, facts: Entry, folder: Path, steps: str) -> list[Path]:
 
 
 def _fetched(
-    name: str, facts: Entry, work: Path, patience: Patience | None, steps: str
+    name: str,
+    facts: Entry,
+    work: Path,
+    patience: Patience | None,
+    steps: str,
+    others: Mapping[str, Elsewhere],
 ) -> list[Path]:
-    """The archives, downloaded into `work`."""
-    if facts.access == "csdownload" and has_csdownload():
+    """The archives, downloaded into `work`; those of other addresses into folders of their own."""
+    if facts.access == "csdownload" and has_csdownload() and not others:
         return csdownload(facts.archives, work)
-    if facts.access != "open" or not facts.archives:
-        raise SourceError(f"{name}: {facts.title} has no open download. {steps}")
-    remotes = [Remote(a.url, work / a.file, a.checksum) for a in facts.archives]
+    closed = [a.url for a in facts.archives if facts.access != "open" and a.file not in others]
+    if closed or not facts.archives:
+        lack = f"; 'sources' lacks {', '.join(closed)}" if others else ""
+        raise SourceError(f"{name}: {facts.title} has no open download{lack}. {steps}")
+    remotes = []
+    for archive in facts.archives:
+        found, folder = archive, work
+        if (other := others.get(archive.file)) is not None:
+            found, folder = archive.at(other), work / other.sha256[:16]
+            log.info("%s: %s from %s", name, archive.file, other.url)
+        remotes.append(Remote(found.url, folder / archive.file, found.checksum))
     try:
         # Twice: the archives, and their content.
         download(remotes, what=f"download {name}", jobs=2, room=2, patience=patience)

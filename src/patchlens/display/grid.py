@@ -73,6 +73,16 @@ def ceilings(rows: pd.DataFrame) -> str:
     return f" Excluded from ranking: {', '.join(names)} (trained on these labels)."
 
 
+def unofficial(rows: pd.DataFrame) -> str:
+    """Which files behind the rows are not the official ones, in words; empty if all are."""
+    marks = rows.get("not_official", pd.Series(index=rows.index, dtype=object)).fillna("")
+    parts = []
+    for what, column in (("dataset", "dataset"), ("weights", "model")):
+        if names := dict.fromkeys(rows.loc[marks.str.contains(what), column]):
+            parts.append(f"{what} of {', '.join(names)}")
+    return f" NOT THE OFFICIAL FILES: {'; '.join(parts)}." if parts else ""
+
+
 def libraries(rows: pd.DataFrame) -> str:
     """The versions of the libraries, in words."""
     of = partial(values, rows)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from patchlens import paths
 from patchlens.backbones.contract import Backbone
@@ -19,6 +20,7 @@ from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
 from patchlens.settings.features import Features
 from patchlens.settings.models import PythonModel
+from patchlens.settings.sources import UNOFFICIAL
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,16 @@ def run(cell: Cell) -> None:
             out = folder / f"{split}.safetensors"
             rate = extractor.run(source, opened.header(split, ids), work, out)
             log.info("%s: %d %s images", cell, len(ids), split)
-    cost = {
+    cost: dict[str, Any] = {
         "parameters_m": round(opened.backbone.parameters / 1e6, 2),
         "gflops_per_image": round(extractor.gflops(source), 3),
         "architecture": about.get("arch", "none"),
         "origin": about.get("origin", "none"),
         "position": about.get("position", "none"),
     }
+    others = {"dataset": not index.official, "weights": UNOFFICIAL in cost["origin"]}
+    if any(others.values()):
+        cost["not_official"] = " and ".join(name for name, other in others.items() if other)
     write_json(cost, cell.folder / "extract.json")
     speed = {"images_per_second": float(f"{rate:.2g}") if rate else None}
     cost_of_run = paths.cost(dataset=cell.dataset, model=cell.model)

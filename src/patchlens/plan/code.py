@@ -20,6 +20,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches as near
 from functools import cache
 from importlib import metadata
 from importlib.util import resolve_name
@@ -30,12 +31,15 @@ from pydantic import TypeAdapter, ValidationError
 
 import patchlens
 from patchlens import paths
+from patchlens.backbones.registry.read import entries
 from patchlens.backbones.target import Target, locate
+from patchlens.datasets.catalogue import entries as kinds
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import file_hash, whole_folder, write_text
+from patchlens.names import nearest
 from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
-from patchlens.settings.base import Name
+from patchlens.settings.base import Name, brief
 from patchlens.settings.messages import explain
 from patchlens.settings.models import PythonModel
 from patchlens.settings.validated import loaded, refuse
@@ -53,7 +57,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     """Check all names, then list the code of every other stage of `graph` in <stage>.txt.
 
     The sections of all tasks are copied to tasks.yaml, and what the code of each model uses is
-    listed in model_<name>.txt.
+    listed in model_<name>.txt. `sources` is copied to sources.yaml, as params.yaml may lack it.
 
     Args:
         graph: a dvc.yaml with its params.yaml beside it; see `paths.code` for where the lists are.
@@ -64,6 +68,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
         DataError: no module owns a file below src/, or the imports of a module cannot be read.
     """
     params = check_names(graph)
+    _check_sources(graph, params)
     _check_owned()
     stages = read_graph(graph)
     known: dict[Path, _Uses] = {}
@@ -75,6 +80,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
         if "weights" in stages:
             for name, model in params["models"].items():
                 write_text(_model_code(name, model), paths.model_code(name, out))
+        write_text(dumped(params.get("sources", {}), sort=True), out / "sources.yaml")
         tasks = {name: params[name] for name in sorted(TASKS) if name in params}
         write_text(dumped(tasks, sort=True), out / "tasks.yaml")
 
@@ -93,6 +99,37 @@ def check_names(graph: Path) -> Mapping[str, Any]:
     found: Mapping[str, Any] = loaded(params, missing="run this in the folder that contains it")
     refuse(params, _wrong(names(graph, found)))
     return found
+
+
+def _check_sources(graph: Path, params: Mapping[str, Any]) -> None:
+    """Refuse other addresses of files that no dataset or model has.
+
+    Raises:
+        SettingsError: names the closest address.
+    """
+    found = params.get("sources")
+    asked = set(map(str, found)) if isinstance(found, dict) else set[str]()  # else `load` refuses
+    known = {a.url for kind in kinds().values() for a in kind.archives} if asked else set[str]()
+    known |= {entry.source.address for entry in entries().values()} if asked - known else set()
+    if asked - known:
+        models = [m for m in params.get("models", {}).values() if isinstance(m, dict)]
+        known |= {_address_of(str(m["tag"])) for m in models if "tag" in m}
+    refuse(
+        graph.with_name(paths.PARAMS.name),
+        (
+            f"sources.{brief(one)}: no dataset of the catalogue, model of the registry or timm "
+            f"model in 'models' has this address; {nearest(one, near(one, known, cutoff=0.3))}"
+            for one in sorted(asked - known)
+        ),
+    )
+
+
+def _address_of(tag: str) -> str:
+    """The address of the file of a timm model; importing timm takes seconds."""
+    from patchlens.backbones.pretrained import check_tag, source_of
+
+    check_tag(f"{paths.PARAMS}: models", tag)
+    return source_of(tag)[0].address
 
 
 def _wrong(places: dict[str, list[str]]) -> Iterator[str]:

@@ -112,6 +112,8 @@ def _weights(settings: Settings, shapes: dict[ModelName, Shape | None]) -> Itera
     found: dict[str, list[Download]] = {}
     for name, model in settings.models.items():
         if (file := download(name, model, shapes[name])) is not None:
+            if other := settings.sources.get(file.address):
+                file = replace(file, note=f"from {other.url}")
             found.setdefault(file.address, []).append(file)
     for same in found.values():
         names = ", ".join(file.name for file in same)
@@ -128,5 +130,8 @@ def _datasets(settings: Settings) -> Iterator[Download]:
         sizes = [archive.roughly for archive in facts.archives]
         known = [size for size in sizes if size is not None]
         whole = sum(known) if known and len(known) == len(sizes) else None
+        others = [settings.sources.get(archive.url) for archive in facts.archives]
         note = "needs your own account" if facts.access in ("csdownload", "account") else ""
+        if any(others):
+            note = f"from {', '.join(other.url for other in others if other)}"
         yield Download(name, facts.title, whole, sum(known), facts.licence, None, note)

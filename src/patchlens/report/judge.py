@@ -13,6 +13,7 @@ from patchlens.report import verdict as rules
 from patchlens.report.measures import NotRun, Score, measure
 from patchlens.report.verdict_words import note
 from patchlens.settings.claims import Claim, Side
+from patchlens.settings.sources import UNOFFICIAL
 from patchlens.stored import read_json, reading
 from patchlens.tasks.resample import SharedResampler, interval
 
@@ -104,7 +105,13 @@ def _misfilled(claim: Claim, dataset: DatasetName, absent: Sequence[ModelName]) 
             yield f"{model} on {dataset}: {path.name} is missing"
             continue
         with reading(path):
-            origin = str(read_json(path)["origin"])
+            about = read_json(path)
+            origin, other = str(about["origin"]), str(about.get("not_official", ""))
+        if "dataset" in other and claim.group != "own":
+            yield f"dataset {dataset} is {UNOFFICIAL}"
+        if "weights" in other:
+            yield f"slot {model} has the weights {origin}"
+            continue
         # Not the architecture: an untrained model has the same one.
         if not any(text.lower() in origin.lower() for text in texts):
             yield f"slot {model} has the weights {origin}, not {' or '.join(texts)}"

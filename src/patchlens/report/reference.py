@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from patchlens.settings.base import Strict
+from patchlens.settings.sources import UNOFFICIAL
 from patchlens.settings.validated import validated
 
 Status = Literal["within", "outside", "not comparable", "not run"]
@@ -169,6 +170,8 @@ def _missing(dataset: str, task: str, has_dataset: bool, has_model: bool) -> str
 
 
 def _unmet(one: Published, row: "pd.Series[Any]") -> Iterator[str]:
+    if isinstance(other := row.get("not_official"), str):
+        yield f"{UNOFFICIAL} ({other})"
     for column, wanted in one.needs.items():
         value = row.get(column)
         if isinstance(wanted, AtLeast):

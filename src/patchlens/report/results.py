@@ -52,7 +52,8 @@ def models(found: list[Headline]) -> str:
         raw = line.rows[line.rows["variant"] == RAW].set_index("model")
         cells = [entry(raw.loc[name], line.metric, BEST_MODEL) for name in names]
         body.append([line.dataset, name_of(line), *cells])
-    return f"{MODELS}\n\n{grid.markdown(['dataset', 'task', *names], body)}"
+    marks = grid.unofficial(pd.concat(line.rows for line in found)) if found else ""
+    return f"{MODELS}{marks}\n\n{grid.markdown(['dataset', 'task', *names], body)}"
 
 
 def gains(line: Headline) -> str:

@@ -58,10 +58,14 @@ def _publish(out: Path, table: pd.DataFrame, *texts: str) -> None:
         write_text(text, out.with_suffix(suffix))
 
 
+def _caption(task: Task, rows: pd.DataFrame) -> str:
+    return task.words.caption(rows) + grid.unofficial(rows)
+
+
 def _about(task: Task, table: pd.DataFrame, settings: "Settings") -> dict[str, Any]:
     return {
         "captions": {
-            str(dataset): task.words.caption(rows)
+            str(dataset): _caption(task, rows)
             for dataset, rows in table.groupby("dataset", sort=False)
         },
         "roles": {name: role(model) for name, model in settings.models.items()},
@@ -95,7 +99,7 @@ def markdown(task: Task, rows: pd.DataFrame) -> str:
         for one in headlines.of(task, of_dataset):
             parts.append(f"**{one.title}**")
             parts.append(grid.markdown(*_grid(one, of_dataset)))
-        parts.append(grid.plain(words.caption(of_dataset)))
+        parts.append(grid.plain(_caption(task, of_dataset)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -103,7 +107,7 @@ def latex(task: Task, rows: pd.DataFrame) -> str:
     """The same as LaTeX tables."""
     parts = []
     for dataset, of_dataset in rows.groupby("dataset", sort=False):
-        caption = task.words.caption(of_dataset)
+        caption = _caption(task, of_dataset)
         for one in headlines.of(task, of_dataset):
             text = f"{dataset}, {task.words.about}, {one.title}. {caption}"
             parts.append(grid.latex(*_grid(one, of_dataset), text))

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
@@ -15,6 +15,7 @@ from patchlens.settings.base import Filled, Section, Several, Strict, brief
 from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
 from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
+from patchlens.settings.sources import Sources
 from patchlens.settings.uncertainty import Uncertainty
 from patchlens.settings.validated import conforming, loaded, refuse
 
@@ -41,6 +42,7 @@ class Settings(Strict):
     features: Features
     prune: Prune
     uncertainty: Uncertainty
+    sources: Sources = Field(default={})
 
     def section(self, kind: type[S]) -> S:
         """The section of a task, by its class."""

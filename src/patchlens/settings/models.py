@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field, PlainValidator, WrapValidator
 
 from patchlens.settings.base import Layer, Line, PathLine, Seed, Several, Strict, Within, brief
+from patchlens.settings.sources import Sha256
 
 # How an absolute position embedding is resampled to another grid (see backbones/position.py).
 PositionMode = Literal["timm", "dino", "mae", "beit", "gsd"]
@@ -15,7 +16,6 @@ Colour = Annotated[list[Annotated[float, Within(0, 1, SHARES)]], Field(min_lengt
 Spread = Annotated[
     list[Annotated[float, Within(0.001, 1, SHARES)]], Field(min_length=3, max_length=3)
 ]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Role = Literal["rival", "floor", "ceiling"]
 Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
 

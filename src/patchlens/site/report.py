@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from patchlens import paths
+from patchlens.display import grid
 from patchlens.display.palette import looks
 from patchlens.progress import log
 from patchlens.site import build, media, overview, reading, reference, studies, tasks
@@ -25,5 +28,6 @@ def run(settings: "Settings") -> None:
         *media.pages(found),
         *reference.pages(found),
     ]
-    size = build.write(pages, {"palette": palette}, paths.SITE)
+    marks = grid.unofficial(pd.concat(found.tables.values()))
+    size = build.write(pages, {"palette": palette, "marks": marks}, paths.SITE)
     log.info("report: %d pages, %.1f MB in %s", len(pages), size / 1e6, paths.SITE)

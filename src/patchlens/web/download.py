@@ -44,7 +44,8 @@ RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 class Remote:
     """A file to download, and its path.
 
-    `checksum` is `md5:<hex>` or `sha256:<hex>`, `size` is in bytes; None if not published.
+    `checksum` is `md5:<hex>` or `sha256:<hex>`, or both with a space between,
+    and `size` is in bytes; None if not published.
     """
 
     url: str
@@ -91,8 +92,8 @@ def fault_of(path: Path, checksum: str | None, size: int | None = None) -> str |
         return "it is empty"
     if size is not None and found != size:
         return f"its size is {found} bytes, but the published size is {size}"
-    if checksum is not None:
-        algorithm, published = checksum.split(":")
+    for one in (checksum or "").split():
+        algorithm, published = one.split(":")
         digest = file_hash(path, algorithm)
         if digest != published:
             return f"its {algorithm} is {digest}, but the published one is {published}"

@@ -11,9 +11,9 @@ from patchlens.settings.models import (
     Interpolation,
     Mapping,
     PositionMode,
-    Sha256,
     Spread,
 )
+from patchlens.settings.sources import Sha256
 
 Objective = Literal[
     "self-distilled",

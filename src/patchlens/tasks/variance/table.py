@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def tables(
     """
     pairs_of = [(d, model) for d in datasets for model in settings.models]
     folders = {(d, model): paths.cell(dataset=d, model=model) for d, model in pairs_of}
-    studies = {c: read_json(f / "variance.json") for c, f in folders.items()}
+    studies = {c: read_json(f / "variance.json") | _marks(f) for c, f in folders.items()}
     rankings = {
         cell: read_csv(folder / "variance_dimensions.csv", "dimension")["dimension"].tolist()
         for cell, folder in folders.items()
@@ -59,6 +60,12 @@ def tables(
         "variance": (found, markdown(found, pairs), latex(found)),
         "variance_datasets": (pairs,),
     }
+
+
+def _marks(folder: Path) -> dict[str, Any]:
+    """Whether the files behind a cell are not the official ones, as the stage extract found."""
+    found = read_json(folder / "extract.json")
+    return {key: value for key, value in found.items() if key == "not_official"}
 
 
 def rows(cells: dict[tuple[DatasetName, ModelName], dict[str, Any]]) -> pd.DataFrame:
@@ -128,6 +135,7 @@ def caption(of_dataset: pd.DataFrame) -> str:
         f"extracted support and query images, {of('view')}, layer {of('layer')} (0-based), final "
         f"norm {of('norm')}, {of('dtype')}; {of('seeds')} seeds; prune_m = {of('prune_m')}. "
         + EXPLAINED
+        + grid.unofficial(of_dataset)
     )
 
 
