@@ -90,6 +90,8 @@ class Plot:
     def rows(self, models: Mapping[str, Any]) -> pd.DataFrame:
         """Its rows in all configured cells, with columns dataset and model before the others.
 
+        A cell may have none: DAVIS has no curve over Δ.
+
         Raises:
             DataError: the file of a configured cell is missing or lacks a column.
         """
@@ -98,7 +100,10 @@ class Plot:
             for model in models:
                 cell = paths.cell(dataset=DatasetName(dataset), model=ModelName(model))
                 table = read_csv(cell / self.file, self.x, self.y)
-                parts.append(table.assign(dataset=dataset, model=model))
+                if len(table):  # else its columns have no types, and would take them from others
+                    parts.append(table.assign(dataset=dataset, model=model))
+        if not parts:
+            return pd.DataFrame(columns=["dataset", "model", self.x, self.y])
         whole = pd.concat(parts, ignore_index=True)
         return whole[["dataset", "model", *whole.columns.drop(["dataset", "model"])]]
 

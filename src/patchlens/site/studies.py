@@ -52,7 +52,8 @@ def _page(run: Run, name: str, studies: Sequence[Task], looks: Mapping[str, Look
     drawn: dict[str, list[Figure]] = {"spectrum": [], "over_m": [], "": []}
     for plot in plots:
         draw = FORMS.get(plot.template or "")
-        data = plot.rows(looks)
+        if not len(data := plot.rows(looks)):
+            continue
         figures = [curves.curve(plot, data, looks)] if draw is None else draw(plot, data, looks)
         drawn[plot.template if draw and plot.template else ""] += figures
     maps, images = _heat_maps(run.models)

@@ -50,7 +50,7 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
     found = list(headlines.of(TASKS[task], run.tables[task])) if task in run.tables else []
     plots = [plot for plot in run.plots if plot.stage == task]
     rankings = [overview_figures.ranking(h, looks, run.role) for h in found]
-    drawn = [curves.curve(plot, plot.rows(looks), looks) for plot in plots]
+    drawn = [curves.curve(plot, data, looks) for plot in plots if len(data := plot.rows(looks))]
     confusions = [
         figure
         for dataset in _datasets(found)
