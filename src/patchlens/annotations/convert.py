@@ -10,10 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from patchlens.annotations import mask_files
-from patchlens.annotations.page import BACKGROUND, Page, Read, Size, around
+from patchlens.annotations import (
+    coco,
+    cvat,
+    label_studio,
+    labelme,
+    mask_files,
+    supervisely,
+    voc,
+    yolo,
+)
+from patchlens.annotations.page import BACKGROUND, Page, Read, Shape
+from patchlens.annotations.pixels import Size, around
 from patchlens.annotations.source import Source, below, short
-from patchlens.datasets.boxes import Frame, check_size, has_area
+from patchlens.datasets.boxes import Box, Frame, check_size
 from patchlens.datasets.folder_yaml import NAME
 from patchlens.datasets.images import image_size
 from patchlens.datasets.layout import IGNORE, ImageEntry, ObjectEntry, Terms
@@ -36,7 +46,15 @@ class Format(NamedTuple):
     read: Callable[[Source, list[Path]], Read]
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: dict[str, Format] = {
+    "coco": Format("COCO JSON", coco.find, coco.read),
+    "labelme": Format("LabelMe JSON", labelme.find, labelme.read),
+    "cvat": Format("CVAT XML", cvat.find, cvat.read),
+    "voc": Format("Pascal VOC", voc.find, voc.read),
+    "yolo": Format("YOLO", yolo.find, yolo.read),
+    "label_studio": Format("Label Studio JSON", label_studio.find, label_studio.read),
+    "supervisely": Format("Supervisely JSON", supervisely.find, supervisely.read),
+}
 MASKS = Format("class masks", mask_files.find, mask_files.read)  # where no other format is found
 
 
@@ -211,7 +229,7 @@ class _Writer:
         self._codes = {name: code for code, name in enumerate(names)}
         self._used, self._listed = (np.zeros(IGNORE + 1, dtype=bool) for _ in range(2))
         self._frame = Frame()
-        self._empty: list[tuple[str, Size]] = []
+        self._empty: list[str] = []
         self._images: list[dict[str, Any]] = []
         self._objects: list[dict[str, Any]] = []
         self._labelled: list[str] = []
@@ -232,7 +250,14 @@ class _Writer:
         size = image_size(photo.path)
         entry = ImageEntry(photo.name, "", photo.written, drawn_on=page.size, labels=page.place)
         check_size(entry, size, Path())
-        mask = self._of_mask(page, size) if page.mask else self._of_shapes(page, path, size)
+        shapes = page.shapes(size)
+        if not shapes and page.mask is None:
+            self._empty.append(photo.name)
+            self._unlabelled.append(photo.name)
+            return
+        drawn, objects = self._drawn(shapes, size)
+        self._list(page, path, size, objects)
+        mask = drawn if page.mask is None else self._of_mask(page, page.mask, size)
         if mask is not None:
             self._save(mask, photo.name)
         self._labelled.append(photo.name)
@@ -244,72 +269,69 @@ class _Writer:
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(target)
 
-    def _of_mask(self, page: Page, size: Size) -> Mask:
-        assert page.mask is not None
+    def _of_mask(self, page: Page, path: Path, size: Size) -> Mask:
         codes = self._codes
         labels = {v: IGNORE if n is None else codes[n] for v, n in self._read.meaning.items()}
-        mask = open_mask(page.mask, labels, Terms(colours=self._read.colours))
+        mask = open_mask(path, labels, Terms(colours=self._read.colours))
         if mask.shape[::-1] != size:
             shown = f"{mask.shape[1]}×{mask.shape[0]}, its picture {size[0]}×{size[1]}"
             raise DataError(f"{page.place}: is {shown}; a mask must have the size of its picture")
         return mask
 
-    def _of_shapes(self, page: Page, path: Path, size: Size) -> Mask | None:
-        """The class mask of a picture's shapes, each over those before it, if any has pixels.
+    def _drawn(
+        self, shapes: Sequence[Shape], size: Size
+    ) -> tuple[Mask | None, list[dict[str, Any]]]:
+        """The class mask of shapes, each over those before it, if any has pixels; the objects.
 
         Pixels that only a box covers are ignored: which of them are the object is not known.
         """
         mask = np.full(size[::-1], self._codes[BACKGROUND], dtype=np.uint8)
-        objects: list[ObjectEntry] = []
-        drawn = np.zeros(size[::-1], dtype=bool)
-        shapes = page.shapes(size)
+        drawn, bare = np.zeros(size[::-1], dtype=bool), list[Box]()
+        objects = []
         for shape in shapes:
-            box = shape.box
+            box, code = shape.box, self._codes[shape.label]
             if shape.draw is not None:
                 pixels = shape.draw(size)
-                mask[pixels], drawn = self._codes[shape.label], drawn | pixels
+                mask[pixels], drawn = code, drawn | pixels
                 box = box or around(pixels)
+            elif box is not None:
+                bare.append(box)
             if box is not None:
-                code = self._codes[shape.label]
-                objects.append(ObjectEntry("", code, box, evaluated=shape.evaluated))
-        self._list(page, path, size, objects)
-        if not shapes:
-            self._empty.append((path.stem, size))
+                x0, y0, x1, y1 = box
+                about = {"category_id": code, "bbox": [x0, y0, x1 - x0, y1 - y0]}
+                objects.append({**shape.more, **about, "ignore": int(not shape.evaluated)})
         if not drawn.any():
-            return None
-        for shape in shapes:
-            if shape.draw is None and shape.box is not None:
-                x0, y0, x1, y1 = (max(0, round(v)) for v in shape.box)
-                mask[y0:y1, x0:x1][~drawn[y0:y1, x0:x1]] = IGNORE
-                self._bare += 1
-        return mask
+            return None, objects
+        for box in bare:
+            x0, y0, x1, y1 = (max(0, round(v)) for v in box)
+            inside = slice(y0, y1), slice(x0, x1)
+            mask[inside][~drawn[inside]] = IGNORE
+            self._bare += 1
+        return mask, objects
 
-    def _list(self, page: Page, path: Path, size: Size, objects: list[ObjectEntry]) -> None:
+    def _list(self, page: Page, path: Path, size: Size, objects: list[dict[str, Any]]) -> None:
         """Add a picture and its objects to the json."""
-        entry = ImageEntry(path.stem, "", path.name, objects=tuple(objects), labels=page.place)
-        self._frame.add([(entry, size)])
         image = len(self._images) + 1
         width, height = size
         self._images.append({"id": image, "file_name": path.name, "width": width, "height": height})
+        listed = []
         for found in objects:
-            x0, y0, x1, y1 = found.box
-            self._boxed += found.evaluated and has_area(found.box)
-            self._objects.append(
-                {
-                    "id": len(self._objects) + 1,
-                    "image_id": image,
-                    "category_id": found.class_id,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "ignore": int(not found.evaluated),
-                }
-            )
-            self._listed[found.class_id] = True
+            (x, y, w, h), code, evaluated = found["bbox"], found["category_id"], not found["ignore"]
+            listed.append(ObjectEntry("", code, (x, y, x + w, y + h), evaluated=evaluated))
+            self._boxed += evaluated and w > 0 and h > 0
+            self._listed[code] = True
+            self._objects.append(found | {"id": len(self._objects) + 1, "image_id": image})
+        entry = ImageEntry(path.stem, "", path.name, objects=tuple(listed), labels=page.place)
+        self._frame.add([(entry, size)])
 
     def close(self, name: str) -> Converted:
         """Write the description, when all pictures are there."""
         self._frame.check(self._out, official=False)
-        for stem, size in self._empty if self._masks else ():
-            self._save(np.full(size[::-1], self._codes[BACKGROUND], dtype=np.uint8), stem)
+        if self._empty:
+            self.notes.append(
+                f"{len(self._empty)} pictures are listed without a shape and taken as unlabelled: "
+                f"{short(self._empty)}"
+            )
         names = [
             name for name, code in self._codes.items() if self._used[code] or self._listed[code]
         ]
@@ -326,8 +348,8 @@ class _Writer:
             about["partial"] = True
         if self._bare:
             self.notes.append(
-                f"{self._bare} boxes have no outline: pixels that only they cover are ignored in the "
-                "class masks"
+                f"{self._bare} boxes have no outline: pixels that only they cover are ignored in "
+                "the class masks"
             )
         write_text(yaml_text.dumped(about), self._out / NAME)
         return Converted(

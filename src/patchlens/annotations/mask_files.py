@@ -38,8 +38,10 @@ def find(source: Source) -> list[Path]:
     return [path for path in source.pictures if head(path, 2) != b"\xff\xd8"]
 
 
-def read(source: Source, paths: list[Path]) -> Read:
+def read(source: Source, paths: list[Path], known: Meaning | None = None) -> Read:
     """Read masks: those of `paths` in one mode, all of numbers or all of colours.
+
+    `known` names values where nothing in the folder does.
 
     Raises:
         DataError: a mask is broken, lossy or of another mode, or holds a value that nothing names.
@@ -57,7 +59,7 @@ def read(source: Source, paths: list[Path]) -> Read:
         found = open_id_map(path, colours=bool(coloured))
         values |= {int(v): path for v in np.unique(found.ids) if int(v) not in values}
     notes: list[str] = []
-    meaning = _meaning(source, values, notes, colours=bool(coloured))
+    meaning = _meaning(source, values, notes, known or {}, colours=bool(coloured))
     pages = (Page(source.shown(path), _names(path), mask=path) for path in paths)
     classes = [name for name in dict.fromkeys(meaning.values()) if name is not None]
     return Read(classes, pages, meaning, bool(coloured), frozenset(paths), notes)
@@ -81,7 +83,12 @@ def _names(path: Path) -> tuple[str, ...]:
 
 
 def _meaning(
-    source: Source, values: Mapping[int, Path], notes: list[str], *, colours: bool
+    source: Source,
+    values: Mapping[int, Path],
+    notes: list[str],
+    known: Meaning,
+    *,
+    colours: bool,
 ) -> Meaning:
     places = [source.root, *([source.given.parent] if source.given.is_dir() else [])]
     for place in places:
@@ -91,6 +98,8 @@ def _meaning(
             if (place / name).is_file():
                 notes.append(f"class names are those of {source.root.name}/{name}")
                 return _listed(place / name, values, source, colours=colours)
+    if known and not colours and {*values} <= {*known}:
+        return known
     return _unnamed(source, values, notes, colours=colours)
 
 
@@ -143,7 +152,8 @@ def _listed(path: Path, values: Mapping[int, Path], source: Source, *, colours: 
         named = {int(m[1]): _class(m[2]) for m in numbered if m is not None}
     else:
         named = {position: _class(line) for position, (_, line) in enumerate(written)}
-    return _checked(path, values, {IGNORE: None} | named, colours=False)
+    named.setdefault(IGNORE, None)
+    return _checked(path, values, named, colours=False)
 
 
 def _class(name: str) -> str | None:

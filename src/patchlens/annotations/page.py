@@ -1,20 +1,14 @@
 """What every reader of annotations gives: the shapes or the class mask of each picture."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from patchlens.arrays import Bools
+from patchlens.annotations.pixels import Draw, Size
 from patchlens.datasets.boxes import Box
-from patchlens.errors import DataError
 
-Size = tuple[int, int]  # width, height
-Points = Sequence[float]  # x, y, x, y, ... in pixels; the top left pixel reaches from 0 to 1
 BACKGROUND = "background"  # the class of what no shape covers
-FAR = 10  # a point may be this many times the width or height outside its picture
 
 
 @dataclass(frozen=True)
@@ -27,13 +21,15 @@ class Shape:
         draw: its pixels [H, W] in a picture of width and height; None: only the box is known.
         evaluated: False for crowds and what the annotator marked as difficult.
         track: its number in its video.
+        more: keys that an object of ours may have too, such as `instance`.
     """
 
     label: str
     box: Box | None = None
-    draw: Callable[[Size], Bools] | None = None
+    draw: Draw | None = None
     evaluated: bool = True
     track: int | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,7 @@ class Page:
         size: of the picture that was labelled, if the annotation states it.
         shapes: size of the picture -> its shapes, in the order in which they are drawn.
         mask: a class mask instead of shapes.
+        video: name of the video, if the annotation has frames.
         frame: position in the video, from 0.
     """
 
@@ -55,6 +52,7 @@ class Page:
     size: Size | None = None
     shapes: Callable[[Size], Sequence[Shape]] = lambda _: ()
     mask: Path | None = None
+    video: str = ""
     frame: int | None = None
 
 
@@ -79,36 +77,15 @@ class Read:
     notes: list[str] = field(default_factory=list)
 
 
-def polygon(place: str, rings: Sequence[Points]) -> tuple[Box, Callable[[Size], Bools]]:
-    """The box around polygons, and what draws their union, by the rule of pycocotools.
-
-    Raises:
-        DataError: a polygon has fewer than three points, or a coordinate that is not finite.
-    """
-    for ring in rings:
-        if len(ring) < 6 or len(ring) % 2:
-            raise DataError(f"{place}: a polygon of {len(ring)} numbers; it needs 3 points or more")
-        if not all(math.isfinite(value) for value in ring):
-            raise DataError(f"{place}: a polygon has a point that is no finite number")
-    xs, ys = ([v for ring in rings for v in ring[axis::2]] for axis in (0, 1))
-    box = (min(xs), min(ys), max(xs), max(ys))
-
-    def draw(size: Size) -> Bools:
-        from pycocotools import mask
-
-        width, height = size
-        reach = max(abs(v) for v in box)
-        if reach > FAR * max(size):  # also bounds the memory, which grows with the outline
-            raise DataError(
-                f"{place}: a point is at {reach:g}, and the picture has {width}×{height} pixels"
-            )
-        found = mask.decode(mask.merge(mask.frPyObjects([list(r) for r in rings], height, width)))
-        return np.asarray(found, dtype=bool)
-
-    return box, draw
+def each(
+    make: Callable[..., Shape], items: Sequence[tuple[Any, ...]]
+) -> Callable[[Size], list[Shape]]:
+    """`Page.shapes` that makes a shape of each item and the size of the picture."""
+    return lambda size: [make(*item, size) for item in items]
 
 
-def around(pixels: Bools) -> Box | None:
-    """The box around pixels [H, W]; None if there are none."""
-    y, x = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
-    return (float(x[0]), float(y[0]), x[-1] + 1.0, y[-1] + 1.0) if len(x) else None
+def stated(width: Any, height: Any) -> Size | None:
+    """A size as an annotation states it, as numbers or text; None: it does not."""
+    both = str(width), str(height)
+    size = (int(both[0]), int(both[1])) if all(v.isdecimal() for v in both) else (0, 0)
+    return size if all(size) else None

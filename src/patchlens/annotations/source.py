@@ -3,13 +3,18 @@
 No path that stands in an annotation is ever opened: names are compared with what is listed here.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 
 from patchlens.datasets.below import check_name, files_below, hidden, nfc
-from patchlens.datasets.reading import json_of, pictures
+from patchlens.datasets.reading import json_of, pictures, text_of
 from patchlens.datasets.unpack import is_archive, unpack
 from patchlens.errors import DataError, SourceError
 from patchlens.given import NOT_FILES, printable, why_not
@@ -29,7 +34,7 @@ class Source:
     def __init__(self, path: Path, scratch: Path) -> None:
         self.given, self.root = path, path
         self._only: Path | None = None
-        self._json: dict[Path, Any] = {}
+        self._parsed: dict[Path, Any] = {}
         if path.is_dir():
             return
         if fault := why_not(path):
@@ -68,11 +73,29 @@ class Source:
         """The files with these suffixes, such as `.json`."""
         return [path for path in self.files if path.suffix.lower() in suffixes]
 
+    def with_keys(self, *keys: str) -> list[Path]:
+        """The JSON files whose content has these keys."""
+        found = [(path, self.json(path)) for path in self.named(".json")]
+        return [p for p, content in found if isinstance(content, dict) and {*keys} <= {*content}]
+
+    def xml(self, path: Path) -> Any:
+        """The root of an XML file, which is parsed once: without DTD, entities and other files."""
+        if path not in self._parsed:
+            text = text_of(path)
+            try:
+                self._parsed[path] = fromstring(text, forbid_dtd=True)
+            except DefusedXmlException:
+                fault = "declares a document type or entities, which annotations do not need"
+                raise DataError(f"{self.shown(path)}: {fault}; export it again") from None
+            except (ParseError, RecursionError, ValueError) as error:
+                raise DataError(f"{self.shown(path)}: is not valid XML ({error})") from None
+        return self._parsed[path]
+
     def json(self, path: Path) -> Any:
         """The content of a JSON file, which is parsed once."""
-        if path not in self._json:
-            self._json[path] = json_of(path)
-        return self._json[path]
+        if path not in self._parsed:
+            self._parsed[path] = json_of(path)
+        return self._parsed[path]
 
     def shown(self, path: Path) -> str:
         """A file as messages name it: below what was given."""
@@ -98,3 +121,9 @@ def short(names: list[str]) -> str:
     """A few of many names, for a note."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(printable(name) for name in names[:3]) + more
+
+
+def left_out(counts: Counter[str], why: str) -> list[str]:
+    """A note of shapes that are not read."""
+    shown = ", ".join(f"{count} × {kind}" for kind, count in sorted(counts.items()))
+    return [f"{counts.total()} shapes are left out, with {why}: {shown}"] if counts else []

@@ -28,7 +28,9 @@ REMEDIES = {
 IDENTITY = ("track_id", "instance_id")  # numbers that mean one object in their scope
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """A part of a JSON that tools write: null is as absent, and unknown keys are ignored."""
+
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, content: Any) -> Any:
@@ -37,19 +39,19 @@ class _Record(BaseModel):
         return content
 
 
-class _Image(_Record):
+class _Image(Record):
     id: Id
     file_name: Text
     width: float = 0
     height: float = 0
 
 
-class _Category(_Record):
+class _Category(Record):
     id: Id
     name: Text
 
 
-class _Annotation(_Record):
+class _Annotation(Record):
     id: Id = ""
     image_id: Id
     category_id: Id
@@ -74,7 +76,7 @@ class _Annotation(_Record):
         return next((value for value in values if value is not None), None)
 
 
-class _Coco(_Record):
+class _Coco(Record):
     images: list[_Image]
     annotations: list[_Annotation] = []
     categories: list[_Category] = []

@@ -106,6 +106,29 @@ def open_id_map(path: Path, terms: Terms = UNSTATED, *, colours: bool = False) -
     return IdMap(ids, mode, palette)
 
 
+def embedded_mask(place: str, data: bytes, largest: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask [h, w] of one object, as a PNG inside an annotation: what is opaque, or not black.
+
+    Args:
+        place: of the annotation, for messages.
+        data: the PNG.
+        largest: width and height of the picture, which no mask of a part exceeds.
+
+    Raises:
+        DataError: it is no PNG, or larger than the picture.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            if image.width > largest[0] or image.height > largest[1]:
+                raise DataError(f"{place}: its mask is larger than its picture")
+            image.load()
+            alpha = image.has_transparency_data
+            shown = image.convert("RGBA").getchannel("A") if alpha else image.convert("L")
+            return np.asarray(shown) > 0
+    except BROKEN as error:
+        raise DataError(f"{place}: its mask is no PNG that can be read ({error})") from None
+
+
 def translated(path: Path, ids: Ids, labels: Mapping[int, int], terms: Terms) -> Mask:
     """The class id of each value, by `labels`."""
     if ids.dtype == np.uint8:
