@@ -77,7 +77,7 @@ def read(source: Source, paths: list[Path]) -> Read:
 def _names(place: str, task: dict[str, Any]) -> tuple[str, ...]:
     """The names that the picture of a task may have."""
     data = task["data"].values() if isinstance(task["data"], dict) else []
-    written = [v for v in data if isinstance(v, str) and "." in v]
+    written = [v for v in data if isinstance(v, str) and ("." in v or "/" in v)]
     if not written:
         raise DataError(f"{place}: its data names no picture")
     found = []
@@ -120,7 +120,7 @@ def _shape(place: str, kind: str, label: str, result: dict[str, Any], size: Size
         cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
         xs = [x, x + w * cos, x + w * cos - h * sin, x - h * sin]
         ys = [y, y + w * sin, y + w * sin + h * cos, y + h * cos]
-        return Shape(label, (min(xs), min(ys), max(xs), max(ys)))
+        x, y, w, h = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
     try:
         return Shape(label, from_size(x, y, w, h))
     except ValueError as error:

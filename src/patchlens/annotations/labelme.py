@@ -62,7 +62,9 @@ def _shape(place: str, kind: str, shape: dict[str, Any], size: Size) -> Shape:
     try:
         points = [(float(x), float(y)) for x, y in shape["points"]]
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"{place}: points must be pairs of numbers") from None
+        points = [(math.nan, math.nan)]
+    if not all(math.isfinite(v) for point in points for v in point):
+        raise DataError(f"{place}: points must be pairs of numbers")
     if kind == "polygon":
         box, draw = polygon(place, [[v for point in points for v in point]])
         return Shape(label, box, draw)

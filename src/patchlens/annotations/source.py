@@ -63,8 +63,6 @@ class Source:
     @cached_property
     def pictures(self) -> list[Path]:
         """Those that are pictures."""
-        if self._only is not None:
-            return [self._only]
         listed = set(self.files)
         folders = sorted({path.parent for path in self.files})
         return [p for folder in folders for p in pictures(folder) if p in listed]

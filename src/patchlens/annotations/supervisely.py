@@ -16,7 +16,7 @@ from patchlens.datasets.masks import embedded_mask
 from patchlens.errors import DataError
 
 KINDS = ("polygon", "rectangle", "bitmap")
-LARGEST = 1 << 26  # bytes of one bitmap: a compressed picture of one thing
+LARGEST = 1 << 24  # bytes of one bitmap: a compressed picture of one thing
 
 
 def find(source: Source) -> list[Path]:

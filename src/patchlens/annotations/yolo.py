@@ -101,6 +101,8 @@ def _shape(place: str, values: list[float], names: dict[int, str], size: Size) -
     scaled: list[Any] = [v * size[i % 2] for i, v in enumerate(shares)]
     if len(shares) == 4:
         x, y, w, h = scaled
+        if min(w, h) <= 0:
+            raise DataError(f"{place}: a box of width {shares[2]:g} and height {shares[3]:g}")
         return Shape(label, from_size(x - w / 2, y - h / 2, w, h))
     if len(shares) % 2 or len(shares) < 6:
         raise DataError(
