@@ -33,6 +33,8 @@ else:
     with open("calls", "a") as file:
         threads = [os.environ.get(name) for name in {threads}]
         print(json.dumps([names, threads, [a for a in args if a[0] == "-"]]), file=file)
+    if "--dry" in args and "extract@b-one" not in names:
+        print("Running stage")
     sys.exit("{broken}" in names)
 """
 
@@ -110,6 +112,60 @@ def test_the_cores_are_split_whatever_a_shell_says(
 
 def test_no_more_processes_than_there_is_to_deal(here: Path, root: Path) -> None:
     assert len(repro(here, root, 8)[2]) == 1 + 2 + 3 + 6 + 2 + 1
+
+
+def stored(folder: Path) -> dict[str, list[Path]]:
+    """Features of the models a, b, c, in the workspace and in the cache of DVC: files of each."""
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/config").write_text("[core]\n    no_scm = True\n")
+    files, locked = {}, {}
+    for model in "abc":
+        own, digests = (
+            folder / f"data/features/one/{model}/query.safetensors",
+            [model * 32, "d" * 32],
+        )
+        listing, object_ = (
+            folder / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}{suffix}"
+            for digest, suffix in ((digests[0], ""), (model * 31 + "0", ".dir"))
+        )
+        files[model] = [own, listing, object_]
+        for path in files[model]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps([{"md5": digests[0], "relpath": own.name}]))
+        outs = [{"path": f"metrics/cells/one/{model}/extract.json", "md5": "e" * 32}]
+        outs += [{"path": f"data/features/one/{model}", "md5": model * 31 + "0.dir"}]
+        locked[f"extract@{model}-one"] = {"cmd": "true", "outs": outs}
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": locked}))
+    return files
+
+
+def test_features_are_dropped_after_the_tasks_of_a_model(here: Path, root: Path) -> None:
+    files = stored(here)
+    code, said, calls = repro(here, root, 2, "none", "--drop-features")
+    assert code == 0, said
+    ran = [names for names, _, options in calls if "--dry" not in options]
+    asked = [names for names, _, options in calls if "--dry" in options]
+    whole = {m: [stage for stage in STAGES if f"@{m}" in stage] for m in "abc"}
+    assert asked == [whole["a"], whole["b"], whole["c"]]
+    assert [names for names in ran if any("@a" in n or "@b" in n or "@c" in n for n in names)] == [
+        whole["a"],  # nothing of b has changed but for its features, which were dropped
+        whole["c"],
+    ]
+    assert ran[-1] == ["report"]
+    assert [path for of in files.values() for path in of if path.exists()] == []
+
+
+def test_features_are_kept_where_a_task_failed_or_nobody_asks(here: Path, root: Path) -> None:
+    files = stored(here)
+    assert repro(here, root, 1, "none")[0] == 0
+    assert repro(here, root, 1, "sweep@a-one", "--drop-features")[0] == 1
+    assert all(path.exists() for of in files.values() for path in of)
+
+
+def test_dropping_features_is_for_a_run_of_all_stages(here: Path, root: Path) -> None:
+    code, said, calls = repro(here, root, 2, "none", "--drop-features", "tables")
+    assert (code, calls) == (2, [])
+    assert said == "Error: --drop-features: a run of all stages only; name no stages\n"
 
 
 @pytest.mark.parametrize("broken", ["render@one", "sweep@b-one"])

@@ -22,11 +22,19 @@ def repro(
     force: Annotated[
         bool, typer.Option("--force", help="Execute every stage, whether or not it changed.")
     ] = False,
+    drop_features: Annotated[
+        bool,
+        typer.Option(
+            "--drop-features",
+            help="Delete the features of a model after its tasks: they need most of the disk. What "
+            "changes later extracts them again.",
+        ),
+    ] = False,
 ) -> None:
     """Bring all results up to date; after Ctrl-C, a kill or a power cut, go on where it was."""
     from patchlens.pipeline import repro
 
-    repro.run(targets or [], jobs, force)
+    repro.run(targets or [], jobs, force, drop_features)
 
 
 @command

@@ -5,21 +5,26 @@ do not depend on each other, nor do models, nor most tasks, nor what is made of 
 the last stage. First come the datasets side by side, then the features of the models, then the
 tasks, then what is made of all, the cores split between them. Images per second are thus measured
 on a share of the cores, beside another model.
+
+Where the disk has no room for the features of all models, each model is run from its weights to its
+tasks, and its features are deleted before the next one.
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from dvc.utils.serialize import parse_yaml
 
-from patchlens.errors import PatchlensError
+from patchlens.errors import PatchlensError, SettingsError
 from patchlens.pipeline import workspace
 from patchlens.pipeline.locks import held
 from patchlens.plan.code import check_names
@@ -34,19 +39,23 @@ DVC = ["dvc", "--wait-for-lock", "repro"]
 POLL = 0.1  # seconds
 
 
-def run(targets: Sequence[str], jobs: int, force: bool) -> None:
+def run(targets: Sequence[str], jobs: int, force: bool, drop_features: bool = False) -> None:
     """Bring the results of params.yaml up to date.
 
     Args:
         targets: stages to run with all that they need, one at a time; all stages if empty.
         jobs: how many DVC processes work at once.
         force: execute every stage once, whether or not anything changed.
+        drop_features: keep the features of at most `jobs` models; without `targets`.
 
     Raises:
-        SettingsError: a name in params.yaml is one that DVC must not put into a command.
+        SettingsError: a name in params.yaml is one that DVC must not put into a command, or both
+            `targets` and `drop_features` are asked for.
         PatchlensError: a stage failed, another process works in this workspace, or Git does not
             know it.
     """
+    if targets and drop_features:
+        raise SettingsError("--drop-features: a run of all stages only; name no stages")
     if fault := workspace.without_git():
         raise PatchlensError(fault)
     check_names(Path("dvc.yaml"))  # before DVC puts them into a command
@@ -57,7 +66,7 @@ def run(targets: Sequence[str], jobs: int, force: bool) -> None:
             if targets:
                 _together([["dvc", "repro", *forced, "--", *targets]])
             else:
-                _all(jobs, forced)
+                _all(jobs, forced, drop_features)
         except BaseException:
             with suppress(PatchlensError):  # what happened first is what to report
                 workspace.mend()  # a signal may have met DVC as it wrote dvc.lock
@@ -65,40 +74,75 @@ def run(targets: Sequence[str], jobs: int, force: bool) -> None:
         workspace.mend()
 
 
-def _all(jobs: int, forced: list[str]) -> None:
-    stages = _stages()
+def _all(jobs: int, forced: list[str], drop_features: bool) -> None:
+    failed, text = _asked(["dvc", "stage", "list", "--name-only"])
+    if failed:
+        raise PatchlensError("dvc.yaml: DVC cannot list its stages (see above)")
+    stages = text.split()
     each = [stage for stage in stages if "@" in stage]
     of_all = [stage for stage in stages if stage not in (*each, "code")]
     known = (*OF_DATASET, *OF_FEATURES)
     repro = [*DVC, "--single-item", *forced]
     _together([[*repro, "code"]])
-    for unit_of in (
-        {stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET},
+    of_dataset = {stage: first_name(stage) for stage in each if kind(stage) in OF_DATASET}
+    of_model = {stage: first_name(stage) for stage in each if stage not in of_dataset}
+    models = list(dict.fromkeys(of_model.values()))
+    rounds = [
+        of_dataset,
         {stage: first_name(stage) for stage in each if kind(stage) in OF_FEATURES},
         {stage: task(stage) for stage in each if kind(stage) not in known},
         {stage: stage for stage in of_all[:-1]},
-    ):
+    ]
+    if drop_features:
+        few = [models[start : start + jobs] for start in range(0, len(models), jobs)]
+        rounds[1:3] = [{s: model for s, model in of_model.items() if model in own} for own in few]
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    for unit_of in rounds:
         units = list(dict.fromkeys(unit_of.values()))
+        if drop_features and set(units) <= set(models) and not forced:
+            units = [unit for unit in units if _changed(s for s in of_model if of_model[s] == unit)]
         dealt = [set(units[i::jobs]) for i in range(min(jobs, len(units)))]
-        threads = max(1, len(os.sched_getaffinity(0)) // jobs)
         _together(
             [[*repro, *(s for s, unit in unit_of.items() if unit in own)] for own in dealt],
             dict.fromkeys(THREADS, str(threads)),
         )
+        if drop_features:
+            _drop_features(stage for stage in unit_of if kind(stage) == "extract")
     # Unforced, DVC looks at the whole graph once more; forced, it would execute all of it again.
-    _together([[*repro, *of_all[-1:]] if forced else ["dvc", "repro"]])
+    _together([[*repro, *of_all[-1:]] if forced or drop_features else ["dvc", "repro"]])
 
 
-def _stages() -> list[str]:
-    """All stages, in the order of dvc.yaml, in which each follows what it needs."""
-    process = _start(["dvc", "stage", "list", "--name-only"], {}, stdout=subprocess.PIPE)
+def _changed(stages: Iterable[str]) -> bool:
+    """Whether DVC would run any of these stages for more than features that were deleted."""
+    failed, text = _asked([*DVC, "--single-item", "--allow-missing", "--dry", *stages])
+    return bool(failed) or "Running stage" in text  # it fails where a stage would lack features
+
+
+def _drop_features(stages: Iterable[str]) -> None:
+    """Delete the features that these stages made, in the workspace and in DVC's cache."""
+    from dvc.repo import Repo
+
+    locked = parse_yaml(workspace.LOCK.read_text(encoding="utf-8"), workspace.LOCK)["stages"]
+    cache = Repo().cache.local
+    for stage in stages:
+        for out in locked.get(stage, {}).get("outs", []):
+            if Path(out["path"]).is_relative_to("data/features"):
+                shutil.rmtree(out["path"], ignore_errors=True)
+                listing = Path(cache.oid_to_path(out["md5"]))
+                if listing.is_file():
+                    for file in json.loads(listing.read_text(encoding="utf-8")):
+                        Path(cache.oid_to_path(file["md5"])).unlink(missing_ok=True)
+                    listing.unlink()
+
+
+def _asked(command: list[str]) -> tuple[int, str]:
+    """The exit code of a command of DVC, and what it prints."""
+    process = _start(command, {}, stdout=subprocess.PIPE)
     try:
         text, _ = process.communicate()
     finally:
         _end([process])
-    if process.returncode:
-        raise PatchlensError("dvc.yaml: DVC cannot list its stages (see above)")
-    return str(text).split()
+    return process.returncode, str(text)
 
 
 def _together(commands: list[list[str]], env: dict[str, str] | None = None) -> None:
