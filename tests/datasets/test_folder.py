@@ -109,8 +109,8 @@ def test_missing_image_and_missing_mask(own: Path) -> None:
         (
             {"split": {"a": ["a"]}},
             "split: unknown key; allowed: background, classes, colours, ignore, ignore_colours, "
-            "instance_scope, instances, objects, range, sequences, splits, tracks, tracks_format; "
-            "did you mean 'splits'?",
+            "instance_scope, instances, objects, partial, range, sequences, splits, tracks, "
+            "tracks_format; did you mean 'splits'?",
         ),
         ({"splits": {"a": ["a"], "b": ["b", "a"]}}, "'a' is in a and in b"),
         ({"splits": {"a": ["a", "a"]}}, "'a' is in a and in a"),

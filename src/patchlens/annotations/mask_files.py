@@ -182,6 +182,8 @@ def _unnamed(
             "are taken for classes without names; they may be photos, instances or smoothed: write "
             "classes.txt or labelmap.txt beside them"
         )
+    if len(values) == 2 and 0 in values:  # such as 0 and 255
+        return {0: BACKGROUND, max(values): "object"}
     named: Meaning = {}
     for value in sorted(values):
         shown = f"#{value:06x}" if colours else f"value {value}"

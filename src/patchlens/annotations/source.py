@@ -19,6 +19,7 @@ from patchlens.datasets.unpack import is_archive, unpack
 from patchlens.errors import DataError, SourceError
 from patchlens.given import NOT_FILES, printable, why_not
 
+VIDEOS = (".mp4", ".mov", ".m4v", ".avi")
 ARCHIVES = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 
 
@@ -66,6 +67,13 @@ class Source:
         listed = set(self.files)
         folders = sorted({path.parent for path in self.files})
         return [p for folder in folders for p in pictures(folder) if p in listed]
+
+    @cached_property
+    def videos(self) -> list[Path]:
+        """Those that are videos by their suffix, or the only file if it is no picture."""
+        if self._only is not None:
+            return [] if self.pictures else [self._only]
+        return self.named(*VIDEOS)
 
     def named(self, *suffixes: str) -> list[Path]:
         """The files with these suffixes, such as `.json`."""
