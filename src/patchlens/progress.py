@@ -3,9 +3,10 @@
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Never, TypeVar
+from typing import TYPE_CHECKING, Never, TypeVar
 
-from tqdm.auto import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 T = TypeVar("T")
 log = logging.getLogger("patchlens")
@@ -31,6 +32,10 @@ def bar(*, total: int | None, what: str, unit: str = "image", scale: bool = Fals
     `scale` abbreviates large numbers with k, M and G.
     """
     silent = log.getEffectiveLevel() > logging.INFO or not sys.stderr.isatty()
+    if silent:
+        from tqdm import tqdm
+    else:  # asyncio, for notebooks
+        from tqdm.auto import tqdm
     return tqdm(
         total=total, desc=what, unit=f" {unit}", unit_scale=scale, disable=silent, leave=False
     )

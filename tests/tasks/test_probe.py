@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import scipy.optimize
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from patchlens.errors import FitError
 from patchlens.settings.classifiers import Linear
 from patchlens.tasks import probe
-from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.probe import fit_probe, grouped_folds
 
 
 def settings(c=(1.0,), default_c=0.5, folds=3, max_iter=3000) -> Linear:
@@ -202,3 +203,12 @@ def test_every_fit_runs_on_one_blas_thread(monkeypatch):
     with threadpool_limits(2, user_api="blas"):
         fit_probe(x, y, np.arange(len(x)) % 4, 3, settings([0.1, 1.0]))
     assert threads == {1}
+
+
+@pytest.mark.parametrize(("images", "folds", "equal"), [(3, 2, False), (8, 5, False), (6, 4, True)])
+def test_folds_are_those_of_scikit_learn(images, folds, equal):
+    rng = np.random.default_rng(images)
+    groups = 7 * (np.arange(120) % images if equal else rng.integers(0, images, 120))
+    wanted = GroupKFold(n_splits=folds).split(groups, groups, groups)
+    for ours, theirs in zip(grouped_folds(groups, folds), wanted, strict=True):
+        assert all(map(np.array_equal, ours, theirs))

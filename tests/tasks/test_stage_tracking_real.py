@@ -14,7 +14,7 @@ from trackeval.datasets import MotChallenge2DBox
 from cells import compute
 from patchlens import paths
 from patchlens.settings.datasets import Query
-from patchlens.tasks.tracking.track_scores import METRICS
+from patchlens.tasks.tracking.track_scores import scorers
 from tasks import real
 from tasks.tracked import of
 
@@ -55,7 +55,7 @@ def official(truth: Path, results: Path) -> dict[str, float]:
     quiet = ("PRINT_RESULTS", "PRINT_CONFIG", "TIME_PROGRESS", "OUTPUT_SUMMARY")
     quiet += ("OUTPUT_DETAILED", "PLOT_CURVES")
     evaluator = Evaluator(dict.fromkeys(quiet, False) | {"LOG_ON_ERROR": None})
-    found, _ = evaluator.evaluate([MotChallenge2DBox(config)], list(METRICS.values()))
+    found, _ = evaluator.evaluate([MotChallenge2DBox(config)], list(scorers().values()))
     combined = found["MotChallenge2DBox"]["ours"]["COMBINED_SEQ"]["pedestrian"]
     return {
         "assa": combined["HOTA"]["AssA"].mean(),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from patchlens.tasks.tracking.linking import association_counts
-from patchlens.tasks.tracking.track_scores import ALPHAS, METRICS, as_data, counts, link_metrics
+from patchlens.tasks.tracking.track_scores import ALPHAS, as_data, counts, link_metrics, scorers
 from tasks.footage import video
 
 
@@ -56,6 +56,10 @@ def some_videos() -> list[dict]:
     return [*found, empty]
 
 
+def test_the_thresholds_of_hota_are_those_of_trackeval():
+    assert [int(alpha) / 100 for alpha in ALPHAS] == pytest.approx(scorers()["hota"].array_labels)
+
+
 def test_sums_over_videos_give_what_trackeval_combines():
     videos = some_videos()
     per_video = [counts(data) for data in videos]
@@ -63,7 +67,7 @@ def test_sums_over_videos_give_what_trackeval_combines():
     found = {name: float(value[0]) for name, value in link_metrics(sums).items()}
     combined = {
         name: metric.combine_sequences({i: metric.eval_sequence(d) for i, d in enumerate(videos)})
-        for name, metric in METRICS.items()
+        for name, metric in scorers().items()
     }
     assert found["deta"] < 0.7
     assert found == pytest.approx(

@@ -12,7 +12,6 @@ own factor, and a side that keeps its length keeps its values.
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import RectBivariateSpline
 from torch import Tensor
 
 from patchlens.backbones.position import Grid
@@ -25,6 +24,8 @@ def resize_table(table: Tensor, stored: Grid, target: Grid) -> Tensor:
     """The table [(2h − 1)(2w − 1) + 3, heads] of the grid `stored` for the grid `target`."""
     if stored == target:
         return table
+    from scipy.interpolate import RectBivariateSpline  # slow to import, and few models need it
+
     sides = [2 * side - 1 for side in stored]
     rows, columns = (positions(*pair) for pair in zip(stored, target, strict=True))
     y, x = (read_at(*pair) for pair in zip((rows, columns), target, strict=True))

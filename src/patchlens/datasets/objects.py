@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import find_objects
 
 from patchlens.datasets.boxes import Box, corners, has_area
 from patchlens.datasets.images import Seen
@@ -77,6 +76,8 @@ def check_fits(ids: Ids, path: Path, entry: ImageEntry, seen: Seen) -> None:
 
 
 def _in_mask(entry: ImageEntry, layout: Layout, root: Path, seen: Seen) -> list[ImageObject]:
+    from scipy.ndimage import find_objects  # slow to import, and few datasets need it
+
     assert entry.instances is not None
     path = root / entry.instances
     ids = open_ids(path, layout.terms)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import vstack
 
 from patchlens.arrays import Array, Floats, Ints
 from patchlens.datasets.index import Index
@@ -122,6 +121,8 @@ def _weights(
     for image_id, (start, stop) in zip(image_ids, pairwise(bounds), strict=True):
         values = table["mask_value"].iloc[start:stop]
         parts.append(as_weights(_coverage(index, image_id, values, box[start:stop], grid)))
+    from scipy.sparse import vstack  # slow to import, and tables need none
+
     return vstack(parts, format="csr")
 
 

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from patchlens.arrays import Array, Bools, Floats, Ints
 from patchlens.features.variants import Transform, applied
@@ -104,6 +103,8 @@ def box_weights(boxes: Floats, grid: tuple[int, int]) -> Array:
 
 def as_weights(coverage: Array) -> Any:
     """Coverage maps [N, h, w] of objects as `Objects.weights`; an empty map stays empty."""
+    from scipy.sparse import csr_array  # slow to import, and tables need none
+
     flat = coverage.reshape(len(coverage), coverage.shape[1] * coverage.shape[2])
     total = flat.sum(axis=1, keepdims=True)
     return csr_array(np.divide(flat, total, out=np.zeros_like(flat), where=total > 0))

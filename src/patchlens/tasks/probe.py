@@ -90,7 +90,7 @@ def path(
     x: Array, y: Ints, values: list[float], max_iter: int, tolerance: float
 ) -> Iterator[Weights]:
     """One fitted model for each C in ascending order, each started from the one before."""
-    from scipy.optimize import minimize  # slow to import, as scikit-learn is
+    from scipy.optimize import minimize  # slow to import
 
     labels, target = np.unique(y, return_inverse=True)
     mean = x.mean(axis=0, dtype=np.float64)
@@ -154,12 +154,26 @@ def _objective(
 
 def _choose_c(x: Array, y: Ints, groups: Ints, folds: int, settings: Linear) -> float:
     """The C with the most correct held-out patches; equal ones go to the smaller C."""
-    from sklearn.model_selection import GroupKFold
-
-    splits = list(GroupKFold(n_splits=folds).split(x, y, groups))
+    splits = list(grouped_folds(groups, folds))
     with ThreadPoolExecutor(max_workers=2) as pool:
         hits = pool.map(lambda s: _held_out_hits(x, y, s[0], s[1], settings), splits)
         return settings.c[int(np.sum(list(hits), axis=0).argmax())]
+
+
+def grouped_folds(groups: Ints, folds: int) -> Iterator[tuple[Ints, Ints]]:
+    """The samples to fit on and those held out, of each of at most as many folds as groups.
+
+    As scikit-learn's GroupKFold, which takes 2 s to import: groups go, the largest first, to the
+    fold that is the smallest so far.
+    """
+    _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    held, sizes = np.empty(len(counts), dtype=np.int64), np.zeros(folds)
+    for largest in np.argsort(counts, kind="stable")[::-1]:
+        held[largest] = sizes.argmin()
+        sizes[held[largest]] += counts[largest]
+    fold = held[group]
+    for i in range(folds):
+        yield np.flatnonzero(fold != i), np.flatnonzero(fold == i)
 
 
 def _held_out_hits(x: Array, y: Ints, train: Ints, test: Ints, settings: Linear) -> list[int]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
-from scipy.ndimage import gaussian_filter
 
 from patchlens.datasets.support import hash_order
 from patchlens.tasks.identification.settings import Identification
@@ -62,6 +61,8 @@ class Copy:
         severity = self.severity
         match self.degradation:
             case "blur":
+                from scipy.ndimage import gaussian_filter  # slow to import: only where it blurs
+
                 pixels = np.asarray(image, dtype=np.float32)
                 return _image(gaussian_filter(pixels, sigma=(severity, severity, 0)))
             case "noise":

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-from scipy.sparse import block_diag, csr_array
 
 from patchlens.arrays import Bools, Ints
 from patchlens.features.cell import IMAGES
@@ -51,6 +50,7 @@ class Head:
     @cached_property
     def chunks(self) -> tuple[list[Any], list[Any]]:
         """Weights of gallery and of queries, `IMAGES` images to a block-diagonal matrix."""
+        from scipy.sparse import block_diag  # slow to import, and tables need none
 
         def joined(weights: Sequence[Any]) -> list[Any]:
             starts = range(0, len(weights), IMAGES)
@@ -105,6 +105,8 @@ def patch_head(
 
 def block_weights(grid: Grid, g: int) -> Any:
     """Weights of the patches in the mean of each g × g block, sparse [blocks, h·w]."""
+    from scipy.sparse import csr_array
+
     rows, columns = grid[0] // g, grid[1] // g
     patches = np.arange(grid[0] * grid[1]).reshape(grid)[: rows * g, : columns * g]
     squares = patches.reshape(rows, g, columns, g).swapaxes(1, 2).reshape(-1, g * g)

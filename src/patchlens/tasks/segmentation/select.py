@@ -9,6 +9,7 @@ from patchlens.features.device import Where
 from patchlens.features.moments import rank_by_variance
 from patchlens.settings.classifiers import Knn
 from patchlens.tasks.knn import vote
+from patchlens.tasks.probe import grouped_folds
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled
 
@@ -41,9 +42,7 @@ def choose_m(
     Raises:
         FitError: there is only one support image, so none can be held out.
     """
-    from sklearn.model_selection import GroupKFold  # slow to import, as torch is
-
-    from patchlens.tasks.segmentation.nested import NestedBank
+    from patchlens.tasks.segmentation.nested import NestedBank  # torch, which is slow to import
 
     x, y, groups = known.x, known.y, known.groups
     images = len(np.unique(groups))
@@ -55,7 +54,7 @@ def choose_m(
     width: int = x.shape[1]
     sizes = sorted({width - m for m in counts})
     total = np.zeros((len(sizes), classes, classes), dtype=np.int64)
-    for train, held in GroupKFold(n_splits=min(folds, images)).split(x, y, groups):
+    for train, held in grouped_folds(groups, min(folds, images)):
         order = rank_by_variance(x[train].var(axis=0, dtype=np.float64))[::-1]
         bank = NestedBank(x[train], order, sizes, distance=knn.distance, device=device)
         for i, (_, similarity, rows) in enumerate(bank.search(x[held], k)):

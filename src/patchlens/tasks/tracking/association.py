@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from patchlens.arrays import Array, Bools, Floats
 from patchlens.features.variants import unit_rows
@@ -56,4 +55,6 @@ def _nearest(same: Bools, cosine: Array) -> float:
 
 
 def _optimal(same: Bools, cosine: Array) -> int:
+    from scipy.optimize import linear_sum_assignment  # slow to import, and tables need none
+
     return int(same[linear_sum_assignment(cosine, maximize=True)].sum())

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from patchlens.arrays import Array, Floats, Ints
 from patchlens.features.variants import unit_rows
@@ -27,6 +26,8 @@ def link(video: Video, features: Array, age: int, threshold: float = FREE) -> In
         age: a track that was last seen more than so many frames ago is dead.
         threshold: the birth threshold, a cosine; without it all that can be linked is.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     unit = unit_rows(features)
     # Objects are in the order of their ids, which must not decide between equal candidates.
     rng = np.random.default_rng(SEED)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from patchlens.arrays import Bools, Floats
 
@@ -51,6 +50,8 @@ def boundary(mask: Bools) -> Bools:
 def _hit(pixels: NDArray[np.int64], others: NDArray[np.int64], reach: float) -> float:
     # Distances are roots of integers: half a unit beyond reaches no further pixel.
     limit = np.sqrt(reach**2 + 0.5)
+    from scipy.spatial import KDTree  # slow to import, and few datasets have masks in videos
+
     distance, _ = KDTree(others).query(pixels, distance_upper_bound=limit)
     return float(np.isfinite(distance).mean())
 

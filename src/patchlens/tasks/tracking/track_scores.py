@@ -5,17 +5,15 @@ and Stiefelhagen, 2008. All as TrackEval computes and combines them.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
-from trackeval.metrics import CLEAR, HOTA, Identity
 
 from patchlens.arrays import Floats, Ints
 from patchlens.tasks.tracking.videos import Video
 
-METRICS = {"hota": HOTA(), "clear": CLEAR({"PRINT_CONFIG": False})}
-METRICS["identity"] = Identity({"PRINT_CONFIG": False})
-ALPHAS = tuple(f"{round(100 * alpha):02d}" for alpha in METRICS["hota"].array_labels)
+ALPHAS = tuple(f"{hundredths:02d}" for hundredths in range(5, 100, 5))  # of HOTA, as named here
 _PLAIN = {
     "clr_tp": ("clear", "CLR_TP"),
     "clr_fn": ("clear", "CLR_FN"),
@@ -28,6 +26,15 @@ _PLAIN = {
 _KINDS = ("tp", "fn", "fp")
 
 
+@cache
+def scorers() -> dict[str, Any]:
+    """TrackEval's metrics by name."""
+    from trackeval.metrics import CLEAR, HOTA, Identity  # slow to import, and tables need none
+
+    quiet = {"PRINT_CONFIG": False}
+    return {"hota": HOTA(), "clear": CLEAR(quiet), "identity": Identity(quiet)}
+
+
 def counts(data: Mapping[str, Any]) -> dict[str, float]:
     """What of a video is additive: from sums over videos (and classes) `link_metrics` follow.
 
@@ -38,7 +45,7 @@ def counts(data: Mapping[str, Any]) -> dict[str, float]:
     Args:
         data: a video as TrackEval's datasets give it after their preprocessing.
     """
-    found = {name: metric.eval_sequence(data) for name, metric in METRICS.items()}
+    found = {name: metric.eval_sequence(data) for name, metric in scorers().items()}
     hota = found["hota"]
     out = {name: float(found[metric][field]) for name, (metric, field) in _PLAIN.items()}
     for a, alpha in enumerate(ALPHAS):
