@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -62,7 +61,8 @@ def _real(name: str) -> Any:
     for stands in COMPILER:
         if isinstance(sys.modules.get(stands), Uncompiled):
             del sys.modules[stands]
-    return import_module(name)
+    __import__(name)
+    return sys.modules[name]
 
 
 if __name__ == "__main__":
