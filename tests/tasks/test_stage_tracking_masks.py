@@ -11,7 +11,9 @@ from cells import compute
 from patchlens import paths
 from patchlens.datasets import indexing as index
 from patchlens.errors import DataError
+from patchlens.features.cell import Cell
 from patchlens.settings.datasets import Collected, Query, View
+from patchlens.tasks.tracking import show
 from tasks.scene import GRID, write_features
 from tasks.tracked import of
 
@@ -33,6 +35,12 @@ def davis2017(root: Path, masks: list[np.ndarray], name: str = "v") -> None:
             Image.fromarray(content).save(path)
 
 
+def collected(kind: str, root: Path, split: str) -> Collected:
+    query = Query(split=split, images="all", per="total", unit="sequence")
+    view = View(mode="whole", grid="equal", patches=list(GRID))
+    return Collected(kind=kind, root=str(root), view=view, support=None, query=query)
+
+
 def propagated(
     root: Path, masks: list[np.ndarray], looks: list[np.ndarray], extra: str | None = None
 ) -> dict:
@@ -41,14 +49,16 @@ def propagated(
     `extra` is another video of as many frames, with the same features.
     """
     davis2017(root, masks)
-    query = Query(split="val", images="all", per="total", unit="sequence")
-    view = View(mode="whole", grid="equal", patches=list(GRID))
-    found = Collected(kind="davis2017", root=str(root), view=view, support=None, query=query)
+    found = collected("davis2017", root, "val")
     index.run("d", found)
     videos = [name for name in (extra, "v") if name]
     ids = [f"{name}/{t:05}" for name in videos for t in range(len(masks))]
     shown = np.stack([look[4::8, 4::8] for look in looks] * len(videos))
     write_features("query", ids, np.eye(8)[shown])
+    return tracked(found)
+
+
+def tracked(found: Collected) -> dict:
     asked = of(found, ("raw", "keep_top"))
     compute("prune", dataset="d", model="m", settings=asked)
     compute("tracking", dataset="d", model="m", settings=asked)
@@ -113,3 +123,59 @@ def test_a_video_without_a_frame_between_its_ends_is_an_error(here):
     masks = [two_objects()] * 2
     with pytest.raises(DataError, match="no video has three frames"):
         propagated(here, masks, masks)
+
+
+def own_video(
+    root: Path, masks: list[np.ndarray], labelled: list[int], looks: list[np.ndarray] | None = None
+) -> dict:
+    """T4c on a user's own video, of which these frames have an instance mask."""
+    for t, mask in enumerate(masks):
+        for part, content, suffix in (("images", mask * 20, "jpg"), ("instances", mask, "png")):
+            if part == "images" or t in labelled:
+                path = root / part / "v" / f"{t:06}.{suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(content).save(path)
+    (root / "instances.csv").write_text("instance,class\n1,thing\n2,thing\n")
+    about = {"classes": ["thing"], "sequences": ["v"], "splits": {"video": ["v"]}, "partial": True,
+             "instances": "instances.csv", "instance_scope": "sequence"}  # fmt: skip
+    (root / "dataset.yaml").write_text(json.dumps(about))
+    found = collected("folder", root, "video")
+    index.run("d", found)
+    ids = [f"v/{t:06}" for t in range(len(masks))]
+    write_features("query", ids, np.eye(8)[np.stack([look[4::8, 4::8] for look in looks or masks])])
+    return tracked(found)
+
+
+def moving() -> list[np.ndarray]:
+    masks = [two_objects(8 * t) for t in range(4)]
+    for mask in masks:
+        mask[:] = mask.max(axis=0)
+    return masks
+
+
+@pytest.mark.parametrize("given", [0, 2])
+def test_one_labelled_frame_is_carried_to_both_ends_and_not_scored(here, given):
+    masks = moving()
+    cell = own_video(here / "own", masks, [given])
+    assert [*cell] == ["protocol"]
+    assert (cell["protocol"]["videos"], cell["protocol"]["objects"]) == (1, 2)
+    folder = paths.tracks(dataset="d", model="m") / "raw/davis/v"
+    for t, mask in enumerate(masks):
+        assert np.array_equal(np.asarray(Image.open(folder / f"{t:06}.png")), mask), t
+
+
+def test_the_other_labelled_frames_are_scored(here):
+    masks = moving()
+    cell = own_video(here / "own", masks, [1, 3])
+    assert {cell["davis"]["raw"][name] for name in ("j_mean", "f_mean")} == {1}
+    swapped = [masks[0], masks[0], np.array([0, 2, 1], np.uint8)[masks[0]]]
+    cell = own_video(here / "other", swapped, [0, 1, 2], [masks[0]] * 3)
+    assert cell["davis"]["raw"]["j_mean"] == 0.5  # of the frames 1 and 2
+
+
+def test_a_film_shows_what_was_carried(here):
+    own_video(here / "own", moving(), [1])
+    settings = of(collected("folder", here / "own", "video"), ("raw",))
+    show.run(here / "film.gif", Cell(dataset="d", model="m", settings=settings))
+    with Image.open(here / "film.gif") as shown:
+        assert shown.n_frames == 4

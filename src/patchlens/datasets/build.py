@@ -232,6 +232,7 @@ def _write_about(
         "twins": twins,
         "pixels": {split: counts.tolist() for split, counts in pixels.items()},
     } | ({"palettes": clash} if clash else {})
+    about |= {"partial": True} if layout.partial else {}
     about |= {} if layout.official else {"official": False}
     (out / "dataset.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -66,6 +66,7 @@ def read(root: Path, _: Entry) -> Layout:
         palette=tuple((c[0], c[1], c[2]) for name in classes if (c := colours.get(name))),
         instance_scope=scope or "dataset",
         terms=description.terms(),
+        partial=description.partial,
     )
     if description.instances is None:
         return layout

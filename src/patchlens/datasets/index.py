@@ -35,6 +35,7 @@ class Index:
         palette: RGB of each class, or empty.
         labels: each allowed value of a mask file -> its class id, or `IGNORE`.
         terms: what the files cannot say about their pixels.
+        partial: whether images without masks are unlabelled, and not all of them are labelled.
         official: whether its files are those that the catalogue lists, or the user's own.
     """
 
@@ -49,6 +50,7 @@ class Index:
             self.palette: list[list[int]] = about["palette"]
             self.labels = {int(value): int(label) for value, label in about["labels"].items()}
             self.terms = Terms(**about.get("terms", {}))
+            self.partial = bool(about.get("partial", False))
             self.official = bool(about.get("official", True))
 
     @classmethod

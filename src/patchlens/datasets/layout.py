@@ -84,7 +84,8 @@ class Layout:
     any other value is an error. `instance_scope` is where a value means a single object: the whole
     dataset, a sequence (DAVIS), or an image (Cityscapes); a key of `instances` may also be that of
     `key` instead of a value. `reader` is the name of the reader, which
-    `readers.read` sets. `official` is false for content of other files than the official ones.
+    `readers.read` sets. In a `partial` one, images may lack a mask. `official` is false for
+    content of other files than the official ones.
     """
 
     classes: tuple[str, ...]
@@ -96,6 +97,7 @@ class Layout:
     relevance: Iterable[Relevance] = ()
     terms: Terms = Terms()
     reader: str = ""
+    partial: bool = False
     official: bool = True
 
     def key(self, entry: ImageEntry, value: int) -> Hashable:

@@ -13,6 +13,7 @@ from patchlens.files import write_json
 from patchlens.names import DatasetName
 from patchlens.stored import reading, remedy_for
 from patchlens.tasks.tracking.files import TrackFiles
+from patchlens.tasks.tracking.inputs import propagates
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -36,6 +37,8 @@ def write(
         DataError: a model's tracks are missing.
     """
     index, out, variants = pictures.index, pictures.folder, shown_variants(settings)
+    if propagates(index):
+        return  # masks, and no tracks
     kind, models = settings.dataset(dataset).kind, list(settings.models)
     images = index.images.loc[index.query["image_id"]].sort_values(["sequence", "frame"])
     sequences = []

@@ -35,6 +35,15 @@ class Tracked:
     extra: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
 
 
+def propagates(index: Index) -> bool:
+    """Whether T4 carries masks through the videos of a dataset, instead of linking its boxes.
+
+    That is so on DAVIS, and on a user's own videos whose frames may be unlabelled.
+    """
+    own = index.partial and bool(index.images["instances"].notna().any())
+    return index.reader == "davis" or own
+
+
 def sequences(index: Index, file: FeatureFile, age: int | None = None) -> dict[str, list[str]]:
     """Sequence, sorted by name -> its extracted images in the order of their frames.
 

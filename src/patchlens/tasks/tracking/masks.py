@@ -1,6 +1,7 @@
 """T4c within the stage: label propagation on DAVIS, scored by J and F."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -35,38 +36,48 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
     As in DAVIS, the given objects are scored in all frames except the first and the last. Videos of
     fewer than three frames, and those whose first frame has no object, are skipped.
 
+    In a partial dataset, the objects of the first labelled frame are carried to both ends, and
+    scored in the other labelled frames. Without any, the masks are all there is.
+
     Raises:
-        DataError: no video has an object in its first frame and a frame to score.
+        DataError: no video has an object in its first frame and a frame to carry it to.
         SettingsError: an image does not belong to a sequence.
     """
     found, where = Tracked(), resolve(fitted.cell.settings.device)
     videos = sequences(fitted.cell.index, fitted.cell.query)
     objects = scored_videos = 0
+    partial = fitted.cell.index.partial
     # 2016: grey, 255 is the object. 2017: a palette, 255 is void.
-    has_void = fitted.cell.index.labels[IGNORE] == IGNORE
+    has_void = partial or fitted.cell.index.labels[IGNORE] == IGNORE
     colours, void = (MASK_PALETTE, IGNORE) if has_void else (None, NO_VOID)
     for name, ids in track(videos.items(), total=len(videos), what="propagate", unit="video"):
-        if len(ids) < 3:
+        if len(ids) < (2 if partial else 3):
             log.info("%s: skipped, no frame between the first and the last of %d", name, len(ids))
             continue
-        given = _objects(fitted, ids[0])
+        labelled = _labelled(fitted, ids) if partial else ids
+        given = _objects(fitted, labelled[0]) if labelled else []
         if not given:
             log.warning("%s: skipped, its first frame '%s' has no object to propagate; check its "
-                        "annotation", name, ids[0])  # fmt: skip
+                        "annotation", name, (labelled or ids)[0])  # fmt: skip
             continue
+        to_score = {*(labelled[1:] if partial else ids[1:-1])}
+        start = ids.index(labelled[0])
+        ways = [ids[start:]] + ([ids[start::-1]] if start else [])
+        order = [*ids[start:], *ids[:start][::-1]]
         objects += len(given)
         scored_videos += 1
         for variant, transforms in fitted.transforms.items():
             for draw, transform in enumerate(transforms):
-                masks = _propagated(fitted, ids, given, transform, settings, where)
+                masks = _both_ways(fitted, ways, given, transform, settings, where)
                 if draw == 0:
-                    masks = _kept(ids, masks, colours, out / variant / "davis" / name)
-                scored = _scored(fitted, ids, given, masks, void)
-                found.rows += rows("davis", variant, draw, name, scored)
+                    masks = _kept(order, masks, colours, out / variant / "davis" / name)
+                scored = _scored(fitted, order, to_score, given, masks, void)
+                if to_score:
+                    found.rows += rows("davis", variant, draw, name, scored)
     if not objects:
         raise DataError(
-            f"{fitted.cell.index.folder}: no video has three frames and an object in its first, so "
-            "nothing can be scored; choose other videos for T4"
+            f"{fitted.cell.index.folder}: no video has {'two' if partial else 'three'} frames and "
+            "an object in its first, so nothing can be scored; choose other videos for T4"
         )
     found.about = {
         "videos": scored_videos,
@@ -84,6 +95,27 @@ def _objects(fitted: Fitted, first: str) -> list[int]:
     listed = fitted.cell.index.objects
     values = listed.loc[listed["image_id"] == first, "mask_value"].dropna()
     return sorted(int(value) for value in values)
+
+
+def _labelled(fitted: Fitted, ids: Sequence[str]) -> list[str]:
+    """The frames with an instance mask, from the first one with an object."""
+    has_mask = fitted.cell.index.images.loc[list(ids), "instances"].notna()
+    found = [image_id for image_id, has in zip(ids, has_mask, strict=True) if has]
+    return found[next((i for i, f in enumerate(found) if _objects(fitted, f)), len(found)) :]
+
+
+def _both_ways(
+    fitted: Fitted,
+    ways: Sequence[Sequence[str]],
+    given: Sequence[int],
+    transform: Transform,
+    settings: Propagation,
+    where: Where,
+) -> Iterator[Labels]:
+    """The masks of the frames after the given one, with that one, and then of those before it."""
+    for number, ids in enumerate(ways):
+        masks = _propagated(fitted, ids, given, transform, settings, where)
+        yield from islice(masks, min(number, 1), None)
 
 
 def _propagated(
@@ -127,19 +159,24 @@ def _kept(
 
 
 def _scored(
-    fitted: Fitted, ids: Sequence[str], given: Sequence[int], masks: Iterator[Labels], void: int
+    fitted: Fitted,
+    ids: Sequence[str],
+    to_score: Collection[str],
+    given: Sequence[int],
+    masks: Iterator[Labels],
+    void: int,
 ) -> dict[str, float]:
     """The statistics of J and F, summed over the objects of a video, and the number of objects."""
     each: dict[int, list[tuple[float, float]]] = {value: [] for value in given}
-    for position, (image_id, mask) in enumerate(zip(ids, masks, strict=True)):
-        if position in (0, len(ids) - 1):
+    for image_id, mask in zip(ids, masks, strict=True):
+        if image_id not in to_score:
             continue
         truth = fitted.cell.index.instance_mask(image_id)
         counted = truth != void
         for value, scores in each.items():
             scores.append(_both((truth == value) & counted, (mask == value) & counted))
     sums = {"objects": float(len(each))}
-    for scores in each.values():
+    for scores in each.values() if to_score else ():
         values: Mapping[str, Floats] = dict(zip("jf", np.array(scores).T, strict=True))
         for name, number in statistics(values).items():
             sums[name] = sums.get(name, 0.0) + number

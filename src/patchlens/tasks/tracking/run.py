@@ -9,6 +9,7 @@ from patchlens.progress import log
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.tracking import boxes, summary
+from patchlens.tasks.tracking.inputs import propagates
 from patchlens.tasks.tracking.metrics import weighted
 from patchlens.tasks.tracking.settings import Tracking
 
@@ -18,7 +19,7 @@ def run(cell: Cell) -> Result:
     tracking = cell.settings.section(Tracking)
     fitted = cell.fit()
     with whole_folder(cell.tracks) as out:
-        if cell.index.reader == "davis":
+        if propagates(cell.index):
             from patchlens.tasks.tracking import masks  # torch: only where it is used
 
             found = masks.run(fitted, tracking.davis, out)

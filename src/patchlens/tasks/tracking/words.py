@@ -20,8 +20,8 @@ def caption(rows: pd.DataFrame) -> str:
     if set(rows["head"]) == {"davis"}:
         about = (
             f"{of('videos')} videos, {of('objects')} objects. Labels are propagated from the first "
-            f"frame and the {of('queue')} previous frames, within a radius of {of('radius')} "
-            f"patches, from the top {of('top')} neighbours, T = {of('temperature')}."
+            f"labelled frame and the {of('queue')} previous frames, within a radius of "
+            f"{of('radius')} patches, from the top {of('top')} neighbours, T = {of('temperature')}."
         )
     else:
         about = (
