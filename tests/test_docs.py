@@ -20,7 +20,7 @@ SETTINGS = [
 ]
 GENERATED = ("data", "metrics", "reports", ".work", ".venv")  # what a run makes or a user places
 OF_DVC = (".dvc/tmp/", ".dvc/cache/")  # what DVC makes there
-OF_THE_USER = {"dataset.yaml", "models/mine.py"}  # what a user writes
+OF_THE_USER = {"dataset.yaml", "data.yaml", "models/mine.py"}  # what a user writes
 LIBRARIES = {"ruamel.yaml"}  # whose names end as files do
 SOURCE = r"\.(?:py|md|yaml|yml|toml|sh|lock)"  # how the files end that the repository is made of
 TOKEN = re.compile(r"(?<![\w./@:-])[\w.-]+(?:/[\w.<>{}*$,-]*)*")

@@ -23,9 +23,7 @@ SIZE = (64, 48)
 FRAMES = 9
 
 
-def filmed(
-    path: Path, frames: int = FRAMES, codec: str = "mpeg4", size=SIZE, turn: int = 0
-) -> Path:
+def filmed(path: Path, frames: int = FRAMES, turn: int = 0) -> Path:
     """A video whose frame i is grey of 20 i, brighter in its top left quarter."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -73,16 +71,9 @@ def images_of(out: Path, found: Converted) -> dict[str, tuple[int | None, str | 
     return {image.image_id: (image.frame, image.instances) for image in images}
 
 
-@pytest.mark.parametrize(
-    ("suffix", "codec"), [("mp4", "mpeg4"), ("mov", "mpeg4"), ("avi", "mjpeg")]
-)
-def test_every_nth_frame_of_a_video_is_kept_with_its_number(
-    tmp_path: Path, suffix: str, codec: str
-) -> None:
-    if codec == "mjpeg":
-        path = filmed(tmp_path / f"walk.{suffix}", codec="mpeg4")
-    else:
-        path = filmed(tmp_path / f"walk.{suffix}", codec=codec)
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "avi"])
+def test_every_nth_frame_of_a_video_is_kept_with_its_number(tmp_path: Path, suffix: str) -> None:
+    path = filmed(tmp_path / f"walk.{suffix}")
     found = convert(path, None, tmp_path / "out", every=4)
     assert images_of(tmp_path / "out", found) == {
         "walk/000000": (0, None), "walk/000004": (4, None), "walk/000008": (8, None)
