@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+COPIED = ("src", "dvc.yaml", "pyproject.toml", "README.md", "LICENSE")
+
 
 @pytest.mark.slow
 def test_the_wheel_works_without_the_repository(root: Path, tmp_path: Path) -> None:
@@ -22,7 +24,7 @@ def test_the_wheel_works_without_the_repository(root: Path, tmp_path: Path) -> N
     wheels = tmp_path / "wheels"
     copy = tmp_path / "copy"  # setuptools builds beside the sources
     copy.mkdir()
-    done("cp", "-r", *(root / n for n in ("src", "pyproject.toml", "README.md", "LICENSE")), copy)
+    done("cp", "-r", *(root / n for n in COPIED), copy)
     done(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, copy)
     [wheel] = wheels.glob("patchlens-*.whl")
     done(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")

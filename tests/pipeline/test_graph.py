@@ -139,6 +139,7 @@ BELOW = {
 BELOW["api"] = BELOW["report"] | {"report"}
 BELOW["site"] = BELOW["report"] | {"report", "plan"}
 BELOW["pipeline"] = {*BELOW} - {"pretrain", "api"}
+BELOW["own"] = {*BELOW} - {"pretrain"}
 BELOW["cli"] = {*BELOW} - {"api"}
 MODULES = {"settings"}  # of the modules beside the packages: `paths` knows what a dataset is
 # Tasks that a slice may use; all others know only what stands beside the slices.

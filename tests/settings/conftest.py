@@ -62,6 +62,7 @@ segmentation:
   label: majority
   knn: {distance: cosine, vote: majority, temperature: 0.07}
   linear: {c: [0.1, 1.0], default_c: 1.0, folds: 4, max_iter: 100}
+selection: {datasets: [minicity], folds: 3}
 sweep: {datasets: [minicity], images: 8, heads: [knn], rivals: [zscore]}
 identification:
   datasets: []

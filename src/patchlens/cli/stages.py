@@ -26,8 +26,10 @@ def code(
     ] = None,
 ) -> None:
     """Check the names in params.yaml, and list the code of each stage for DVC."""
+    from patchlens.own import create
     from patchlens.plan import code
 
+    create.check()
     code.run(graph, module)
 
 

@@ -18,10 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patchlens.datasets import tables
+from patchlens.datasets.alike import near_duplicates
 from patchlens.datasets.below import check_inside
 from patchlens.datasets.boxes import Frame, check_size, has_area
 from patchlens.datasets.gate import Gate
-from patchlens.datasets.images import Seen, check_image
+from patchlens.datasets.images import Seen, check_image, open_image
 from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, ObjectEntry, Relevance
 from patchlens.datasets.masks import open_id_map, translated
 from patchlens.datasets.objects import ImageObject, check_fits, objects_of
@@ -129,17 +130,28 @@ def build(
     twins = gate.twins()
     _write_about(layout, pixels, twins, gate.clash, out)
     _write_relevance(layout.relevance, seen, root, out)
-    columns = ["image_id", "split", "sequence", "group", "mask"]
+    columns = ["image_id", "split", "path", "sequence", "group", "mask"]
     table = tables.read(out / "images.parquet", columns)
     chosen = scored = None
     if support is not None:
-        chosen = support_images(name, table, layout.classes, gate.classes, support)
+        alike = _alike(table, support, layout, root) if support.folds is not None else []
+        chosen = support_images(name, table, layout.classes, gate.classes, support, alike)
         write_parquet(chosen, out / "support.parquet")
     if query is not None:
         scored = query_images(name, table, query, chosen)
         write_parquet(scored, out / "query.parquet")
     gate.judge(chosen, scored, twins)
     return table
+
+
+def _alike(
+    table: pd.DataFrame, support: Support, layout: Layout, root: Path
+) -> list[tuple[str, str]]:
+    """Pairs of images of the support that show the same."""
+    mine = table[table["split"].isin(support.split.split("+"))]
+    named = list(zip(mine["image_id"], mine["path"], strict=True))
+    shown = track(named, total=len(named), what="near-duplicates")
+    return near_duplicates((i, open_image(root / path, layout.terms)) for i, path in shown)
 
 
 def _check_all(layout: Layout, root: Path) -> Iterator[list[_Checked]]:

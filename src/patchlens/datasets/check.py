@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from tabulate import tabulate
 
 from patchlens import paths
+from patchlens.datasets.alike import near_duplicates
 from patchlens.datasets.catalogue import Entry, find, in_words
 from patchlens.datasets.index import Index
 from patchlens.datasets.sheet import contact_sheet
@@ -19,8 +18,6 @@ from patchlens.settings.datasets import Dataset
 
 BAR = 24  # characters of the longest bar of the histogram
 SHOWN = 20  # absent classes or twins to name
-FLAT = 8  # grey levels: a picture with fewer has no structure to compare
-NEAR, CLOSE = 24, 8  # of 256 differences, and grey levels: more is another picture
 WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances", "groups")
 
 
@@ -162,32 +159,15 @@ def gate(index: Index) -> list[tuple[str, str]]:
 def alike(index: Index) -> list[tuple[str, str]]:
     """Pairs of a support and a query image that show the same, however each was saved.
 
-    Where a dataset has no support, pairs of different splits. Compared are the signs of the
-    differences between neighbours in 17×16 grey pixels (a difference hash); pairs of which at most
-    `NEAR` of 256 differ are confirmed by their colours at 16×16. Flat pictures are left out.
+    Where a dataset has no support, pairs of different splits.
     """
     split = index.images["split"]
     sides = {str(image_id): str(name) for image_id, name in split.items()}
     if index.has_support:
         sides = dict.fromkeys(index.query["image_id"], "query")
         sides |= dict.fromkeys(index.support["image_id"], "support")
-    ids, bits, small = [], [], []
-    for image_id in track(sides, total=len(sides), what="twins"):
-        picture = index.image(image_id)
-        grey = np.asarray(picture.convert("L").resize((17, 16), Image.Resampling.BOX), np.int16)
-        if np.ptp(grey) > FLAT:
-            ids.append(image_id)
-            bits.append((np.diff(grey, axis=1) > 0).ravel())
-            small.append(np.asarray(picture.resize((16, 16), Image.Resampling.BOX), np.int16))
-    found, hashes = list[tuple[str, str]](), np.array(bits, np.float32).reshape(-1, 256)
-    for row, image_id in enumerate(ids):
-        rest = hashes[row + 1 :]
-        differing = rest.sum(axis=1) + hashes[row].sum() - 2 * rest @ hashes[row]
-        for other in np.flatnonzero(differing <= NEAR) + row + 1:
-            near = np.abs(small[row] - small[other]).mean() <= CLOSE
-            if near and sides[ids[other]] != sides[image_id]:
-                found.append((image_id, ids[other]))
-    return found
+    pictures = ((i, index.image(i)) for i in track(sides, total=len(sides), what="twins"))
+    return [(a, b) for a, b in near_duplicates(pictures) if sides[a] != sides[b]]
 
 
 def run(dataset: DatasetName, settings: Dataset, *, twins: bool = False) -> dict[str, Any]:

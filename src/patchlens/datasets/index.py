@@ -103,7 +103,7 @@ class Index:
 
     @cached_property
     def support(self) -> pd.DataFrame:
-        """Columns seed, pool, rank, image_id."""
+        """Columns seed, pool, rank, image_id; with folds also repetition."""
         return self._optional("support", "datasets.<name>.support is null in params.yaml")
 
     @cached_property
@@ -131,6 +131,25 @@ class Index:
     def seeds(self) -> list[int]:
         """The support seeds in the order of the settings."""
         return [int(seed) for seed in self.support["seed"].unique()]
+
+    @cached_property
+    def repetitions(self) -> dict[int, int]:
+        """Number of a support set -> the seed of the settings; they differ with folds only."""
+        if "repetition" not in self.support:
+            return {seed: seed for seed in self.seeds}
+        pairs = self.support.drop_duplicates("seed")
+        return dict(zip(pairs["seed"].astype(int), pairs["repetition"].astype(int), strict=True))
+
+    def held_out(self, seed: int) -> list[str]:
+        """The query images on which the support set `seed` is scored, in the order of the query.
+
+        That is all of them; with folds, those that are not in the support set.
+        """
+        ids = list(self.query["image_id"])
+        if "repetition" not in self.support:
+            return ids
+        known = set(self.support.loc[self.support["seed"] == seed, "image_id"])
+        return [image_id for image_id in ids if image_id not in known]
 
     def support_ids(self, seed: int, shots: int) -> list[str]:
         """Image ids of the first `shots` of each pool, without repeats, in order of the choice."""

@@ -4,7 +4,7 @@ The choice is the same on every machine at any time. `split: a+b` chooses from b
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -50,8 +50,12 @@ def support_images(
     classes: Sequence[str],
     present: dict[str, list[int]],
     support: Support,
+    alike: Iterable[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """The support images of every seed, as `choose` gives them.
+
+    With `support.folds`, the seed is the number of a support set, one for each fold of each seed
+    of the settings, which then is in a further column, repetition.
 
     Args:
         name: the dataset, for messages.
@@ -59,11 +63,26 @@ def support_images(
         classes: class names.
         present: image id -> the ids of the classes in its mask.
         support: the settings.
+        alike: pairs of images that folds keep together.
 
     Raises:
         SettingsError: a split does not exist, masks or groups are missing, or images are too few.
     """
     by_class = support.per == "class"
+    if support.folds is not None:
+        rows = _of_split(name, images, support, "support")
+        sequences = {
+            str(i): str(s)
+            for i, s in zip(rows["image_id"], rows["sequence"], strict=True)
+            if not pd.isna(s)
+        }
+        units = together(rows["image_id"], sequences, alike)
+        if len(set(units.values())) < 2:
+            raise SettingsError(
+                f"params.yaml: datasets.{name}.support.folds: split '{support.split}' has fewer "
+                "than two images that do not belong together; add images"
+            )
+        return in_folds(units, support.folds, support.seeds)
     pool = _of_split(name, images, support, "support", labelled=by_class)
     if support.per == "total":
         pools = {"all": list(pool["image_id"])}
@@ -79,6 +98,49 @@ def support_images(
         return pd.concat([choose(pools, support.images, seed) for seed in support.seeds])
     except ValueError as error:
         raise SettingsError(f"params.yaml: datasets.{name}.support.images: {error}") from None
+
+
+def together(
+    ids: Iterable[str], sequences: Mapping[str, str], alike: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """Each image -> the first image of those that belong together with it.
+
+    These are the frames of a sequence, near-duplicates, and what is linked by several of them.
+    """
+    unit = {image_id: image_id for image_id in sorted(ids)}
+    first: dict[str, str] = {}
+    links = [(i, first.setdefault(s, i)) for i, s in sequences.items()] + list(alike)
+    for a, b in links:
+        if a in unit and b in unit:
+            low, high = sorted((unit[a], unit[b]))
+            unit = {i: low if of == high else of for i, of in unit.items()}
+    return unit
+
+
+def in_folds(units: Mapping[str, str], folds: int, seeds: Sequence[int]) -> pd.DataFrame:
+    """The support sets of all folds: columns seed, pool, rank, image_id, repetition.
+
+    Units are dealt in hash order, each to the fold with the fewest images so far.
+
+    Args:
+        units: image id -> what it belongs to; a unit is never split.
+        folds: at most; never more than there are units.
+        seeds: one repetition each.
+    """
+    members: dict[str, list[str]] = {}
+    for image_id, unit in units.items():
+        members.setdefault(unit, []).append(image_id)
+    rows, number = [], 0
+    for repetition in seeds:
+        held: list[set[str]] = [set() for _ in range(min(folds, len(members)))]
+        for unit in hash_order(members, repetition):
+            min(held, key=len).update(members[unit])
+        order = hash_order(units, repetition)
+        for out in held:
+            kept = [image_id for image_id in order if image_id not in out]
+            rows += [(number, "all", r, image_id, repetition) for r, image_id in enumerate(kept)]
+            number += 1
+    return pd.DataFrame(rows, columns=["seed", "pool", "rank", "image_id", "repetition"])
 
 
 def query_images(
@@ -104,7 +166,8 @@ def query_images(
                 )
             chosen += hash_order(members["image_id"], 0)[: query.images]
         rows = rows[rows["image_id"].isin(chosen)]
-    known = set() if support is None else set(support["image_id"])
+    folds = support is not None and "repetition" in support
+    known = set() if support is None or folds else set(support["image_id"])
     if shared := sorted(known & set(rows["image_id"])):
         raise SettingsError(
             f"params.yaml: datasets.{name}: image '{shared[0]}' is chosen for both support and "

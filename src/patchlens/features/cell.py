@@ -66,7 +66,15 @@ class Cell:
         """Features of the support images; None if the dataset has no support."""
         if self.own.support is None:
             return None
+        if self.own.support.folds is not None:
+            return self.query  # the same images, in turn
         return FeatureFile(self._features / "support.safetensors")
+
+    @property
+    def files(self) -> list[FeatureFile]:
+        """The feature files of all extracted images: the support if it has its own, the query."""
+        beside = self.support is not None and self.support is not self.query
+        return [self.support, self.query] if beside and self.support else [self.query]
 
     @cached_property
     def degraded(self) -> FeatureFile:
@@ -133,14 +141,14 @@ class Cell:
         """The data that variants are fitted on in tasks without seeds, and a word for its images.
 
         These are all extracted support images (`support`); with `fit_on: dataset`, also those of
-        the query (`dataset`); if the dataset has no support, only those of the query
-        (`transductive`).
+        the query (`dataset`); if the dataset has no support, or its folds make the query the
+        support, only those of the query (`transductive`).
         """
         prune = self.settings.prune
-        if self.support is None:
+        if self.support is None or self.support is self.query:
             fitted_on, files = "transductive", [self.query]
         elif prune.fit_on == "dataset":
-            fitted_on, files = "dataset", [self.support, self.query]
+            fitted_on, files = "dataset", self.files
         else:
             fitted_on, files = "support", [self.support]
         moments, ids = self.moments()

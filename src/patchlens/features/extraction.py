@@ -100,9 +100,9 @@ def prepared(
 
 
 def selected_images(cell: Cell) -> dict[str, list[str]]:
-    """The images to extract: split -> their ids, the support first if there is one."""
+    """The images to extract: split -> their ids, the support first if it has its own."""
     selected = {"query": list(cell.index.query["image_id"])}
-    if cell.own.support is None:
+    if cell.own.support is None or cell.own.support.folds is not None:
         return selected
     return {"support": sorted(set(cell.index.support["image_id"]))} | selected
 

@@ -36,8 +36,7 @@ def measured(cell: Cell) -> tuple[Moments, list[str], Ranked]:
     """The moments of each extracted image, the ids of these, and the ranking of each seed."""
     index, (ids, seeds) = cell.index, _images_and_seeds(cell)
     # Without a support, there are only moments: T2 to T4 then fit on the query.
-    files = [cell.query] if cell.support is None else [cell.support, cell.query]
-    moments = Moments.concatenate([_moments(file) for file in files])
+    moments = Moments.concatenate([_moments(file) for file in cell.files])
     rows = {image_id: row for row, image_id in enumerate(ids)}
     fitted = []
     shots, prune = cell.settings.shots, cell.settings.prune
@@ -58,10 +57,8 @@ def measured(cell: Cell) -> tuple[Moments, list[str], Ranked]:
 
 
 def _images_and_seeds(cell: Cell) -> tuple[list[str], list[int]]:
-    query = cell.query.header.image_ids
-    if cell.support is None:
-        return query, []
-    return [*cell.support.header.image_ids, *query], cell.index.seeds
+    ids = [image_id for file in cell.files for image_id in file.header.image_ids]
+    return ids, cell.index.seeds if cell.support else []
 
 
 def _moments(file: FeatureFile) -> Moments:

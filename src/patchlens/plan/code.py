@@ -46,7 +46,8 @@ from patchlens.settings.validated import loaded, refuse
 from patchlens.settings.yaml_text import dumped
 from patchlens.tasks.table import TASKS
 
-SRC = Path(patchlens.__file__).parents[1]  # of the running code: contains our packages only
+SRC = Path(patchlens.__file__).parents[1]  # of the running code: src/, or where pip installed it
+OURS = ("minicity", "patchlens")  # the packages in it whose code is ours
 # A module that contains one of these reads data files, and so owns some: see `owned`.
 READERS = {"__file__", "importlib.resources", "jinja2.PackageLoader", "pkgutil.get_data"}
 UNREAD = ("py.typed", "*.pyi")  # for type checkers: not read at run time
@@ -234,6 +235,8 @@ def files(name: str, root: Path | None = None) -> set[Path]:
 
     A name that ends with a dot is a package with all of its modules; a part `*` is every package.
     """
+    if root is None and name.partition(".")[0] not in OURS:
+        return set()
     root = root or SRC
     if "*" in name:
         found = SRC.glob(name.replace(".", "/") + ".py")
@@ -279,7 +282,9 @@ def _data(folder: Path) -> set[Path]:
 
 
 def _check_owned() -> None:
-    left = _data(SRC).difference(*map(owned, SRC.rglob("*.py")))
+    ours = [SRC / package for package in OURS]
+    known = (owned(path) for package in ours for path in package.rglob("*.py"))
+    left = set[Path]().union(*map(_data, ours)).difference(*known)
     if left:
         raise DataError(
             "\n".join(

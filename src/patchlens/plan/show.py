@@ -1,6 +1,7 @@
 """A plan as text and as JSON."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -11,6 +12,7 @@ from patchlens.plan.make import ROOM, Plan
 from patchlens.plan.models import Download
 from patchlens.tasks.cost import PROBE_STEPS
 
+START = 4  # seconds that a stage takes to start
 PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe"}
 
 
@@ -38,6 +40,20 @@ def show(plan: Plan, params: str) -> str:
         ("Disk", _disk(plan)),
     ]
     return "\n\n".join("\n".join([f"{title}:", *lines]) for title, lines in sections)
+
+
+def brief(plan: Plan) -> str:
+    """What a run downloads, stores and takes, as two lines before a question."""
+    files = [f"{f.what} ({size_text(f.bytes, f.at_least)}, {_terms(f)})" for f in plan.downloads]
+    seconds = sum(plan.seconds(part, gpu=False) for part in PARTS)
+    return "\n".join(
+        [
+            f"Download: {'; '.join(files) or 'nothing'}",
+            f"Store: {plan.features / 1e9:.2f} GB of features in {Path.cwd()}{_rest(plan)}. "
+            f"Take: about {_hours(seconds + START * sum(plan.stages.values()))} on {plan.cores} "
+            f"CPU cores{_rest(plan)}.",
+        ]
+    )
 
 
 def _downloads(files: list[Download]) -> list[str]:

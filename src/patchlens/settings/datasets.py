@@ -94,6 +94,9 @@ class Support(Strict):
     `images` is a number in total, per group (such as the city) or per class, according to `per`.
     `all` is the whole split: the train split of T2 to T4, which is drawn once, so with one seed.
     `sequences` keeps only this number of whole sequences of the split, the first in hash order.
+    With `folds`, the images of the split are support and query in turn: each seed deals them to so
+    many folds, at most one per image, and every fold is scored on the support of all others.
+    Near-duplicates and the frames of a sequence stay in one fold.
     """
 
     split: Line
@@ -101,10 +104,14 @@ class Support(Strict):
     images: Annotated[Literal["all"] | int, PlainValidator(all_or_count)]
     per: Literal["total", "group", "class"]
     seeds: Some[Seed]
+    folds: Annotated[int, Within(2, 100_000)] | None = None
 
     @model_validator(mode="after")
     def _all_is_one_draw(self) -> "Support":
-        if self.images == "all" and (self.per != "total" or len(self.seeds) > 1):
+        if self.folds is not None:
+            if (self.images, self.per) != ("all", "total"):
+                raise ValueError("'folds' needs images: all and per: total: all take their turn")
+        elif self.images == "all" and (self.per != "total" or len(self.seeds) > 1):
             raise ValueError("images: all needs per: total and a single seed: it is the same draw")
         return self
 

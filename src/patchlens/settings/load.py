@@ -245,9 +245,18 @@ def _in_the_right_list(fetch: Fetch, name: DatasetName, dataset: Dataset) -> Ite
 
 
 def _disjoint(name: DatasetName, dataset: Dataset) -> Iterable[str]:
-    """Every image of the support would also be a query."""
+    """Every image of the support would also be a query, or with folds one would not."""
     support, query = dataset.support, dataset.query
-    if support is None or query is None or query.images != "all" or query.sequences is not None:
+    if support is None or query is None:
+        return
+    if support.folds is not None:
+        if (query.split, query.images, query.sequences) != (support.split, "all", None):
+            yield (
+                f"datasets.{name}.query: with support.folds, the same images are the query; write "
+                f"split: {support.split} and images: all"
+            )
+        return
+    if query.images != "all" or query.sequences is not None:
         return
     if set(support.split.split("+")) <= set(query.split.split("+")):
         yield (

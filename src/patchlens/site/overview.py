@@ -26,19 +26,15 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         run: what was measured.
         looks: of the models.
     """
-    chosen = []
-    for task in run.tables:
-        found = list(headlines.of(TASKS[task], run.tables[task]))
-        for dataset in dict.fromkeys(headline.dataset for headline in found):
-            chosen += _first([h for h in found if h.dataset == dataset])
-    answers = [answer(h, run.is_floor) for h in chosen]
+    shown = chosen(run)
+    answers = [answer(h, run.is_floor) for h in shown]
     needs = {
         need: [a for a in answers if a.need == need]
         for need in dict.fromkeys(a.need for a in answers)
     }
     forest = overview_figures.forest(run.claims)
-    rankings = [overview_figures.ranking(h, looks, run.role) for h in chosen]
-    cost = overview_figures.cost(chosen, looks) if chosen else None
+    rankings = [overview_figures.ranking(h, looks, run.role) for h in shown]
+    cost = overview_figures.cost(shown, looks) if shown else None
     ran = provenance.grids(run)
     figures = [part for part in (forest, *rankings, cost, *ran) if part is not None]
     known = run.claims.astype(object).where(run.claims.notna(), None)
@@ -52,7 +48,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         if (of := [claim for claim in claims if claim["group"] == group])
     ]
     groups.sort(key=lambda group: not group[2])  # what was judged comes first
-    best, told = tally(chosen)
+    best, told = tally(shown)
     context = {
         "needs": needs,
         "forest": forest,
@@ -61,7 +57,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         "groups": groups,
         "best": best,
         "told": told,
-        "untold": len(chosen) - told,
+        "untold": len(shown) - told,
         "signs": overview_figures.SIGN,
         "verdicts": list(overview_figures.VERDICTS),
         "claim_links": tasks.links("claims"),
@@ -73,6 +69,16 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     }
     data = files(figures) | tasks.copies(paths.CLAIMS_TABLE)
     return Page("index", "Overview", "overview.html", context, data, "Results")
+
+
+def chosen(run: Run) -> list[Headline]:
+    """The headlines that the overview shows, of every task and dataset."""
+    shown = []
+    for task in run.tables:
+        found = list(headlines.of(TASKS[task], run.tables[task]))
+        for dataset in dict.fromkeys(headline.dataset for headline in found):
+            shown += _first([h for h in found if h.dataset == dataset])
+    return shown
 
 
 def _comparison(claim: Mapping[Any, Any]) -> str:

@@ -45,6 +45,11 @@ ENTRIES = (
         costs=True,
     ),
     Entry(
+        "selection",
+        "Choose layer, variant and head by nested folds, and score the choice.",
+        costs=True,
+    ),
+    Entry(
         "sweep",
         "Score every m in prune.choices, beside the rivals of pruning.",
         study=True,

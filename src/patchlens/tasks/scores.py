@@ -63,6 +63,13 @@ class ImageCounts:
             parts[0].classes,
         )
 
+    def placed(self, rows: NDArray[np.integer]) -> "ImageCounts":
+        """The same counts with image i as image `rows[i]`; `rows` [N] is a permutation."""
+        image = rows[self.image].astype(np.int32)
+        order = np.argsort(image, kind="stable")
+        parts = (image, self.true, self.predicted, self.count)
+        return ImageCounts(*(part[order] for part in parts), self.images, self.classes)
+
     def dense(self) -> NDArray[np.int64]:
         """All counts [N, C, C]; large where there are many classes."""
         out = np.zeros((self.images, self.classes, self.classes), dtype=np.int64)

@@ -40,6 +40,7 @@ class Words:
         note: below that table.
         undrawn: files of its plots that are for DVC only.
         page: the page that shows a study; by default, the task has a page of its own.
+        recommends: a row -> the setting that it recommends, of a task that chooses one.
     """
 
     title: str
@@ -62,6 +63,7 @@ class Words:
     note: str = ""
     undrawn: frozenset[str] = frozenset()
     page: str = ""
+    recommends: "Callable[[Mapping[str, Any]], str] | None" = None
 
     def head(self, name: str) -> str:
         """A head in words; by its own name if the task does not name it."""

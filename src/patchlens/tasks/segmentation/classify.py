@@ -22,13 +22,17 @@ from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
 
 
+MEANS = ("absent", "c", "at_edge")  # of a run: means over folds
+
+
 @dataclass(frozen=True)
 class Run:
     """One classifier, fitted and scored: confusion counts per query image.
 
     `counts` maps `patch` and `pixel` to counts of each image. Pixels are counted at the original
     mask resolution; the k sweep of variants other than `raw` lacks them.
-    `c` and `at_edge` belong to the linear probe.
+    `c` and `at_edge` belong to the linear probe. Of folds, see `pooled`, they are means, as is
+    `absent`.
     """
 
     head: str
@@ -39,9 +43,35 @@ class Run:
     shots: int
     k: int
     counts: Mapping[str, ImageCounts]
-    absent: int
+    absent: float
     c: float = 0.0
-    at_edge: bool = False
+    at_edge: float = False
+
+
+def pooled(runs: Sequence[Run], held: Mapping[int, Sequence[str]], ids: Sequence[str]) -> list[Run]:
+    """The runs of each fit on all folds of a repetition as one, with each image counted once.
+
+    Args:
+        runs: those of support sets; `seed` is the repetition.
+        held: number of a run -> the images that it was scored on.
+        ids: all images, in the order of the result.
+    """
+    place = {image_id: row for row, image_id in enumerate(ids)}
+    same: dict[tuple[object, ...], list[int]] = {}
+    for number, run in enumerate(runs):
+        key = (run.seed, run.head, run.variant, run.draw, run.layer, run.shots, run.k)
+        same.setdefault(key, []).append(number)
+    found = []
+    for members in same.values():
+        rows = np.array([place[image_id] for number in members for image_id in held[number]])
+        of = [runs[number] for number in members]
+        counts = {
+            level: ImageCounts.joined([run.counts[level] for run in of]).placed(rows)
+            for level in of[0].counts
+        }
+        means = {key: float(np.mean([getattr(run, key) for run in of])) for key in MEANS}
+        found.append(replace(of[0], counts=counts, **means))
+    return found
 
 
 class _Classifier(Protocol):
@@ -98,9 +128,10 @@ class Task:
         points = plans(self.settings, self.prune, self.layers, len(supports))
         whole = list(product(supports, points))
         for support, plan in track(whole, total=len(whole), what=what, unit="fit"):
-            yield from self._fit(support, plan)
+            yield from self.fit(support, plan)
 
-    def _fit(self, support: Support, plan: Fit) -> Iterator[Run]:
+    def fit(self, support: Support, plan: Fit) -> Iterator[Run]:
+        """The runs of one point of the protocol: one for each k."""
         bank, transform = self._bank(support, plan)
         classes, c, at_edge = self.query.classes, 0.0, False
         classifier: _Classifier

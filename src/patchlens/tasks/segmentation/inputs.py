@@ -54,7 +54,7 @@ class Inputs:
 
     def all_patches(self, *, with_query: bool) -> Iterator[Array]:
         """Headline patches [n, D] of all extracted support images, and optionally of the query."""
-        for file in [self.support, self.cell.query] if with_query else [self.support]:
+        for file in self.cell.files if with_query else [self.support]:
             yield from file.patches(IMAGES)
 
 
@@ -66,7 +66,7 @@ def open_inputs(cell: Cell) -> Inputs:
     """
     index, query, support = cell.index, cell.query.header, cell.support
     assert support is not None  # else the settings are refused
-    ids = [*support.header.image_ids, *query.image_ids]
+    ids = list(dict.fromkeys([*support.header.image_ids, *query.image_ids]))
     if index.images.loc[ids, "mask"].isna().any():
         raise SettingsError(
             f"params.yaml: segmentation.datasets: the splits that datasets.{cell.dataset} uses "
@@ -157,7 +157,7 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
         "k": segmentation.k,
         "shots": shots,
         "shots_per": support.per,
-        "seeds": len(index.seeds),
+        "seeds": len(set(index.repetitions.values())),
         "fit_on": prune.fit_on,
         "random_draws": draws("prune_random", prune, len(index.seeds)) * len(index.seeds),
         "pca_drop": prune.pca_drop,
@@ -167,4 +167,4 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
         "classes": len(index.classes),
         "bank_patches": round(float(np.mean(banks)), 1),
         "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
-    }
+    } | ({} if support.folds is None else {"folds": len(index.seeds) // len(support.seeds)})

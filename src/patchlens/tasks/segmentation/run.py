@@ -1,6 +1,7 @@
 """T1 of a cell."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,8 @@ from patchlens.progress import log
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation import summary
-from patchlens.tasks.segmentation.classify import Run, Task
+from patchlens.tasks.segmentation.classify import Run, Task, pooled
+from patchlens.tasks.segmentation.few_shot import Support
 from patchlens.tasks.segmentation.inputs import Inputs, open_inputs, protocol, support_sets
 from patchlens.tasks.segmentation.metrics import weighted
 from patchlens.tasks.segmentation.settings import Segmentation
@@ -23,11 +25,17 @@ def run(cell: Cell) -> Result:
     prune, where = cell.settings.prune, resolve(cell.settings.device)
     inputs = open_inputs(cell)
     header = cell.query.header
-    query = inputs.query_set(header.image_ids)
-    task = Task(inputs.segmentation, prune, header.layers, where, query)
+
+    def task(ids: Sequence[str]) -> Task:
+        query = inputs.query_set(list(ids))
+        return Task(inputs.segmentation, prune, header.layers, where, query)
+
     try:
         supports = support_sets(inputs)
-        runs = list(task.run(supports, f"segmentation {cell}"))
+        if cell.support is not cell.query:
+            runs = list(task(header.image_ids).run(supports, f"segmentation {cell}"))
+        else:
+            runs = _in_folds(task, supports, cell)
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
     about = protocol(inputs) | {
@@ -37,6 +45,21 @@ def run(cell: Cell) -> Result:
     }
     log.info("%s: %d runs scored", cell, len(runs))
     return _result(runs, inputs, about)
+
+
+def _in_folds(
+    task: Callable[[Sequence[str]], Task], supports: Sequence[Support], cell: Cell
+) -> list[Run]:
+    """Every support set on the images that it holds out; the folds of a repetition as one."""
+    runs, held = list[Run](), dict[int, Sequence[str]]()
+    for number, support in enumerate(supports):
+        ids = cell.index.held_out(support.seed)
+        repetition = cell.index.repetitions[support.seed]
+        what = f"segmentation {cell}, fold {number + 1} of {len(supports)}"
+        for run in task(ids).run([support], what):
+            held[len(runs)] = ids
+            runs.append(replace(run, seed=repetition))
+    return pooled(runs, held, cell.query.header.image_ids)
 
 
 def _result(runs: Sequence[Run], inputs: Inputs, about: dict[str, object]) -> Result:

@@ -66,7 +66,7 @@ class Segmentation(Section):
             where, support = f"datasets.{name}", own.support
             if support is None:
                 yield f"{where}: is in segmentation.datasets, so it needs 'support' and 'query'"
-            elif len(support.seeds) < 2:
+            elif len(support.seeds) < 2 and support.folds is None:
                 yield f"{where}.support.seeds: segmentation needs at least two, for ± over seeds"
             elif support.images == "all":  # never with two seeds
                 continue

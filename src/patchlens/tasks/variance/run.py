@@ -26,8 +26,7 @@ def run(cell: Cell) -> Result:
     the dimensions of the headline layer, and all overlaps. The records are sums of each image.
     """
     m, shots = cell.settings.prune.m, cell.settings.shots
-    assert cell.support is not None  # else the settings are refused
-    files, index = [cell.support, cell.query], cell.index
+    files, index = cell.files, cell.index
     layers = files[0].header.layers
     beside = _cues(index, files)
     studies = {

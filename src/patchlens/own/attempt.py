@@ -1,0 +1,165 @@
+"""`patchlens try`: own photographs in a workspace of their own, and the pipeline in it."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patchlens import paths
+from patchlens.annotations.convert import Converted, convert, with_splits
+from patchlens.datasets.images import image_size
+from patchlens.datasets.reading import pictures
+from patchlens.errors import PatchlensError
+from patchlens.own import create
+from patchlens.own.models import Approve, slots
+from patchlens.settings.load import load
+from patchlens.stored import read_json, reading
+from patchlens.tasks.known import known
+
+PHOTOS = "photos"  # the folder of the dataset in a workspace, and its name
+REST = "unlabelled"  # the name of the dataset of photographs without labels
+PATCHES = 768  # of an image: a grid of 24×32 for 4:3
+FOLDS = 5
+FEW = 6  # labelled images, at most, that are each left out in turn
+LEAST = 2  # labelled images: with one, nothing is left to score
+ASKED = "try.json"  # what was asked for, so that the same command again continues
+LAYERS = [-2, -4]  # beside the last one
+VARIANTS = ["raw", "center", "prune"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for.
+
+    Attributes:
+        photos, labels: absolute paths; labels are masks or annotations in any known format.
+        models: as in `models.slots`.
+        patch_size: of own code.
+    """
+
+    photos: str
+    labels: str | None
+    models: str
+    patch_size: int
+
+
+def begin(folder: Path, asked: Asked, *, subdir: bool, approve: Approve) -> list[str]:
+    """Make the workspace `folder`, unless an interrupted run of the same command has made it.
+
+    Returns:
+        What was found in the photographs, in lines; nothing if the workspace was there.
+
+    Raises:
+        PatchlensError: the folder is there and was made for something else.
+    """
+    if (folder / create.RECORD).is_file():
+        known_to = folder / ASKED
+        with reading(known_to):
+            before = read_json(known_to) if known_to.is_file() else None
+        if before == asdict(asked):
+            return []
+        raise PatchlensError(
+            f"{folder}: is a workspace for something else; give another --out, or run `patchlens "
+            "repro` in it"
+        )
+    said: list[str] = []
+
+    def fill(partial: Path) -> Mapping[str, Any]:
+        labels = None if asked.labels is None else Path(asked.labels)
+        found = convert(Path(asked.photos), labels, partial / PHOTOS)
+        splits = {"labelled": found.labelled, REST: found.unlabelled}
+        with_splits(partial / PHOTOS, {name: of for name, of in splits.items() if of})
+        (partial / ASKED).write_text(json.dumps(asdict(asked), indent=1) + "\n", encoding="utf-8")
+        said.extend(_found(found))
+        models = slots(asked.models, partial, patch_size=asked.patch_size, approve=approve)
+        return settings(found, grid_for(partial / PHOTOS / "images"), models)
+
+    create.make(folder, fill, subdir=subdir)
+    return said
+
+
+def settings(
+    found: Converted, patches: list[int], models: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The sections of params.yaml for what was found in the photographs.
+
+    Args:
+        found: the photographs and their labels.
+        patches: rows and columns of the grid of patches.
+        models: the section `models`.
+    """
+    view = {"mode": "whole", "grid": "equal", "patches": patches}
+    base = {"kind": "folder", "root": PHOTOS, "view": view}
+    scored = {"images": "all", "per": "total", "unit": "image"}
+    datasets: dict[str, Any] = {}
+    content: dict[str, Any] = {"datasets": datasets, "models": models}
+    labelled = len(found.labelled) if found.masks >= LEAST else 0
+    if labelled:
+        folds = labelled if labelled <= FEW else FOLDS
+        support = {"split": "labelled", "images": "all", "per": "total"}
+        support |= {"seeds": [0], "folds": folds}
+        query = {"split": "labelled"} | scored
+        datasets[PHOTOS] = base | {"support": support, "query": query}
+    if found.unlabelled or not labelled:
+        splits = [] if labelled or not found.labelled else ["labelled"]
+        split = "+".join([*splits, *([REST] if found.unlabelled else [])])
+        name = REST if labelled else PHOTOS
+        datasets[name] = base | {"support": None, "query": {"split": split} | scored}
+    content["features"] = {"layer_sweep": LAYERS}
+    content["prune"] = {"random_draws": 1}
+    content["segmentation"] = {
+        "datasets": [PHOTOS] if labelled else [],
+        "variants": VARIANTS,
+        "shots": max(1, labelled - 1),
+    }
+    content["selection"] = {"datasets": [PHOTOS] if labelled > LEAST else []}
+    return content
+
+
+def grid_for(folder: Path) -> list[int]:
+    """Rows and columns of a grid of about `PATCHES` in the shape of the photographs."""
+    shapes = [image_size(path) for path in pictures(folder)[:64]]
+    aspect = float(np.median([width / height for width, height in shapes]))
+    rows = min(256, max(2, round(math.sqrt(PATCHES / aspect))))
+    return [rows, min(256, max(2, round(PATCHES / rows)))]
+
+
+def _found(found: Converted) -> list[str]:
+    total = len(found.labelled) + len(found.unlabelled)
+    classes = ", ".join(found.classes[:8]) + (" …" if len(found.classes) > 8 else "")
+    lines = [f"{total} photographs, {len(found.labelled)} of them with labels."]
+    if found.classes:
+        lines.append(f"Labels ({found.format}): {len(found.classes)} classes: {classes}")
+    if found.masks == 1:
+        lines.append("With one mask nothing is left to score: add at least one more.")
+    return [*lines, *found.notes]
+
+
+def run(folder: Path, *, go_on: Callable[[str], bool]) -> bool:
+    """Say what a run will cost, ask, and run the pipeline in a workspace.
+
+    Args:
+        folder: the workspace.
+        go_on: is shown the plan, and says whether to run.
+
+    Returns:
+        Whether it was run.
+    """
+    from patchlens.pipeline import repro
+    from patchlens.plan import show
+    from patchlens.plan.make import make
+
+    os.chdir(folder)
+    create.check()
+    plan = make(load(paths.PARAMS, known()), create.GRAPH)
+    plan.check_disk(paths.PARAMS)
+    if not go_on(show.brief(plan)):
+        return False
+    repro.run([], jobs=2, force=False)
+    create.commit(Path(), "Results")
+    return True

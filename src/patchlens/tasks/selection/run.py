@@ -1,0 +1,168 @@
+"""The nested choice of a cell.
+
+In every support set, inner folds choose a layer, a variant and a head; the choice is fitted on the
+whole set and scored on the query, which it has not seen. With folds of the dataset, the query of a
+set is its held-out fold. The recommendation is what the same procedure chooses on all images that
+serve as support, so that the score is that of the procedure, not of the winner of a search.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from patchlens.errors import FitError, SettingsError
+from patchlens.features.cell import Cell
+from patchlens.features.device import resolve
+from patchlens.progress import log, track
+from patchlens.protocol import DIGITS
+from patchlens.tasks.resample import SharedResampler, scored
+from patchlens.tasks.result import Result
+from patchlens.tasks.segmentation import summary
+from patchlens.tasks.segmentation.classify import Fit, Run, Task, pooled
+from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
+from patchlens.tasks.segmentation.inputs import Inputs, open_inputs, protocol, support_sets
+from patchlens.tasks.segmentation.settings import Segmentation
+from patchlens.tasks.selection.choose import Candidate, Options, best, fit_data, score
+from patchlens.tasks.selection.metrics import HEAD, weighted
+from patchlens.tasks.selection.settings import Selection
+
+EVERY = 10_000_000  # shots: all images of a support set
+Choice = tuple[Candidate, Mapping[Candidate, float]]
+
+
+def run(cell: Cell) -> Result:
+    """Choose within every support set, score the choice, and recommend one setting."""
+    inputs = open_inputs(cell)
+    segmentation, header = inputs.segmentation, cell.query.header
+    options = options_of(cell, segmentation)
+    shots = EVERY if cell.support is cell.query else segmentation.shots
+    runs, held, choices = list[Run](), dict[int, Sequence[str]](), list[Choice]()
+    classes = len(cell.index.classes)
+    try:
+        supports = support_sets(inputs)
+        for support in track(supports, total=len(supports), what=f"selection {cell}", unit="set"):
+            choice = chosen(support, shots, header.layers, classes, options)
+            ids = cell.index.held_out(support.seed)
+            one = fitted(choice[0], support, shots, segmentation, options, inputs.query_set(ids))
+            held[len(runs)] = ids
+            runs.append(replace(one, seed=cell.index.repetitions[support.seed]))
+            choices.append(choice)
+        known = partial(_everything, inputs, supports)
+        winner, scores = chosen(known, shots, header.layers, classes, options)
+    except FitError as error:
+        raise SettingsError(f"{cell}: {error}") from None
+    whole = pooled(runs, held, header.image_ids) if cell.support is cell.query else runs
+    records = summary.records(whole, header.image_ids)
+    resampler = SharedResampler.of(cell.settings.uncertainty)
+    metrics = scored(partial(weighted, index=cell.index), records, resampler)
+    metrics[HEAD]["raw"] |= summary.score(whole)
+    agreed = np.mean([choice == winner for choice, _ in choices])
+    about: dict[str, Any] = protocol(inputs) | {
+        "chosen_layer": winner.layer,
+        "chosen_variant": winner.variant,
+        "chosen_head": winner.head,
+        "chosen_c": winner.c,
+        "candidates": len(scores),
+        "agreement": round(float(agreed), DIGITS),
+        "inner_score": round(scores[winner], DIGITS),
+        "inner_folds": options.folds,
+    }
+    log.info("%s: chose %s of %d candidates", cell, " ".join(map(str, winner[:3])), len(scores))
+    return Result(metrics, about, {"candidates": _table(scores)}, records)
+
+
+def options_of(cell: Cell, segmentation: Segmentation) -> Options:
+    """The candidates of a cell."""
+    return Options(
+        variants=[name for name in segmentation.variants if name != "prune_random"],
+        heads=segmentation.heads,
+        k=segmentation.k,
+        knn=segmentation.knn,
+        linear=segmentation.linear,
+        prune=cell.settings.prune,
+        folds=cell.settings.section(Selection).folds,
+        device=resolve(cell.settings.device),
+    )
+
+
+def chosen(
+    labelled: Support | Callable[[int], Labelled],
+    shots: int,
+    layers: Sequence[int],
+    classes: int,
+    options: Options,
+) -> Choice:
+    """What the inner folds choose on some labelled patches, and the score of every candidate.
+
+    Args:
+        labelled: a support set, or layer -> its labelled patches.
+        shots: of a support set.
+        layers: that are candidates.
+        classes: number of classes C.
+        options: the other parts of the candidates.
+
+    Raises:
+        FitError: there are too few images, or no candidate can be fitted.
+    """
+    if isinstance(labelled, Support):
+        support = labelled
+        parts = {layer: support.labelled(shots, layer) for layer in layers}
+    else:
+        parts = {layer: labelled(layer) for layer in layers}
+    first = parts[layers[0]]
+    scores = score({n: p.x for n, p in parts.items()}, first.y, first.groups, classes, options)
+    if not scores:
+        raise FitError("no layer, variant and head can be fitted in every inner fold of selection")
+    return best(scores), scores
+
+
+def fitted(
+    choice: Candidate,
+    support: Support,
+    shots: int,
+    segmentation: Segmentation,
+    options: Options,
+    query: Query,
+) -> Run:
+    """The choice, fitted on a whole support set and scored on a query; as head `HEAD`."""
+    known = support.labelled(shots, choice.layer)
+    own = segmentation.model_copy(
+        update={
+            "k_sweep": [],
+            "shots": shots,
+            "linear": options.linear.model_copy(update={"c": [choice.c or 1.0]}),
+        }
+    )
+    task = Task(own, options.prune, [choice.layer], options.device, query)
+    alone = replace(support, fit_data=fit_data(known.x, options.prune))
+    [found] = task.fit(alone, Fit(choice.head, choice.variant, 0, choice.layer, shots))
+    # One row, whatever was chosen; `raw` is the variant of which tables compare the models.
+    return replace(found, head=HEAD, variant="raw", layer=0, shots=0, k=0, draw=0)
+
+
+def _everything(inputs: Inputs, supports: Sequence[Support], layer: int) -> Labelled:
+    """The labelled patches of all images that are support in any set, each once."""
+    index = inputs.cell.index
+    ids = list(dict.fromkeys(i for s in supports for i in index.support_ids(s.seed, EVERY)))
+    whole = replace(
+        supports[0],
+        features=lambda _, layer: inputs.support.images(ids, layer),
+        labels=lambda _: np.stack([inputs.labels[i] for i in ids]),
+    )
+    return whole.labelled(EVERY, layer)
+
+
+def _table(scores: Mapping[Candidate, float]) -> pd.DataFrame:
+    """One row per candidate, the best first; of the probe, its best C."""
+    table = pd.DataFrame([(*c, value) for c, value in scores.items()],
+                         columns=["layer", "variant", "head", "c", "inner_miou"])  # fmt: skip
+    table = table.sort_values("inner_miou", ascending=False, kind="stable")
+    table = table.drop_duplicates(["layer", "variant", "head"])
+    table["candidate"] = [
+        f"layer {row.layer}, {row.variant}, {row.head}" for row in table.itertuples()
+    ]
+    return table.round(DIGITS)
