@@ -37,6 +37,7 @@ COMMANDS = [
     ("prune", "pixels", "minicity"),
     ("variance", "pixels", "minicity"),
     ("segmentation", "pixels", "minicity"),
+    ("selection", "pixels", "minicity"),
     ("sweep", "pixels", "minicity"),
     ("degrade", "pixels", "minicity"),
     ("identification", "pixels", "minicity"),

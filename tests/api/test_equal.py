@@ -60,7 +60,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
     params["retrieval"] |= {"relevant": ["instance"]}
     params["tracking"] |= {"deltas": [1, 2], "thresholds": [0.0, 0.9]}
     params["uncertainty"]["resamples"] = 100
-    for task in ("segmentation", "sweep", "identification", "retrieval", "tracking"):
+    for task in ("segmentation", "selection", "sweep", "identification", "retrieval", "tracking"):
         params[task]["datasets"] = [OF[task]] if task in OF else []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -106,7 +106,7 @@ def params(kind: str, root: Path) -> dict[str, Any]:
     content["datasets"] = {"new": {"kind": kind, "view": VIEW, "support": None, "query": query}}
     content["fetch"] = {"made": [], "downloaded": ["new"], "placed": []}
     content["extract"]["datasets"] = ["new"]
-    for task in ("segmentation", "sweep", "identification", "retrieval", "tracking"):
+    for task in ("segmentation", "selection", "sweep", "identification", "retrieval", "tracking"):
         content[task]["datasets"] = []
     content[MADE_UP[kind][4]]["datasets"] = ["new"]
     return content

@@ -15,7 +15,15 @@ from patchlens.errors import DataError, SettingsError
 from patchlens.plan import code
 
 OF_ALL = ("tables", "explorer", "claims", "report")  # of every task
-TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking", "variance")
+TASKS = (
+    "segmentation",
+    "selection",
+    "sweep",
+    "identification",
+    "retrieval",
+    "tracking",
+    "variance",
+)
 WORDED = {"tables", "claims", "report"}  # what depends on the words of tasks
 TRAIN = "pretrain/train"
 ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "degrade",
@@ -38,6 +46,8 @@ USERS = {
     "patchlens/features/cell.py": {"extract", "prune", "degrade", *TASKS, *OF_ALL},
     "patchlens/features/prune.py": {"prune"},
     "patchlens/features/views.py": {"extract", "degrade"},
+    "patchlens/annotations/convert.py": set(),
+    "patchlens/own/create.py": set(),
     "patchlens/pipeline/repro.py": set(),
     "patchlens/plan/cost.py": set(),
     "patchlens/pretrain/augment.py": {TRAIN},
@@ -56,13 +66,20 @@ USERS = {
     "patchlens/tasks/identification/copies.py": {"degrade", "identification", *OF_ALL},
     "patchlens/tasks/probe.py": {
         "segmentation",
+        "selection",
         "sweep",
         *WORDED,
     },  # cost
     "patchlens/tasks/retrieval/run.py": {"retrieval", "explorer"},
     "patchlens/tasks/retrieval/search.py": {"retrieval", "sweep", *OF_ALL},
     "patchlens/tasks/retrieval/words.py": WORDED,
-    "patchlens/tasks/segmentation/prior.py": {"segmentation", "sweep", "explorer", *WORDED},
+    "patchlens/tasks/segmentation/prior.py": {
+        "segmentation",
+        "selection",
+        "sweep",
+        "explorer",
+        *WORDED,
+    },
     "patchlens/tasks/tracking/linking.py": {"tracking"},
     "patchlens/tasks/variance/spread.py": {"variance"},
     "patchlens/web/download.py": {"fetch", "weights"},

@@ -24,6 +24,7 @@ STAGES = (
     "prune",
     "variance",
     "segmentation",
+    "selection",
     "sweep",
     "degrade",
     "identification",
@@ -34,7 +35,15 @@ STAGES = (
     "claims",
     "report",
 )
-TASKS = ("segmentation", "sweep", "identification", "retrieval", "tracking", "variance")
+TASKS = (
+    "segmentation",
+    "selection",
+    "sweep",
+    "identification",
+    "retrieval",
+    "tracking",
+    "variance",
+)
 OF_ALL_TASKS = ("tables", "explorer", "claims", "report")
 
 
@@ -144,7 +153,7 @@ BELOW["cli"] = {*BELOW} - {"api"}
 MODULES = {"settings"}  # of the modules beside the packages: `paths` knows what a dataset is
 # Tasks that a slice may use; all others know only what stands beside the slices.
 BY_NAME = (["table.py"], ["known.py"])  # import any of them by its name, when they are asked
-USES = {"sweep": {"segmentation", "retrieval"}}
+USES = {"sweep": {"segmentation", "retrieval"}, "selection": {"segmentation"}}
 ALSO = {"identification/degrade.py": {"backbones", "web"}}  # extracts, so it opens a model
 
 

@@ -57,7 +57,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             "shots_sweep": [1, 2],
         }
         content["prune"]["random_draws"] = 3
-        for task in ("sweep", "identification", "retrieval", "tracking"):
+        for task in ("selection", "sweep", "identification", "retrieval", "tracking"):
             content[task]["datasets"] = []
         content["segmentation"]["linear"] |= {"c": [0.1, 1.0], "folds": 3}
         for place, value in changes.items():

@@ -154,9 +154,7 @@ def attempt(
             raise PatchlensError("give --yes to run this without being asked")
         return yes or typer.confirm("Run?", default=True)
 
-    asked = own.Asked(
-        str(photos.resolve()), labels and str(labels.resolve()), models, patch_size
-    )
+    asked = own.Asked(str(photos.resolve()), labels and str(labels.resolve()), models, patch_size)
     inside = ask_subdir(folder, subdir) if not folder.exists() else subdir
     for line in own.begin(folder, asked, subdir=inside, approve=approve):
         typer.echo(line)

@@ -5,8 +5,8 @@ from pathlib import Path
 from patchlens import paths
 from patchlens.settings.load import load
 from patchlens.site import reading
-from patchlens.site.overview import chosen
 from patchlens.site.answers import answer
+from patchlens.site.overview import chosen
 from patchlens.site.recommend import recommendations
 from patchlens.tasks.known import known
 

@@ -93,9 +93,13 @@ def settings(
         patches: rows and columns of the grid of patches.
         models: the section `models`.
     """
-    view = {"mode": "whole", "grid": "equal", "patches": patches}
-    base = {"kind": "folder", "root": PHOTOS, "view": view}
-    scored = {"images": "all", "per": "total", "unit": "image"}
+
+    def of(support: Mapping[str, Any] | None, split: str) -> dict[str, Any]:
+        view = {"mode": "whole", "grid": "equal", "patches": list(patches)}
+        query = {"split": split, "images": "all", "per": "total", "unit": "image"}
+        base = {"kind": "folder", "root": PHOTOS, "view": view}
+        return base | {"support": support, "query": query}
+
     datasets: dict[str, Any] = {}
     content: dict[str, Any] = {"datasets": datasets, "models": models}
     labelled = len(found.labelled) if found.masks >= LEAST else 0
@@ -103,13 +107,12 @@ def settings(
         folds = labelled if labelled <= FEW else FOLDS
         support = {"split": "labelled", "images": "all", "per": "total"}
         support |= {"seeds": [0], "folds": folds}
-        query = {"split": "labelled"} | scored
-        datasets[PHOTOS] = base | {"support": support, "query": query}
+        datasets[PHOTOS] = of(support, "labelled")
     if found.unlabelled or not labelled:
         splits = [] if labelled or not found.labelled else ["labelled"]
         split = "+".join([*splits, *([REST] if found.unlabelled else [])])
         name = REST if labelled else PHOTOS
-        datasets[name] = base | {"support": None, "query": {"split": split} | scored}
+        datasets[name] = of(None, split)
     content["features"] = {"layer_sweep": LAYERS}
     content["prune"] = {"random_draws": 1}
     content["segmentation"] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from patchlens import paths
-from patchlens.api.protocol import DEFAULT
+from patchlens.api.protocol import COMMON, DEFAULT
 from patchlens.errors import PatchlensError, SettingsError
 from patchlens.files import whole_file, whole_folder
 from patchlens.settings.validated import loaded
@@ -55,11 +55,12 @@ STARTER: dict[str, Any] = {  # runs anywhere: rendered images, and two models wi
 }
 TEXTS = {
     "claims.yaml": "# Findings to judge, as docs/claims.md of patchlens shows; none yet.\n{}\n",
-    ".gitignore": "/.work/\n/data/\n/photos/\n/reports/\n/metrics/**/*.records.parquet\n__pycache__/\n"
-    ".*.partial\n",
+    ".gitignore": "/.work/\n/data/\n/photos/\n/reports/\n/metrics/**/*.records.parquet\n"
+    "__pycache__/\n.*.partial\n",
     ".dvcignore": "__pycache__\n*.pyc\n.work\n.*.partial\n",
     ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-    ".dvc/config": '[core]\n    analytics = false\n[cache]\n    type = "reflink,hardlink,symlink"\n',
+    ".dvc/config": "[core]\n    analytics = false\n"
+    '[cache]\n    type = "reflink,hardlink,symlink"\n',
     "src/README.md": "Your own models: `target: src/own.py:build` in `params.yaml`.\n",
 }
 README = """# A workspace of patchlens
@@ -133,7 +134,7 @@ def commit(folder: Path, message: str) -> None:
 
 def params_text(content: Mapping[str, Any]) -> str:
     """A whole params.yaml: the default protocol with the sections of `content` over it."""
-    whole = loaded(DEFAULT, missing="install patchlens again")
+    whole = _protocol()
     fetch: dict[str, list[str]] = {"made": [], "downloaded": [], "placed": []}
     for name, dataset in content["datasets"].items():
         where = "made" if dataset["kind"] == "minicity" else "placed"
@@ -145,9 +146,7 @@ def params_text(content: Mapping[str, Any]) -> str:
         "models": content["models"],
         "extract": {"datasets": list(content["datasets"])},
     }
-    rest = {name: value for name, value in whole.items() if name not in start}
-    tasks = {name: rest[name] for name in rest if name not in ("features", "prune", "uncertainty")}
-    whole = start | rest | {name: {"datasets": []} | section for name, section in tasks.items()}
+    whole = start | {name: value for name, value in whole.items() if name not in start}
     for name, section in content.items():
         whole[name] = {**whole[name], **section} if name not in start else section
     head = f"# Written by patchlens {version('patchlens')}. Edit a value, then `patchlens repro`.\n"
@@ -172,7 +171,30 @@ def upgrade(folder: Path = Path()) -> bool:
     else:
         changed = True
     _write_graph(folder)
-    return changed
+    return _add_sections(folder / paths.PARAMS) or changed
+
+
+def _add_sections(params: Path) -> bool:
+    """Add the sections that params.yaml lacks, without a dataset; its own text stays as it is."""
+    content = loaded(params, missing="restore it with Git")
+    lacking = {name: section for name, section in _protocol().items() if name not in content}
+    if not lacking:
+        return False
+    text = params.read_text(encoding="utf-8").rstrip("\n")
+    with whole_file(params) as partial:
+        partial.write_text(f"{text}\n{dumped(lacking)}", encoding="utf-8")
+    return True
+
+
+def _protocol() -> dict[str, Any]:
+    """The sections of the default protocol; those of tasks without a dataset."""
+    whole = dict(loaded(DEFAULT, missing="install patchlens again"))
+    return {
+        name: section
+        if name in COMMON or not isinstance(section, dict)
+        else {"datasets": []} | section
+        for name, section in whole.items()
+    }
 
 
 def differs(folder: Path = Path()) -> str | None:

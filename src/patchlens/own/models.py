@@ -45,9 +45,7 @@ def slots(
                     if name == "pixels" and name not in found}  # fmt: skip
 
 
-def _model(
-    one: str, folder: Path, patch_size: int, approve: Approve
-) -> tuple[str, dict[str, Any]]:
+def _model(one: str, folder: Path, patch_size: int, approve: Approve) -> tuple[str, dict[str, Any]]:
     if one in FLOORS:
         return one, FLOORS[one]
     if one in entries():
@@ -135,4 +133,3 @@ def _guessed(path: Path) -> str:
         f"--models: {path}: its architecture is not clear; write {path.name}@ARCHITECTURE with the "
         "name of a model of timm, such as vit_small_patch16_224"
     )
-

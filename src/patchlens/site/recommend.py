@@ -76,7 +76,9 @@ def _recommended(found: Lead, run: Run) -> Recommendation:
     if run.is_floor(found.leader):
         todo = f"{found.leader} is untrained: no model has learned what these labels need."
     elif floors:
-        todo = f"it is not shown to beat the floor {floors[0].model}: check the labels, or add more."
+        todo = (
+            f"it is not shown to beat the floor {floors[0].model}: check the labels, or add more."
+        )
     cost = (
         f"{row['gflops_per_image']:.1f} GFLOPs an image, {row['parameters_m']:.1f} M parameters"
         if row["parameters_m"]

@@ -21,7 +21,6 @@ from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_not
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
 
-
 MEANS = ("absent", "c", "at_edge")  # of a run: means over folds
 
 

@@ -149,22 +149,28 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
     ]
     scored = [inputs.labels[i] for i in header.image_ids]
     seen = [i for i in header.image_ids if (inputs.masks[i] != IGNORE).any()]
-    return cell.protocol() | {
-        "split_support": support.split,
-        "label": segmentation.label,
-        "distance": segmentation.knn.distance,
-        "vote": segmentation.knn.vote,
-        "k": segmentation.k,
-        "shots": shots,
-        "shots_per": support.per,
-        "seeds": len(set(index.repetitions.values())),
-        "fit_on": prune.fit_on,
-        "random_draws": draws("prune_random", prune, len(index.seeds)) * len(index.seeds),
-        "pca_drop": prune.pca_drop,
-        "query_units": int(index.query.loc[index.query["image_id"].isin(seen), "unit"].nunique()),
-        "query_unit": query.unit,
-        "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
-        "classes": len(index.classes),
-        "bank_patches": round(float(np.mean(banks)), 1),
-        "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
-    } | ({} if support.folds is None else {"folds": len(index.seeds) // len(support.seeds)})
+    return (
+        cell.protocol()
+        | {
+            "split_support": support.split,
+            "label": segmentation.label,
+            "distance": segmentation.knn.distance,
+            "vote": segmentation.knn.vote,
+            "k": segmentation.k,
+            "shots": shots,
+            "shots_per": support.per,
+            "seeds": len(set(index.repetitions.values())),
+            "fit_on": prune.fit_on,
+            "random_draws": draws("prune_random", prune, len(index.seeds)) * len(index.seeds),
+            "pca_drop": prune.pca_drop,
+            "query_units": int(
+                index.query.loc[index.query["image_id"].isin(seen), "unit"].nunique()
+            ),
+            "query_unit": query.unit,
+            "query_patches": int(sum((labels != IGNORE).sum() for labels in scored)),
+            "classes": len(index.classes),
+            "bank_patches": round(float(np.mean(banks)), 1),
+            "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
+        }
+        | ({} if support.folds is None else {"folds": len(index.seeds) // len(support.seeds)})
+    )

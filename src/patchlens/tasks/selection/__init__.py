@@ -1,1 +1,1 @@
-"""Nested choice: which layer, variant and head to use, with a score that the choice has not seen."""
+"""Nested choice: which layer, variant and head to use, scored on images it has not seen."""

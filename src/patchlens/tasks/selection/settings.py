@@ -1,7 +1,7 @@
 """Settings of the nested choice."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 from patchlens.settings.base import Section, Within
 from patchlens.tasks.segmentation.settings import Segmentation
@@ -17,7 +17,6 @@ class Selection(Section):
     those of `segmentation`; each C of the probe is a candidate of its own.
     """
 
-    needs: ClassVar[str] = "class masks"
     folds: Annotated[int, Within(2, 100)]
 
     def check(self, settings: "Settings") -> Iterable[str]:
