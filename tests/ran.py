@@ -32,7 +32,7 @@ IMAGES = [f"image{i:02d}" for i in range(12)]
 SCORES = {"dino": 0.6, "mae": 0.31, "random": 0.3}
 CELL = "metrics/cells/${item.dataset}/${item.model}/"
 NOT_RUN = ("selection", "identification", "retrieval", "tracking")
-PAGES = ("index", "segmentation", *NOT_RUN, "counting", "variance", "reference")
+PAGES = ("index", "segmentation", "counting", "variance", "reference")
 PIPELINE = {
     "segmentation": [
         ("segmentation_k.csv", {"x": "k", "y": "patch_miou"}),
@@ -41,7 +41,6 @@ PIPELINE = {
     "variance": [
         ("variance_spectrum.csv", {"x": "rank", "y": "cumulative", "template": "spectrum"})
     ],
-    "selection": [("selection_candidates.csv", {"x": "inner_miou", "y": "candidate"})],
     "sweep": [("sweep.csv", {"x": "m", "y": "score", "template": "over_m"})],
     "counting": [("counting.csv", {"x": "crowd", "y": "hits"})],
 }

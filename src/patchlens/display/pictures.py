@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 QUALITY = 88  # of JPEG: patches of 8 pixels are shown enlarged
+SIDE = 1024  # pixels of the longer side: a page shows no more, and a site has room for many
 Colour = tuple[int, int, int]
 VARIANTS: tuple[VariantName, ...] = ("raw", "zscore", "prune")  # shown if configured
 
@@ -37,7 +38,7 @@ class Pictures:
         self._row = {str(image_id): row for row, image_id in enumerate(index.images.index)}
 
     def of(self, image_id: str) -> dict[str, Any]:
-        """Id, file below `folder`, width and height in pixels of an image."""
+        """Id, file below `folder`, width and height in pixels of an image, which may be larger."""
         file = f"images/{self._row[image_id]:05d}.jpg"
         sides: Any = self.index.images.loc[image_id, ["height", "width"]]
         height, width = (int(side) for side in sides)
@@ -45,8 +46,11 @@ class Pictures:
             self.write(self.index.image(image_id), file)
         return {"id": image_id, "file": file, "width": width, "height": height}
 
-    def write(self, image: Image.Image, file: str) -> None:
-        """Write pixels as JPEG to `file` below the folder."""
+    def write(self, image: Image.Image, file: str, side: int | None = SIDE) -> None:
+        """Write pixels as JPEG to `file` below the folder, at most `side` wide and high."""
+        if side is not None and max(image.size) > side:
+            image = image.copy()
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
         with whole_file(self.folder / file) as partial:
             image.save(partial, format="JPEG", quality=QUALITY, subsampling=0)
 

@@ -1,6 +1,7 @@
 """Stage explorer: the data of the interactive pages: neighbours of patches, sheets, videos, maps.
 
-It covers only datasets that the pipeline makes: we may not publish images of other datasets.
+It covers datasets that the pipeline makes and the user's own, and others where `pictures` says so:
+their terms may forbid to publish their images.
 """
 
 from importlib import import_module
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from patchlens import paths
 from patchlens.datasets.index import Index
+from patchlens.datasets.sheet import contact_sheet
 from patchlens.display.pictures import Pictures
 from patchlens.files import whole_folder, write_json
+from patchlens.names import DatasetName
 from patchlens.progress import log
 from patchlens.settings.datasets import Minicity
 from patchlens.tasks.entries import ENTRIES, cells
@@ -22,16 +25,18 @@ def run(settings: "Settings") -> None:
     """Write data/explorer/: one folder per dataset, and `datasets.json`, which lists their parts.
 
     Each part is a JSON file that a task writes for its datasets; its name says how it is shown:
-    `patches`, `maps`, `lists`, `copies`, `tracks`.
+    `patches`, `maps`, `lists`, `copies`, `tracks`, `predictions`, `sheet`.
     """
     of_task = cells(settings)
     parts: dict[str, list[str]] = {}
     with whole_folder(paths.EXPLORER) as out:
         for dataset, own in settings.datasets.items():
-            if not isinstance(own, Minicity):
+            if not own.pictured or dataset not in settings.extract.datasets:
                 continue
             folder = out / dataset
             pictures = Pictures(Index.of(dataset, own), folder)
+            if not isinstance(own, Minicity):
+                _write_sheet(dataset, pictures)
             for task in ENTRIES:
                 if task.explores and dataset in of_task[task.name]:
                     module = import_module(f"patchlens.tasks.{task.name}.explore")
@@ -39,3 +44,11 @@ def run(settings: "Settings") -> None:
             parts[dataset] = sorted(path.stem for path in folder.glob("*.json"))
         write_json(parts, out / "datasets.json")
     log.info("explorer: %d datasets", len(parts))
+
+
+def _write_sheet(dataset: DatasetName, pictures: Pictures) -> None:
+    """Write `sheet.json`: the contact sheet of a dataset."""
+    pictures.write(contact_sheet(pictures.index, dataset), "sheet.jpg", side=None)
+    counts = pictures.index.images["split"].value_counts()
+    about = {"title": "Images and labels", "file": "sheet.jpg", "images": counts.to_dict()}
+    write_json(about, pictures.folder / "sheet.json")

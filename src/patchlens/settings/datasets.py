@@ -160,6 +160,11 @@ class Minicity(_Dataset):
     stills: Annotated[int, Within(0, 64)]
     videos: Annotated[int, Within(0, 4)]
 
+    @property
+    def pictured(self) -> bool:
+        """Whether the report shows its images: anyone may publish them."""
+        return True
+
     @model_validator(mode="after")
     def _something(self) -> "Minicity":
         if self.stills == self.videos == 0:
@@ -177,6 +182,9 @@ class Collected(_Dataset):
 
     Links below `root` that lead out of it are followed with `follow_links: true` only. A picture or
     a mask of more than `max_megapixels` is refused, because a small file can claim any size.
+
+    With `pictures`, the report shows images of the dataset, and says that it is not for
+    publication. By default it does so for the user's own only: the terms of others may forbid it.
     """
 
     kind: Line
@@ -184,6 +192,12 @@ class Collected(_Dataset):
     archives: PathLine | None = None
     follow_links: bool = False
     max_megapixels: Annotated[float, Within(0.0001, 100_000)] = 179
+    pictures: bool | None = None
+
+    @property
+    def pictured(self) -> bool:
+        """Whether the report shows its images."""
+        return self.kind == "folder" if self.pictures is None else self.pictures
 
     @model_validator(mode="after")
     def _one_place(self) -> "Collected":

@@ -1,9 +1,11 @@
 """Pages on the explorer's data: nearest patches, linked videos, found objects and patches."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from patchlens.names import DatasetName
+from patchlens.settings.datasets import Minicity
 from patchlens.site import lexicon, precomputed
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
@@ -42,18 +44,39 @@ class Crop:
 def pages(run: Run) -> list[Page]:
     """A page for each part of the explorer's data that is of a known form, per dataset."""
     return [
-        make(run, dataset, *precomputed.named(dataset, slug, part, names))
+        replace(page, context={**page.context, "private": is_private(run, dataset)})
         for part, (slug, make) in FORMS.items()
         for names in [precomputed.datasets(part)]
         for dataset in names
+        for page in [make(run, dataset, *precomputed.named(dataset, slug, part, names))]
     ]
+
+
+def is_private(run: Run, dataset: str) -> bool:
+    """Whether pictures of a dataset are not for publication: all but those that are rendered."""
+    return not isinstance(run.settings.datasets[DatasetName(dataset)], Minicity)
+
+
+def _predictions(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "predictions")
+    names = [one["picture"]["file"] for one in found["images"]]
+    context = {"dataset": dataset, "found": found, "base": precomputed.at(dataset, "")}
+    files = precomputed.files(dataset, names)
+    return Page(slug, title, "predictions.html", context, files, GROUP)
+
+
+def _sheet(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "sheet")
+    context = {"dataset": dataset, "found": found, "base": precomputed.at(dataset, "")}
+    files = precomputed.files(dataset, [found["file"]])
+    return Page(slug, title, "sheet.html", context, files, GROUP)
 
 
 def _patches(run: Run, dataset: str, slug: str, title: str) -> Page:
     found = precomputed.read(dataset, "patches")
     names = [image["file"] for image in [*found["images"], *found["bank"]]]
     names += [image["script"] for image in found["images"]]
-    left, right = precomputed.first_columns(run, found["columns"])
+    left, right = precomputed.first_columns(run, dataset, found["columns"])
     context = {
         "dataset": dataset,
         "found": found,
@@ -68,7 +91,7 @@ def _videos(run: Run, dataset: str, slug: str, title: str) -> Page:
     found = precomputed.read(dataset, "tracks")
     names = [sequence["script"] for sequence in found["sequences"]]
     names += [frame["file"] for sequence in found["sequences"] for frame in sequence["frames"]]
-    left, right = precomputed.first_columns(run, found["columns"])
+    left, right = precomputed.first_columns(run, dataset, found["columns"])
     context = {
         "dataset": dataset,
         "found": found,
@@ -102,7 +125,7 @@ def _lists(run: Run, dataset: str, slug: str, title: str) -> Page:
         "dataset": dataset,
         "head": found["head"].replace("_", " "),
         "sheets": sheets,
-        "first": precomputed.first_columns(run, found["columns"])[0],
+        "first": precomputed.first_columns(run, dataset, found["columns"])[0],
         "columns": _named(found["columns"]),
         **_choices(found["columns"]),
     }
@@ -146,7 +169,7 @@ def _copies(run: Run, dataset: str, slug: str, title: str) -> Page:
         "sheets": sheets,
         "names": {name: words.value(name) for sheet in sheets for name in sheet["rows"]},
         "severities": max(len(row) for sheet in sheets for row in sheet["rows"].values()),
-        "first": precomputed.first_columns(run, found["columns"])[0],
+        "first": precomputed.first_columns(run, dataset, found["columns"])[0],
         "columns": _named(found["columns"]),
         **_choices(found["columns"]),
     }
@@ -196,8 +219,10 @@ def _named(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 FORMS: dict[str, tuple[str, Callable[[Run, str, str, str], Page]]] = {  # part -> slug, page
+    "predictions": ("predictions", _predictions),
     "patches": ("explorer", _patches),
     "tracks": ("videos", _videos),
     "lists": ("retrieval-sheets", _lists),
     "copies": ("identification-examples", _copies),
+    "sheet": ("images", _sheet),
 }

@@ -9,11 +9,12 @@ from patchlens.report import headlines
 from patchlens.report.claims_table import GROUPS
 from patchlens.report.headlines import Headline
 from patchlens.report.verdict_words import effect, threshold
-from patchlens.site import lexicon, overview_figures, provenance, tasks
+from patchlens.site import lexicon, media, overview_figures, precomputed, provenance, tasks
 from patchlens.site.answers import answer, tally
 from patchlens.site.figure import files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
+from patchlens.site.recommend import recommendations
 from patchlens.tasks.table import TASKS
 
 HEADS_SHOWN = 2  # of a task whose words choose none
@@ -49,7 +50,12 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     ]
     groups.sort(key=lambda group: not group[2])  # what was judged comes first
     best, told = tally(shown)
+    use = list(recommendations(run))
+    pictures = {one.dataset: of for one in use if (of := _picture(one.dataset, one.model))}
     context = {
+        "use": use,
+        "pictures": pictures,
+        "private": any(media.is_private(run, dataset) for dataset in pictures),
         "needs": needs,
         "forest": forest,
         "rankings": rankings,
@@ -68,7 +74,22 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         "floors": [m for m in run.models if run.is_floor(m)],
     }
     data = files(figures) | tasks.copies(paths.CLAIMS_TABLE)
+    for dataset, of in pictures.items():
+        data |= precomputed.files(dataset, [of["picture"]["file"]])
     return Page("index", "Overview", "overview.html", context, data, "Results")
+
+
+def _picture(dataset: str, model: str) -> dict[str, Any] | None:
+    """The middle one of the shown predictions of a model, with the photo and its labels."""
+    if dataset not in precomputed.datasets("predictions"):
+        return None
+    found = precomputed.read(dataset, "predictions")
+    images = sorted(found["images"], key=lambda one: one["models"][model]["miou"])
+    one = images[len(images) // 2]
+    page = precomputed.named(dataset, "predictions", "predictions",
+                             precomputed.datasets("predictions"))[0]  # fmt: skip
+    return {**one, "answer": one["models"][model], "base": precomputed.at(dataset, ""),
+            "page": f"{page}.html"}  # fmt: skip
 
 
 def chosen(run: Run) -> list[Headline]:

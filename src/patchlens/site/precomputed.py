@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from patchlens import paths
+from patchlens.report import headlines
+from patchlens.site.leads import lead
 from patchlens.site.reading import Run
 from patchlens.stored import read_bytes, read_json, reading
+from patchlens.tasks.table import TASKS
 
 
 def datasets(part: str) -> list[str]:
@@ -45,14 +48,30 @@ def named(dataset: str, slug: str, part: str, shown: Sequence[str]) -> tuple[str
     return (slug, title) if len(shown) == 1 else (f"{slug}-{dataset}", f"{title}: {dataset}")
 
 
-def first_columns(run: Run, columns: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """The initial content of two panels: the first trained model, raw and pruned if it has both.
+def leader(run: Run, dataset: str) -> str | None:
+    """The model that leads the first headline of a dataset; None if none was compared."""
+    for task, table in run.tables.items():
+        for headline in headlines.of(TASKS[task], table):
+            if headline.dataset == dataset and (found := lead(headline)) is not None:
+                return found.leader
+    return None
+
+
+def first_columns(run: Run, dataset: str, columns: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """The initial content of two panels: the leader, raw and pruned if it has both.
 
     Args:
-        run: which models are floors.
+        run: which model leads, and which are floors.
+        dataset: of the panels.
         columns: `model` and `variant` of each; at least one.
     """
-    order = sorted(range(len(columns)), key=lambda c: run.is_floor(columns[c]["model"]))
+    best = leader(run, dataset)
+
+    def place(column: int) -> tuple[bool, bool]:
+        model = columns[column]["model"]
+        return model != best, run.is_floor(model)
+
+    order = sorted(range(len(columns)), key=place)
     first = order[0]
     others = [c for c in order if columns[c]["model"] == columns[first]["model"]][1:]
     pruned = [c for c in others if columns[c]["variant"] == "prune"]

@@ -8,10 +8,10 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.display.palette import Look
-from patchlens.names import DatasetName
+from patchlens.names import DatasetName, ModelName
 from patchlens.report import headlines
 from patchlens.report.headlines import Headline
-from patchlens.site import confusion, curves, lexicon, overview_figures
+from patchlens.site import confusion, curves, lexicon, overview_figures, precomputed
 from patchlens.site.answers import answer
 from patchlens.site.figure import FORMS, Grid, TableCell, files
 from patchlens.site.page import Page
@@ -22,7 +22,7 @@ from patchlens.tasks.table import TASKS
 
 
 def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
-    """A page for every task, and for every other stage that has plots.
+    """A page for every task that was run, and for every other stage that has plots.
 
     Args:
         run: the results of the run.
@@ -31,8 +31,9 @@ def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
     Raises:
         DataError: a file of a configured cell is missing.
     """
+    ran = [task for task, table in run.tables.items() if not table.empty]
     others = [plot.stage for plot in run.plots if plot.stage not in TASKS]
-    return [_page(run, stage, looks) for stage in dict.fromkeys([*run.tables, *others])]
+    return [_page(run, stage, looks) for stage in dict.fromkeys([*ran, *others])]
 
 
 def links(name: str) -> dict[str, str]:
@@ -55,7 +56,7 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
         figure
         for dataset in _datasets(found)
         if task in run.records
-        and (figure := confusion.figure(task, DatasetName(dataset), run.models))
+        and (figure := confusion.figure(task, DatasetName(dataset), _leader_first(run, dataset)))
     ]
     grids = _grids(found)
     words = lexicon.of(task).words
@@ -69,7 +70,6 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
         "ceilings": [model for model in run.models if run.role(model) == "ceiling"],
         "captions": run.captions.get(task, {}),
         "links": links(task) if task in run.tables else {},
-        "why_not": f"{task}.datasets in params.yaml lists no datasets",
     }
     return Page(
         task,
@@ -80,6 +80,12 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
         | (copies(paths.TABLES / task) if task in run.tables else {}),
         "Results",
     )
+
+
+def _leader_first(run: Run, dataset: str) -> list[ModelName]:
+    """The models; the one that leads on the dataset comes first, as selectors begin with it."""
+    best = precomputed.leader(run, dataset)
+    return sorted(run.models, key=lambda model: model != best)
 
 
 def _datasets(found: list[Headline]) -> list[str]:

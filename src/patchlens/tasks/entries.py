@@ -47,6 +47,7 @@ ENTRIES = (
     Entry(
         "selection",
         "Choose layer, variant and head by nested folds, and score the choice.",
+        explores=True,
         costs=True,
     ),
     Entry(

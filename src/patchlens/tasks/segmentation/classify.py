@@ -1,13 +1,13 @@
 """T1, few-shot semantic segmentation: classify the patches of images from a few labelled ones."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from patchlens.arrays import Array, Ints
+from patchlens.arrays import Array, Ints, Labels
 from patchlens.features.device import Where
 from patchlens.features.variants import Transform, draws, fit
 from patchlens.progress import track
@@ -121,6 +121,7 @@ class Task:
     layers: Sequence[int]  # the first is the headline
     device: Where
     query: Query = field(repr=False)
+    seen: Callable[[int, Labels], None] | None = None  # gets every predicted mask with its row
 
     def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
         """Every run of every seed: headline and k sweep, other layers, other shots, the floor."""
@@ -192,7 +193,10 @@ class Task:
     def _pixels(self, row: int, score: Array) -> Counts:
         """Counts [C, C] of one image at the original mask resolution."""
         mask = self.query.mask(row)
-        return confusion(mask, upsampled_argmax(score, mask.shape), self.query.classes)
+        predicted = upsampled_argmax(score, mask.shape)
+        if self.seen is not None:
+            self.seen(row, predicted)
+        return confusion(mask, predicted, self.query.classes)
 
 
 def _says_nothing(bank: Labelled, head: str, settings: Knn) -> bool:

@@ -19,10 +19,14 @@ from patchlens.display.pictures import (
     write_script,
 )
 from patchlens.features.cell import Cell
+from patchlens.features.device import resolve
 from patchlens.files import write_json
 from patchlens.names import DatasetName
 from patchlens.progress import track
 from patchlens.protocol import DIGITS
+from patchlens.tasks.segmentation import predictions
+from patchlens.tasks.segmentation.classify import Fit, Task
+from patchlens.tasks.segmentation.few_shot import Query, Support
 from patchlens.tasks.segmentation.inputs import Inputs, open_inputs
 from patchlens.tasks.segmentation.neighbours import NEAREST, Neighbours, first_support, neighbours
 from patchlens.tasks.segmentation.settings import Segmentation
@@ -49,7 +53,7 @@ def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> Non
     for model in track(models, total=len(models), what=f"explorer {dataset}", unit="model"):
         inputs = open_inputs(Cell(dataset=dataset, model=model, settings=settings))
         if not ids:
-            ids = spread(inputs.cell.query.header.image_ids, IMAGES)
+            ids = spread(index.held_out(index.seeds[0]), IMAGES)
             scripts = [_truth(index, inputs, row, image_id) for row, image_id in enumerate(ids)]
         grid = "×".join(map(str, inputs.cell.query.header.grid))
         support = first_support(inputs)
@@ -84,6 +88,16 @@ def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> Non
         "title": "Patch explorer",
     }
     write_json(content, out / "patches.json")
+    predictions.write(pictures, settings, dataset, by_neighbours, "k-NN, raw features")
+
+
+def by_neighbours(inputs: Inputs, support: Support, query: Query, seen: predictions.Seen) -> None:
+    """Predict the query with T1's k-NN on raw features."""
+    own = inputs.segmentation.model_copy(update={"k_sweep": []})
+    layer, prune = inputs.cell.layer, inputs.cell.settings.prune
+    task = Task(own, prune, [layer], resolve(inputs.cell.settings.device), query, seen)
+    for _ in task.fit(support, Fit("knn", "raw", 0, layer, own.shots)):
+        pass
 
 
 def _truth(index: Index, inputs: Inputs, row: int, image_id: str) -> dict[str, Any]:

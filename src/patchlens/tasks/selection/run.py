@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from patchlens.arrays import Labels
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
@@ -39,7 +40,7 @@ def run(cell: Cell) -> Result:
     inputs = open_inputs(cell)
     segmentation, header = inputs.segmentation, cell.query.header
     options = options_of(cell, segmentation)
-    shots = EVERY if cell.support is cell.query else segmentation.shots
+    shots = shots_of(inputs)
     runs, held, choices = list[Run](), dict[int, Sequence[str]](), list[Choice]()
     classes = len(cell.index.classes)
     try:
@@ -72,7 +73,14 @@ def run(cell: Cell) -> Result:
         "inner_folds": options.folds,
     }
     log.info("%s: chose %s of %d candidates", cell, " ".join(map(str, winner[:3])), len(scores))
-    return Result(metrics, about, {"candidates": _table(scores)}, records)
+    of_sets = [(s.seed, *choice) for s, (choice, _) in zip(supports, choices, strict=True)]
+    sets = pd.DataFrame(of_sets, columns=["set", *Candidate._fields])
+    return Result(metrics, about, {"candidates": _table(scores), "sets": sets}, records)
+
+
+def shots_of(inputs: Inputs) -> int:
+    """The shots of every support set; with folds, all of its images."""
+    return EVERY if inputs.cell.support is inputs.cell.query else inputs.segmentation.shots
 
 
 def options_of(cell: Cell, segmentation: Segmentation) -> Options:
@@ -127,6 +135,7 @@ def fitted(
     segmentation: Segmentation,
     options: Options,
     query: Query,
+    seen: Callable[[int, Labels], None] | None = None,
 ) -> Run:
     """The choice, fitted on a whole support set and scored on a query; as head `HEAD`."""
     known = support.labelled(shots, choice.layer)
@@ -137,7 +146,7 @@ def fitted(
             "linear": options.linear.model_copy(update={"c": [choice.c or 1.0]}),
         }
     )
-    task = Task(own, options.prune, [choice.layer], options.device, query)
+    task = Task(own, options.prune, [choice.layer], options.device, query, seen)
     alone = replace(support, fit_data=fit_data(known.x, options.prune))
     [found] = task.fit(alone, Fit(choice.head, choice.variant, 0, choice.layer, shots))
     # One row, whatever was chosen; `raw` is the variant of which tables compare the models.
