@@ -68,6 +68,7 @@ USERS = {
         "segmentation",
         "selection",
         "sweep",
+        "explorer",
         *WORDED,
     },  # cost
     "patchlens/tasks/retrieval/run.py": {"retrieval", "explorer"},

@@ -26,7 +26,9 @@ def test_more_units_of_the_same_kind_narrow_the_range() -> None:
     few, many = more_units(paired(10, 1.0, 2.0)), more_units(paired(28, 1.0, 2.0))
     assert few is not None
     assert many is not None
-    assert few.high and many.high and many.high - many.low < few.high - few.low
+    assert few.high is not None
+    assert many.high is not None
+    assert many.high - many.low < few.high - few.low
 
 
 @pytest.mark.parametrize(

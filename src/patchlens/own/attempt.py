@@ -105,7 +105,7 @@ def settings(
     labelled = len(found.labelled) if found.masks >= LEAST else 0
     if labelled:
         folds = labelled if labelled <= FEW else FOLDS
-        support = {"split": "labelled", "images": "all", "per": "total"}
+        support: dict[str, Any] = {"split": "labelled", "images": "all", "per": "total"}
         support |= {"seeds": [0], "folds": folds}
         datasets[PHOTOS] = of(support, "labelled")
     if found.unlabelled or not labelled:

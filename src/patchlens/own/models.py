@@ -113,7 +113,7 @@ def _fits(path: Path, arch: str, arch_args: dict[str, Any]) -> bool:
 
     with torch.device("meta"), Undrawn():
         wanted = create(f"--models: {path}", arch, arch_args).state_dict().keys()
-    return contents(path).keys() == wanted
+    return bool(contents(path).keys() == wanted)
 
 
 def _guessed(path: Path) -> str:

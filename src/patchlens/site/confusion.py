@@ -91,14 +91,15 @@ def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
     y = alt.Y("true:N", sort=order, title="true", axis=alt.Axis(grid=False))
     chart = base(controls)
     tips = [alt.Tooltip(f"{name}:N") for name in ("true", "predicted", "count", "share")]
-    scale = alt.Scale(range=["#eef4fb", "#0b5fa5"], domain=[0, 1])
-    cells = chart.mark_rect().encode(
-        x=x, y=y, color=alt.Color("share:Q", scale=scale, legend=None), tooltip=tips
+    # Opacity, so that a small share has the background of the theme, dark or light.
+    scale = alt.Scale(range=[0.04, 1], domain=[0, 1])
+    cells = chart.mark_rect(fill="#0b5fa5").encode(
+        x=x, y=y, opacity=alt.Opacity("share:Q", scale=scale, legend=None), tooltip=tips
     )
-    ink = alt.condition("datum.share > 0.5", alt.value("#ffffff"), alt.value("#14171c"))
-    numbers = (
-        chart.transform_filter("datum.share >= 0.005")
-        .mark_text(fontSize=11)
-        .encode(x=x, y=y, text=alt.Text("share:Q", format=".0%"), color=ink)
-    )
-    return spec([cells, numbers], shown, SIDE * len(order))
+    numbers = [
+        chart.transform_filter(f"datum.share >= 0.005 && datum.share {where}")
+        .mark_text(fontSize=11, **ink)
+        .encode(x=x, y=y, text=alt.Text("share:Q", format=".0%"))
+        for where, ink in (("<= 0.5", {}), ("> 0.5", {"color": "#ffffff"}))  # else the theme's ink
+    ]
+    return spec([cells, *numbers], shown, SIDE * len(order))

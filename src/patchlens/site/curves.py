@@ -17,6 +17,7 @@ from patchlens.site.figure import HEIGHT, Control, Figure, base, choices, spec
 from patchlens.site.lexicon import Lexicon
 from patchlens.site.plots import Panels, Plot
 
+BANDED = 3  # models whose bands can be told apart
 WIDE_RANGE = 30  # an axis that spans more is logarithmic
 FEW = 8  # values on an axis that each have a tick
 BAR = 9  # pixels
@@ -219,12 +220,17 @@ def _lines(
             )
         )
     if band:
-        area = (
-            chart.transform_calculate(**ends(value, band))
-            .mark_area(opacity=0.1)
-            .encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour(models, looks))
+        spread = chart.transform_calculate(**ends(value, band))
+        # Areas of many models lie on each other: single whiskers stay legible.
+        drawn = (
+            spread.mark_area(opacity=0.18)
+            if len(models) <= BANDED
+            else spread.mark_rule(opacity=0.6, strokeWidth=1.5)
         )
-        layers.insert(0, area)
+        layers.insert(
+            0,
+            drawn.encode(x=x, y=alt.Y("band_low:Q"), y2="band_high:Q", color=colour(models, looks)),
+        )
     return layers
 
 

@@ -51,7 +51,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     groups.sort(key=lambda group: not group[2])  # what was judged comes first
     best, told = tally(shown)
     use = list(recommendations(run))
-    pictures = {one.dataset: of for one in use if (of := _picture(one.dataset, one.model))}
+    pictures = {one.dataset: found for one in use if (found := _picture(one.dataset, one.model))}
     context = {
         "use": use,
         "pictures": pictures,
@@ -74,8 +74,8 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         "floors": [m for m in run.models if run.is_floor(m)],
     }
     data = files(figures) | tasks.copies(paths.CLAIMS_TABLE)
-    for dataset, of in pictures.items():
-        data |= precomputed.files(dataset, [of["picture"]["file"]])
+    for dataset, shows in pictures.items():
+        data |= precomputed.files(dataset, [shows["picture"]["file"]])
     return Page("index", "Overview", "overview.html", context, data, "Results")
 
 

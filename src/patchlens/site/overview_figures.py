@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
 from typing import Literal
 
 import altair as alt
@@ -20,6 +21,8 @@ VERDICTS = {
     "contradicted": ("#d55e00", "cross"),
     "undecided": ("#7d7d7d", "diamond"),
 }
+FAR = 3  # times the cheapest model: a logarithmic axis shows all
+LINE = 64  # characters of a line of a claim beside its effect
 POINTS = "format(100 * datum.value, '~r')"
 WIDE = "windowSize()[0] >= 800"  # a screen wide enough for the text of a claim
 SIGN = {"supported": "●", "contradicted": "✚", "undecided": "◆", "not run": "○"}
@@ -37,8 +40,10 @@ def forest(claims: pd.DataFrame) -> Figure | None:
     if ran.empty:
         return None
     order, names = list(ran["id"]), list(VERDICTS)
-    texts = json.dumps({str(r.id): r.text for r in ran.itertuples()})
-    named = alt.Axis(labelLimit=450, labelExpr=f"{WIDE} ? {texts}[datum.value] : datum.value")
+    lines = {str(r.id): wrap(str(r.text), LINE) for r in ran.itertuples()}
+    texts = json.dumps(lines)
+    row = max(ROW, 6 + 13 * max(map(len, lines.values())))
+    named = alt.Axis(labelLimit=0, labelExpr=f"{WIDE} ? {texts}[datum.value] : datum.value")
     y = alt.Y("id:N", sort=order, title=None, axis=named)
     colours = alt.Color(
         "verdict:N",
@@ -77,7 +82,7 @@ def forest(claims: pd.DataFrame) -> Figure | None:
         "claims-forest",
         "Effects of the judged findings",
         f"Forest plot. {words}.",
-        spec(layers, ran, ROW * len(ran) + 10),
+        spec(layers, ran, row * len(ran) + 10),
         ran,
         note="Short vertical line: δ, the smallest effect that counts; for an equivalence, the "
         "largest difference that does not count.",
@@ -166,6 +171,11 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
             )
             parts.append(part)
     data = pd.concat(parts, ignore_index=True).dropna()
+    positive = data[data["value"] > 0]
+    spans = positive.groupby("cost")["value"].agg(["min", "max"])
+    wide = bool(len(spans) and (spans["max"] / spans["min"] >= FAR).all())
+    if wide:
+        data = positive.reset_index(drop=True)
     models = [model for model in looks if model in set(data["model"])]
     controls = choices(data, ["metric", "cost"])
     tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
@@ -174,6 +184,7 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
         "value:Q",
         title=signals.get("cost", "cost"),
         axis=alt.Axis(tickCount=6),
+        scale=alt.Scale(type="log") if wide else alt.Scale(),
     )
     y = alt.Y(
         "score:Q",
@@ -194,5 +205,6 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
         controls,
         models,
         wide=True,
-        note="Raw features.",
+        note="Raw features."
+        + (" The axis is logarithmic; models without a network cost nothing." if wide else ""),
     )
