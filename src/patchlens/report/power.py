@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from scipy.stats import chi2, norm
 
 from patchlens.arrays import Floats
 from patchlens.tasks.resample import Weighted
@@ -32,6 +31,8 @@ def more_units(differences: Floats) -> More | None:
     Args:
         differences: of each unit [n].
     """
+    from scipy.stats import chi2, norm  # slow to import
+
     n, mean = len(differences), abs(float(np.mean(differences)))
     if n < LEAST or mean == 0:
         return None

@@ -14,7 +14,7 @@ from patchlens.features.variants import FitData, fit, pruned_count
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import search, vote
-from patchlens.tasks.probe import SEARCH_TOLERANCE, path
+from patchlens.tasks.probe import SEARCH_TOLERANCE, grouped_folds, path
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing
 
@@ -60,13 +60,11 @@ def score(
     Raises:
         FitError: there is only one image.
     """
-    from sklearn.model_selection import GroupKFold  # slow to import, as torch is
-
     images = len(np.unique(groups))
     if images < 2:
         raise FitError("selection needs 2 support images or more; raise segmentation.shots")
     total: dict[Candidate, list[np.ndarray]] = {}
-    splits = list(GroupKFold(n_splits=min(options.folds, images)).split(y, y, groups))
+    splits = list(grouped_folds(groups, min(options.folds, images)))
     for train, held in splits:
         for layer, x in features.items():
             known = (layer, x[train], y[train])
