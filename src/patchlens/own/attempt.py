@@ -29,6 +29,7 @@ FEW = 6  # labelled images, at most, that are each left out in turn
 LEAST = 2  # labelled images: with one, nothing is left to score
 ASKED = "try.json"  # what was asked for, so that the same command again continues
 LAYERS = [-2, -4]  # beside the last one
+CHOICES = [0.01, 1.0, 100.0]  # of C: a finer choice takes longer and hardly scores better
 VARIANTS = ["raw", "center", "prune"]
 
 
@@ -113,12 +114,21 @@ def settings(
         split = "+".join([*splits, *([REST] if found.unlabelled else [])])
         name = REST if labelled else PHOTOS
         datasets[name] = of(None, split)
+    if not labelled:
+        images = len(found.labelled) + len(found.unlabelled)
+        degraded = {"blur": [1, 3], "noise": [20], "jpeg": [10], "brightness": [0.6], "shift": [3]}
+        content["identification"] = {
+            "datasets": [PHOTOS],
+            "images": min(10, images),
+            "degradations": degraded,
+        }
     content["features"] = {"layer_sweep": LAYERS}
     content["prune"] = {"random_draws": 1}
     content["segmentation"] = {
         "datasets": [PHOTOS] if labelled else [],
         "variants": VARIANTS,
         "shots": max(1, labelled - 1),
+        "linear": {"c": CHOICES, "default_c": 1.0, "folds": 3, "max_iter": 5000},
     }
     content["selection"] = {"datasets": [PHOTOS] if labelled > LEAST else []}
     return content

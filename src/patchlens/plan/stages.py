@@ -30,7 +30,7 @@ OF_ALL = {  # everything in params.yaml: run(settings)
     "tables": Stage("report.tables", "Aggregate all configured cells into tables."),
     "explorer": Stage(
         "report.explorer",
-        "Precompute the report's interactive pages for datasets that the pipeline makes.",
+        "Precompute the report's pages with pictures, of rendered datasets and of the user's own.",
     ),
 }
 OTHERS = {

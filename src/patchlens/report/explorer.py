@@ -14,6 +14,7 @@ from patchlens.display.pictures import Pictures
 from patchlens.files import whole_folder, write_json
 from patchlens.names import DatasetName
 from patchlens.progress import log
+from patchlens.report import unlabelled
 from patchlens.settings.datasets import Minicity
 from patchlens.tasks.entries import ENTRIES, cells
 
@@ -25,7 +26,8 @@ def run(settings: "Settings") -> None:
     """Write data/explorer/: one folder per dataset, and `datasets.json`, which lists their parts.
 
     Each part is a JSON file that a task writes for its datasets; its name says how it is shown:
-    `patches`, `maps`, `lists`, `copies`, `tracks`, `predictions`, `sheet`.
+    `patches`, `maps`, `lists`, `copies`, `tracks`, `predictions`, `features`,
+    `sheet`.
     """
     of_task = cells(settings)
     parts: dict[str, list[str]] = {}
@@ -41,6 +43,7 @@ def run(settings: "Settings") -> None:
                 if task.explores and dataset in of_task[task.name]:
                     module = import_module(f"patchlens.tasks.{task.name}.explore")
                     module.write(dataset, settings, pictures)
+            unlabelled.write(dataset, settings, pictures)
             parts[dataset] = sorted(path.stem for path in folder.glob("*.json"))
         write_json(parts, out / "datasets.json")
     log.info("explorer: %d datasets", len(parts))

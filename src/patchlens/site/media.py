@@ -7,12 +7,19 @@ from typing import Any
 from patchlens.names import DatasetName
 from patchlens.settings.datasets import Minicity
 from patchlens.site import lexicon, precomputed
+from patchlens.site.figure import Grid, TableCell
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
 
 AROUND = 0.3  # margin around an object, as a share of its longer side
 CONTEXT = 2.0  # patches shown to each side of a patch
 GROUP = "Look"
+SPREAD = {
+    "top1": "highest dimension",
+    "top_1pct": "top 1 %",
+    "top_10pct": "top 10 %",
+    "participation": "dimensions in use",
+}
 SIMILARITY = {
     "cosine": "cosine similarity",
     "dot": "dot product",
@@ -63,6 +70,46 @@ def _predictions(run: Run, dataset: str, slug: str, title: str) -> Page:
     context = {"dataset": dataset, "found": found, "base": precomputed.at(dataset, "")}
     files = precomputed.files(dataset, names)
     return Page(slug, title, "predictions.html", context, files, GROUP)
+
+
+def _features(run: Run, dataset: str, slug: str, title: str) -> Page:
+    found = precomputed.read(dataset, "features")
+    columns = found["columns"]
+    names = [image["file"] for image in found["images"]] + [c["script"] for c in columns]
+    models = list(dict.fromkeys(column["model"] for column in columns))
+    deepest = max(sum(c["model"] == model for c in columns) for model in models)
+    numbers = Grid(
+        f"features-{dataset}",
+        f"Variance of the features of {dataset}",
+        ["model", "layer", *SPREAD.values()],
+        [
+            [
+                TableCell(column["model"]),
+                TableCell(str(column["layer"]), float(column["layer"])),
+                *(_number(column[name], share=name != "participation") for name in SPREAD),
+            ]
+            for column in columns
+        ],
+    )
+    context = {
+        "dataset": dataset,
+        "found": found,
+        "models": models,
+        "steps": [f"{n} before it" for n in range(1, deepest)],
+        "numbers": numbers,
+        "base": precomputed.at(dataset, ""),
+        "data": {
+            "base": precomputed.at(dataset, ""),
+            "images": found["images"],
+            "columns": [{k: c[k] for k in ("model", "layer", "script", "grid")} for c in columns],
+        },
+    }
+    content = precomputed.files(dataset, names) | numbers.files()
+    return Page(slug, title, "features.html", context, content, GROUP)
+
+
+def _number(value: float, *, share: bool) -> TableCell:
+    return TableCell(f"{100 * value:.1f} %" if share else f"{value:.1f}", float(value))
 
 
 def _sheet(run: Run, dataset: str, slug: str, title: str) -> Page:
@@ -224,5 +271,6 @@ FORMS: dict[str, tuple[str, Callable[[Run, str, str, str], Page]]] = {  # part -
     "tracks": ("videos", _videos),
     "lists": ("retrieval-sheets", _lists),
     "copies": ("identification-examples", _copies),
+    "features": ("features", _features),
     "sheet": ("images", _sheet),
 }

@@ -112,7 +112,8 @@ def _answers(
                 temperature=knn.temperature,
             )
             yield Candidate(layer, variant, "knn", 0.0), winners
-        if "linear" in options.heads and not linear_says_nothing(width, y):
+        same = variant == "center" and "raw" in options.variants  # its intercepts are free
+        if "linear" in options.heads and not same and not linear_says_nothing(width, y):
             linear = options.linear
             models = path(bank, y, linear.c, linear.max_iter, SEARCH_TOLERANCE)
             for c, model in zip(linear.c, models, strict=True):
