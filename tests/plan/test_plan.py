@@ -87,6 +87,45 @@ def test_stages_are_counted_from_the_graph(settings: Make) -> None:
     assert found["tables"] == [{}]
 
 
+NAMED = {
+    "text": "t", "source": "s", "kind": "difference", "direction": "greater",
+    "metric": "segmentation.knn.pixel_miou", "datasets": ["city"],
+    "a": {"models": ["vit"], "variant": "prune"}, "b": {"models": ["vit"]}, "delta": 0,
+}  # fmt: skip
+SHIPPED = {"group": "paper", "datasets": ["cityscapes"]}
+BOTH = {"a": {"models": ["vit"]}, "b": {"models": ["pixels"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, None),
+        ({"a": {"models": ["dino"]}}, "not in models: dino"),
+        ({"datasets": ["sea"]}, "not in datasets: sea"),
+        ({"metric": "retrieval.instance.map"}, "retrieval does not run on city"),
+        ({"metric": "segmentation.linear.pixel_miou"}, "segmentation does not score linear"),
+        ({"a": {"models": ["vit"], "variant": "l2"}}, "not in segmentation.variants: l2"),
+        ({"slots": {"vit": ["dino"]}}, "slot vit has the weights seed 0, not dino"),
+        (SHIPPED | {"slots": {"vit": ["seed"]}}, None),
+        (BOTH, None),
+        (
+            BOTH | {"metric": "segmentation.knn.patch_miou"},
+            "patches of 8×16 and 16×32 on city cannot be compared: set view.grid: equal, for "
+            "example for a second dataset of this kind",
+        ),
+    ],
+)
+def test_claims_that_cannot_be_judged_are_known_before(
+    settings: Make, changes: dict[str, Any], why: str | None
+) -> None:
+    models = {"vit": UNTRAINED, "pixels": {"source": "pixels", "patch_size": 8}}
+    chosen = settings({"models": models, "segmentation.heads": ["knn"]})
+    assert planned(chosen).claims is None
+    Path("claims.yaml").write_text(yaml.safe_dump({"c": NAMED | changes}), "utf-8")
+    found = planned(chosen)
+    assert (found.claims, found.not_run) == (1, {"c": why} if why else {})
+
+
 def test_a_graph_that_names_what_settings_lack(settings: Make) -> None:
     Path("dvc.yaml").unlink()
     with pytest.raises(SettingsError, match="run this in the folder that contains dvc"):

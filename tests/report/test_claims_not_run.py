@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from patchlens.report.claims_table import markdown
 from patchlens.report.judge import judge
 from patchlens.tasks.segmentation import metrics
 from report.court import UNITS, about, claim, configured, write_cell, write_index
@@ -53,6 +54,40 @@ def town(here):
 def test_what_the_run_does_not_hold_is_a_reason_and_no_error(changes, reason):
     outcome = judge({"c": claim(**changes)}, configured(), 200, 0)["c"]
     assert (outcome.verdict, outcome.note) == ("not run", reason)
+
+
+def test_a_shipped_claim_is_judged_on_another_view_of_its_dataset():
+    """A second dataset of the kind is meant if the task does not run on the first."""
+    slots = {"one": ["dino"], "two": ["seed"]}
+    of = claim(group="paper", slots=slots, datasets=["city"])
+    kinds = {"city": "city", "town": "city"}
+    town = configured(kinds=kinds, tasks={"segmentation": ["town"]})
+    found = judge({"c": of}, town, 200, 0)["c"]
+    assert (found.was_run, found.claim.datasets) == (True, ["town"])
+    for tasks, why in (
+        (["city", "town"], "one on city: extract.json is missing"),  # its own name comes first
+        ([], "segmentation does not run on city"),
+    ):
+        other = configured(kinds=kinds, tasks={"segmentation": tasks})
+        assert why in judge({"c": of}, other, 200, 0)["c"].note
+    two = configured(kinds=kinds | {"farm": "city"}, tasks={"segmentation": ["town", "farm"]})
+    assert judge({"c": of}, two, 200, 0)["c"].note == "segmentation does not run on city"
+    mine = claim(slots=slots, datasets=["city"])
+    assert not judge({"c": mine}, town, 200, 0)["c"].was_run
+
+
+def test_a_claim_about_several_datasets_has_a_part_on_each_that_enters_no_family():
+    both, alone = claim(datasets=["town", "farm"]), claim()
+    found = judge({"both": both, "alone": alone}, configured(), 200, 0)
+    assert list(found) == ["both", "both@town", "alone"]  # nothing is known of farm
+    assert not found["both"].was_run
+    part, same = found["both@town"], found["alone"]
+    assert (part.effect, part.p, part.verdict) == (same.effect, same.p, same.verdict)
+    assert part.p_holm == part.p
+    assert same.p_holm == same.p  # the part is no second claim
+    assert part.note.endswith("a part of the claim above, with its own p")
+    table = markdown(found, 200)
+    assert "On town alone: A beats B." in table
 
 
 def test_files_that_are_not_official_bar_slots_and_shipped_claims():

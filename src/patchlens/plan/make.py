@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from patchlens import paths
 from patchlens.datasets.catalogue import find
 from patchlens.errors import SettingsError
+from patchlens.features.variants import VARIANTS
 from patchlens.names import DatasetName, ModelName
 from patchlens.plan import cost, graph, refuse
+from patchlens.plan.claims import not_run
 from patchlens.plan.images import Images, count
 from patchlens.plan.models import Download, Shape, download, shape
+from patchlens.report.claims import unmeasured
+from patchlens.report.measures import KNOWN
+from patchlens.settings.claims import load as load_claims
 from patchlens.settings.load import Settings
+from patchlens.settings.validated import refuse as reject
 
 ROOM = 2  # free disk space / features: for the shards and the file of the current cell, and spare
 
@@ -29,6 +36,8 @@ class Plan:
         unsized: models whose size is unknown until the stage `weights` has run them.
         cores: CPU cores of this machine.
         free: free bytes on this disk.
+        claims: the number of claims; None without a claims.yaml.
+        not_run: those that cannot be judged -> why.
     """
 
     stages: dict[str, int]
@@ -38,6 +47,8 @@ class Plan:
     unsized: list[ModelName]
     cores: int
     free: int
+    claims: int | None
+    not_run: dict[str, str]
 
     @property
     def features(self) -> int:
@@ -97,6 +108,10 @@ def make(settings: Settings, dvc: Path) -> Plan:
     ]
     shapes = {name: size for name, size in found.items() if size is not None}
     refuse.check(settings, shapes, images, cells)
+    listed = None
+    if paths.CLAIMS.is_file():
+        listed = load_claims(paths.CLAIMS, KNOWN, VARIANTS)
+        reject(paths.CLAIMS, unmeasured(listed, settings))
     return Plan(
         stages={stage.name: len(stage.cells) for stage in stages},
         downloads=[*_weights(settings, found), *_datasets(settings)],
@@ -105,6 +120,8 @@ def make(settings: Settings, dvc: Path) -> Plan:
         unsized=sorted(found.keys() - shapes.keys()),
         cores=os.cpu_count() or 1,
         free=shutil.disk_usage(Path.cwd()).free,
+        claims=None if listed is None else len(listed),
+        not_run=not_run(listed or {}, settings, cells),
     )
 
 

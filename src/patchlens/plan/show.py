@@ -38,6 +38,7 @@ def show(plan: Plan, params: str) -> str:
         ("Features of the selected images", _features(plan)),
         ("Rough time", _times(plan)),
         ("Disk", _disk(plan)),
+        ("Claims that will not be judged", _claims(plan)),
     ]
     return "\n\n".join("\n".join([f"{title}:", *lines]) for title, lines in sections)
 
@@ -119,6 +120,13 @@ def _hours(seconds: float) -> str:
     if seconds < 60:
         return "< 1 min"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _claims(plan: Plan) -> list[str]:
+    if plan.claims is None:
+        return ["there is no claims.yaml in this folder"]
+    lines = [f"{name}: {why}" for name, why in plan.not_run.items()]
+    return [*lines, f"{len(lines)} of {plan.claims}"]
 
 
 def _disk(plan: Plan) -> list[str]:

@@ -13,7 +13,6 @@ from patchlens.report.judge import Configured, Outcome, judge
 from patchlens.settings.claims import Claim
 from patchlens.settings.validated import refuse
 from patchlens.stored import read_json
-from patchlens.tasks.table import cells
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -30,11 +29,9 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
         SettingsError: a claim is about a metric that the settings do not measure.
         DataError: records contradict each other or cannot be resampled.
     """
-    refuse(paths.CLAIMS, _unmeasured(claims, settings))
-    kinds = {name: dataset.kind for name, dataset in settings.datasets.items()}
-    configured = Configured(list(settings.models), cells(settings), kinds)
+    refuse(paths.CLAIMS, unmeasured(claims, settings))
     resamples, seed = settings.uncertainty.claim_resamples, settings.uncertainty.seed
-    outcomes = judge(claims, configured, resamples, seed)
+    outcomes = judge(claims, Configured.of(settings), resamples, seed)
     found = {name: {"verdict": o.verdict} | numbers(o) for name, o in outcomes.items()}
     write_json(found, paths.VERDICTS)
     out = paths.CLAIMS_TABLE
@@ -46,7 +43,7 @@ def run(claims: Mapping[str, Claim], settings: "Settings") -> None:
         log.info("%s: %s%s", name, o.verdict, f" ({o.note})" if o.note else "")
 
 
-def _unmeasured(claims: Mapping[str, Claim], settings: "Settings") -> Iterator[str]:
+def unmeasured(claims: Mapping[str, Claim], settings: "Settings") -> Iterator[str]:
     """Claims about metrics that a task measures only with other settings."""
     sections = settings.sections()
     for name, claim in claims.items():

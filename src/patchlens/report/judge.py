@@ -1,7 +1,8 @@
 """Judges claims on the cells of a run: both sides resampled together, then one verdict each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +17,13 @@ from patchlens.settings.claims import Claim, Side
 from patchlens.settings.sources import UNOFFICIAL
 from patchlens.stored import read_json, reading
 from patchlens.tasks.resample import SharedResampler, interval
+from patchlens.tasks.table import cells
+
+if TYPE_CHECKING:
+    from patchlens.settings.load import Settings
 
 FAMILY = {"paper": "shipped", "minicity": "shipped", "open": "open", "own": "own"}  # by group
+PART = "a part of the claim above, with its own p"
 LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
 
 
@@ -73,48 +79,85 @@ class Configured:
     tasks: Mapping[str, Sequence[DatasetName]]
     kinds: Mapping[DatasetName, str]
 
+    @classmethod
+    def of(cls, settings: "Settings") -> "Configured":
+        """What these settings list."""
+        kinds = {name: dataset.kind for name, dataset in settings.datasets.items()}
+        return cls(list(settings.models), cells(settings), kinds)
 
-def missing(claim: Claim, configured: Configured) -> Iterator[str]:
-    """Reasons why a claim cannot be run, from params.yaml and the weights."""
+
+def extracted(dataset: DatasetName, model: ModelName) -> Mapping[str, Any] | None:
+    """What is known of the files behind a cell; None before its features are extracted."""
+    path = paths.cell(dataset=dataset, model=model) / "extract.json"
+    if not path.is_file():
+        return None
+    with reading(path):
+        return {"not_official": ""} | dict(read_json(path))
+
+
+def placed(claim: Claim, configured: Configured) -> list[DatasetName]:
+    """The datasets of a claim as this run names them.
+
+    A shipped claim is about a published dataset. If its task does not run on one of that name, but
+    on a single one of that kind, such as another view of it, then that one is meant.
+    """
+    ran = configured.tasks.get(claim.metric.split(".")[0], [])
+    found = []
+    for name in claim.datasets:
+        of_kind = [dataset for dataset in ran if configured.kinds.get(dataset) == name]
+        other = claim.group != "own" and name not in ran and len(of_kind) == 1
+        found.append(of_kind[0] if other else name)
+    return found
+
+
+def missing(
+    claim: Claim,
+    configured: Configured,
+    about: Callable[[DatasetName, ModelName], Mapping[str, Any] | None] = extracted,
+) -> Iterator[str]:
+    """Reasons why a claim cannot be run, from params.yaml and the weights.
+
+    Args:
+        claim: as in claims.yaml.
+        configured: what params.yaml lists.
+        about: `origin` and `not_official` of a cell, as in extract.json; None if not known.
+    """
     absent = [model for model in claim.models if model not in configured.models]
     if absent:
         yield f"not in models: {', '.join(absent)}"
-    unknown = [dataset for dataset in claim.datasets if dataset not in configured.kinds]
+    there = placed(claim, configured)
+    unknown = [dataset for dataset in there if dataset not in configured.kinds]
     if unknown:
         yield f"not in datasets: {', '.join(unknown)}"
     ran = configured.tasks.get(claim.metric.split(".")[0], [])
-    for dataset in claim.datasets:
+    for named, dataset in zip(claim.datasets, there, strict=True):
         kind = configured.kinds.get(dataset)
         if kind is None:
             continue
         if dataset not in ran:
             yield f"{claim.metric.split('.')[0]} does not run on {dataset}"
-        elif claim.group != "own" and kind != dataset:
-            yield f"dataset {dataset} is of kind {kind}, but the claim is about {dataset}"
+        elif claim.group != "own" and kind != named:
+            yield f"dataset {dataset} is of kind {kind}, but the claim is about {named}"
         else:
-            yield from _misfilled(claim, dataset, absent)
+            for model in [model for model in claim.slots if model not in absent]:
+                yield from _misfilled(claim, dataset, model, about(dataset, model))
 
 
-def _misfilled(claim: Claim, dataset: DatasetName, absent: Sequence[ModelName]) -> Iterator[str]:
-    """Slots whose weights are not those that the claim is about."""
-    for model, texts in claim.slots.items():
-        if model in absent:
-            continue
-        path = paths.cell(dataset=dataset, model=model) / "extract.json"
-        if not path.is_file():
-            yield f"{model} on {dataset}: {path.name} is missing"
-            continue
-        with reading(path):
-            about = read_json(path)
-            origin, other = str(about["origin"]), str(about.get("not_official", ""))
-        if "dataset" in other and claim.group != "own":
-            yield f"dataset {dataset} is {UNOFFICIAL}"
-        if "weights" in other:
-            yield f"slot {model} has the weights {origin}"
-            continue
-        # Not the architecture: an untrained model has the same one.
-        if not any(text.lower() in origin.lower() for text in texts):
-            yield f"slot {model} has the weights {origin}, not {' or '.join(texts)}"
+def _misfilled(
+    claim: Claim, dataset: DatasetName, model: ModelName, about: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Why a cell does not hold what the claim is about."""
+    if about is None:
+        yield f"{model} on {dataset}: extract.json is missing"
+        return
+    origin, texts = str(about["origin"]), claim.slots[model]
+    if "dataset" in about["not_official"] and claim.group != "own":
+        yield f"dataset {dataset} is {UNOFFICIAL}"
+    if "weights" in about["not_official"]:
+        yield f"slot {model} has the weights {origin}"
+    # Not the architecture: an untrained model has the same one.
+    elif not any(text.lower() in origin.lower() for text in texts):
+        yield f"slot {model} has the weights {origin}, not {' or '.join(texts)}"
 
 
 @dataclass(frozen=True)
@@ -131,16 +174,23 @@ def judge(
 ) -> dict[str, Outcome]:
     """Judge every claim; the groups of a family (see `FAMILY`) are adjusted together by Holm.
 
+    A claim about several datasets is followed by its parts, `<claim>@<dataset>`, as far as they
+    can be judged: the same comparison on each alone. Their p is not adjusted: no family has them.
+
     Raises:
         DataError: records contradict each other or cannot be resampled.
     """
     judge = ClaimJudge(configured, SharedResampler(resamples, seed))
-    outcomes = {name: judge.judge(claim) for name, claim in claims.items()}
+    outcomes = {
+        name: outcome
+        for whole, claim in claims.items()
+        for name, outcome in [(whole, judge.judge(claim)), *judge.parts(whole, claim)]
+    }
     for family in dict.fromkeys(FAMILY.values()):
         together = {
             name: outcome.p
             for name, outcome in outcomes.items()
-            if outcome.was_run and FAMILY[outcome.claim.group] == family
+            if outcome.was_run and name in claims and FAMILY[outcome.claim.group] == family
         }
         for name, adjusted in rules.holm(together).items():
             o = outcomes[name]
@@ -164,9 +214,21 @@ class ClaimJudge:
         if reasons:
             return Outcome(claim, note="; ".join(reasons))
         try:
-            return self._judge(claim)
+            return self._judge(
+                claim.model_copy(update={"datasets": placed(claim, self.configured)})
+            )
         except NotRun as reason:
             return Outcome(claim, note=str(reason))
+
+    def parts(self, name: str, claim: Claim) -> Iterator[tuple[str, Outcome]]:
+        """What was judged of a claim about several datasets on each of them alone."""
+        for dataset in claim.datasets if len(claim.datasets) > 1 else ():
+            text = f"On {dataset} alone: {claim.text}"
+            o = self.judge(claim.model_copy(update={"datasets": [dataset], "text": text}))
+            if o.was_run:
+                decided = rules.verdict(o.p_supported, o.p_contradicted, o.p, o.units)
+                o = replace(o, verdict=decided, p_holm=o.p)
+                yield f"{name}@{dataset}", replace(o, note=f"{note(o)}; {PART}")
 
     def _judge(self, claim: Claim) -> Outcome:
         rival, above_chance = "", None

@@ -130,6 +130,10 @@ class Section(Strict):
         """Mistakes that only show beside other sections: one line each, beginning with the key."""
         return ()
 
+    def scores(self, head: str) -> bool:
+        """Whether these settings score a head, for all that they can know."""
+        return True
+
     def lacks(self, metric: str) -> str | None:
         """Why these settings do not measure a metric of the task; None if they may."""
         return None

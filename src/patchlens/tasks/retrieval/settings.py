@@ -1,6 +1,6 @@
 """Settings of T3, object retrieval."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from patchlens.settings.base import Distance, Section, Some, Within
 
@@ -18,6 +18,10 @@ class Retrieval(Section):
     relevant: Some[Relevant]
     frame_distance: Annotated[int, Within(1, 1_000_000)] | None
     distance: Distance
+
+    def scores(self, head: str) -> bool:
+        """Whether a relevance is listed; benchmarks with grades of their own have others."""
+        return head in self.relevant or head not in get_args(Relevant)
 
 
 SECTION = Retrieval

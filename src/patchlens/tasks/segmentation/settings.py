@@ -35,6 +35,10 @@ class Segmentation(Section):
     knn: Knn
     linear: Linear
 
+    def scores(self, head: str) -> bool:
+        """Whether a head is listed; the floor needs no place in the list."""
+        return head in (*self.heads, "majority")
+
     def too_many_neighbours(self, patches: int) -> str | None:
         """Why a memory bank with `patches` per shot has too few for a k; None if it has enough."""
         if "knn" not in self.heads:
