@@ -11,8 +11,11 @@ import pytest
 from patchlens.datasets import readers
 from patchlens.datasets.catalogue import find
 from patchlens.datasets.index import Index
+from patchlens.datasets.indexing import layout_of
 from patchlens.datasets.layout import ImageEntry
+from patchlens.datasets.support import first
 from patchlens.errors import DataError, SourceError
+from patchlens.settings.datasets import Collected
 
 read = partial(readers.read, "bdd100k_track")
 CLASSES = tuple(find("bdd100k_track").classes)
@@ -248,3 +251,37 @@ def test_real_bdd100k_index(shared: Path, indexed_whole: Callable[..., Index]) -
     assert set(index.images["width"]) == {1280}
     assert len(index.objects) == 167
     assert index.objects["evaluated"].all()
+
+
+def chosen(root: Path, **changes: Any) -> list[ImageEntry]:
+    """The images that the stage index reads for one sequence of val."""
+    query = {"split": "val", "images": "all", "per": "total", "unit": "sequence", "sequences": 1}
+    view = {"mode": "whole", "grid": "equal", "patches": [1, 1]}
+    keys = {"kind": "bdd100k_track", "root": str(root), "view": view, "support": None}
+    settings = Collected.model_validate(keys | {"query": query | changes})
+    return list(layout_of(root, settings).images)
+
+
+def test_only_the_chosen_sequences_are_read(video: Write) -> None:
+    """All labels come in one archive, but the images of all videos are tens of gigabytes."""
+    root = video([frame(0, label("car"))])
+    names = sorted({VIDEO, *(f"other{i}" for i in range(5))})
+    labels = root / "labels/box_track_20/val"
+    for other in names:
+        if other != VIDEO:
+            (labels / f"{other}.json").write_text("broken")
+    [wanted] = first(names, 1)
+    there = root / "images/track/val"
+    if wanted != VIDEO:
+        (there / VIDEO).rename(there / wanted)
+        (labels / f"{wanted}.json").write_text(json.dumps([frame(0, label("car"))]))
+    assert [image.sequence for image in chosen(root)] == [wanted]
+    with pytest.raises((DataError, SourceError)):  # without a choice, all of them are
+        chosen(root, sequences=None)
+    (there / wanted).rename(there / "elsewhere")
+    (labels / "elsewhere.json").write_text("{}")
+    again = first([*names, "elsewhere"], 2)
+    with pytest.raises(SourceError) as caught:
+        chosen(root, sequences=2)
+    absent = ", ".join(sorted(again - {"elsewhere"}))
+    assert f"of the 2 sequences that params.yaml chooses: {absent}; place" in str(caught.value)

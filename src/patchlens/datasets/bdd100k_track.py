@@ -5,7 +5,7 @@ the official page) and github.com/bdd100k/bdd100k (doc, label/to_rle.py); roles 
 its configs/box_track.toml.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,14 @@ from patchlens.names import nearest
 
 DISTRACTORS = {"other person": "pedestrian", "other vehicle": "car", "trailer": "truck"}
 SPLITS = ("train", "val", "test")
+SHOWN = 20  # names of missing sequences in a message
 
 
 def read(root: Path, facts: Entry) -> Layout:
     """Read the splits whose images exist; the label file of one video is in memory at a time.
+
+    Of some sequences, only their images need to lie there: all labels come in one small archive,
+    but the images of train are tens of GB.
 
     Raises:
         SourceError: there are no images, or train, val or one of their videos has images but no
@@ -42,7 +46,49 @@ def read(root: Path, facts: Entry) -> Layout:
     if not splits:
         raise SourceError(f"{here / 'images/track'}: contains no train, val or test. {facts.how}")
     labels = {split: _labels(root, here, split, facts) for split in splits}
-    return Layout(tuple(facts.classes), {}, _images(root, here, labels, facts.classes))
+    known = labels | {s: f for s in SPLITS if s not in labels and (f := folder_of(root, here, s))}
+    sequences = {
+        split: [path.name for path in folders(here / "images/track" / split)]
+        if folder is None
+        else [path.stem for path in listed(folder, "*.json")]
+        for split, folder in known.items()
+    }
+    return Layout(
+        tuple(facts.classes),
+        {},
+        _images(root, here, labels, facts.classes),
+        sequences=sequences,
+        only=lambda wanted: _only(root, here, known, facts, wanted),
+    )
+
+
+def _only(
+    root: Path,
+    here: Path,
+    labels: dict[str, Path | None],
+    facts: Entry,
+    wanted: Mapping[str, Collection[str]],
+) -> Iterator[ImageEntry]:
+    """The images of the wanted sequences; no other video is looked at."""
+    for split, names in wanted.items():
+        images, folder = here / "images/track" / split, labels[split]
+        if absent := sorted(name for name in names if not (images / name).is_dir()):
+            raise SourceError(
+                f"{images}: lacks {len(absent)} of the {len(names)} sequences that params.yaml "
+                f"chooses: {', '.join(absent[:SHOWN])}; place these there, no others are needed. "
+                f"{facts.how}"
+            )
+        for name in sorted(names):
+            if folder is None:
+                yield from _unlabelled(root, split, images / name)
+            else:
+                path = folder / f"{name}.json"
+                yield from _video(root, split, images / name, path, facts.classes)
+
+
+def _unlabelled(root: Path, split: str, video: Path) -> Iterator[ImageEntry]:
+    for number, path in frames(video).items():
+        yield _image(root, split, path, number - 1, ())
 
 
 def _labels(root: Path, here: Path, split: str, facts: Entry) -> Path | None:
@@ -60,8 +106,7 @@ def _images(
         images = here / "images/track" / split
         if folder is None:
             for video in folders(images):
-                for number, path in frames(video).items():
-                    yield _image(root, split, path, number - 1, ())
+                yield from _unlabelled(root, split, video)
         else:
             names = {path.stem for path in listed(folder, "*.json")}
             for video in folders(images):

@@ -8,6 +8,7 @@ from patchlens.datasets.below import check_links
 from patchlens.datasets.build import build
 from patchlens.datasets.layout import Layout
 from patchlens.datasets.readers import read
+from patchlens.datasets.support import first
 from patchlens.files import whole_folder
 from patchlens.names import DatasetName
 from patchlens.progress import log
@@ -25,6 +26,20 @@ def run(dataset: DatasetName, settings: Dataset) -> None:
     log.info("%s: %d images (%s)", dataset, len(images), counts)
 
 
+def _chosen(layout: Layout, settings: Dataset) -> Layout:
+    """The layout with only the sequences that the settings choose, if they can be read alone."""
+    wanted: dict[str, set[str]] = {}
+    for part in (settings.support, settings.query):
+        splits = part.split.split("+") if part is not None and layout.only is not None else []
+        names = {name for split in splits for name in layout.sequences.get(split, ())}
+        chosen = names if part is None or not part.sequences else first(names, part.sequences)
+        for split in [split for split in splits if split in layout.sequences]:
+            wanted.setdefault(split, set()).update(chosen & set(layout.sequences[split]))
+    if not wanted or layout.only is None:  # an unknown split is an error where images are chosen
+        return layout
+    return replace(layout, images=layout.only(wanted))
+
+
 def layout_of(root: Path, settings: Dataset) -> Layout:
     """What a dataset in `root` is, with the limits of its settings.
 
@@ -36,6 +51,6 @@ def layout_of(root: Path, settings: Dataset) -> Layout:
         return read(settings.kind, root)
     if settings.root is not None and not settings.follow_links:
         check_links(root)
-    layout = read(settings.kind, root)
+    layout = _chosen(read(settings.kind, root), settings)
     terms = replace(layout.terms, max_megapixels=settings.max_megapixels)
     return replace(layout, terms=terms)

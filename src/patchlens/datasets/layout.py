@@ -1,6 +1,6 @@
 """The output of a reader: images, masks, objects, sequences and the meaning of values."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,6 +86,8 @@ class Layout:
     `key` instead of a value. `reader` is the name of the reader, which
     `readers.read` sets. In a `partial` one, images may lack a mask. `official` is false for
     content of other files than the official ones.
+    `sequences` (split -> names) and `only`, which gives the images of some of them, are those of a
+    dataset of which a few sequences can be read without the others.
     """
 
     classes: tuple[str, ...]
@@ -99,6 +101,8 @@ class Layout:
     reader: str = ""
     partial: bool = False
     official: bool = True
+    sequences: Mapping[str, Collection[str]] = field(default_factory=dict)
+    only: Callable[[Mapping[str, Collection[str]]], Iterable[ImageEntry]] | None = None
 
     def key(self, entry: ImageEntry, value: int) -> Hashable:
         """What is equal for a value of instance masks wherever it means the same object."""

@@ -19,6 +19,11 @@ def hash_order(ids: Iterable[str], seed: int) -> list[str]:
     return sorted(ids, key=lambda i: hashlib.sha256(f"{seed}|{i}".encode()).hexdigest())
 
 
+def first(sequences: Iterable[str], count: int) -> set[str]:
+    """The first sequences in hash order."""
+    return set(hash_order(sequences, 0)[:count])
+
+
 def choose(pools: dict[str, list[str]], images: Literal["all"] | int, seed: int) -> pd.DataFrame:
     """The first `images` of each pool in hash order, or all.
 
@@ -222,4 +227,4 @@ def _of_split(
             f"params.yaml: datasets.{name}.{part}.sequences: {settings.sequences} requested, "
             f"but split '{wanted}' has {len(sequences)}"
         )
-    return rows[rows["sequence"].isin(hash_order(sequences, 0)[: settings.sequences])]
+    return rows[rows["sequence"].isin(first(sequences, settings.sequences))]
