@@ -3,7 +3,18 @@
 import pandas as pd
 
 from patchlens.tasks.resample import SharedResampler
+from patchlens.tasks.retrieval.run import units
 from patchlens.tasks.retrieval.summary import all_records, by_size
+from tasks.scene import objects
+
+
+def test_objects_of_an_image_are_a_unit_where_no_instance_recurs():
+    """140 objects of 14 images, as in FAIR1M, are 14 units."""
+    rows = [0, 0, 1, 1, 2]
+    name, unit = units(objects(instance=[7, 8, 9, 10, 11], row=rows))
+    assert (name, unit.tolist()) == ("image", rows)
+    name, unit = units(objects(instance=[7, 8, 7, 9, 8], row=rows))
+    assert (name, unit.tolist()) == ("instance", [7, 8, 7, 9, 8])
 
 
 def test_sizes_ascend_within_variants_in_the_order_of_the_settings():

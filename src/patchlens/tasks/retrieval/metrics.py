@@ -20,7 +20,7 @@ METRICS = (
 
 
 def weighted(rows: pd.DataFrame, index: Index) -> Weighted:
-    """The scores of one head and variant; units are instances."""
+    """The scores of one head and variant; units are instances, or images."""
     of_unit = rows.groupby("unit", sort=True)[list(SCORES)]
     summed, count = of_unit.sum().to_numpy(), of_unit.size().to_numpy()
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from patchlens.arrays import Array
+from patchlens.arrays import Array, Ints
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
@@ -49,9 +49,10 @@ def run(cell: Cell) -> Result:
         ask = partial(answer, asked=asked, distance=retrieval.distance)
     else:
         objects, about = listed(cell.index, header, "retrieval.datasets")
-        about |= {"unit": "instance", "left_out": _left_out(retrieval.frame_distance)}
+        about["left_out"] = _left_out(retrieval.frame_distance)
         ask = partial(_ask, objects, retrieval)
-    about |= _asked(ask, objects, cell.dataset)
+    name, unit = units(objects)
+    about = {"unit": name} | about | _asked(ask, unit, cell.dataset)
     ids = header.image_ids
     features = object_features(objects, len(ids), cell.read_query(ids), fitted.transforms)
     tables = []
@@ -59,7 +60,7 @@ def run(cell: Cell) -> Result:
     for variant in track(variants, total=len(variants), what=str(cell), unit="variant"):
         for draw, of_draw in enumerate(features.pop(variant)):
             for head, answers in ask(of_draw):
-                tables.append(summary.records(head, variant, draw, objects, answers))
+                tables.append(summary.records(head, variant, draw, unit, objects, answers))
     records = summary.all_records(tables)
     metrics = scored(partial(weighted, index=cell.index), records, resampler)
     log.info("%s: heads %s", cell, ", ".join(metrics))
@@ -68,14 +69,24 @@ def run(cell: Cell) -> Result:
     return Result(metrics, protocol, {"size": sizes}, records)
 
 
-def _asked(ask: Ask, objects: Objects, dataset: DatasetName) -> dict[str, Any]:
+def units(objects: Objects) -> tuple[str, Ints]:
+    """What the bootstrap resamples, and the unit of each object.
+
+    All queries of an instance stay together. Where no instance recurs (FAIR1M), those of an image
+    do: they share its light and its place, so that they tell less than as many single ones.
+    """
+    alone = len(np.unique(objects.instance)) == len(objects)
+    return ("image", objects.row) if alone else ("instance", objects.instance)
+
+
+def _asked(ask: Ask, unit: Ints, dataset: DatasetName) -> dict[str, Any]:
     """Queries and units of each head that has any, and the chance score of constant features."""
     about: dict[str, Any] = {}
-    for head, answers in ask(np.zeros((len(objects), 0), dtype=np.float32)):
+    for head, answers in ask(np.zeros((len(unit), 0), dtype=np.float32)):
         if not len(answers.query):
             continue
         about[f"queries_{head}"] = len(answers.query)
-        about[f"units_{head}"] = len(np.unique(objects.instance[answers.query]))
+        about[f"units_{head}"] = len(np.unique(unit[answers.query]))
         if head not in LEVELS:  # in which the order of the gallery breaks ties
             about[f"chance_map_{head}"] = round(float(answers.ap.mean()), DIGITS)
             about[f"chance_r1_{head}"] = round(float(answers.hits[:, 0].mean()), DIGITS)

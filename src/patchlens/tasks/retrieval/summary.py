@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from patchlens.arrays import Ints
 from patchlens.protocol import DIGITS
 from patchlens.tasks.objects import SIZES, Objects, size_bins
 from patchlens.tasks.resample import SharedResampler, ratio_interval
@@ -15,15 +16,17 @@ SCORES = {"ap": "map", "hit1": "r1", "hit5": "r5", "hit10": "r10"}  # of records
 RECORDS = ["head", "variant", "draw", "unit", "query", "size", *SCORES]
 
 
-def records(head: str, variant: str, draw: int, objects: Objects, answers: Answers) -> pd.DataFrame:
-    """One row per query: its unit (the instance), its number, its size bin and its scores."""
+def records(
+    head: str, variant: str, draw: int, unit: Ints, objects: Objects, answers: Answers
+) -> pd.DataFrame:
+    """One row per query: its unit, its number, its size bin and its scores."""
     query = answers.query
     table = pd.DataFrame(
         {
             "head": head,
             "variant": variant,
             "draw": np.int16(draw),
-            "unit": objects.instance[query],
+            "unit": unit[query],
             "query": query,
             "size": np.array(SIZES)[size_bins(objects.size[query])],
             "ap": answers.ap,
@@ -44,12 +47,12 @@ def by_size(
 ) -> pd.DataFrame:
     """One row per head, variant and size of the query, with the number of queries.
 
-    `map` has the 95 % interval over instances.
+    `map` has the 95 % interval over units.
 
     Args:
         table: all records.
         variants: in the order of the settings.
-        resampler: draws the instances.
+        resampler: draws the units.
     """
     keys = ["head", "variant", "size"]
     groups = table.groupby(keys, observed=True, sort=False)
