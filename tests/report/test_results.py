@@ -76,7 +76,7 @@ def test_models_are_compared_as_they_are(lines):
 
 def test_gains_are_bold_where_their_interval_excludes_0(lines):
     text = results.gains(lines[0])
-    assert text.startswith("**segmentation, k-NN: pixel mIoU (%)**")
+    assert text.startswith("**d: segmentation, k-NN: pixel mIoU (%)**")
     assert "| **+2.0 [+1.0, +3.0]** |" in text
     assert "| -2.0 [-5.0, +3.0] " in text
     assert "raw" not in text

@@ -142,6 +142,11 @@ def test_the_caption_lists_values_that_differ_between_rows(rows):
     assert "grid 16×32/14×14 (equal)," in caption(rows)
 
 
+def test_the_caption_says_whether_c_was_chosen(rows):
+    assert "Linear probe: C chosen by cross-validation" in caption(rows)
+    assert "Linear probe: C = 1. Variants" in caption(rows.assign(c=1.0))
+
+
 def test_the_caption_names_files_that_are_not_official(rows):
     assert "NOT THE OFFICIAL" not in markdown(rows)
     rows.loc[rows["model"] == "mae", "not_official"] = "dataset and weights"

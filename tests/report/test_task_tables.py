@@ -239,6 +239,18 @@ def test_tracking_is_compared_over_videos_and_carries_its_note():
     assert "DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT" in shown
 
 
+def test_one_video_has_no_interval_and_no_other_video_to_choose_on():
+    tracking_cell("dino", [9])
+    path = paths.cell(dataset="d", model="dino") / "tracking.json"
+    cell = json.loads(path.read_text())
+    cell["protocol"] |= {"threshold_from": "leave-one-out"}
+    write_json(cell, path)
+    write("tracking", ["dino"], variants=["raw"])
+    assert line(text("tracking"), "dino")[1] == "**90.0**"
+    assert "interval over videos (none for a single one)" in text("tracking")
+    assert "birth threshold the lowest that is listed, as there is no other" in text("tracking")
+
+
 def test_resamples_agree_with_the_intervals_of_the_cells(index: Index):
     tracking_cell("dino", [9, 8, 2, 9, 1, 9, 9, 8, 4, 9])
     folder = paths.cell(dataset="d", model="dino")

@@ -64,6 +64,9 @@ def entry(
 ) -> str:
     """A score with its interval or its deviation over support seeds; empty if it was not measured.
 
+    A single unit, such as one video, has no interval.
+
+
     Args:
         row: of the table.
         metric: the score.
@@ -74,19 +77,23 @@ def entry(
     value = float(row[metric.key])
     if np.isnan(value):
         return ""
-    ends = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
+    ends: tuple[str, ...] = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
+    if spread == "interval" and row.get(f"{metric.key}_units") == 1:
+        ends = ()
     text = score(metric, value, [float(row[metric.key + end]) for end in ends]) + sign
     return f"**{text}**" if mark and row[metric.key + mark] else text
 
 
 def score(metric: Metric, value: float, spread: Sequence[float]) -> str:
-    """A score in the unit of the tables, with its deviation (one number) or its interval (two)."""
+    """A score in the unit of the tables, with a deviation (one number), interval (two) or none."""
     if metric.is_share:
         value, spread, form = 100 * value, [100 * number for number in spread], "{:.1f}"
         text = form.format(value)
     else:
         form = "{:.0f}"
         text = f"{round(value, 1):g}"
+    if not spread:
+        return text
     if len(spread) == 1:
         return f"{text} ± {form.format(*spread)}"
     return f"{text} [{form.format(spread[0])}, {form.format(spread[1])}]"

@@ -64,7 +64,7 @@ def gains(line: Headline) -> str:
     for model in dict.fromkeys(line.rows["model"]):
         cells = [_gain(by_cell.loc[(model, variant)], line.metric) for variant in variants]
         body.append([str(model), *cells])
-    return f"**{name_of(line)}**\n\n{grid.markdown(['model', *variants], body)}"
+    return f"**{line.dataset}: {name_of(line)}**\n\n{grid.markdown(['model', *variants], body)}"
 
 
 def first_of_each_task(found: list[Headline]) -> list[Headline]:
@@ -84,14 +84,21 @@ def name_of(line: Headline) -> str:
 
 
 def points(value: float, low: float, high: float, metric: Metric) -> str:
-    """A difference with its interval, in points for shares; bold if the interval excludes 0."""
+    """A difference with its interval, in points for shares; bold if that excludes 0.
+
+    Ends that are NaN are of a single unit, which has no interval.
+    """
     if np.isnan(value):
         return ""
     factor = 100 if metric.is_share else 1
+    if np.isnan(low):
+        return f"{factor * value:+.1f}"
     text = f"{factor * value:+.1f} [{factor * low:+.1f}, {factor * high:+.1f}]"
     return f"**{text}**" if low > 0 or high < 0 else text
 
 
 def _gain(row: "pd.Series[Any]", metric: Metric) -> str:
     gain, low, high = (float(row[f"{metric.key}_gain{end}"]) for end in ("", "_ci_low", "_ci_high"))
+    if row.get(f"{metric.key}_units") == 1:
+        low = high = np.nan
     return points(gain, low, high, metric)

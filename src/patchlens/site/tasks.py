@@ -126,7 +126,8 @@ def _cell(row: "pd.Series[Any]", metric: Metric, level: str) -> TableCell:
     factor, form = (100, "{:.1f}") if metric.is_share else (1, "{:.4g}")
     text = form.format(factor * value)
     ends = [row.get(f"{metric.key}_ci_{end}") for end in ("low", "high")]
-    if not any(end is None or pd.isna(end) for end in ends):
+    alone = row.get(f"{metric.key}_units") == 1  # a single unit has no interval
+    if not alone and not any(end is None or pd.isna(end) for end in ends):
         text += f" [{form}, {form}]".format(*(factor * float(e) for e in ends if e is not None))
     std = row.get(f"{metric.key}_std")
     if std is not None and not pd.isna(std):

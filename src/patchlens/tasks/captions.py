@@ -26,9 +26,9 @@ def caption(rows: pd.DataFrame, about: str, counts: Sequence[str]) -> str:
         f"{about} {grid.view(rows)} Variants are fitted on {fit}, without labels. "
         f"prune, keep_top and prune_random use m = {of('prune_m')} of the width; prune_random is "
         f"the mean over {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
-        f"{units(rows)}. Bold: the best entry of the table, and every entry whose paired 95 % "
-        f"interval against it includes 0.{grid.ceilings(rows)}{_few(rows, counts)} "
-        + grid.libraries(rows)
+        f"{units(rows)}{_alone(rows, counts)}. Bold: the best entry of the table, and every entry "
+        f"whose paired 95 % interval against it includes 0.{grid.ceilings(rows)}"
+        f"{_few(rows, counts)} " + grid.libraries(rows)
     )
 
 
@@ -36,6 +36,10 @@ def units(rows: pd.DataFrame) -> str:
     """The bootstrap units in the plural."""
     unit = grid.values(rows, "unit")
     return {"query": "queries"}.get(unit, f"{unit}s")
+
+
+def _alone(rows: pd.DataFrame, counts: Sequence[str]) -> str:
+    return " (none for a single one)" if (rows[list(counts)].min() == 1).any() else ""
 
 
 def _few(rows: pd.DataFrame, counts: Sequence[str]) -> str:

@@ -43,6 +43,8 @@ def run(cell: Cell) -> Result:
         "prune_select": prune.select,
         "prune_m_used": float(np.mean([support.fit_data.m for support in supports])),
     }
+    if len(given := inputs.segmentation.linear.c) == 1:  # else chosen by folds
+        about["c"] = given[0]
     log.info("%s: %d runs scored", cell, len(runs))
     return _result(runs, inputs, about)
 

@@ -17,9 +17,8 @@ def caption(rows: pd.DataFrame) -> str:
         f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
         f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
         f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
-        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: C chosen by "
-        "cross-validation with folds grouped by image; † if at least half of the fits chose a C at "
-        "the edge of its range. "
+        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: "
+        f"{_c(rows)}. "
         f"Variants are fitted on the {of('fit_on')} patches. prune, keep_top and prune_random use "
         f"{_dimensions(rows)}; prune_random is the mean over {of('random_draws')} draws in all. "
         "mIoU is the mean over the classes present in the query, from one confusion matrix over "
@@ -29,6 +28,16 @@ def caption(rows: pd.DataFrame) -> str:
         f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
         f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column) "
         f"and {WORDS.floor} (the most frequent support class). " + grid.libraries(rows)
+    )
+
+
+def _c(rows: pd.DataFrame) -> str:
+    """How C comes about, in words."""
+    if "c" in rows and rows["c"].notna().all():
+        return f"C = {grid.values(rows, 'c')}"
+    return (
+        "C chosen by cross-validation with folds grouped by image; † if at least half of the fits "
+        "chose a C at the edge of its range"
     )
 
 

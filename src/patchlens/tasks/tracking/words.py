@@ -14,6 +14,12 @@ THRESHOLDS = {
 }
 
 
+def _threshold(chosen: str, videos: str) -> str:
+    if (chosen, videos) == ("leave-one-out", "1"):
+        return "the lowest that is listed, as there is no other video to choose it on"
+    return f"chosen on {THRESHOLDS[chosen]}"
+
+
 def caption(rows: pd.DataFrame) -> str:
     """The protocol of one dataset's rows."""
     of = partial(grid.values, rows)
@@ -28,7 +34,7 @@ def caption(rows: pd.DataFrame) -> str:
             f"{of('videos')} videos, {of('boxes')} ground-truth boxes. Association: share of "
             "objects whose nearest neighbour in the later frame is the same object. Linking: by "
             f"cosine alone, within each class; age limit {of('age')} frames; birth threshold "
-            f"chosen on {THRESHOLDS[of('threshold_from')]}; scored by {of('scored_by')}. With "
+            f"{_threshold(of('threshold_from'), of('videos'))}; scored by {of('scored_by')}. With "
             "ground-truth boxes DetA = 1, HOTA = √AssA and MOTA = 1 − IDSW/GT, so only AssA, IDF1 "
             "and ID switches are shown."
         )
