@@ -78,6 +78,13 @@ def test_keep_top_is_what_prune_drops():
     assert np.array_equal(apply("keep_top", m=0.375), OTHERS[:, top])
 
 
+def test_keep_random_is_what_prune_random_drops():
+    for draw in range(3):
+        kept = columns_of(apply("keep_random", m=0.375, draw=draw))
+        left = columns_of(apply("prune_random", m=0.375, draw=draw))
+        assert (len(kept), sorted(kept + left)) == (3, list(range(8)))
+
+
 @pytest.mark.parametrize("name", ["prune", "prune_random"])
 def test_m_0_drops_nothing(name):
     assert np.array_equal(apply(name, m=0.0), OTHERS)
@@ -129,12 +136,12 @@ def test_random_drops_every_dimension_about_as_often():
     assert (np.abs(counts - 200) < 5 * 10).all()  # binomial: σ = 10
 
 
-def test_only_the_random_control_is_drawn_more_than_once():
+def test_only_the_random_controls_are_drawn_more_than_once():
     settings = Prune(
         m=0.2, select="fixed", choices=[0.5], fit_on="support", random_draws=4, pca_drop=1
     )
     count = {name: draws(name, settings) for name in VARIANTS}
-    assert count.pop("prune_random") == 4
+    assert (count.pop("prune_random"), count.pop("keep_random")) == (4, 4)
     assert set(count.values()) == {1}
     of_seeds = [draws("prune_random", settings, seeds) for seeds in (1, 2, 3, 4, 5)]
     assert of_seeds == [4, 2, 2, 1, 1]  # four or more in all

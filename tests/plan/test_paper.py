@@ -105,21 +105,28 @@ def test_scores_are_made_as_in_the_paper(paper: Settings) -> None:
     assert {"raw", "prune", "zscore", "keep_top"} <= set(s.variants)
 
 
-def test_the_plan_fits_a_disk_and_says_what_it_takes(
+def test_the_plan_says_what_the_preset_takes_and_that_every_claim_of_the_paper_is_judged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "dvc.yaml").symlink_to(ROOT / "dvc.yaml")
+    for name in ("dvc.yaml", "claims.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=800e9))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=200e9))
     result = CliRunner().invoke(app, ["plan", "--params", str(PRESET), "--json"])
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code != 0
+    assert "`patchlens repro --drop-features` needs less. Else use fewer models" in result.stderr
     plan = json.loads(result.stdout)
+    claims = yaml.safe_load((ROOT / "claims.yaml").read_text(encoding="utf-8"))
+    of_paper = {name for name, claim in claims.items() if claim.get("group") == "paper"}
+    assert {"c1", "c4_random", "c6_robustness"} < of_paper
+    assert not of_paper & set(plan["not_run"])
     assert plan["stages"]["segmentation"] == 2 * (len(MODELS) + 2)
     sizes = {name: (i["support"], i["query"]) for name, i in plan["images"].items()}
     assert sizes == {
         "cityscapes": (5 * 18 * 4, 3 * 10),
+        "cityscapes_equal": (0, 3 * 10),
         "ade20k": (5 * 150 * 4, 500),
-        "bdd100k_track": (None, None),  # frames of a sequence are not published
+        "bdd100k_track": (2 * 200, 10 * 200),  # about 200 frames a sequence
         "fair1m": (0, 500),
         "davis2017": (0, 1999),
     }
@@ -128,7 +135,12 @@ def test_the_plan_fits_a_disk_and_says_what_it_takes(
     (city,) = [c for c in plan["cells"] if (c["model"], c["dataset"]) == ("dino", "cityscapes")]
     assert city["grid"] == [4 * 14, 8 * 14]
     copies = 10 * 9 * 4  # degraded: images, degradations, severities
-    assert city["features"] == (390 + copies) * 56 * 112 * 768 * 2
-    assert 250e9 < plan["features"] < 265e9
-    assert plan["unknown"] == ["bdd100k_track"]
+    assert city["features"] == 390 * 56 * 112 * 768 * 2
+    (equal,) = [c for c in plan["cells"] if c["model"] == "dino" and c["dataset"].endswith("equal")]
+    assert equal["features"] == (30 + copies) * 56 * 112 * 768 * 2
+    assert 425e9 < plan["features"] < 440e9
+    assert plan["unknown"] == []
+    assert [d["name"] for d in plan["downloads"] if "cityscapes" in d["name"]] == [
+        "cityscapes, cityscapes_equal"
+    ]
     assert plan["stages"]["degrade"] == plan["stages"]["identification"] == len(MODELS) + 2

@@ -133,6 +133,7 @@ def test_every_dataset_has_its_section_and_its_own_floor(rows):
     ],
 )
 def test_the_caption_carries_the_protocol(rows, words):
+    rows = rows.replace("zscore", "prune_random")
     assert words in caption(rows)
     assert words in markdown(rows)
 
@@ -153,9 +154,23 @@ def test_the_caption_names_files_that_are_not_official(rows):
     assert "NOT THE OFFICIAL FILES: dataset of mini_city; weights of mae." in markdown(rows)
 
 
+def test_the_caption_names_the_variants_with_an_m_that_were_run(rows):
+    assert "width" not in caption(rows)
+    assert "prune uses m = 0.26 of the width. mIoU" in caption(rows.replace("zscore", "prune"))
+    more = pd.concat([rows.replace("zscore", name) for name in ("keep_random", "prune_random")])
+    text = (
+        "prune_random and keep_random use m = 0.26 of the width; prune_random and keep_random are"
+    )
+    assert f"{text} the mean over 3 draws in all." in caption(more)
+
+
 def test_the_caption_says_where_m_is_chosen_by_folds(rows):
-    text = caption(rows.assign(prune_select="auto", prune_m_used=37.5))
-    assert "the m chosen by cross-validation in each support set (mean 37.5 dimensions)" in text
+    chosen = rows.replace("zscore", "prune").assign(prune_select="auto", prune_m_used=37.5)
+    text = caption(chosen)
+    assert (
+        "prune uses the m chosen by cross-validation in each support set (mean 37.5 dimensions)"
+        in text
+    )
 
 
 def test_latex_marks_percent_and_floor(rows):
@@ -167,7 +182,7 @@ def test_latex_marks_percent_and_floor(rows):
 
 
 def test_latex_escapes_what_it_must(rows):
-    text = latex(rows)
+    text = latex(rows.replace("zscore", "keep_top"))
     captions = [line for line in text.splitlines() if line.startswith("\\caption")]
     assert len(captions) == text.count("\\begin{table}") == text.count("\\end{table}") == 2
     for line in captions:

@@ -90,6 +90,7 @@ class Entry(Strict):
         layout: the official folder tree below `root`, as text.
         counts: split -> what -> published number.
         pixels: height and width, if they are the same for all images.
+        frames: about how many frames a sequence has, if its source says.
         classes: names of the classes, in the order of their ids; empty if files name them.
         encoding: the meaning of the values in its files, and pitfalls, as a list of notes.
     """
@@ -107,6 +108,7 @@ class Entry(Strict):
     layout: Text
     counts: dict[str, dict[What, Positive]] = Field(default={})
     pixels: Annotated[tuple[Positive, Positive], Field(strict=False)] | None = None
+    frames: Positive | None = None
     classes: list[Text] = Field(default=[])
     encoding: Annotated[list[Text], Field(min_length=1)]
 

@@ -32,7 +32,7 @@ class FitData:
     Attributes:
         mean, variance: of each dimension [D].
         ranking: dimensions from the highest variance to the lowest [D].
-        m: how many dimensions `prune` and `prune_random` drop and `keep_top` keeps.
+        m: how many dimensions `prune` and `prune_random` drop, `keep_top` and `keep_random` keep.
         patches: gives the patch features themselves in parts [n, D]; only principal components
             need them, a part at a time.
     """
@@ -146,6 +146,14 @@ def _prune_random(data: FitData, prune: Prune, chance: Chance) -> Transform:
     return _columns(random_order(len(data.mean), *chance)[data.m :])
 
 
+def _keep_random(data: FitData, prune: Prune, chance: Chance) -> Transform:
+    """Only random dimensions are kept: the control of `keep_top`.
+
+    The m dimensions of x that `prune_random` drops; scores are means over draws.
+    """
+    return _columns(random_order(len(data.mean), *chance)[: data.m])
+
+
 def _pca_drop_top(data: FitData, prune: Prune, chance: Chance) -> Transform:
     """The first principal components are dropped.
 
@@ -177,16 +185,18 @@ VARIANTS: dict[VariantName, Variant] = {
     "prune": Variant(_prune, learns=("ranking",), settings=("m",)),
     "keep_top": Variant(_keep_top, learns=("ranking",), settings=("m",)),
     "prune_random": Variant(_prune_random, settings=("m", "random_draws")),
+    "keep_random": Variant(_keep_random, settings=("m", "random_draws")),
     "pca_drop_top": Variant(_pca_drop_top, learns=("mean", "components"), settings=("pca_drop",)),
     "pca_whiten": Variant(_pca_whiten, learns=("mean", "components")),
 }
 WITH_M = tuple(name for name, variant in VARIANTS.items() if "m" in variant.settings)
+RANDOM = tuple(n for n, variant in VARIANTS.items() if "random_draws" in variant.settings)
 
 
 def fit(name: VariantName, data: FitData, settings: Prune, *, seed: int, draw: int) -> Transform:
     """Fit a variant; the transform maps [n, D] to [n, D'] float32.
 
-    D' is 0 for `keep_top` with m = 0 only.
+    D' is 0 for `keep_top` and `keep_random` with m = 0 only.
 
     Raises:
         FitError: the variant would drop every dimension.
@@ -224,8 +234,7 @@ def draws(name: VariantName, settings: Prune, seeds: int = 1) -> int:
     The random control is fitted so often that all seeds together have at least `random_draws`
     draws; other variants are fitted once.
     """
-    random = "random_draws" in VARIANTS[name].settings
-    return ceil(settings.random_draws / seeds) if random else 1
+    return ceil(settings.random_draws / seeds) if name in RANDOM else 1
 
 
 def pruned_count(m: float, width: int) -> int:

@@ -138,13 +138,15 @@ def _published(facts: Entry, dataset: Dataset, support: Support | None, query: Q
         scored = None if groups is None else int(query.images) * groups
     known = drawn is not None and scored is not None
     source = "published counts" if known else "unknown: run `dvc repro index` first"
+    if known and any(part is not None and part.sequences for part in (support, query)):
+        source = f"about {facts.frames} frames per sequence"
     return Images(drawn, scored, pools, len(facts.classes) or None, size, source)
 
 
 def _available(facts: Entry, dataset: Dataset, part: Support | Query) -> int | None:
-    """The images of a split; None if unknown, as for a selection of its sequences."""
+    """The images of a split, or about those of some of its sequences; None if unknown."""
     if part.sequences is not None:
-        return None
+        return part.sequences * facts.frames if facts.frames else None
     if not isinstance(dataset, Minicity):
         return _of(facts, part.split, "images")
     split = SPLITS.get(part.split)

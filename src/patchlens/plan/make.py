@@ -56,6 +56,13 @@ class Plan:
         return sum(cell.features or 0 for cell in self.cells)
 
     @property
+    def largest(self) -> int:
+        """Bytes of the features of one model, the largest."""
+        models = {cell.model for cell in self.cells}
+        of = [sum(c.features or 0 for c in self.cells if c.model == model) for model in models]
+        return max(of, default=0)
+
+    @property
     def unknown(self) -> list[str]:
         """Datasets with an unknown number of extracted images, and models of unknown size."""
         sized = [cell for cell in self.cells if cell.model not in self.unsized]
@@ -75,9 +82,11 @@ class Plan:
             SettingsError: less than twice the size of the features is free.
         """
         if self.features * ROOM > self.free:
+            fits = self.largest * ROOM <= self.free
+            remedy = "`patchlens repro --drop-features` needs less. Else use" if fits else "Use"
             raise SettingsError(
                 f"{params}: the features take {self.features / 1e9:.1f} GB and a run needs twice "
-                f"that, but only {self.free / 1e9:.1f} GB are free in {Path.cwd()}. Use fewer "
+                f"that, but only {self.free / 1e9:.1f} GB are free in {Path.cwd()}. {remedy} fewer "
                 "models, datasets, layers in features.layer_sweep or support.images, or a larger "
                 "disk"
             )
@@ -139,11 +148,13 @@ def _weights(settings: Settings, shapes: dict[ModelName, Shape | None]) -> Itera
 
 
 def _datasets(settings: Settings) -> Iterator[Download]:
+    named: dict[str, list[str]] = {}  # several views of a dataset are downloaded once
     for name in settings.fetch.downloaded:
         dataset = settings.downloaded(name)
-        if dataset.archives is not None:
-            continue  # placed by the user
-        facts = find(dataset.kind)
+        if dataset.archives is None:  # else placed by the user
+            named.setdefault(dataset.kind, []).append(name)
+    for kind, names in named.items():
+        facts = find(kind)
         sizes = [archive.roughly for archive in facts.archives]
         known = [size for size in sizes if size is not None]
         whole = sum(known) if known and len(known) == len(sizes) else None
@@ -151,4 +162,4 @@ def _datasets(settings: Settings) -> Iterator[Download]:
         note = "needs your own account" if facts.access in ("csdownload", "account") else ""
         if any(others):
             note = f"from {', '.join(other.url for other in others if other)}"
-        yield Download(name, facts.title, whole, sum(known), facts.licence, None, note)
+        yield Download(", ".join(names), facts.title, whole, sum(known), facts.licence, None, note)

@@ -58,7 +58,7 @@ class Download:
         name: the slot of the model, or the dataset.
         what: the model or dataset.
         bytes: the published size; None if it is not published.
-        at_least: if no size is published, the bytes of its parameters in float32.
+        at_least: if no size is published, a rounded one, or the bytes of its parameters in float32.
         licence: as stated by its source.
         non_commercial: whether it forbids commercial use; None if only the licence text says.
         note: what the user must do or know.
@@ -167,7 +167,7 @@ def download(name: str, model: Model, size: Shape | None) -> Download | None:
             name,
             model.model,
             entry.source.bytes,
-            at_least,
+            entry.source.roughly or at_least,
             entry.licence,
             entry.non_commercial,
             by_hand(entry),

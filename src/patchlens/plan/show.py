@@ -94,7 +94,7 @@ def _features(plan: Plan) -> list[str]:
 
 
 def _from(source: str) -> str:
-    return source if source == "index" else f"at most, from {source}"
+    return f"at most, from {source}" if source == "published counts" else source
 
 
 def _rest(plan: Plan) -> str:
@@ -130,8 +130,9 @@ def _claims(plan: Plan) -> list[str]:
 
 
 def _disk(plan: Plan) -> list[str]:
-    verdict = "enough" if plan.features * ROOM <= plan.free else "NOT ENOUGH"
+    needs = {"dvc repro": plan.features, "patchlens repro --drop-features": plan.largest}
     return [
-        f"features × {ROOM} = {plan.features * ROOM / 1e9:.1f} GB; "
-        f"free {plan.free / 1e9:.1f} GB: {verdict}"
+        f"{command}: features{of} × {ROOM} = {ROOM * size / 1e9:.1f} GB; "
+        f"free {plan.free / 1e9:.1f} GB: {'enough' if ROOM * size <= plan.free else 'NOT ENOUGH'}"
+        for (command, size), of in zip(needs.items(), ("", " of the largest model"), strict=True)
     ]

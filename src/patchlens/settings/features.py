@@ -26,14 +26,15 @@ class Features(Strict):
 class Prune(Strict):
     """How variants are fitted.
 
-    `m` is the share of dimensions to prune (or to keep, for `keep_top`). `select: fixed` uses `m`;
-    `select: auto` chooses it for each support seed among 0 and `choices`, by folds grouped by image
-    within the support set (this uses the labels of the support). The sweep stage scores all
-    `choices`.
+    `m` is the share of dimensions to prune (or to keep, for `keep_top` and `keep_random`).
+    `select: fixed` uses `m`; `select: auto` chooses it for each support seed among 0 and `choices`,
+    by folds grouped by image within the support set (this uses the labels of the support). The
+    sweep stage scores all `choices`.
     `fit_on: support` ranks dimensions on the unlabelled support patches of each seed;
     `fit_on: dataset` on all extracted images, as in the authors' scripts (this uses query images).
-    `random_draws` is the minimum number of draws of prune_random over all support seeds: 3 with
-    five seeds means one draw per seed, five in total; T2 to T4 have no seeds and use three draws.
+    `random_draws` is the minimum number of draws of prune_random and keep_random over all support
+    seeds: 3 with five seeds means one draw per seed, five in total; T2 to T4 have no seeds and use
+    three draws.
     """
 
     m: Annotated[float, Within(0, 0.9999)]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from patchlens.display import grid
+from patchlens.features.variants import RANDOM, WITH_M
 from patchlens.tasks.resample import MIN_UNITS
 
 
@@ -19,17 +20,34 @@ def caption(rows: pd.DataFrame, about: str, counts: Sequence[str]) -> str:
         counts: the columns with the number of units.
     """
     of = partial(grid.values, rows)
+    dimensions = f"m = {of('prune_m')} of the width"
     fitted = {"transductive": "the query images themselves (transductive)"}
     fit = "/".join(fitted.get(fit, f"the {fit} images") for fit in rows["fit"].unique())
     return (
         f"Protocol {of('protocol_version')}. {of('query_images')} images of {of('split_query')}. "
         f"{about} {grid.view(rows)} Variants are fitted on {fit}, without labels. "
-        f"prune, keep_top and prune_random use m = {of('prune_m')} of the width; prune_random is "
-        f"the mean over {of('random_draws')} draws. In brackets: 95 % bootstrap interval over "
+        f"{pruned(rows, dimensions)}In brackets: 95 % bootstrap interval over "
         f"{units(rows)}{_alone(rows, counts)}. Bold: the best entry of the table, and every entry "
         f"whose paired 95 % interval against it includes 0.{grid.ceilings(rows)}"
         f"{_few(rows, counts)} " + grid.libraries(rows)
     )
+
+
+def pruned(rows: pd.DataFrame, dimensions: str, of: str = "") -> str:
+    """How many dimensions the variants of the rows drop or keep, and what the random ones are."""
+    there = set(rows["variant"])
+    names, random = ([n for n in of_kind if n in there] for of_kind in (WITH_M, RANDOM))
+    if not names:
+        return ""
+    draws = grid.values(rows, "random_draws")
+    mean = f"; {_listed(random, 'is', 'are')} the mean over {draws} draws{of}" if random else ""
+    return f"{_listed(names, 'uses', 'use')} {dimensions}{mean}. "
+
+
+def _listed(names: Sequence[str], one: str, several: str) -> str:
+    """Names as the subject of a sentence, with its verb."""
+    *first, last = names
+    return f"{', '.join(first)} and {last} {several}" if first else f"{last} {one}"
 
 
 def units(rows: pd.DataFrame) -> str:

@@ -33,7 +33,8 @@ class Source(Strict):
 
     `hub`: `file` in `repo` at `revision` (a commit). `url`: an https address, such as a GitHub
     release. `drive`: `file` with this `id` on Google Drive, downloaded by hand. `bytes`, `sha256`
-    and `md5` if published; `sha256_starts` and `md5_starts` if only the first digits are published.
+    and `md5` if published; `sha256_starts` and `md5_starts` if only the first digits are published;
+    `roughly`, rounded bytes, if the file is much larger than its model and no size is published.
     """
 
     kind: Literal["hub", "url", "drive"]
@@ -44,6 +45,7 @@ class Source(Strict):
     id: str | None = None
     gated: bool = False
     bytes: Positive | None = None
+    roughly: Positive | None = None
     sha256: Sha256 | None = None
     sha256_starts: Annotated[str, Field(pattern=r"^[0-9a-f]{4,63}$")] | None = None
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None

@@ -102,7 +102,7 @@ def by_hand(entry: Entry) -> str:
 
 def size_of(entry: Entry) -> str:
     """The size of the download, as far as it is known."""
-    return size_text(entry.source.bytes, round(entry.parameters_m * 4e6))
+    return size_text(entry.source.bytes, entry.source.roughly or round(entry.parameters_m * 4e6))
 
 
 def size_text(size: int | None, at_least: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from patchlens.display import grid
+from patchlens.tasks import captions
 from patchlens.tasks.words import Words
 
 
@@ -19,8 +20,8 @@ def caption(rows: pd.DataFrame) -> str:
         f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
         f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: "
         f"{_c(rows)}. "
-        f"Variants are fitted on the {of('fit_on')} patches. prune, keep_top and prune_random use "
-        f"{_dimensions(rows)}; prune_random is the mean over {of('random_draws')} draws in all. "
+        f"Variants are fitted on the {of('fit_on')} patches. "
+        f"{captions.pruned(rows, _dimensions(rows), ' in all')}"
         "mIoU is the mean over the classes present in the query, from one confusion matrix over "
         "all query images at the original mask resolution; a class absent from the support scores "
         "0. ±: standard deviation over support seeds. Bold: the best entry of the table, and every "

@@ -1,9 +1,9 @@
 """What the sweep costs."""
 
-from patchlens.features.variants import WITH_M, draws
+from patchlens.features.variants import draws
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.segmentation.settings import Segmentation
-from patchlens.tasks.sweep.settings import Sweep
+from patchlens.tasks.sweep.settings import SWEPT, Sweep
 
 
 def cost(cell: Planned) -> Cost:
@@ -17,8 +17,8 @@ def cost(cell: Planned) -> Cost:
     seeds = len(cell.settings.dataset(cell.dataset).few_shot()[0].seeds)
     images = cell.query if settings.images == "all" else min(cell.query, settings.images)
     control = draws("prune_random", prune, seeds)
-    nested = len(WITH_M) - 1 + control + len(settings.rivals)
-    fits = 1 + len(settings.rivals) + len(prune.choices) * (len(WITH_M) - 1 + control)
+    nested = len(SWEPT) - 1 + control + len(settings.rivals)
+    fits = 1 + len(settings.rivals) + len(prune.choices) * (len(SWEPT) - 1 + control)
     bank, queries = shots * cell.pools * cell.patches, images * cell.patches
     knn = nested * cell.search(bank=bank, queries=queries) if "knn" in settings.heads else 0.0
     one = cell.probe(images=shots * cell.pools, choices=1, folds=2)

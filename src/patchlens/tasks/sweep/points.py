@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from patchlens.arrays import Array, Ints
 from patchlens.datasets.layout import IGNORE
 from patchlens.features.device import Where
-from patchlens.features.variants import WITH_M, FitData, Transform, fit, random_order
+from patchlens.features.variants import FitData, Transform, fit, random_order
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import vote
@@ -28,6 +28,7 @@ from patchlens.tasks.segmentation.few_shot import Labelled, Query
 from patchlens.tasks.segmentation.nested import NestedBank
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing, prior
 from patchlens.tasks.segmentation.settings import Segmentation
+from patchlens.tasks.sweep.settings import SWEPT
 
 
 class Point(NamedTuple):
@@ -59,7 +60,7 @@ class SweepPlan:
         """Every point."""
         yield RAW
         yield from self.rival_points()
-        for name in WITH_M:
+        for name in SWEPT:
             for draw in range(self.draws if name == "prune_random" else 1):
                 for m in self.counts:
                     yield Point(name, draw, m)

@@ -15,6 +15,9 @@ Head = Literal["knn", "linear", "retrieval"]
 Rival = Literal["l2", "center", "zscore", "pca_drop_top", "pca_whiten"]
 
 
+SWEPT = ("prune", "keep_top", "prune_random")  # over m
+
+
 class Sweep(Section):
     """Scores as a function of m for `prune`, `keep_top` and `prune_random`, beside the rivals.
 
