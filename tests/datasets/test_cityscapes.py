@@ -69,6 +69,24 @@ def test_ids_become_the_19_train_ids(city: City, indexed: Make) -> None:
     assert set(LABELS) == set(range(34))  # the licence plate (-1) is never drawn
 
 
+def test_all_label_ids_are_classes_where_that_is_asked_for(city: City, indexed: Make) -> None:
+    """Authors of scripts probe 33 of them; 0 is unlabeled."""
+    ids = np.append(np.arange(34, dtype=np.uint8), np.zeros(14, np.uint8)).reshape(6, 8)
+    caravan = np.full((6, 8), 7, np.uint16)
+    caravan[:, 4:] = 29001
+    stem = city.add("train", "aachen", 0, ids, caravan)
+    city.add("val", "lindau", 0)
+    index = indexed(readers.read("cityscapes_ids", city.root), city.root, {"split": "train"},
+                    split="val")  # fmt: skip
+    expected = np.where(ids == 0, 255, ids.astype(int) - 1)
+    np.testing.assert_array_equal(index.mask(stem), expected)
+    assert len(index.classes) == 33
+    for train_id, name in enumerate(CLASSES):  # the names of both lists mean the same ids
+        [label_id] = [i for i, t in TRAIN_IDS.items() if t == train_id]
+        assert index.classes[label_id - 1] == name
+    assert [index.classes[c] for c in index.objects["class_id"]] == ["caravan"]
+
+
 @pytest.mark.parametrize("stranger", [34, 255])
 def test_an_id_outside_the_table_is_named_with_its_file(
     two: City, indexed: Make, stranger: int

@@ -6,7 +6,7 @@ labelTrainIds: ids are translated here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from patchlens.datasets.below import folders, listed
@@ -47,8 +47,11 @@ TRAIN_IDS = "_gtFine_labelTrainIds.png"
 IMAGE, MASK, INSTANCES = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_instanceIds.png"
 
 
-def read(root: Path, facts: Entry) -> Layout:
+def read(root: Path, facts: Entry, *, all_ids: bool = False) -> Layout:
     """Read the splits whose images exist; train and val need their annotations.
+
+    With `all_ids`, the classes are all label ids but 0 (unlabeled), in their order; they have no
+    colours here.
 
     Raises:
         SourceError: there are no images, or train or val has images but no annotations.
@@ -59,19 +62,19 @@ def read(root: Path, facts: Entry) -> Layout:
     if not splits:
         raise SourceError(f"{here / 'leftImg8bit'}: contains no train, val or test. {facts.how}")
     images = [entry for split in splits for entry in _split(root, here, split, facts)]
+    labels = {i: i - 1 if i else IGNORE for i in LABEL_IDS} if all_ids else LABELS
+    palette = () if all_ids else PALETTE
     return Layout(
-        tuple(facts.classes), LABELS, images, PALETTE, _instances(), instance_scope="image"
+        tuple(facts.classes), labels, images, palette, _instances(labels), instance_scope="image"
     )
 
 
-def _instances() -> dict[int, tuple[int, str] | None]:
+def _instances(labels: Mapping[int, int]) -> dict[int, tuple[int, str] | None]:
+    """The values of instances; those of an ignored label are no objects."""
     meanings: dict[int, tuple[int, str] | None] = dict.fromkeys(LABEL_IDS)
-    for label_id in IGNORED_INSTANCES:
-        meanings |= dict.fromkeys(range(label_id * 1000, label_id * 1000 + 1000))
-    for class_id, (label_id, _, countable) in enumerate(EVALUATED):
-        if countable:
-            values = range(label_id * 1000, label_id * 1000 + 1000)
-            meanings |= dict.fromkeys(values, (class_id, ""))
+    for label_id in [*IGNORED_INSTANCES, *(i for i, _, countable in EVALUATED if countable)]:
+        meaning = (labels[label_id], "") if labels[label_id] != IGNORE else None
+        meanings |= dict.fromkeys(range(label_id * 1000, label_id * 1000 + 1000), meaning)
     return meanings
 
 
