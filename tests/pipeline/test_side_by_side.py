@@ -155,6 +155,22 @@ def test_features_are_dropped_after_the_tasks_of_a_model(here: Path, root: Path)
     assert [path for of in files.values() for path in of if path.exists()] == []
 
 
+def test_features_of_degraded_copies_are_dropped_too(here: Path) -> None:
+    stored(here)
+    digest = "f" * 32
+    copies, kept = here / "data/degraded/one/a.safetensors", here / "metrics/degrade.json"
+    cached = here / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
+    for path in (copies, kept, cached):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    outs = [{"path": str(p.relative_to(here)), "md5": digest} for p in (copies,)]
+    outs.append({"path": "metrics/degrade.json", "md5": "9" * 32})
+    lock = {"schema": "2.0", "stages": {"degrade@a-one": {"outs": outs}}}
+    (here / "dvc.lock").write_text(yaml.safe_dump(lock))
+    script._drop_features(["degrade@a-one", "degrade@b-one"])
+    assert [path.exists() for path in (copies, cached, kept)] == [False, False, True]
+
+
 def test_features_are_kept_where_a_task_failed_or_nobody_asks(here: Path, root: Path) -> None:
     files = stored(here)
     assert repro(here, root, 1, "none")[0] == 0

@@ -31,6 +31,7 @@ from patchlens.plan.code import check_names
 from patchlens.processes import GRACE, REPRO, end_with_parent
 
 OF_DATASET = ("render", "fetch", "manifest", "index")
+DROPPED = (("data", "features"), ("data", "degraded"))  # the outputs of --drop-features
 OF_FEATURES = ("weights", "extract", "prune", "variance")
 NEEDS = {"sweep": "segmentation", "identification": "degrade"}  # tasks that follow another one
 # numpy and torch take the second and the third before the first, where they are set.
@@ -107,7 +108,7 @@ def _all(jobs: int, forced: list[str], drop_features: bool) -> None:
             dict.fromkeys(THREADS, str(threads)),
         )
         if drop_features:
-            _drop_features(stage for stage in unit_of if kind(stage) == "extract")
+            _drop_features(stage for stage in unit_of if kind(stage) in ("extract", "degrade"))
     # Unforced, DVC looks at the whole graph once more; forced, it would execute all of it again.
     _together([[*repro, *of_all[-1:]] if forced or drop_features else ["dvc", "repro"]])
 
@@ -126,13 +127,17 @@ def _drop_features(stages: Iterable[str]) -> None:
     cache = Repo().cache.local
     for stage in stages:
         for out in locked.get(stage, {}).get("outs", []):
-            if Path(out["path"]).is_relative_to("data/features"):
-                shutil.rmtree(out["path"], ignore_errors=True)
-                listing = Path(cache.oid_to_path(out["md5"]))
-                if listing.is_file():
-                    for file in json.loads(listing.read_text(encoding="utf-8")):
-                        Path(cache.oid_to_path(file["md5"])).unlink(missing_ok=True)
-                    listing.unlink()
+            path, stored = Path(out["path"]), Path(cache.oid_to_path(out["md5"]))
+            if path.parts[:2] not in DROPPED:
+                continue
+            if out["md5"].endswith(".dir") and stored.is_file():
+                for file in json.loads(stored.read_text(encoding="utf-8")):
+                    Path(cache.oid_to_path(file["md5"])).unlink(missing_ok=True)
+            stored.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _asked(command: list[str]) -> tuple[int, str]:
