@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
-.PHONY: docs notebook dataset-pages model-pages variant-pages plot-templates flip seeds bench clean-metrics dag camvid faults
+.PHONY: docs notebook dataset-pages model-pages variant-pages plot-templates flip seeds bench clean-metrics dag camvid faults open rehearse
 
 help:  ## List the targets
 	@grep -hE '^[a-zA-Z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -102,6 +102,12 @@ bench: env  ## Measure speed and memory; write the table to docs/bench.md
 
 camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see presets/camvid.yaml)
 	scripts/results_camvid.sh
+
+open: env  ## Answer the paper's questions on open data: fetch, run, name the page; SMALL=1: on a laptop in a night
+	scripts/open.sh open$(if $(filter-out 0,$(SMALL)),-small)
+
+rehearse: env  ## Run the presets paper and open end to end in miniature, in 20 minutes on 2 cores
+	python scripts/rehearse
 
 faults: env  ## Give a miniature CASES bad things of each of four parts, then KILLS random kills; tables to docs/reliability.md
 	python scripts/faults cases --some $(CASES) --write && ended=0 || ended=1; \

@@ -95,40 +95,33 @@ class CfgNode(dict[str, Any]):
         self.__dict__["__immutable__"] = True
 
 
-@pytest.fixture
-def yacs(monkeypatch: pytest.MonkeyPatch) -> type[CfgNode]:
-    """Pickles written in this test name `yacs.config.CfgNode`, which need not be installed."""
-    module = types.ModuleType("yacs.config")
-    monkeypatch.setattr(CfgNode, "__module__", "yacs.config")
-    monkeypatch.setitem(sys.modules, "yacs", types.ModuleType("yacs"))
-    monkeypatch.setitem(sys.modules, "yacs.config", module)
-    monkeypatch.setattr(module, "CfgNode", CfgNode, raising=False)
-    return CfgNode
+def file_of(name: str, folder: Path, **surplus: Tensor) -> Path:
+    """The file as its authors' training code saves it."""
+    weights = weights_of(name) | surplus
+    if name.startswith("simmim"):
+        named = {f"encoder.{n}": w for n, w in weights.items()}
+        named |= {"decoder.0.weight": torch.zeros(768, 8, 1, 1), "decoder.0.bias": torch.ones(1)}
+        config = CfgNode({"MODEL": CfgNode({"VIT": CfgNode({"DEPTH": 12})}), "SEED": 0})
+        content = {"model": named, "optimizer": {"state": {}}, "lr_scheduler": {"t": 1}}
+        content |= {"max_accuracy": 0.0, "epoch": 799, "config": config}
+    elif name.startswith("data2vec"):
+        key = "model" if name == "data2vec_vitb16" else "module"
+        content = {key: weights, "optimizer": {}, "args": argparse.Namespace(lr=2e-3)}
+    else:
+        content = {"model": weights}
+    with pytest.MonkeyPatch.context() as patch:  # yacs need not be installed
+        module = types.ModuleType("yacs.config")
+        patch.setattr(CfgNode, "__module__", "yacs.config")
+        patch.setitem(sys.modules, "yacs", types.ModuleType("yacs"))
+        patch.setitem(sys.modules, "yacs.config", module)
+        patch.setattr(module, "CfgNode", CfgNode, raising=False)
+        return written(content, folder, "official.pth")
 
 
 @pytest.fixture
-def official(tmp_path: Path, yacs: type[CfgNode]) -> Any:
-    """`official(name, **surplus)`: the file as its authors' training code saves it."""
-
-    def write(name: str, **surplus: Tensor) -> Path:
-        weights = weights_of(name) | surplus
-        if name.startswith("simmim"):
-            named = {f"encoder.{n}": w for n, w in weights.items()}
-            named |= {
-                "decoder.0.weight": torch.zeros(768, 8, 1, 1),
-                "decoder.0.bias": torch.ones(1),
-            }
-            config = yacs({"MODEL": yacs({"VIT": yacs({"DEPTH": 12})}), "SEED": 0})
-            content = {"model": named, "optimizer": {"state": {}}, "lr_scheduler": {"t": 1}}
-            content |= {"max_accuracy": 0.0, "epoch": 799, "config": config}
-        elif name.startswith("data2vec"):
-            key = "model" if name == "data2vec_vitb16" else "module"
-            content = {key: weights, "optimizer": {}, "args": argparse.Namespace(lr=2e-3)}
-        else:
-            content = {"model": weights}
-        return written(content, tmp_path, "official.pth")
-
-    return write
+def official(tmp_path: Path) -> Any:
+    """`official(name, **surplus)`: see `file_of`."""
+    return lambda name, **surplus: file_of(name, tmp_path, **surplus)
 
 
 def expected(name: str, pixels: Tensor, mode: str, norm: bool = True) -> list[Tensor]:

@@ -59,6 +59,10 @@ def shapes(width: int) -> Shapes:
     return found | norm_shapes("encoder.ln", width) | linear_shapes("heads.head", 10, width)
 
 
+def file_of(name: str, folder: Path, **surplus: Tensor) -> Path:
+    return written(drawn(shapes(4 * HEADS[name])) | surplus, folder, "official.pth")
+
+
 def reference(pixels: Tensor, weights: dict[str, Tensor], heads: int) -> Tensor:
     """The last block's patch tokens after the final norm."""
     w = doubled(weights)
@@ -94,6 +98,6 @@ def test_patch_tokens_equal_the_reference(name: str, tmp_path: Path) -> None:
 def test_a_name_that_is_not_explained_is_an_error(name: str, tmp_path: Path) -> None:
     width = 4 * HEADS[name]
     surplus = {"encoder.layers.encoder_layer_0.ln_3.weight": torch.ones(width)}
-    path = written(drawn(shapes(width)) | surplus, tmp_path, "official.pth")
+    path = file_of(name, tmp_path, **surplus)
     with pytest.raises(DataError, match=r"1 unexpected: encoder\.layers\.encoder_layer_0\.ln_3"):
         opened(shrunk(name, width), path)

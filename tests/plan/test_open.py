@@ -7,6 +7,7 @@ import pytest
 from patchlens.backbones.registry.read import find
 from patchlens.datasets import catalogue
 from patchlens.features.variants import VARIANTS
+from patchlens.plan.make import ROOM, make
 from patchlens.report.judge import Configured, missing
 from patchlens.report.measures import names
 from patchlens.settings.claims import Claim
@@ -63,6 +64,15 @@ def test_every_open_claim_can_be_judged(preset: Settings, claims: dict[str, Clai
             assert isinstance(model, RegistryModel)
             origin = f"{model.model}: {find(model.model, slot).source.address}"
             assert any(text in origin for text in texts), (name, slot)
+
+
+def test_the_disk_of_a_laptop_holds_one_model_at_a_time(
+    preset: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = make(preset, ROOT / "dvc.yaml")
+    assert plan.unknown == []
+    assert ROOM * plan.largest + plan.downloaded <= 60e9
 
 
 def test_robustness_of_patches_is_scored_on_one_grid(preset: Settings) -> None:

@@ -561,6 +561,26 @@ def test_it_refuses_where_twice_the_features_are_more_than_is_free(
     assert result.exit_code or result.stderr == ""
 
 
+def test_dropped_features_need_the_disk_of_one_model(
+    settings: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = UNTRAINED | {"arch_args": TINY | {"embed_dim": 48}}
+    found = planned(settings({"models": {"a": UNTRAINED, "b": wide, "c": UNTRAINED}}))
+    assert found.largest == sum(c.features or 0 for c in found.cells if c.model == "b")
+    assert found.features == 2 * found.largest  # 24 + 48 + 24 dimensions
+    assert found.downloaded == 2 * 11_241_000_000  # Cityscapes, and its content
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2 * found.largest))
+    settings({"models": {"a": UNTRAINED, "b": wide, "c": UNTRAINED}})
+    assert CliRunner().invoke(app, ["plan", "--drop-features"]).exit_code == 0
+    refused = CliRunner().invoke(app, ["plan"])
+    assert refused.exit_code == 2
+    assert (
+        "To go on, run `patchlens repro --jobs 1 --drop-features`, or use fewer" in refused.stderr
+    )
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2 * found.largest - 1))
+    assert CliRunner().invoke(app, ["plan", "--drop-features"]).exit_code == 2
+
+
 def test_json_holds_the_plan_and_its_assumptions(settings: Make) -> None:
     plan = planned(settings({}))
     found = json.loads(CliRunner().invoke(app, ["plan", "--json"]).stdout)

@@ -106,6 +106,9 @@ def plan(
     params: Annotated[
         Path, typer.Option(help="The settings file, for example presets/paper.yaml.")
     ] = (paths.PARAMS),
+    drop_features: Annotated[
+        bool, typer.Option(help="Ask for the disk of `repro --jobs 1 --drop-features` only.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Estimate downloads, disk space and time of a run; fail if it would fill the disk."""
@@ -116,7 +119,7 @@ def plan(
     found = make(chosen, Path("dvc.yaml"))
     text = json.dumps(show.as_json(found), indent=1) if as_json else show.show(found, str(params))
     typer.echo(text)
-    found.check_disk(params)
+    found.check_disk(params, drop_features=drop_features)
 
 
 @command

@@ -34,7 +34,7 @@ class Archive(Strict):
         url: its address, or the page that leads to it.
         name: the file's name, if the address does not end in it; may include folders.
         md5, sha256: its checksums, as far as they are published.
-        roughly: its published, rounded size in bytes.
+        roughly: its rounded size in bytes, as published or as others observed it.
         into: the folder below the dataset's root into which it is unpacked or copied.
     """
 

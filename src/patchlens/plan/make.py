@@ -63,6 +63,11 @@ class Plan:
         return max(of, default=0)
 
     @property
+    def downloaded(self) -> int:
+        """Bytes of all downloads, the least where a size is unknown, and as much again unpacked."""
+        return 2 * sum(file.bytes or file.at_least for file in self.downloads)
+
+    @property
     def unknown(self) -> list[str]:
         """Datasets with an unknown number of extracted images, and models of unknown size."""
         sized = [cell for cell in self.cells if cell.model not in self.unsized]
@@ -75,17 +80,22 @@ class Plan:
             return flop / cost.CORE
         return flop / (cost.GPU if gpu else cost.CORE * self.cores)
 
-    def check_disk(self, params: Path) -> None:
+    def check_disk(self, params: Path, *, drop_features: bool = False) -> None:
         """Refuse a run that would fill the disk.
+
+        Args:
+            params: the settings file, for the message.
+            drop_features: whether the run will be one of `repro --drop-features --jobs 1`.
 
         Raises:
             SettingsError: less than twice the size of the features is free.
         """
-        if self.features * ROOM > self.free:
+        kept, whose = (self.largest, " of a model") if drop_features else (self.features, "")
+        if kept * ROOM > self.free:
             fits = self.largest * ROOM <= self.free
             remedy = "`patchlens repro --drop-features` needs less. Else use" if fits else "Use"
             raise SettingsError(
-                f"{params}: the features take {self.features / 1e9:.1f} GB and a run needs twice "
+                f"{params}: the features{whose} take {kept / 1e9:.1f} GB and a run needs twice "
                 f"that, but only {self.free / 1e9:.1f} GB are free in {Path.cwd()}. {remedy} fewer "
                 "models, datasets, layers in features.layer_sweep or support.images, or a larger "
                 "disk"

@@ -130,9 +130,13 @@ def _claims(plan: Plan) -> list[str]:
 
 
 def _disk(plan: Plan) -> list[str]:
-    needs = {"dvc repro": plan.features, "patchlens repro --drop-features": plan.largest}
+    needs = {
+        "dvc repro": ("features", plan.features),
+        "patchlens repro --drop-features --jobs 1": ("features of the largest model", plan.largest),
+    }
     return [
-        f"{command}: features{of} × {ROOM} = {ROOM * size / 1e9:.1f} GB; "
+        f"{command}: {what} × {ROOM} = {ROOM * size / 1e9:.1f} GB; "
         f"free {plan.free / 1e9:.1f} GB: {'enough' if ROOM * size <= plan.free else 'NOT ENOUGH'}"
-        for (command, size), of in zip(needs.items(), ("", " of the largest model"), strict=True)
+        f"; {(ROOM * size + plan.downloaded) / 1e9:.1f} GB with downloads and their content"
+        for command, (what, size) in needs.items()
     ]
