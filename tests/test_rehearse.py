@@ -77,7 +77,7 @@ def test_only_sizes_and_amounts_shrink(preset: str) -> None:
     changed = {
         path[-1] for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     }
-    sizes = {"pixels", "patches", "tile", "images", "batch_size", "embed_dim", "depth"}
+    sizes = {"pixels", "patches", "tile", "images", "batch_size", "embed_dim", "depth", "resamples"}
     assert changed <= sizes | {"shots", "shots_sweep"}
 
 

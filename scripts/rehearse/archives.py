@@ -252,14 +252,14 @@ def moving(
 
 
 def davis2017() -> Files:
-    """30 videos of val and 2 of train, 4 frames each."""
+    """30 videos of val and 2 of train, 3 frames each."""
     base, files = "DAVIS", Files()
     files[f"{base}/SOURCES.md"] = b""
     for split, count in (("train", 2), ("val", 30)):
         names = [f"{split}-{number:02}" for number in range(count)]
         files[f"{base}/ImageSets/2017/{split}.txt"] = ("\n".join(names) + "\n").encode()
         for name in names:
-            for frame, (ids, boxes) in enumerate(moving(name, 4, 2)):
+            for frame, (ids, boxes) in enumerate(moving(name, 3, 2)):
                 mask = np.zeros(ids.shape, np.uint8)
                 for i, (x, y, width, height) in boxes.items():
                     mask[y : y + height, x : x + width] = i
@@ -278,7 +278,7 @@ def mot17() -> Files:
     numbers = {"train": ("02", "04", "05", "09", "10", "11", "13"), "test": ("01",)}
     for split, names in numbers.items():
         for name in names:
-            shown = list(moving(name, 24, 4))
+            shown = list(moving(name, 22, 4))
             for detector in ("DPM", "FRCNN", "SDP"):
                 folder = f"{base}/{split}/MOT17-{name}-{detector}"
                 info = f"[Sequence]\nname=MOT17-{name}-{detector}\nimDir=img1\nframeRate=30\n"
@@ -305,7 +305,7 @@ def bdd100k_track() -> Files:
         for number in range(count):
             video = f"b{number:07x}-{split[0] * 2}{number:06x}".replace("t", "a").replace("v", "c")
             records = []
-            for frame, (ids, boxes) in enumerate(moving(video, 24, 4)):
+            for frame, (ids, boxes) in enumerate(moving(video, 22, 4)):
                 name = f"{video}-{frame + 1:07}.jpg"
                 images[f"bdd100k/images/track/{split}/{video}/{name}"] = still(ids, name)
                 found = [

@@ -27,7 +27,7 @@ def shrink(preset: Params) -> Params:
         if "pixels" in view:
             view["pixels"] = PIXELS
         if "patches" in view:
-            view["patches"] = [min(count, 6 + 2 * i) for i, count in enumerate(view["patches"])]
+            view["patches"] = [6, 6] if view["mode"] == "tiles" else [6, 8]
         if "tile" in view:
             view["tile"] = 32
         for part in (support, query):
@@ -40,6 +40,7 @@ def shrink(preset: Params) -> Params:
     identification = params["identification"]
     identification |= {"images": 10, "patches": 8}
     params["features"]["batch_size"] = 16
+    params["uncertainty"]["resamples"] = 200
     for model in params["models"].values():
         if model["source"] == "untrained":
             model["arch_args"] = TINY
