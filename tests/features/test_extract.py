@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from features.lab import extractor, header, ids, picture
 from patchlens.backbones.contract import PatchTokens
-from patchlens.errors import DataError
+from patchlens.errors import DataError, SettingsError
 from patchlens.features import extract
 from patchlens.features.extract import ImageSource
 from patchlens.features.store import FeatureFile
@@ -284,3 +285,59 @@ def test_a_damaged_shard_is_discarded_with_a_note_and_made_again(
     seen.clear()
     run(tmp_path, 6, read=spy, **options)  # what was made again is whole
     assert set(seen) == {"image 000"}
+
+
+class Multiplied(Layered):
+    """Mean colours through a matrix."""
+
+    matrix: ClassVar = torch.linspace(-1, 1, 9).reshape(3, 3)
+
+    def __call__(self, images, *, layers, norm):
+        found = super().__call__(images, layers=layers, norm=norm)
+        return [replace(t, patches=t.patches @ self.matrix) for t in found]
+
+
+@pytest.mark.parametrize(("precision", "far"), [("bf16", 0.02), ("fp16", 0.002)])
+def test_products_are_computed_in_the_precision_asked_for(tmp_path, precision, far):
+    """Not exactly the features of float32, and as near as the precision is."""
+    exact, rough = (
+        run(folder, backbone=Multiplied(), dtype="float32", precision=one).images(ids(5), 3)
+        for one, folder in (("fp32", tmp_path / "a"), (precision, tmp_path / "b"))
+    )
+    distance = np.abs(exact - rough).max()
+    assert 0 < distance < far
+
+
+def test_tf32_is_refused_where_there_is_none(tmp_path):
+    with pytest.raises(SettingsError, match=r"features\.precision: tf32 needs a GPU"):
+        run(tmp_path, precision="tf32")
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_tf32_ends_with_the_forward_pass(tf32):
+    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [kind.allow_tf32 for kind in kinds]
+    with extract.computed_in("tf32" if tf32 else "fp32", "cuda"):
+        assert [kind.allow_tf32 for kind in kinds] == [tf32, tf32]
+    assert [kind.allow_tf32 for kind in kinds] == before
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_score_states_another_precision_than_the_usual_one(precision):
+    about = replace(header(ids(1)), layers=[0], precision=precision).protocol()
+    assert about.get("precision", "fp32") == precision
+    assert ("precision" in about) == (precision != "fp32")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_images_that_decode_at_once_keep_their_order(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: workers)
+    meet = Barrier(workers, timeout=5)  # all workers decode at once, or it breaks
+
+    def read(image_id):
+        if image_id in ids(workers + 1)[1:]:  # the first is read alone, for its size
+            meet.wait()
+        return picture(image_id)
+
+    file = run(tmp_path, count=9, read=read)
+    assert np.array_equal(file.images(ids(9), 0), run(tmp_path, count=9).images(ids(9), 0))

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,14 @@ from safetensors.numpy import load_file
 from cells import compute
 from configured import configured
 from patchlens import paths
+from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
+from patchlens.features.cell import Cell
 from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
+from patchlens.settings.load import Settings
 from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.segmentation import inputs
 from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
 
 SUPPORT, QUERY = ["s0", "s1", "s2", "s3"], ["q0", "q1", "q2"]
@@ -53,7 +58,7 @@ def write_features(split: str, names: list[str], values: np.ndarray) -> None:
     write(header, {0: [part]}, paths.features(dataset="d", model="m") / f"{split}.safetensors")
 
 
-def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
+def settings_of(root: Path, fit_on: str = "support") -> Settings:
     chosen = PRUNE.model_copy(update={"fit_on": fit_on})
     dataset = Collected(
         kind="folder",
@@ -63,12 +68,16 @@ def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
         query=Query(split="val", images="all", per="total", unit="image"),
     )
     task = settings(variants=NAMES, heads=["knn", "linear"], k_sweep=[1, 3], shots_sweep=[1])
-    asked = configured(
+    return configured(
         datasets={"d": dataset},
         prune=chosen,
         segmentation=task,
         uncertainty=Uncertainty(resamples=100, claim_resamples=10_000, seed=0),
     )
+
+
+def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
+    asked = settings_of(root, fit_on)
     compute("prune", dataset="d", model="m", settings=asked)
     compute("segmentation", dataset="d", model="m", settings=asked)
     cell = json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
@@ -155,3 +164,21 @@ def test_images_without_class_masks_stop_segmentation_with_the_remedy(tmp_path):
     pd.read_parquet(path).assign(mask=None).to_parquet(path)
     with pytest.raises(SettingsError, match=r"datasets\.d uses have no class masks; remove it"):
         run(tmp_path, "support")
+
+
+@pytest.mark.parametrize(("held", "reads"), [(1 << 26, 1), (0, 2)])
+def test_masks_beyond_what_memory_may_hold_are_read_again(
+    labels, tmp_path, monkeypatch, held, reads
+):
+    run(tmp_path, "support")
+    monkeypatch.setattr(inputs, "HELD", held)
+    asked = Counter()
+    read = Index.mask
+    monkeypatch.setattr(Index, "mask", lambda index, i: asked.update([i]) or read(index, i))
+    opened = inputs.open_inputs(Cell(dataset="d", model="m", settings=settings_of(tmp_path)))
+    asked.clear()
+    for image_id in QUERY * reads:
+        assert np.array_equal(
+            opened.mask(image_id)[::4, ::4], labels[(SUPPORT + QUERY).index(image_id)]
+        )
+    assert set(asked.values()) == ({reads} if not held else set())

@@ -6,9 +6,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,24 +21,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from patchlens.backbones.contract import Backbone, absolute_layers, unlike
-from patchlens.errors import DataError
+from patchlens.errors import DataError, SettingsError
 from patchlens.features.device import Where
 from patchlens.features.store import FeatureFile, Header, write
 from patchlens.features.views import cut, stitch, tile_counts
 from patchlens.files import check_space, file_hash, whole_folder, write_json
 from patchlens.progress import bar, log
 from patchlens.settings.datasets import View
-from patchlens.settings.features import Features
+from patchlens.settings.features import Features, Precision
 from patchlens.stored import read_json
 
 SHARD = 256  # images per shard; a killed run loses at most one shard
 HASH = "blake2b"
 CHECK = "check.json"  # in a shard: the hash of each of its files
 AHEAD = 2  # batches decoded ahead of the model
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 ReadImage = Callable[[str], Image.Image]
 Batch = NDArray[np.uint8]
 Tiles = tuple[int, int]  # rows and columns
+Tokens = NDArray[np.generic]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Extractor:
     """A backbone on its device with the settings of its features.
 
     Raises:
+        SettingsError: `precision: tf32` on a CPU, which has none.
         ValueError: a layer does not exist, or the input size is not a multiple of the patch size.
     """
 
@@ -62,6 +67,11 @@ class Extractor:
             raise ValueError(
                 f"view.pixels {list(self._size)} is not a multiple of the patch size "
                 f"{backbone.patch_size}"
+            )
+        if features.precision == "tf32" and device == "cpu":
+            raise SettingsError(
+                "params.yaml: features.precision: tf32 needs a GPU, and the device is a CPU; use "
+                "fp32 or bf16"
             )
         self._features = features
         self._device = device
@@ -178,12 +188,17 @@ class Extractor:
         write_json(self._hashes(folder), folder / CHECK)
 
     def _tokens(self, source: ImageSource, tiles: Tiles) -> Iterator[list[NDArray[np.generic]]]:
-        """Features [b, h, w, D] of each layer, of a batch of images at a time."""
+        """Features [b, h, w, D] of each layer, of a batch of images at a time.
+
+        A GPU works on the next batch while those of this one are copied and written.
+        """
+        before: list[_Launched] = []
         for views in self._decoded(source, tiles):
-            yield [
-                np.ascontiguousarray([stitch(one, *tiles) for one in np.split(tokens, len(views))])
-                for tokens in self._forward(np.concatenate(views))
-            ]
+            launched = self._launch(np.concatenate(views))
+            if before:
+                yield self._stored(before, tiles)
+            before = launched
+        yield self._stored(before, tiles)
 
     def _hashes(self, shard: Path) -> dict[str, str]:
         return {str(layer): file_hash(shard / str(layer), HASH) for layer in self.layers}
@@ -201,47 +216,96 @@ class Extractor:
         return False
 
     def _decoded(self, source: ImageSource, tiles: Tiles) -> Iterator[list[Batch]]:
-        """Batches of decoded images; the next ones are decoded while the model runs."""
-        size = self._features.batch_size
-        ids = list(source.image_ids)
-        batches = [ids[i : i + size] for i in range(0, len(ids), size)]
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            waiting: deque[Future[list[Batch]]] = deque()
+        """Batches of decoded images; each core decodes the next ones while the model runs."""
+        size, ids = self._features.batch_size, iter(source.image_ids)
+        with ThreadPoolExecutor(max_workers=torch.get_num_threads()) as pool:
+            waiting: deque[Future[Batch]] = deque()
 
-            def decode(batch: list[str]) -> list[Batch]:
-                return [self._views(source, image_id, tiles) for image_id in batch]
+            def ask(count: int) -> None:
+                for image_id in islice(ids, count):
+                    waiting.append(pool.submit(self._views, source, image_id, tiles))
 
-            for batch in batches:
-                waiting.append(pool.submit(decode, batch))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
+            ask((1 + AHEAD) * size)
             while waiting:
-                yield waiting.popleft().result()
+                yield [waiting.popleft().result() for _ in range(min(size, len(waiting)))]
+                ask(size)
 
-    def _forward(self, views: Batch) -> list[NDArray[np.generic]]:
-        """Tokens [V, h, w, D] of each layer in the dtype of the file, `batch_size` at a time."""
-        size = self._features.batch_size
-        parts: list[list[NDArray[np.generic]]] = [[] for _ in self.layers]
-        for i in range(0, len(views), size):
-            batch = torch.from_numpy(views[i : i + size]).to(self._device)
-            found = self._backbone(batch, layers=self.layers, norm=self._features.norm)
-            for layer, part, tokens in zip(self.layers, parts, found, strict=True):
-                part.append(self._stored(tokens.patches, layer))
-        return [np.concatenate(part) for part in parts]
-
-    def _stored(self, patches: Tensor, layer: int) -> NDArray[np.generic]:
-        """Tokens in the dtype of the file, all of them finite."""
+    def _launch(self, views: Batch) -> list["_Launched"]:
+        """Tokens [V, h, w, D] of each layer, `batch_size` at a time; on a GPU, not yet there."""
+        size, on_gpu = self._features.batch_size, self._device != "cpu"
         dtype = torch.float16 if self._features.dtype == "float16" else torch.float32
-        kept = patches.to(dtype)
-        if not kept.isfinite().all():
-            if not patches.isfinite().all():
-                raise DataError(
-                    f"layer {layer}: a NaN or infinite feature; check the weights, and "
-                    "mean and std of the model"
-                )
+        out = []
+        for i in range(0, len(views), size):
+            batch = torch.from_numpy(views[i : i + size])
+            batch = batch.pin_memory().to(self._device, non_blocking=True) if on_gpu else batch
+            with computed_in(self._features.precision, self._device):
+                found = self._backbone(batch, layers=self.layers, norm=self._features.norm)
+            # NaN and infinity are the largest of all.
+            largest = torch.stack([tokens.patches.abs().amax().float() for tokens in found])
+            kept = [tokens.patches.to(dtype) for tokens in found]
+            if on_gpu:
+                kept, largest = [_to_host(one) for one in kept], _to_host(largest)
+                done = torch.cuda.Event()
+                done.record()
+            out.append(_Launched(kept, largest, done if on_gpu else None))
+        return out
+
+    def _stored(self, launched: "Sequence[_Launched]", tiles: Tiles) -> list[Tokens]:
+        """Features [b, h, w, D] of each layer in the dtype of the file, all of them finite."""
+        for one in launched:
+            if one.done is not None:
+                one.done.synchronize()
+            for layer, largest in zip(self.layers, one.largest, strict=True):
+                self._check_finite(layer, largest)
+        views = [
+            torch.cat(parts).numpy() for parts in zip(*(o.kept for o in launched), strict=True)
+        ]
+        if tiles == (1, 1):
+            return views
+        return [
+            np.stack([stitch(one, *tiles) for one in np.split(v, len(v) // (tiles[0] * tiles[1]))])
+            for v in views
+        ]
+
+    def _check_finite(self, layer: int, largest: Tensor) -> None:
+        if not largest.isfinite():
             raise DataError(
-                f"layer {layer}: a feature of {patches.abs().max():g} is beyond float16 (65504); "
+                f"layer {layer}: a NaN or infinite feature; check the weights, and "
+                "mean and std of the model"
+            )
+        if self._features.dtype == "float16" and not largest.half().isfinite():
+            raise DataError(
+                f"layer {layer}: a feature of {largest:g} is beyond float16 (65504); "
                 "set features.dtype: float32"
             )
-        stored: NDArray[np.generic] = kept.cpu().numpy()
-        return stored
+
+
+class _Launched(NamedTuple):
+    """What a forward pass gives: tokens of each layer, the largest of each, and when it is done."""
+
+    kept: list[Tensor]
+    largest: Tensor
+    done: "torch.cuda.Event | None"
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return host.copy_(tensor, non_blocking=True)
+
+
+@contextmanager
+def computed_in(precision: Precision, device: Where) -> Iterator[None]:
+    """Run matrix products and convolutions in this precision; weights and norms stay float32."""
+    if precision in AUTOCAST:
+        with torch.autocast(device, AUTOCAST[precision]):
+            yield
+        return
+    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [kind.allow_tf32 for kind in kinds]
+    for kind in kinds:
+        kind.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        for kind, allowed in zip(kinds, before, strict=True):
+            kind.allow_tf32 = allowed

@@ -55,6 +55,7 @@ class Extraction:
             dtype=self._features.dtype,
             view=self.cell.own.view.describe(self.backbone.patch_size),
             patch_size=self.backbone.patch_size,
+            precision=self._features.precision,
         )
 
     def work(self, stage: str, image_ids: Sequence[str], seed: int = 0) -> Path:

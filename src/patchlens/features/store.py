@@ -40,6 +40,7 @@ class Header:
         dtype: float16 or float32.
         view: how images became model input, in words.
         patch_size: side of a patch in pixels of the model input.
+        precision: of the forward pass; see `settings.features.Features`.
     """
 
     dataset: str
@@ -54,6 +55,7 @@ class Header:
     dtype: str
     view: str
     patch_size: int
+    precision: str = "fp32"
 
     @property
     def bytes(self) -> int:
@@ -73,7 +75,7 @@ class Header:
             "norm": str(self.norm),
             "dtype": self.dtype,
             "width": self.width,
-        }
+        } | ({} if self.precision == "fp32" else {"precision": self.precision})
 
 
 def write(header: Header, parts: Mapping[int, Sequence[Path]], out: Path) -> None:

@@ -6,6 +6,7 @@ from patchlens.settings.base import Layer, Rising, Several, Strict, Within
 
 Share = Annotated[float, Within(0.0001, 0.9999)]
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 VariantName = str  # a key of `features.variants.VARIANTS`; `load` checks it
 
 
@@ -13,7 +14,8 @@ class Features(Strict):
     """The features to extract. Layers are block indices; negative ones count from the last block.
 
     `layer` is the headline layer; `raw` is also scored at those in `layer_sweep`. `norm` applies
-    the model's final norm to the tokens of every layer.
+    the model's final norm to the tokens of every layer. `precision` is that of the matrix products
+    of the forward pass, `dtype` that of the stored features.
     """
 
     layer: Layer
@@ -21,6 +23,7 @@ class Features(Strict):
     norm: bool
     dtype: Literal["float16", "float32"]
     batch_size: Annotated[int, Within(1, 4096)]
+    precision: Precision = "fp32"
 
 
 class Prune(Strict):

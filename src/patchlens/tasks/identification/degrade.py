@@ -41,7 +41,7 @@ def copies_to_read(cell: Cell) -> tuple[ImageSource, list[str]]:
     asked, index = cell.settings.section(Identification), cell.index
     wanted = {copy.copy_id: copy for copy in copies(index.query["image_id"], asked)}
 
-    @lru_cache(maxsize=1)  # the copies of an image follow one another
+    @lru_cache(maxsize=2)  # the copies of an image follow one another, and several are made at once
     def clean(image_id: str) -> Image.Image:
         return index.image(image_id)
 

@@ -101,7 +101,7 @@ def by_neighbours(inputs: Inputs, support: Support, query: Query, seen: predicti
 
 
 def _truth(index: Index, inputs: Inputs, row: int, image_id: str) -> dict[str, Any]:
-    mask = label_png(inputs.masks[image_id], palette(index))
+    mask = label_png(inputs.mask(image_id), palette(index))
     return {"image": row, "mask": mask, "patch_labels": {}, "found": []}
 
 
@@ -113,7 +113,7 @@ def _packed(
     step = COSINE_STEP
     if segmentation.knn.distance != "cosine":
         step = float(np.abs(similarity).max()) / STEPS or 1.0
-    mask = inputs.masks[image_id]
+    mask = inputs.mask(image_id)
     predicted = upsampled_argmax(found.shares[row], mask.shape)
     small = np.uint16 if places.max(initial=0) < 1 << 16 else np.uint32
     return {

@@ -1,7 +1,8 @@
 """The inputs of T1 and the sweep: features, labels and rankings of a cell."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from patchlens.tasks.segmentation.labels import patch_labels
 from patchlens.tasks.segmentation.select import choose_m
 from patchlens.tasks.segmentation.settings import Segmentation
 
+HELD = 1 << 26  # bytes of masks in memory
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -28,14 +31,14 @@ class Inputs:
         cell: one model on one dataset.
         support: features of its support images.
         ranked: the ranking of dimensions of every support seed.
-        masks: image id -> class ids at the original resolution, of all support and query images.
+        mask: image id -> class ids at the original resolution, read when it is asked for.
         labels: image id -> patch labels [h, w], of the same images.
     """
 
     cell: Cell
     support: FeatureFile
     ranked: Ranked
-    masks: dict[str, Labels]
+    mask: Callable[[str], Labels]
     labels: dict[str, Labels]
 
     @property
@@ -48,7 +51,7 @@ class Inputs:
         return Query(
             features=lambda rows, layer: self.cell.query.images(ids[rows.start : rows.stop], layer),
             labels=np.stack([self.labels[i] for i in ids]),
-            mask=lambda row: self.masks[ids[row]],
+            mask=lambda row: self.mask(ids[row]),
             classes=len(self.cell.index.classes),
         )
 
@@ -72,11 +75,12 @@ def open_inputs(cell: Cell) -> Inputs:
             f"params.yaml: segmentation.datasets: the splits that datasets.{cell.dataset} uses "
             "have no class masks; remove it from the list, or choose splits with masks"
         )
-    # Decoded once, because every seed and variant scores the same masks.
-    masks = {i: index.mask(i) for i in ids}
+    # Every seed and variant scores the same masks: those of a small dataset are decoded once.
+    held = HELD // index.mask(ids[0]).nbytes
+    mask = lru_cache(maxsize=max(1, held))(index.mask)
     rule = cell.settings.section(Segmentation).label
-    labels = {i: patch_labels(m, query.grid, len(index.classes), rule) for i, m in masks.items()}
-    return Inputs(cell, support, cell.ranked(), masks, labels)
+    labels = {i: patch_labels(mask(i), query.grid, len(index.classes), rule) for i in ids}
+    return Inputs(cell, support, cell.ranked(), mask, labels)
 
 
 def support_sets(inputs: Inputs) -> list[Support]:
@@ -148,7 +152,7 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
         for seed in index.seeds
     ]
     scored = [inputs.labels[i] for i in header.image_ids]
-    seen = [i for i in header.image_ids if (inputs.masks[i] != IGNORE).any()]
+    seen = [i for i in header.image_ids if (inputs.mask(i) != IGNORE).any()]
     return (
         cell.protocol()
         | {
