@@ -31,9 +31,10 @@ STARTS = {  # what each imports before its work begins; what a function needs, i
     "sweep": FEATURES | {"faiss", "scipy", "torch"},
     "identification": FEATURES | {"faiss"},
     "retrieval": FEATURES,
+    "selection": FEATURES | {"faiss", "scipy"},
     "tracking": FEATURES | {"trackeval"},
     "tables": FEATURES | {"tabulate"},
-    "explorer": FEATURES,
+    "explorer": FEATURES | {"vl_convert"},
     "claims": FEATURES | {"tabulate"},
     "report": FEATURES | {"altair", "jinja2", "tabulate", "vl_convert"},
 }

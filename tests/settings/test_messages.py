@@ -31,6 +31,7 @@ UNKNOWN_KEYS = {
 UNKNOWN_NAMES = {
     "device": ("gpu", "allowed: auto, cpu, cuda; did you mean 'cpu'?"),
     "features.dtype": ("bfloat16", "allowed: float16, float32; did you mean 'float16'?"),
+    "features.precision": ("fp64", "allowed: bf16, fp16, fp32, tf32; did you mean 'fp16'?"),
     "segmentation.label": ("mode", "allowed: majority, nearest"),
     "segmentation.knn.distance": ("cosin", "allowed: cosine, dot, l2; did you mean 'cosine'?"),
     "datasets.minicity.support.per": (

@@ -44,7 +44,7 @@ def write(
     for model in settings.models:
         inputs = open_inputs(Cell(dataset=dataset, model=model, settings=settings))
         masks[model] = _predicted(inputs, predict)
-        truth = truth or {image_id: inputs.masks[image_id] for image_id in masks[model]}
+        truth = truth or {image_id: inputs.mask(image_id) for image_id in masks[model]}
     scores = {
         model: {i: _score(truth[i], mask, len(index.classes)) for i, mask in of.items()}
         for model, of in masks.items()
