@@ -262,7 +262,9 @@ def test_what_nothing_says_is_unknown(settings: Make) -> None:
     assert (plan.features, plan.unknown) == (0, ["own"])
     shown = CliRunner().invoke(app, ["plan"])
     assert shown.exit_code == 0
-    assert "without own, whose size is unknown" in shown.stdout
+    assert "total unknown, without own, whose size is unknown" in shown.stdout
+    assert "< 1 min" not in shown.stdout
+    assert "0.0 GB;" not in shown.stdout.partition("free")[0]
 
 
 def test_features_time_and_bank_by_hand(settings: Make) -> None:
@@ -602,3 +604,53 @@ def test_another_file_of_settings_can_be_planned(settings: Make) -> None:
     assert CliRunner().invoke(app, ["plan"]).exit_code == 2
     result = CliRunner().invoke(app, ["plan", "--params", "mine.yaml"])
     assert result.stdout.startswith("Plan of mine.yaml:")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder of the user with three labelled images and an unlabelled one."""
+    folder = tmp_path / "mine"
+    (folder / "masks").mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(
+        "classes: [a, b]\npartial: true\nsplits: {few: [x, y, z], rest: [w]}\n"
+    )
+    return folder
+
+
+def of_own(root: Path, split: str, images: object) -> dict[str, Any]:
+    part = {"split": split, "images": images, "per": "total"}
+    return {
+        "kind": "folder",
+        "root": str(root),
+        "view": {"mode": "whole", "grid": "equal", "patches": [4, 4]},
+        "support": part | {"seeds": [0, 1]},
+        "query": {"split": "rest", "images": "all", "per": "total", "unit": "image"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("split", "images", "task", "message"),
+    [
+        ("few", 4, "", "datasets.own.support.images: 4 requested, but 'few' has 3"),
+        ("fwe", 2, "", "support.split: 'fwe' is unknown; allowed: few, rest; did you mean 'few'?"),
+        ("few", 2, "retrieval", "retrieval.datasets: 'own' has no objects"),
+        ("few", 2, "tracking", "tracking.datasets: 'own' has no objects in videos"),
+    ],
+)
+def test_what_a_folder_lacks_is_found_by_the_plan(
+    settings: Make, own: Path, split: str, images: object, task: str, message: str
+) -> None:
+    chosen = {"datasets": {"own": of_own(own, split, images)}, "fetch.downloaded": []}
+    chosen |= {"fetch.placed": ["own"], "segmentation.datasets": []}
+    chosen |= {f"{task}.datasets": ["own"]} if task else {}
+    with pytest.raises(SettingsError) as caught:
+        planned(settings(chosen))
+    assert message in str(caught.value)
+
+
+def test_masks_that_are_not_there_are_found_by_the_plan(settings: Make, own: Path) -> None:
+    (own / "masks").rmdir()
+    chosen = {"datasets": {"own": of_own(own, "few", 2)}, "fetch.downloaded": []}
+    chosen |= {"fetch.placed": ["own"], "segmentation.datasets": ["own"]}
+    with pytest.raises(SettingsError, match="'own' has no class masks"):
+        planned(settings(chosen))

@@ -7,15 +7,14 @@ import pandas as pd
 
 from patchlens import paths
 from patchlens.datasets.catalogue import Entry, find
-from patchlens.datasets.folder_yaml import NAME, describe, names_of
 from patchlens.datasets.index import Index
 from patchlens.datasets.minicity import SPLITS
-from patchlens.datasets.reading import frames
 from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName
+from patchlens.plan import folders
 from patchlens.settings.base import MOST
-from patchlens.settings.datasets import Collected, Dataset, Minicity, Query, Support
+from patchlens.settings.datasets import Dataset, Minicity, Query, Support
 
 
 @dataclass(frozen=True)
@@ -56,28 +55,9 @@ def count(name: DatasetName, dataset: Dataset) -> Images:
     if dataset.query is None:
         return Images(None, None, None, None, facts.pixels, "no query is configured")
     found = _indexed(name, dataset.support, dataset.query)
-    return found or _published(_described(dataset, facts), dataset, dataset.support, dataset.query)
-
-
-def _described(dataset: Dataset, facts: Entry) -> Entry:
-    """The facts about a kind; of a user's folder, those in its dataset.yaml.
-
-    Raises:
-        DataError: dataset.yaml is wrong, or a sequence that it names cannot be listed.
-    """
-    if dataset.kind != "folder" or not isinstance(dataset, Collected) or dataset.root is None:
-        return facts
-    root = Path(dataset.root)
-    if not (root / NAME).is_file():
-        return facts
-    described = describe(root / NAME)
-    counts: dict[str, dict[str, int]] = {}
-    for split, written in described.splits.items():
-        of = names_of(root, split, written)
-        videos = [frames(root / "images" / name) for name in of if name in described.sequences]
-        stills = len(of) - len(videos)
-        counts[split] = {"images": stills + sum(map(len, videos))}
-    return facts.model_copy(update={"counts": counts, "classes": described.classes})
+    return found or _published(
+        folders.facts(dataset, facts), dataset, dataset.support, dataset.query
+    )
 
 
 def _indexed(name: DatasetName, support: Support | None, query: Query) -> Images | None:

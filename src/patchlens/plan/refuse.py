@@ -10,6 +10,7 @@ from patchlens.errors import FitError, SettingsError
 from patchlens.features.variants import check_width, pruned_counts
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.paths import PARAMS
+from patchlens.plan import folders
 from patchlens.plan.cost import CellCost
 from patchlens.plan.images import Images
 from patchlens.plan.models import Shape
@@ -54,6 +55,7 @@ def check(
         *_widths(settings, shapes),
         *_grids(settings, images, cells),
         *_made(settings),
+        *folders.problems(settings),
     ]
     if problems:
         found = dict.fromkeys(f"{PARAMS}: {problem}" for problem in problems)

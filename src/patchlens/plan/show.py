@@ -44,15 +44,16 @@ def show(plan: Plan, params: str) -> str:
 
 
 def brief(plan: Plan) -> str:
-    """What a run downloads, stores and takes, as two lines before a question."""
+    """What a run downloads, stores and takes, in lines before a question."""
     files = [f"{f.what} ({size_text(f.bytes, f.at_least)}, {_terms(f)})" for f in plan.downloads]
     seconds = sum(plan.seconds(part, gpu=False) for part in PARTS)
+    seconds += START * sum(plan.stages.values())
+    least = "at least " if plan.unknown else ""
     return "\n".join(
         [
             f"Download: {'; '.join(files) or 'nothing'}",
-            f"Store: {plan.features / 1e9:.2f} GB of features in {Path.cwd()}{_rest(plan)}. "
-            f"Take: about {_hours(seconds + START * sum(plan.stages.values()))} on {plan.cores} "
-            f"CPU cores{_rest(plan)}.",
+            f"Store: {_size(plan, plan.features)} of features in {Path.cwd()}{_rest(plan)}.",
+            f"Take: {least}about {_hours(seconds)} on {plan.cores} CPU cores.",
         ]
     )
 
@@ -90,7 +91,7 @@ def _features(plan: Plan) -> list[str]:
         for name, i in plan.images.items()
     ]
     table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
-    return [*images, *table, f"total {plan.features / 1e9:.1f} GB{_rest(plan)}"]
+    return [*images, *table, f"total {_size(plan, plan.features)}{_rest(plan)}"]
 
 
 def _from(source: str) -> str:
@@ -104,8 +105,7 @@ def _rest(plan: Plan) -> str:
 def _times(plan: Plan) -> list[str]:
     rows = []
     for part, title in PARTS.items():
-        cpu, gpu = (plan.seconds(part, gpu=gpu) for gpu in (False, True))
-        rows.append((title, _hours(cpu), _hours(gpu)))
+        rows.append((title, *(_time(plan, part, gpu=gpu) for gpu in (False, True))))
     heads = ("", f"{plan.cores} CPU cores", "one GPU")
     table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
     return [
@@ -114,6 +114,21 @@ def _times(plan: Plan) -> list[str]:
         f"GPU, {PROBE_STEPS} steps per probe on the CPU; without decoding, scoring and other "
         f"stages{_rest(plan)}",
     ]
+
+
+def _time(plan: Plan, part: str, *, gpu: bool) -> str:
+    """The time of a part; unknown where what is known says nothing of the rest."""
+    seconds = plan.seconds(part, gpu=gpu)
+    if all(getattr(cell, part) is not None for cell in plan.cells):
+        return _hours(seconds)
+    return f"≥ {_hours(seconds)}" if seconds >= 60 else "unknown"
+
+
+def _size(plan: Plan, known: float) -> str:
+    """A size of features, of which `known` bytes are known; unknown where nothing is."""
+    if not plan.unknown:
+        return f"{known / 1e9:.1f} GB"
+    return f"≥ {known / 1e9:.1f} GB" if known else "unknown"
 
 
 def _hours(seconds: float) -> str:
@@ -134,9 +149,14 @@ def _disk(plan: Plan) -> list[str]:
         "dvc repro": ("features", plan.features),
         "patchlens repro --drop-features --jobs 1": ("features of the largest model", plan.largest),
     }
-    return [
-        f"{command}: {what} × {ROOM} = {ROOM * size / 1e9:.1f} GB; "
-        f"free {plan.free / 1e9:.1f} GB: {'enough' if ROOM * size <= plan.free else 'NOT ENOUGH'}"
-        f"; {(ROOM * size + plan.downloaded) / 1e9:.1f} GB with downloads and their content"
-        for command, (what, size) in needs.items()
-    ]
+    lines = []
+    for command, (what, size) in needs.items():
+        verdict = "NOT ENOUGH" if ROOM * size > plan.free else "enough"
+        if plan.unknown and verdict == "enough":
+            verdict = "enough for what is known"
+        lines.append(
+            f"{command}: {what} × {ROOM} = {_size(plan, ROOM * size)}; "
+            f"free {plan.free / 1e9:.1f} GB: {verdict}"
+            f"; {(ROOM * size + plan.downloaded) / 1e9:.1f} GB with downloads and their content"
+        )
+    return lines
