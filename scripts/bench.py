@@ -45,8 +45,7 @@ from patchlens.features.views import cut  # noqa: E402
 from patchlens.settings.datasets import View  # noqa: E402
 from patchlens.settings.features import Features  # noqa: E402
 from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
-from patchlens.tasks.knn import search  # noqa: E402
-from patchlens.tasks.segmentation.nested import NestedBank  # noqa: E402
+from patchlens.tasks.knn import Bank, search  # noqa: E402
 from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate  # noqa: E402
 from patchlens.tasks.tracking.settings import Propagation  # noqa: E402
 
@@ -286,7 +285,8 @@ def sweep_ratio(width: int, bank_size: int, query_size: int, k: int, rounds: int
             search(bank[:, columns], queries[:, columns], k, distance="cosine", device=cpu)
 
     def nested() -> None:
-        list(NestedBank(bank, order, sizes, distance="cosine", device=cpu).search(queries, k))
+        made = Bank(bank, distance="cosine", device=cpu, order=order, sizes=sizes)
+        made.search(queries, k)
 
     return statistics.median([seconds(nested) / seconds(apart) for _ in range(rounds)])
 

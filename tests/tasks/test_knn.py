@@ -5,7 +5,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from patchlens.errors import FitError
 from patchlens.tasks import knn
-from patchlens.tasks.knn import search, torch_searcher, vote
+from patchlens.tasks.knn import Bank, labels_of, on_host, search, vote
 
 CPU = "cpu"
 METRICS = {"cosine": "cosine", "l2": "sqeuclidean"}
@@ -107,15 +107,44 @@ def test_equally_near_patches_come_in_the_order_of_the_bank(distance):
     assert first.tolist() == [[0], [0]]
 
 
+@pytest.mark.parametrize("wide", [knn.WIDE, 40, 7])
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_the_torch_path_equals_faiss(arrays, distance):
+def test_the_torch_path_equals_faiss_whatever_the_parts_of_the_bank(
+    arrays, distance, wide, monkeypatch
+):
     bank, queries = arrays
     similarity, rows = search(bank, queries, 9, distance=distance, device=CPU)
-    if distance == "cosine":
-        bank, queries = knn.unit_rows(bank), knn.unit_rows(queries)
-    found, where = torch_searcher(bank, 9, distance, CPU)(queries)
-    assert np.array_equal(where, rows)
-    np.testing.assert_allclose(found, similarity, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(knn, "WIDE", wide)
+    [found] = Bank(bank, distance=distance, device=CPU, torch=True).search(queries, 9)
+    assert isinstance(found.rows, torch.Tensor)
+    assert np.array_equal(on_host(found.rows), rows)
+    np.testing.assert_allclose(on_host(found.similarity), similarity, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("wide", [knn.WIDE, 7])
+@pytest.mark.parametrize("k", [1, 4, 40])
+def test_torch_gives_equally_near_patches_in_the_order_of_the_bank(k, wide, monkeypatch):
+    monkeypatch.setattr(knn, "WIDE", wide)
+    rng = np.random.default_rng(4)
+    bank = rng.integers(-1, 2, (40, 2)).astype(np.float32)  # mostly ties, exact in float32
+    queries = rng.integers(-1, 2, (30, 2)).astype(np.float32)
+    [found] = Bank(bank, distance="dot", device=CPU, torch=True).search(queries, k)
+    expected = np.argsort(-(queries @ bank.T), axis=1, kind="stable")[:, :k]
+    assert np.array_equal(on_host(found.rows), expected)
+
+
+@pytest.mark.parametrize("weighting", ["majority", "softmax"])
+def test_votes_in_torch_are_those_of_numpy(arrays, weighting):
+    bank, queries = arrays
+    labels = np.random.default_rng(3).integers(0, 4, len(bank))
+    similarity, rows = search(bank, queries, 9, distance="cosine", device=CPU)
+    similarity = similarity.round(1)  # many are equal
+    how = {"weighting": weighting, "temperature": 0.07}
+    shares, winner = vote(similarity, labels[rows], 4, **how)
+    places = torch.from_numpy(rows)
+    ours = vote(torch.from_numpy(similarity), labels_of(labels, places), 4, **how)
+    np.testing.assert_allclose(on_host(ours[0]), shares, rtol=1e-6)
+    assert np.array_equal(on_host(ours[1]), winner)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")

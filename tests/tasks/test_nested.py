@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from patchlens.errors import FitError
-from patchlens.tasks.knn import search
-from patchlens.tasks.segmentation.nested import BLOCK, GROUP, NestedBank
+from patchlens.tasks import knn
+from patchlens.tasks.knn import SMALL_BLOCK, Bank, on_host, search
 
 CPU = "cpu"
 WIDTH, SIZES = 24, [1, 2, 7, 8, 20, 24]
@@ -13,9 +13,10 @@ RNG = np.random.default_rng(0)
 ORDER = RNG.permutation(WIDTH)
 
 
-def both(bank, queries, k, distance, sizes=SIZES, order=ORDER):
-    nested = NestedBank(bank, order, sizes, distance=distance, device=CPU)
-    for size, similarity, rows in nested.search(queries, k):
+def both(bank, queries, k, distance, sizes=SIZES, order=ORDER, **options):
+    nested = Bank(bank, distance=distance, device=CPU, order=order, sizes=sizes, **options)
+    for size, found in zip(sizes, nested.search(queries, k), strict=True):
+        similarity, rows = map(on_host, found)
         kept = np.sort(order[:size])
         apart = search(bank[:, kept], queries[:, kept], k, distance=distance, device=CPU)
         yield (similarity, rows), apart
@@ -23,11 +24,12 @@ def both(bank, queries, k, distance, sizes=SIZES, order=ORDER):
 
 @pytest.mark.parametrize("distance", ["cosine", "dot", "l2"])
 @pytest.mark.parametrize("k", [1, 5])
-def test_whole_numbers_have_the_very_neighbours_of_separate_searches(distance, k):
+@pytest.mark.parametrize("torch", [False, True])
+def test_whole_numbers_have_the_very_neighbours_of_separate_searches(distance, k, torch):
     # Products of small whole numbers are exact in float32, so only exact ties may differ.
-    bank = RNG.integers(-9, 10, (GROUP * 12 + 5, WIDTH)).astype(np.float32)
-    queries = RNG.integers(-9, 10, (BLOCK + 3, WIDTH)).astype(np.float32)
-    found = list(both(bank, queries, k, distance))
+    bank = RNG.integers(-9, 10, (197, WIDTH)).astype(np.float32)
+    queries = RNG.integers(-9, 10, (SMALL_BLOCK + 3, WIDTH)).astype(np.float32)
+    found = list(both(bank, queries, k, distance, torch=torch))
     assert len(found) == len(SIZES)
     for (similarity, rows), (apart_similarity, apart_rows) in found:
         np.testing.assert_allclose(similarity, apart_similarity, rtol=1e-5, atol=1e-5)
@@ -66,8 +68,8 @@ def test_a_zero_row_has_similarity_0():
     bank = RNG.normal(size=(50, WIDTH)).astype(np.float32)
     bank[7] = 0
     queries = np.zeros((1, WIDTH), np.float32)
-    nested = NestedBank(bank, ORDER, SIZES, distance="cosine", device=CPU)
-    answers = list(nested.search(queries, 50))
+    nested = Bank(bank, distance="cosine", device=CPU, order=ORDER, sizes=SIZES)
+    answers = nested.search(queries, 50)
     assert len(answers) == len(SIZES)
     for found in answers:
         assert (found.similarity == 0).all()
@@ -77,4 +79,16 @@ def test_a_zero_row_has_similarity_0():
 def test_k_beyond_the_bank_is_an_error_that_names_the_setting():
     x = np.ones((3, WIDTH), np.float32)
     with pytest.raises(FitError, match=r"k = 4 .* 3 patches .*segmentation\.k"):
-        list(NestedBank(x, ORDER, SIZES, distance="dot", device=CPU).search(x, 4))
+        Bank(x, distance="dot", device=CPU, order=ORDER, sizes=SIZES).search(x, 4)
+
+
+@pytest.mark.parametrize("small", [7, 4096])
+def test_equal_similarities_come_by_row_whatever_the_parts_of_the_bank(small, monkeypatch):
+    monkeypatch.setattr(knn, "SMALL", small)
+    bank = RNG.integers(-1, 2, (60, WIDTH)).astype(np.float32)
+    queries = RNG.integers(-1, 2, (20, WIDTH)).astype(np.float32)
+    found = Bank(bank, distance="dot", device=CPU, order=ORDER, sizes=[2, 3]).search(queries, 9)
+    for size, (_, rows) in zip([2, 3], found, strict=True):
+        kept = ORDER[:size]
+        products = queries[:, kept] @ bank[:, kept].T
+        assert np.array_equal(rows, np.argsort(-products, axis=1, kind="stable")[:, :9])

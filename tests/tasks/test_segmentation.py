@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from patchlens.errors import FitError
+from patchlens.settings.classifiers import Knn
 from patchlens.tasks.scores import confusion
 from patchlens.tasks.segmentation import classify as segmentation
 from patchlens.tasks.segmentation import few_shot
@@ -180,23 +181,45 @@ def test_chunks_of_query_images_change_nothing(monkeypatch):
 def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):
     """The transformed support is the same, bit by bit, whatever is asked."""
     banks: list[bytes] = []
-    original = segmentation.Task._bank
+    original = segmentation.Task._classifier
 
-    def spy(self, known, plan):
-        bank, transform = original(self, known, plan)
+    def spy(self, head, shots, layer, bank):
         banks.append(bank.x.tobytes())
-        return bank, transform
+        return original(self, head, shots, layer, bank)
 
-    monkeypatch.setattr(segmentation.Task, "_bank", spy)
+    monkeypatch.setattr(segmentation.Task, "_classifier", spy)
     names = ["raw", "center", "l2", "zscore", "prune", "keep_top", "prune_random"]
-    changes = {"variants": [*names, "pca_drop_top", "pca_whiten"]}
+    changes = {"variants": [*names, "pca_drop_top", "pca_whiten"], **BOTH}
     known = random_labels(2, seed=1)
     runs_of(query(random_labels(3), noisy), [support(known, noisy)], **changes)
     first = banks.copy()
     banks.clear()
     runs_of(query(random_labels(5, 9), lambda x: 9 * noisy(x)), [support(known, noisy)], **changes)
     assert banks == first
-    assert len(set(first)) == len(first) - 1  # all differ but raw's, which the floor shares
+    assert len(set(first)) == len(changes["variants"]) + 1  # two draws of the control
+
+
+@pytest.mark.parametrize("distance", ["cosine", "dot"])
+def test_by_cosine_l2_is_raw_and_is_not_searched_again(distance, monkeypatch):
+    searched = []
+    original = segmentation._knn
+    monkeypatch.setattr(
+        segmentation, "_knn", lambda bank, *rest: searched.append(1) or original(bank, *rest)
+    )
+    own = Knn(distance=distance, vote="majority", temperature=0.07)
+    runs = runs_of(
+        query(random_labels(3), noisy),
+        [support(random_labels(2), noisy)],
+        variants=["raw", "l2"],
+        k_sweep=[1, 3],
+        knn=own,
+    )
+    raw, l2 = (by_head(runs, head="knn", variant=v) for v in ("raw", "l2"))
+    assert len(searched) == (1 if distance == "cosine" else 2)
+    assert [run.k for run in raw] == [run.k for run in l2] == [1, 3]
+    # The k sweep of l2 has no pixels, as that of any variant but raw.
+    assert [set(run.counts) for run in raw] == [{"patch", "pixel"}] * 2
+    assert [set(run.counts) for run in l2] == [{"patch", "pixel"}, {"patch"}]
 
 
 def test_more_neighbours_than_patches_says_so():

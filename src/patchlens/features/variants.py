@@ -64,11 +64,13 @@ class Variant(NamedTuple):
             title, and what is done to the feature x of a patch.
         learns: what is estimated from the patches that it is fitted on.
         settings: the keys of `prune` in params.yaml that shape it.
+        keeps_directions: whether every x is only scaled, so that cosines are those of `raw`.
     """
 
     fit: Callable[[FitData, Prune, Chance], Transform]
     learns: tuple[Literal["mean", "variance", "ranking", "components"], ...] = ()
     settings: tuple[Literal["m", "random_draws", "pca_drop"], ...] = ()
+    keeps_directions: bool = False
 
     @property
     def title(self) -> str:
@@ -178,9 +180,9 @@ def _pca_whiten(data: FitData, prune: Prune, chance: Chance) -> Transform:
 
 
 VARIANTS: dict[VariantName, Variant] = {
-    "raw": Variant(_raw),
+    "raw": Variant(_raw, keeps_directions=True),
     "center": Variant(_center, learns=("mean",)),
-    "l2": Variant(_l2),
+    "l2": Variant(_l2, keeps_directions=True),
     "zscore": Variant(_zscore, learns=("mean", "variance")),
     "prune": Variant(_prune, learns=("ranking",), settings=("m",)),
     "keep_top": Variant(_keep_top, learns=("ranking",), settings=("m",)),

@@ -1,10 +1,12 @@
-"""Exact nearest neighbours and their vote."""
+"""Exact nearest neighbours and their vote: by faiss on a CPU, in torch on a GPU."""
 
-from typing import Literal
+from collections.abc import Sequence
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from patchlens.arrays import Array, Ints
 from patchlens.errors import FitError
@@ -12,44 +14,172 @@ from patchlens.features.device import Where
 from patchlens.features.variants import unit_rows
 from patchlens.settings.base import Distance
 
-BLOCK = 4096  # queries per block: bounds the memory besides the bank
-PRODUCTS = 1 << 28  # similarities that torch holds at once on a GPU: 1 GB
+BLOCK = 4096  # queries that are searched at once: bounds the memory besides the bank
+WIDE = 65536  # rows of the bank that they meet at once on a GPU: 1 GB of products
+# Of equal ones a heap drops the lowest number first, which is to be the last row; −1 is none.
+LAST = -2
+SMALL_BLOCK, SMALL = 256, 4096  # the same where products should stay in a processor's cache
+
+
+class Neighbours(NamedTuple):
+    """The most similar rows of a bank, the most similar first, equal ones by row.
+
+    Attributes:
+        similarity: [Q, k], higher is nearer.
+        rows: of the bank [Q, k].
+    """
+
+    similarity: Any
+    rows: Any
+
+
+class Bank:
+    """A memory bank, made ready once for all of its searches.
+
+    With an order of its dimensions it is searched over each prefix of it, cheaper than apart: inner
+    products are summed from the shortest prefix up, and each adds the dimensions that the one
+    before lacked. Nothing large is ever subtracted, so that the sums are as exact as those of
+    separate searches: neighbours differ only where similarities are equal to rounding.
+
+    Args:
+        x: features [N, D].
+        distance: `cosine` and `dot` give inner products, `l2` the negative squared distance, over
+            the dimensions that are searched.
+        device: where to search.
+        order: dimensions [D], those kept longest first; None searches all dimensions at once.
+        sizes: lengths of the prefixes of `order`, ascending, each in 1..D.
+        torch: search in torch on a CPU too, as on a GPU.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        *,
+        distance: Distance,
+        device: Where,
+        order: Ints | None = None,
+        sizes: Sequence[int] = (),
+        torch: bool = False,
+    ) -> None:
+        self._device = device if torch or device != "cpu" else None
+        self._whole = order is None
+        self._distance: Distance = distance
+        # The columns that each prefix adds to the one before.
+        self._added: list[Any] = [slice(None)]
+        self._block, step = BLOCK, WIDE if self._device else max(1, len(x))
+        if order is not None:
+            self._added = [order[a:b] for a, b in pairwise([0, *sizes])]
+            if self._device is None:
+                self._block, step = SMALL_BLOCK, SMALL
+                # Once: blocks this large are slow to ask for.
+                self._buffers = np.empty((2, SMALL_BLOCK * min(SMALL, len(x))), dtype=np.float32)
+        self._rows = len(x)
+        if self._whole and distance == "cosine":
+            x = unit_rows(x)
+        self._parts = [
+            (start, list(zip(*self._ready(x[start : start + step]), strict=True)))
+            for start in range(0, len(x), step)
+        ]
+
+    def search(self, queries: Array, k: int) -> list[Neighbours]:
+        """The k most similar rows of each query [Q, D], exactly, for each prefix.
+
+        Without an order there is one result. The arrays are numpy's if faiss searches, else
+        torch's on the device.
+
+        Raises:
+            FitError: there are fewer than k rows.
+        """
+        check_k(k, self._rows)
+        starts = range(0, max(len(queries), 1), self._block)
+        blocks = [self._nearest(queries[start : start + self._block], k) for start in starts]
+        joined = _torch().cat if self._device else np.concatenate
+        return [Neighbours(*map(joined, zip(*of, strict=True))) for of in zip(*blocks, strict=True)]
+
+    def _nearest(self, queries: Array, k: int) -> list[Neighbours]:
+        """The neighbours of a block of queries for each prefix."""
+        unit = self._whole and self._distance == "cosine"
+        added, own = self._ready(unit_rows(queries) if unit else queries)
+        if self._whole and self._device is None:
+            [(_, [(rows, _)])] = self._parts
+            return [_by_faiss(rows, added[0], k, self._distance)]
+        kind = _Sorted if self._device else _Heaps
+        best = [kind(len(queries), k) for _ in self._added]
+        for start, of_part in self._parts:
+            products = None
+            for i, (rows, norms) in enumerate(of_part):
+                products = self._summed(products, added[i], rows)
+                best[i].add(self._ordered(products, norms), start)
+        found = [one.neighbours() for one in best]
+        if self._distance == "l2":
+            return [
+                Neighbours(2 * (s - n[:, None]), r) for (s, r), n in zip(found, own, strict=True)
+            ]
+        if self._distance == "cosine" and not self._whole:
+            return [Neighbours(s * n[:, None], r) for (s, r), n in zip(found, own, strict=True)]
+        return found
+
+    def _ready(self, x: Array) -> tuple[list[Any], list[Any]]:
+        """The columns [n, d] that each prefix adds, and what its norms do to products [n]."""
+        parts: list[Any] = [np.ascontiguousarray(x[:, c], dtype=np.float32) for c in self._added]
+        norms: list[Any] = [None] * len(parts)
+        if self._distance == "l2" or (self._distance == "cosine" and not self._whole):
+            squares = np.cumsum([np.einsum("nd,nd->n", p, p, dtype=np.float64) for p in parts], 0)
+            # A zero row has similarity 0 with everything, as in `unit_rows`.
+            inverse = np.divide(1, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)
+            norms = list((squares / 2 if self._distance == "l2" else inverse).astype(np.float32))
+        if self._device:
+            of = _torch().from_numpy
+            parts = [of(part).to(self._device) for part in parts]
+            norms = [None if norm is None else of(norm).to(self._device) for norm in norms]
+        return parts, norms
+
+    def _summed(self, products: Any, queries: Any, rows: Any) -> Any:
+        """Inner products [b, n] over one more set of columns."""
+        if self._device:
+            return queries @ rows.T if products is None else products.addmm_(queries, rows.T)
+        from scipy.linalg.blas import sgemm  # unlike numpy's, it adds to what is there
+
+        beta, shape = float(products is not None), (len(queries), len(rows))
+        out = self._buffers[0, : shape[0] * shape[1]].reshape(shape)
+        sgemm(1, rows.T, queries.T, beta=beta, c=out.T, trans_a=True, overwrite_c=True)
+        return out
+
+    def _ordered(self, products: Any, norms: Any) -> Any:
+        """What orders the bank [b, n]: the similarity without the query's own norm."""
+        if norms is None:
+            return products
+        if self._device:
+            return products - norms if self._distance == "l2" else products * norms
+        out = self._buffers[1, : products.size].reshape(products.shape)
+        return (np.subtract if self._distance == "l2" else np.multiply)(products, norms, out=out)
 
 
 def search(
     bank: Array, queries: Array, k: int, *, distance: Distance, device: Where
 ) -> tuple[Array, Ints]:
-    """The k most similar bank rows of each query, exactly, most similar first.
-
-    On a CPU faiss's brute force; on a GPU faiss where its GPU build is installed, else blocks of a
-    matrix product with top-k.
-
-    Args:
-        bank: features [N, D].
-        queries: features [Q, D].
-        k: neighbours, at most N.
-        distance: `cosine` and `dot` give inner products, `l2` the negative squared distance.
-        device: where to compute.
+    """The k most similar bank rows of each query, exactly; see `Bank`.
 
     Returns:
-        Similarity [Q, k], higher is nearer, and row of the bank [Q, k].
+        Similarity [Q, k] and row of the bank [Q, k].
 
     Raises:
         FitError: the bank holds fewer than k rows.
     """
-    check_k(k, len(bank))
-    if distance == "cosine":
-        bank = unit_rows(bank)
-    bank = np.ascontiguousarray(bank, dtype=np.float32)
-    similarity = np.empty((len(queries), k), dtype=np.float32)
-    rows = np.empty((len(queries), k), dtype=np.int64)
-    find = _searcher(bank, k, distance, device)
-    step = BLOCK if device == "cpu" else max(1, min(BLOCK, PRODUCTS // len(bank)))
-    for start in range(0, len(queries), step):
-        block = queries[start : start + step]
-        block = unit_rows(block) if distance == "cosine" else np.ascontiguousarray(block)
-        similarity[start : start + step], rows[start : start + step] = find(block)
-    return in_order(similarity, rows)
+    [found] = Bank(bank, distance=distance, device=device).search(queries, k)
+    return on_host(found.similarity), on_host(found.rows)
+
+
+def on_host(x: Any) -> Any:
+    """An array of numpy."""
+    return x if isinstance(x, np.ndarray) else x.cpu().numpy()
+
+
+def labels_of(labels: Ints, rows: Any) -> Any:
+    """The labels [N] of rows of a bank, where the rows lie."""
+    if isinstance(rows, np.ndarray):
+        return labels[rows]
+    return _torch().from_numpy(labels).to(rows.device)[rows]
 
 
 def check_k(k: int, bank: int) -> None:
@@ -78,18 +208,18 @@ def in_order(similarity: Array, rows: Ints) -> tuple[Array, Ints]:
 
 
 def vote(
-    similarity: Array,
-    labels: Ints,
+    similarity: Any,
+    labels: Any,
     classes: int,
     *,
     weighting: Literal["majority", "softmax"],
     temperature: float,
-) -> tuple[Array, Ints]:
+) -> tuple[Any, Any]:
     """Class shares and the winning class from the neighbours of each query.
 
     Args:
-        similarity: [Q, k].
-        labels: class of each neighbour [Q, k].
+        similarity: [Q, k], of numpy, or of torch on any device.
+        labels: class of each neighbour [Q, k], in an array of the same library.
         classes: number of classes C.
         weighting: `majority` counts each neighbour once; `softmax` weights it by
             exp(similarity / temperature), normalised over the k.
@@ -99,61 +229,95 @@ def vote(
         Shares [Q, C], which sum to 1, and the class with the largest share [Q]; equal shares go to
         the larger summed similarity, then to the lower class id.
     """
-    cell = (np.arange(len(labels))[:, None] * classes + labels).ravel()
+    xp: Any = np if isinstance(similarity, np.ndarray) else _torch()
+    if weighting == "softmax":
+        weights = xp.exp((similarity - similarity[:, :1]) / temperature)
+        shares = _totals(labels, weights / weights.sum(axis=1)[:, None], classes)
+    else:  # counts are exact, so that equal shares are equal
+        shares = _totals(labels, xp.ones_like(similarity), classes)
+    summed = _totals(labels, similarity, classes)
+    tied = shares == xp.amax(shares, axis=1)[:, None]
+    winner = xp.where(tied, summed, -xp.inf).argmax(axis=1)
+    return xp.asarray(shares / shares.sum(axis=1)[:, None], dtype=xp.float32), winner
 
-    def total(values: NDArray[np.floating]) -> NDArray[np.float64]:
+
+def _totals(labels: Any, values: Any, classes: int) -> Any:
+    """The sum of the values of each class [Q, C], in float64 and in the order of the neighbours."""
+    if isinstance(labels, np.ndarray):
+        cell = (np.arange(len(labels))[:, None] * classes + labels).ravel()
         summed = np.bincount(cell, values.ravel(), minlength=len(labels) * classes)
         return summed.reshape(-1, classes).astype(np.float64)
-
-    if weighting == "softmax":
-        weights = np.exp((similarity - similarity[:, :1]) / temperature)
-        shares = total(weights / weights.sum(axis=1, keepdims=True))
-    else:  # counts are exact, so that equal shares are equal
-        shares = total(np.ones(labels.shape))
-    summed = total(similarity.astype(np.float64))
-    tied = shares == shares.max(axis=1, keepdims=True)
-    winner = np.where(tied, summed, -np.inf).argmax(axis=1)
-    shares = shares / shares.sum(axis=1, keepdims=True)
-    return shares.astype(np.float32), winner.astype(np.int64)
+    torch = _torch()
+    total = torch.zeros((len(labels), classes), dtype=torch.float64, device=labels.device)
+    for label, value in zip(labels.T, values.double().T, strict=True):  # all at once has no order
+        total.scatter_add_(1, label[:, None], value[:, None])
+    return total
 
 
-def _searcher(bank: Array, k: int, distance: Distance, device: Where):  # type: ignore[no-untyped-def]
-    """A function from a block of queries to (similarity, rows); the bank is prepared once."""
+def _by_faiss(bank: Array, queries: Array, k: int, distance: Distance) -> Neighbours:
+    """Unlike an index, faiss.knn searches the array where it lies, without a copy."""
     metric = faiss.METRIC_L2 if distance == "l2" else faiss.METRIC_INNER_PRODUCT
-    sign = -1 if distance == "l2" else 1
-
-    def on_cpu(block: Array) -> tuple[Array, Ints]:
-        # Unlike an index, faiss.knn searches the array where it lies, without a copy.
-        found, rows = faiss.knn(block, bank, k, metric=metric)
-        return sign * found, rows
-
-    if device == "cpu":
-        return on_cpu
-    if hasattr(faiss, "StandardGpuResources"):
-        resources = faiss.StandardGpuResources()
-
-        def on_gpu(block: Array) -> tuple[Array, Ints]:
-            found, rows = faiss.knn_gpu(resources, block, bank, k, metric=metric)
-            return sign * found, rows
-
-        return on_gpu
-    return torch_searcher(bank, k, distance, device)
+    found, rows = faiss.knn(queries, bank, k, metric=metric)
+    return Neighbours(*in_order(-found if distance == "l2" else found, rows))
 
 
-def torch_searcher(bank: Array, k: int, distance: Distance, device: Where):  # type: ignore[no-untyped-def]
-    """The same by a matrix product and top-k in torch, for GPUs without faiss's GPU build."""
+class _Heaps:
+    """The k largest scores of each row, of parts that are added; faiss selects them."""
+
+    def __init__(self, rows: int, k: int) -> None:
+        self._values = np.empty((rows, k), dtype=np.float32)
+        self._places = np.empty((rows, k), dtype=np.int64)
+        self._heaps = faiss.float_minheap_array_t()
+        self._heaps.nh, self._heaps.k = rows, k
+        self._heaps.val = faiss.swig_ptr(self._values)
+        self._heaps.ids = faiss.swig_ptr(self._places)
+        self._heaps.heapify()
+
+    def add(self, scores: Array, start: int) -> None:
+        numbers = LAST - np.arange(start, start + scores.shape[1])
+        self._heaps.addn_with_ids(
+            scores.shape[1], faiss.swig_ptr(scores), faiss.swig_ptr(numbers), 0
+        )
+
+    def neighbours(self) -> Neighbours:
+        self._heaps.reorder()
+        return Neighbours(*in_order(self._values, LAST - self._places))
+
+
+class _Sorted:
+    """The same in torch."""
+
+    def __init__(self, _: int, k: int) -> None:
+        self._k = k
+        self._best: Neighbours | None = None
+
+    def add(self, scores: Any, start: int) -> None:
+        torch, k = _torch(), self._k
+        rows = torch.arange(start, start + scores.shape[1], device=scores.device)
+        rows = rows.expand(len(scores), -1)
+        if self._best is not None:
+            scores = torch.cat([self._best.similarity, scores], dim=1)
+            rows = torch.cat([self._best.rows, rows], dim=1)
+        if k < scores.shape[1]:
+            least = scores.topk(k, dim=1).values[:, -1:]
+            kept = scores >= least
+            if int(kept.sum(dim=1).max()) > k:  # of those that equal the least, the first rows
+                equal = scores == least
+                spare = k - (scores > least).sum(dim=1, keepdim=True)
+                kept &= ~equal | (equal.cumsum(dim=1, dtype=torch.int32) <= spare)
+            columns = kept.nonzero()[:, 1].reshape(len(scores), k)
+            scores, rows = scores.gather(1, columns), rows.gather(1, columns)
+        self._best = Neighbours(scores, rows)
+
+    def neighbours(self) -> Neighbours:
+        assert self._best is not None
+        scores, rows = self._best
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        return Neighbours(scores.gather(1, order), rows.gather(1, order))
+
+
+def _torch() -> ModuleType:
+    """Takes seconds to import, and faiss does without."""
     import torch
 
-    matrix = torch.from_numpy(bank).to(device)
-    squares = (matrix * matrix).sum(dim=1)
-
-    def find(block: Array) -> tuple[Array, Ints]:
-        rows = torch.from_numpy(block).to(device)
-        products = rows @ matrix.T
-        if distance == "l2":
-            # In place: a block of products is the largest thing in memory here.
-            products.mul_(2).sub_(squares).sub_((rows * rows).sum(dim=1, keepdim=True))
-        found, where = products.topk(k, dim=1)
-        return found.cpu().numpy(), where.cpu().numpy()
-
-    return find
+    return torch

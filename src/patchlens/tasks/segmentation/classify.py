@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from patchlens.arrays import Array, Ints, Labels
 from patchlens.features.device import Where
-from patchlens.features.variants import Transform, draws, fit
+from patchlens.features.variants import VARIANTS, draws, fit
 from patchlens.progress import track
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
-from patchlens.tasks.knn import search, vote
+from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.scores import Counts, ImageCounts, confusion
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
@@ -74,8 +74,11 @@ def pooled(runs: Sequence[Run], held: Mapping[int, Sequence[str]], ids: Sequence
 
 
 class _Classifier(Protocol):
-    def __call__(self, x: Array) -> dict[int, tuple[Array, Ints]]:
-        """For each k (0 where there is none): class scores [n, C] and winners [n]."""
+    def __call__(self, x: Array) -> dict[int, tuple[Any, Ints]]:
+        """For each k (0 where there is none): class scores [n, C] and winners [n].
+
+        The scores are an array of numpy, or of torch on a device.
+        """
 
 
 class Fit(NamedTuple):
@@ -125,72 +128,119 @@ class Task:
 
     def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
         """Every run of every seed: headline and k sweep, other layers, other shots, the floor."""
-        points = plans(self.settings, self.prune, self.layers, len(supports))
-        whole = list(product(supports, points))
-        for support, plan in track(whole, total=len(whole), what=what, unit="fit"):
-            yield from self.fit(support, plan)
+        points = list(plans(self.settings, self.prune, self.layers, len(supports)))
+        groups: dict[tuple[VariantName, int, int], list[Fit]] = {}
+        for plan in points:
+            groups.setdefault(self._features(plan), []).append(plan)
+        whole = list(product(supports, groups.items()))
+        done: dict[Fit, list[Run]] = {}
+        for support, (features, members) in track(
+            whole, total=len(whole), what=what, unit="variant"
+        ):
+            done |= self._fit(support, features, members)
+            if len(done) == len(points):
+                for plan in points:
+                    yield from done.pop(plan)
 
-    def fit(self, support: Support, plan: Fit) -> Iterator[Run]:
+    def _features(self, plan: Fit) -> tuple[VariantName, int, int]:
+        """Variant, draw and layer of the features that give the fit: cosines see no lengths."""
+        cosine = plan.head == "knn" and self.settings.knn.distance == "cosine"
+        same = cosine and VARIANTS[plan.variant].keeps_directions
+        return "raw" if same else plan.variant, plan.draw, plan.layer
+
+    def fit(self, support: Support, plan: Fit) -> list[Run]:
         """The runs of one point of the protocol: one for each k."""
-        bank, transform = self._bank(support, plan)
-        classes, c, at_edge = self.query.classes, 0.0, False
-        classifier: _Classifier
-        if plan.head == "majority":
-            classifier = _prior(bank.y, classes, one_hot=True)
-        elif _says_nothing(bank, plan.head, self.settings.knn):
-            classifier = _prior(bank.y, classes, one_hot=False)
-        elif plan.head == "knn":
-            sweep = (plan.layer, plan.shots) == (self.layers[0], self.settings.shots)
-            ks = sorted({self.settings.k, *(self.settings.k_sweep if sweep else [])})
-            classifier = _knn(bank, ks, classes, self.settings.knn, self.device)
-        else:
-            classifier, c, at_edge = _linear(bank, classes, self.settings.linear)
-        absent = classes - len(np.unique(bank.y))
-        for k, counts in self._score(transform, classifier, plan).items():
-            yield Run(
-                **plan._asdict(),
-                seed=support.seed,
-                k=k,
-                counts=counts,
-                absent=absent,
-                c=c,
-                at_edge=at_edge,
-            )
+        return self._fit(support, self._features(plan), [plan])[plan]
 
-    def _bank(self, support: Support, plan: Fit) -> tuple[Labelled, Transform]:
-        """The labelled patches after the variant that is fitted here, and the variant."""
-        transform = fit(
-            plan.variant, support.fit_data, self.prune, seed=support.seed, draw=plan.draw
-        )
-        known = support.labelled(plan.shots, plan.layer)
-        return replace(known, x=transform(known.x)), transform
-
-    def _score(
-        self, transform: Transform, classifier: _Classifier, plan: Fit
-    ) -> dict[int, dict[str, ImageCounts]]:
-        """Patch and pixel confusion counts for each k of the classifier."""
-        query, parts = self.query, dict[int, dict[str, list[ImageCounts]]]()
-        for rows in query.chunks():
-            features = query.features(rows, plan.layer)
-            grid = features.shape[:3]
-            found = classifier(transform(features.reshape(-1, features.shape[-1])))
-            for k, (scores, winners) in found.items():
-                part = parts.setdefault(k, {})
-                maps = zip(rows, winners.reshape(grid), strict=True)
-                patches = (confusion(query.labels[r], w, query.classes) for r, w in maps)
-                part.setdefault("patch", []).append(ImageCounts.of(patches, query.classes))
-                # Pixels cost most of the time: the k sweep counts them for `raw` only.
-                if plan.variant != "raw" and k not in (0, self.settings.k):
-                    continue
-                shares = zip(rows, scores.reshape(*grid, -1), strict=True)
-                pixels = (self._pixels(row, score) for row, score in shares)
-                part.setdefault("pixel", []).append(ImageCounts.of(pixels, query.classes))
-        return {
-            k: {level: ImageCounts.joined(counts) for level, counts in part.items()}
-            for k, part in parts.items()
+    def _fit(
+        self, support: Support, features: tuple[VariantName, int, int], members: Sequence[Fit]
+    ) -> dict[Fit, list[Run]]:
+        """The runs of fits on the same features, which are read and transformed once for all."""
+        variant, draw, layer = features
+        transform = fit(variant, support.fit_data, self.prune, seed=support.seed, draw=draw)
+        alike: dict[tuple[str, int], list[Fit]] = {}
+        for plan in members:
+            alike.setdefault((plan.head, plan.shots), []).append(plan)
+        banks = {
+            shots: replace(known, x=transform(known.x))
+            for shots in {shots for _, shots in alike}
+            for known in [support.labelled(shots, layer)]
         }
+        fitted = {key: self._classifier(*key, layer, banks[key[1]]) for key in alike}
+        parts: dict[tuple[tuple[str, int], int], dict[str, list[ImageCounts]]] = {}
+        for rows in self.query.chunks():
+            patches = self.query.features(rows, layer)
+            x = transform(patches.reshape(-1, patches.shape[-1]))
+            for key, (classifier, _, _) in fitted.items():
+                for k, (scores, winners) in classifier(x).items():
+                    levels = {level for plan in alike[key] for level in self._levels(plan, k)}
+                    shares = scores if "pixel" in levels else None
+                    part = parts.setdefault((key, k), {})
+                    self._count(rows, shares, winners, patches.shape[:3], part)
+        joined = {
+            key: {level: ImageCounts.joined(counts) for level, counts in part.items()}
+            for key, part in parts.items()
+        }
+        runs: dict[Fit, list[Run]] = {}
+        for key, plans_of in alike.items():
+            _, c, at_edge = fitted[key]
+            absent = self.query.classes - len(np.unique(banks[key[1]].y))
+            for plan in plans_of:
+                runs[plan] = [
+                    Run(
+                        **plan._asdict(),
+                        seed=support.seed,
+                        k=k,
+                        counts={at: of for at, of in counts.items() if at in self._levels(plan, k)},
+                        absent=absent,
+                        c=c,
+                        at_edge=at_edge,
+                    )
+                    for (of_key, k), counts in joined.items()
+                    if of_key == key
+                ]
+        return runs
 
-    def _pixels(self, row: int, score: Array) -> Counts:
+    def _levels(self, plan: Fit, k: int) -> tuple[str, ...]:
+        """Pixels cost most of the time: the k sweep counts them for `raw` only."""
+        return (
+            ("patch", "pixel") if plan.variant == "raw" or k in (0, self.settings.k) else ("patch",)
+        )
+
+    def _classifier(
+        self, head: str, shots: int, layer: int, bank: Labelled
+    ) -> tuple[_Classifier, float, bool]:
+        """The fitted classifier, its C, and whether that lies at the edge of what was tried."""
+        classes, settings = self.query.classes, self.settings
+        if head == "majority":
+            return _prior(bank.y, classes, one_hot=True), 0.0, False
+        if _says_nothing(bank, head, settings.knn):
+            return _prior(bank.y, classes, one_hot=False), 0.0, False
+        if head == "linear":
+            return _linear(bank, classes, settings.linear)
+        sweep = (layer, shots) == (self.layers[0], settings.shots)
+        ks = sorted({settings.k, *(settings.k_sweep if sweep else [])})
+        return _knn(bank, ks, classes, settings.knn, self.device), 0.0, False
+
+    def _count(
+        self,
+        rows: range,
+        scores: Any,
+        winners: Ints,
+        grid: tuple[int, ...],
+        part: dict[str, list[ImageCounts]],
+    ) -> None:
+        """Add the confusion counts of some images to `part`: patches, and pixels of `scores`."""
+        classes = self.query.classes
+        maps = zip(rows, winners.reshape(grid), strict=True)
+        patches = (confusion(self.query.labels[r], w, classes) for r, w in maps)
+        part.setdefault("patch", []).append(ImageCounts.of(patches, classes))
+        if scores is not None:
+            shares = zip(rows, scores.reshape(*grid, -1), strict=True)
+            pixels = (self._pixels(row, score) for row, score in shares)
+            part.setdefault("pixel", []).append(ImageCounts.of(pixels, classes))
+
+    def _pixels(self, row: int, score: Any) -> Counts:
         """Counts [C, C] of one image at the original mask resolution."""
         mask = self.query.mask(row)
         predicted = upsampled_argmax(score, mask.shape)
@@ -213,19 +263,22 @@ def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:
 
 
 def _knn(bank: Labelled, ks: list[int], classes: int, settings: Knn, device: Where) -> _Classifier:
-    def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
-        similarity, rows = search(bank.x, x, ks[-1], distance=settings.distance, device=device)
-        labels = bank.y[rows]
-        return {
-            k: vote(
+    searched = Bank(bank.x, distance=settings.distance, device=device)
+
+    def classify(x: Array) -> dict[int, tuple[Any, Ints]]:
+        [(similarity, rows)] = searched.search(x, ks[-1])
+        labels = labels_of(bank.y, rows)
+        found = {}
+        for k in ks:
+            shares, winners = vote(
                 similarity[:, :k],
                 labels[:, :k],
                 classes,
                 weighting=settings.vote,
                 temperature=settings.temperature,
             )
-            for k in ks
-        }
+            found[k] = shares, on_host(winners)
+        return found
 
     return classify
 

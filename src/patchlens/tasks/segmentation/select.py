@@ -8,7 +8,7 @@ from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.moments import rank_by_variance
 from patchlens.settings.classifiers import Knn
-from patchlens.tasks.knn import vote
+from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.probe import grouped_folds
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled
@@ -42,8 +42,6 @@ def choose_m(
     Raises:
         FitError: there is only one support image, so none can be held out.
     """
-    from patchlens.tasks.segmentation.nested import NestedBank  # torch, which is slow to import
-
     x, y, groups = known.x, known.y, known.groups
     images = len(np.unique(groups))
     if images < 2:
@@ -56,16 +54,16 @@ def choose_m(
     total = np.zeros((len(sizes), classes, classes), dtype=np.int64)
     for train, held in grouped_folds(groups, min(folds, images)):
         order = rank_by_variance(x[train].var(axis=0, dtype=np.float64))[::-1]
-        bank = NestedBank(x[train], order, sizes, distance=knn.distance, device=device)
-        for i, (_, similarity, rows) in enumerate(bank.search(x[held], k)):
+        bank = Bank(x[train], distance=knn.distance, device=device, order=order, sizes=sizes)
+        for i, (similarity, rows) in enumerate(bank.search(x[held], k)):
             _, winners = vote(
                 similarity,
-                y[train][rows],
+                labels_of(y[train], rows),
                 classes,
                 weighting=knn.vote,
                 temperature=knn.temperature,
             )
-            total[i] += confusion(y[held].astype(np.uint8), winners, classes)
+            total[i] += confusion(y[held].astype(np.uint8), on_host(winners), classes)
     present = total[0].sum(axis=1) > 0
     # From the largest kept set, which is the smallest m: the first of equal scores wins.
     scores = mean_iou(total, present)[::-1].round(9)

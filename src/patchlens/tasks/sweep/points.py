@@ -1,7 +1,7 @@
 """Scores as a function of m, the number of dimensions that are dropped or kept.
 
 `prune`, `keep_top` and `prune_random` at every m, beside `raw` (m = 0) and the rivals of pruning,
-which have no m. k-NN shares the work of nested sets (`nested.py`).
+which have no m. k-NN shares the work of nested sets (`knn.Bank`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +19,12 @@ from patchlens.features.device import Where
 from patchlens.features.variants import FitData, Transform, fit, random_order
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
-from patchlens.tasks.knn import vote
+from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.objects import Objects, object_features
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.retrieval.search import retrieve
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled, Query
-from patchlens.tasks.segmentation.nested import NestedBank
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing, prior
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.sweep.settings import SWEPT
@@ -91,21 +90,26 @@ def knn_scores(
     for transform, order, of_size in _nested_points(data, plan):
         sizes = [s for s in sorted(of_size) if not knn_says_nothing(s, settings.knn)]
         silent = [point for size, point in of_size.items() if size not in sizes]
-        bank = NestedBank(
-            transform(known.x), order, sizes, distance=settings.knn.distance, device=device
+        bank = Bank(
+            transform(known.x),
+            distance=settings.knn.distance,
+            device=device,
+            order=order,
+            sizes=sizes,
         )
         for x, truth in _scored(query, layer):
             for point in silent:
                 counts[point] += confusion(truth, nothing(len(truth))[1], query.classes)
-            for size, similarity, rows in bank.search(transform(x), settings.k):
+            found = bank.search(transform(x), settings.k)
+            for size, (similarity, rows) in zip(sizes, found, strict=True):
                 _, winners = vote(
                     similarity,
-                    known.y[rows],
+                    labels_of(known.y, rows),
                     query.classes,
                     weighting=settings.knn.vote,
                     temperature=settings.knn.temperature,
                 )
-                counts[of_size[size]] += confusion(truth, winners, query.classes)
+                counts[of_size[size]] += confusion(truth, on_host(winners), query.classes)
     return _mious(counts)
 
 
