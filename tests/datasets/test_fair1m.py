@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from patchlens.datasets import readers
+from patchlens.datasets import fair1m, readers
 from patchlens.datasets.catalogue import find
 from patchlens.datasets.fair1m import COARSE, FINE
 from patchlens.datasets.index import Index
@@ -65,6 +65,38 @@ def test_an_oriented_box_keeps_its_corners_and_has_a_box_around_them(part: Write
     assert plane.box == (2, 1, 6, 5)
     assert (CLASSES[plane.class_id], plane.fine_class) == ("Airplane", "Boeing737")
     assert plane.evaluated
+
+
+def test_a_large_picture_is_cut_into_squares_with_an_object(
+    part: Write, indexed_whole: Callable[..., Index]
+) -> None:
+    """The picture has 8×6 pixels, its squares 4×4."""
+    boxes = {"A220": ["0,0", "2,0", "2,2", "0,2"], "A330": ["3,4", "6,4", "6,6", "3,6"]}
+    root = part("validation", described(*boxes.items()))
+    pixels = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    Image.fromarray(pixels).save(root / "validation/images/0.tif")
+    facts = find("fair1m")
+    [whole] = fair1m.read(root, facts, tile=8).images
+    assert (whole.window, whole.sequence, len(whole.objects)) == (None, None, 2)
+    first, second = fair1m.read(root, facts, tile=4).images
+    assert (first.window, first.objects[0].box) == ((0, 0, 4, 4), (0, 0, 2, 2))
+    # Its centre is (4.5, 5): in the last square, which is moved up, and ends it at the left.
+    assert second.image_id == "validation/0_1_1"
+    assert (second.window, second.objects[0].box) == ((4, 2, 8, 6), (0, 2, 2, 4))
+    assert second.objects[0].polygon == (-1, 2, 2, 2, 2, 4, -1, 4)
+    assert first.sequence == second.sequence == "validation/0"
+    index = indexed_whole(fair1m.read(root, facts, tile=4), root)
+    np.testing.assert_array_equal(np.asarray(index.image(second.image_id)), pixels[2:6, 4:8])
+    assert index.images.loc[second.image_id, ["height", "width"]].tolist() == [4, 4]
+    assert index.content(first.image_id) != index.content(second.image_id)
+    assert index.copies == []  # of one file, but not the same part of it
+
+
+def test_images_of_test_are_all_squares(part: Write) -> None:
+    images = list(fair1m.read(part("test", None), find("fair1m"), tile=4).images)
+    assert [image.window for image in images] == [
+        *((0, 0, 4, 4), (4, 0, 8, 4), (0, 2, 4, 6), (4, 2, 8, 6))
+    ]
 
 
 def test_37_fine_classes_in_5_coarse_ones() -> None:

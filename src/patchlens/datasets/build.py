@@ -5,6 +5,7 @@ written in batches, so that memory use does not grow with the dataset.
 """
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -177,6 +178,10 @@ def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
             check_inside(written, f"{root}: image '{printable(entry.image_id)}'")
     seen = check_image(root / entry.path, layout.terms)
     check_size(entry, seen.size, root)
+    if entry.window is not None:
+        left, top, right, bottom = entry.window
+        stamp = seen.stamp[0], zlib.crc32(repr((seen.stamp[1], entry.window)).encode())
+        seen = seen._replace(size=(right - left, bottom - top), stamp=stamp)
     if entry.mask is None:
         return _Checked(entry, seen, None, None, [], [], objects_of(entry, layout, root, seen))
     path, terms, values = root / entry.mask, layout.terms, list[int]()
@@ -215,8 +220,9 @@ def _object_row(image_id: str, found: ImageObject, numbers: _Numbers) -> dict[st
 
 def _warn_of_strangers(out: Path) -> None:
     """Say so if nothing recurs in the videos of a dataset."""
-    images = tables.read(out / "images.parquet", ["image_id", "sequence"])
-    videos = images[images.duplicated("sequence", keep=False) & images["sequence"].notna()]
+    images = tables.read(out / "images.parquet", ["image_id", "sequence", "frame"])
+    images = images[images["sequence"].notna() & images["frame"].notna()]
+    videos = images[images.duplicated("sequence", keep=False)]
     columns = ["image_id", "instance", "evaluated"]
     objects = tables.read(out / "objects.parquet", columns) if len(videos) else images[:0]
     mine = objects[objects["image_id"].isin(videos["image_id"])]

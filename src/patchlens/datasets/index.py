@@ -81,7 +81,8 @@ class Index:
         """image_id -> split, path, mask, instances, sequence, frame, group, and what the gate saw.
 
         That is height and width when upright, mode (Pillow's), orientation (EXIF's, 1 to 8),
-        profile (of colours, not applied), mask_mode, labelled (pixels of the mask with a class).
+        profile (of colours, not applied), mask_mode, labelled (pixels of the mask with a class),
+        window (the part of its picture that it is, if not all).
         """
         return tables.read(self.folder / "images.parquet").set_index("image_id")
 
@@ -158,11 +159,22 @@ class Index:
 
     def image(self, image_id: str) -> Image.Image:
         """The image in RGB, upright."""
-        return read_image(self.root / str(self.images.at[image_id, "path"]), self.terms)
+        picture = read_image(self.root / str(self.images.at[image_id, "path"]), self.terms)
+        window = self._window(image_id)
+        return picture if window is None else picture.crop(window)
 
     def content(self, image_id: str) -> str:
-        """The md5 of the file of the image, in hex."""
-        return file_hash(self.root / str(self.images.at[image_id, "path"]), "md5")
+        """The md5 of the file of the image, in hex, and which part of it."""
+        digest = file_hash(self.root / str(self.images.at[image_id, "path"]), "md5")
+        window = self._window(image_id)
+        return digest if window is None else f"{digest} {window}"
+
+    def _window(self, image_id: str) -> tuple[int, int, int, int] | None:
+        found: Any = self.images.at[image_id, "window"] if "window" in self.images else None
+        if found is None:
+            return None
+        left, top, right, bottom = map(int, found)
+        return left, top, right, bottom
 
     def mask(self, image_id: str) -> Mask:
         """Class ids [H, W] at the original resolution, `IGNORE` (255) for ignored pixels."""

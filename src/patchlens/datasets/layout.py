@@ -48,7 +48,8 @@ class ImageEntry:
     """One image of a split. Paths are relative to the dataset's root, with forward slashes.
 
     `drawn_on` is the size (width, height) of the picture that it was labelled on, as the file
-    `labels` states it: it must be that of the image.
+    `labels` states it: it must be that of the image. `window` (left, top, right, bottom in pixels)
+    is the part of the picture that is the image, to which its objects refer; None for all of it.
     """
 
     image_id: str
@@ -62,6 +63,7 @@ class ImageEntry:
     objects: tuple[ObjectEntry, ...] = ()
     drawn_on: tuple[int, int] | None = None
     labels: str = ""
+    window: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ IMAGES = pa.schema(
         ("profile", pa.string()),
         ("mask_mode", pa.string()),
         ("labelled", pa.int64()),
+        ("window", pa.list_(pa.int64())),
     ]
 )
 OBJECTS = pa.schema(

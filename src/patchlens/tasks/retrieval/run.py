@@ -76,7 +76,7 @@ def units(objects: Objects) -> tuple[str, Ints]:
     do: they share its light and its place, so that they tell less than as many single ones.
     """
     alone = len(np.unique(objects.instance)) == len(objects)
-    return ("image", objects.row) if alone else ("instance", objects.instance)
+    return ("image", objects.sequence) if alone else ("instance", objects.instance)
 
 
 def _asked(ask: Ask, unit: Ints, dataset: DatasetName) -> dict[str, Any]:
