@@ -100,10 +100,21 @@ def _module_of(name: str) -> tuple[Any, int]:
     raise KeyError(f"{name}: no test writes its official file; see tests/backbones")
 
 
-def as_own(claims: Params, groups: Iterable[str]) -> Params:
-    """The claims of these groups as the user's own, which are judged on other files too."""
+def as_own(claims: Params, groups: Iterable[str], params: Params) -> Params:
+    """The claims of these groups as the user's own, which are judged on other files too.
+
+    A shipped claim is judged on another view of its dataset where its task runs on that; a user's
+    own names it.
+    """
     return {
         name: {key: value for key, value in claim.items() if key not in ("group", "slots")}
+        | {"datasets": [_view(dataset, claim, params) for dataset in claim["datasets"]]}
         for name, claim in claims.items()
         if claim.get("group", "own") in groups
     }
+
+
+def _view(dataset: str, claim: Params, params: Params) -> str:
+    ran: list[str] = params.get(claim["metric"].split(".")[0], {}).get("datasets", [dataset])
+    others = [name for name in ran if params["datasets"][name]["kind"] == dataset]
+    return others[0] if dataset not in ran and others else dataset

@@ -127,7 +127,7 @@ def lay(folder: Path, preset: str, params: dict[str, Any], sources: dict[str, An
     text = yaml.safe_dump(params | used, sort_keys=False)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     shutil.copy(ROOT / "dvc.yaml", folder)
-    claims = overlay.as_own(all_claims(), [preset])
+    claims = overlay.as_own(all_claims(), [preset], params)
     (folder / "claims.yaml").write_text(yaml.safe_dump(claims, sort_keys=False), encoding="utf-8")
     for name in params["fetch"]["placed"]:
         place(params["datasets"][name], folder, sources)
@@ -181,7 +181,7 @@ def look(folder: Path, preset: str, params: dict[str, Any]) -> Iterator[str]:
     from patchlens.tasks.table import TABLE, cells
 
     verdicts = json.loads((folder / "metrics/claims/claims.json").read_text(encoding="utf-8"))
-    yield from checks.judged(verdicts, list(overlay.as_own(all_claims(), [preset])))
+    yield from checks.judged(verdicts, list(overlay.as_own(all_claims(), [preset], params)))
     listed = cells(load(folder / "params.yaml", known()))
     tabled = [task.name for task in TABLE if task.tabled or not task.study]
     wanted = {
