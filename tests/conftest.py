@@ -14,7 +14,9 @@ from filelock import FileLock
 
 from check_small import INPUTS, THREADS, shrink
 from fileserver import Site
+from patchlens.__main__ import start_sooner
 
+start_sooner()
 ROOT = Path(__file__).parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -42,7 +42,8 @@ def test_a_killed_extraction_goes_on_where_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(extract, "SHARD", extract.SHARD)  # which `lab` changes
     lab.main(command(folder, 9))
     # Only the first image (for the tiles) and the unfinished shards are read again.
-    assert read(folder) == ["image 000", *[f"image {i:03d}" for i in range(4, 9)]]
+    again = ["image 000", *(f"image {i:03d}" for i in range(4, 9))]
+    assert sorted(read(folder)) == again  # on several cores, in any order
     lab.main(command(tmp_path / "calm", 9))
     assert out.read_bytes() == (tmp_path / "calm/out.safetensors").read_bytes()
     assert sorted(p.name for p in folder.iterdir()) == ["out.safetensors", "read", "work"]
