@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from patchlens.tasks.scores import (
     ImageCounts,
@@ -9,6 +10,7 @@ from patchlens.tasks.scores import (
     iou,
     mean_iou,
 )
+from patchlens.tasks.segmentation import upsample
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
 
 # Rows true, columns predicted. Class 2 is predicted but not present, class 3 is neither.
@@ -101,6 +103,40 @@ def test_equal_scores_go_to_the_lower_id(classes):
     low, high = 1, classes - 1
     scores[..., low] = scores[..., high] = scores.max(axis=-1) + 0.1
     assert (upsampled_argmax(scores, (23, 31)) == low).all()
+
+
+@pytest.mark.parametrize("size", [(23, 31), (5, 7), (4, 3), (6, 40)])
+@pytest.mark.parametrize("kind", ["votes", "probabilities", "few", "zeros", "ties"])
+def test_leaving_out_classes_that_cannot_win_changes_no_pixel(kind, size, monkeypatch):
+    rng = np.random.default_rng(5)
+    for classes in (2, 9, 60):
+        exact = rng.dirichlet(np.full(classes, 0.1), (5, 7))
+        scores = exact.astype(np.float32)
+        if kind == "votes":
+            scores = rng.multinomial(10, exact).astype(np.float32) / 10
+        elif kind == "few":  # most patches are certain
+            scores = np.eye(classes, dtype=np.float32)[rng.integers(0, 3, (5, 7)) % classes]
+        elif kind == "zeros":  # patches without any score
+            scores[rng.random((5, 7)) < 0.4] = 0
+        elif kind == "ties":
+            scores = np.round(scores * 4) / 4
+        monkeypatch.setattr(upsample, "FEW", classes)
+        whole = upsampled_argmax(scores, size)
+        monkeypatch.setattr(upsample, "FEW", 0)
+        assert np.array_equal(upsampled_argmax(scores, size), whole)
+        for at_once in (1, 1 << 28):  # in torch, one class at a time and all of them
+            monkeypatch.setattr(upsample, "AT_ONCE", at_once)
+            found = upsampled_argmax(torch.from_numpy(scores), size)
+            assert (found == whole).mean() > 0.99  # where two are equal to rounding, either wins
+
+
+def test_most_classes_are_left_out_where_patches_are_sure():
+    scores = np.full((6, 6, 100), 0.001, np.float32)
+    scores[..., 7] = scores[3:, :, 8] = 0.45
+    _, classes, count = upsample._candidates(scores)
+    assert classes.shape[0] == count.max() == 2
+    assert (count[:2] == 1).all()
+    assert (classes[:, :2] == 7).all()
 
 
 def test_classes_without_a_score_keep_the_ids_of_the_others():
