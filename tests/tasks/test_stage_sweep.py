@@ -15,6 +15,7 @@ from patchlens.errors import DataError, SettingsError
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.load import Settings
 from patchlens.settings.uncertainty import Uncertainty
+from patchlens.tasks.sweep import run as sweep_run
 from patchlens.tasks.sweep.settings import Sweep
 from tasks.test_stages_fit_on import QUERY, SUPPORT, write_features, write_index
 from tasks.world import PRUNE, noisy, random_labels, settings
@@ -147,8 +148,9 @@ def test_a_count_of_images_sweeps_the_first_in_hash_order_and_says_how_many(data
 
 
 def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
-    table, cell = written()
-    auto = headline(of(dataset, prune=CHOICES.model_copy(update={"select": "auto"})))
+    asked = CHOICES.model_copy(update={"select": "auto"})
+    table, cell = again(dataset, asked)
+    auto = headline(of(dataset, prune=asked))
     assert cell["knn"]["auto"]["chosen_m"] == pytest.approx(
         auto["protocol"]["prune_m_used"] / 6, abs=1e-4
     )
@@ -157,6 +159,12 @@ def test_auto_reports_its_choice_and_what_it_gains_on_the_query(dataset):
     assert cell["knn"]["auto"]["gain"] == pytest.approx(gain, abs=2e-4)
     best = table[(table["head"] == "knn") & (table["variant"] == "prune")]["score"].max()
     assert cell["knn"]["prune"]["score"] == best
+
+
+def test_a_fixed_m_is_not_chosen_on_the_support(dataset, monkeypatch):
+    monkeypatch.setattr(sweep_run, "selected_m", lambda *_: pytest.fail("chosen"))
+    _, cell = again(dataset)
+    assert "auto" not in cell["knn"]
 
 
 def test_two_runs_write_the_same_bytes(dataset):

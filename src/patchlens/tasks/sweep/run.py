@@ -66,7 +66,7 @@ def run(cell: Cell) -> Result:
                 own = chosen_c[chosen_c["seed"] == support.seed]
                 c = dict(zip(own["variant"].astype(str), own["c"].astype(float), strict=True))
                 found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c))
-            if known.groups[0] != known.groups[-1]:  # folds need two images
+            if prune.select == "auto" and known.groups[0] != known.groups[-1]:  # two images or more
                 chosen.append(selected_m(inputs, known))
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
