@@ -21,6 +21,7 @@ from patchlens.report import explorer as stage
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.datasets import Minicity, Query, Support, View
 from patchlens.settings.features import Features, Prune
+from patchlens.settings.load import Extract
 from patchlens.settings.models import PixelsModel, UntrainedModel
 from patchlens.settings.uncertainty import Uncertainty
 from patchlens.site import build, media, precomputed
@@ -94,6 +95,7 @@ UNCERTAINTY = Uncertainty(resamples=100, claim_resamples=10_000, seed=0)
 SETTINGS = configured(
     datasets=DATASETS,
     models=MODELS,
+    extract=Extract(datasets=list(DATASETS)),
     features=FEATURES,
     prune=PRUNE,
     segmentation=SEGMENTATION,
@@ -128,7 +130,9 @@ def explore() -> None:
 
 def pages(out: Path) -> None:
     """Write the pages that show it; `pixels` is the floor."""
-    found: Any = SimpleNamespace(is_floor=lambda model: model == "pixels")
+    found: Any = SimpleNamespace(
+        is_floor=lambda model: model == "pixels", settings=SETTINGS, tables={}
+    )
     listed = media.pages(found)
     build.write(listed, {"palette": looks(list(MODELS))}, out)
 

@@ -1,14 +1,23 @@
 """What `patchlens try` prints at its end: the answer, and where the pages are."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from patchlens import paths
+from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import load
 from patchlens.site import reading
 from patchlens.site.answers import answer
 from patchlens.site.overview import chosen
-from patchlens.site.recommend import recommendations
+from patchlens.site.reading import Run
+from patchlens.site.recommend import Recommendation, recommendations
+from patchlens.stored import read_json
 from patchlens.tasks.known import known
+
+UNRANKED = (
+    "Without labels nothing here ranks models for a labelled task: look at what the features see, "
+    "then label at least two photographs, and run this again with --masks or --annotations."
+)
 
 
 def text() -> str:
@@ -18,7 +27,23 @@ def text() -> str:
         DataError: the results are incomplete.
     """
     run = reading.read(load(paths.PARAMS, known()))
-    lines = [line for found in recommendations(run) for line in found.lines()]
-    if not lines:
-        lines = [answer(headline, run.is_floor).sentence for headline in chosen(run)]
-    return "\n".join(["", *lines, "", f"Look: {Path.cwd() / paths.SITE / 'index.html'}"])
+    found = list(recommendations(run))
+    lines = [line for one in found for line in _recommended(one)] or list(_others(run))
+    page = "index" if found else "features"
+    place = Path.cwd() / paths.SITE / f"{page}.html"
+    return "\n".join(["", *lines, "", f"Look: {place}"])
+
+
+def _recommended(found: Recommendation) -> list[str]:
+    """A recommendation, with how fast extraction was here."""
+    path = paths.cost(dataset=DatasetName(found.dataset), model=ModelName(found.model))
+    rate = read_json(path)["images_per_second"] if path.is_file() else None
+    speed = [f"Speed: {rate:g} images per second in this run."] if rate else []
+    return [*found.lines(), *speed]
+
+
+def _others(run: Run) -> Iterator[str]:
+    yield UNRANKED
+    for headline in chosen(run):
+        found = answer(headline, run.is_floor)
+        yield f"{found.need} ({found.title}): {found.sentence}"
