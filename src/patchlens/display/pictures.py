@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 QUALITY = 88  # of JPEG: patches of 8 pixels are shown enlarged
+MANY = 32  # pictures of a dataset: more are smaller, so that a site stays below 25 MB
 SIDE = 1024  # pixels of the longer side: a page shows no more, and a site has room for many
 Colour = tuple[int, int, int]
 VARIANTS: tuple[VariantName, ...] = ("raw", "zscore", "prune")  # shown if configured
@@ -35,6 +36,7 @@ class Pictures:
 
     def __init__(self, index: Index, folder: Path) -> None:
         self.index, self.folder = index, folder
+        self._written = 0
         self._row = {str(image_id): row for row, image_id in enumerate(index.images.index)}
 
     def of(self, image_id: str) -> dict[str, Any]:
@@ -46,9 +48,11 @@ class Pictures:
             self.write(self.index.image(image_id), file)
         return {"id": image_id, "file": file, "width": width, "height": height}
 
-    def write(self, image: Image.Image, file: str, side: int | None = SIDE) -> None:
-        """Write pixels as JPEG to `file` below the folder, at most `side` wide and high."""
-        if side is not None and max(image.size) > side:
+    def write(self, image: Image.Image, file: str) -> None:
+        """Write pixels as JPEG to `file` below the folder, reduced to `SIDE`, or half if many."""
+        side = SIDE if self._written < MANY else SIDE // 2
+        self._written += 1
+        if max(image.size) > side:
             image = image.copy()
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
         with whole_file(self.folder / file) as partial:
@@ -56,10 +60,14 @@ class Pictures:
 
 
 def label_png(labels: NDArray[np.integer], colours: Sequence[Colour]) -> str:
-    """Class ids [H, W] as the data URI of an indexed PNG; ignored pixels are transparent."""
+    """Class ids [H, W] as the data URI of an indexed PNG; ignored pixels are transparent.
+
+    A map of more than `SIDE` pixels a side is reduced to its nearest pixels.
+    """
     ignored = len(colours)
     values = np.where(labels == IGNORE, ignored, labels).astype(np.uint8)
     image = Image.fromarray(values, mode="P")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST)
     image.putpalette([value for colour in [*colours, (0, 0, 0)] for value in colour])
     stream = io.BytesIO()
     image.save(stream, format="PNG", optimize=True, transparency=ignored)

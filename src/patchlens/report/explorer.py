@@ -51,7 +51,7 @@ def run(settings: "Settings") -> None:
 
 def _write_sheet(dataset: DatasetName, pictures: Pictures) -> None:
     """Write `sheet.json`: the contact sheet of a dataset."""
-    pictures.write(contact_sheet(pictures.index, dataset), "sheet.jpg", side=None)
+    pictures.write(contact_sheet(pictures.index, dataset), "sheet.jpg")
     counts = pictures.index.images["split"].value_counts()
     about = {"title": "Images and labels", "file": "sheet.jpg", "images": counts.to_dict()}
     write_json(about, pictures.folder / "sheet.json")

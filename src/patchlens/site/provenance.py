@@ -16,6 +16,10 @@ from patchlens.site.figure import Grid, TableCell
 from patchlens.site.reading import Run
 
 OURS = "weights"  # the folder of what this repository trained
+SLASH = (
+    "A slash separates the values of models that differ, such as layer 11/0: block 11, counted from "
+    "0, of the models with blocks, and 0 of a floor without a network."
+)
 ROLES = {"rival": "compared", "ceiling": "ceiling", "floor": "floor"}
 # What differs from row to row says nothing of a protocol.
 FIXED = (
@@ -135,7 +139,7 @@ def _protocols(run: Run) -> list[Grid]:
         ]
         for key in keys
     ]
-    return [Grid("protocol", "Protocol", ["setting", *columns], body)] if columns else []
+    return [Grid("protocol", "Protocol", ["setting", *columns], body, SLASH)] if columns else []
 
 
 def _value(rows: pd.DataFrame, key: str) -> str:

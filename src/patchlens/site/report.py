@@ -10,6 +10,7 @@ from patchlens.display.palette import looks
 from patchlens.progress import log
 from patchlens.site import build, media, overview, reading, reference, studies, tasks
 
+LARGEST = 25e6  # bytes of a site that is easy to hand on
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
@@ -30,4 +31,12 @@ def run(settings: "Settings") -> None:
     ]
     marks = grid.unofficial(pd.concat(found.tables.values()))
     size = build.write(pages, {"palette": palette, "marks": marks}, paths.SITE)
+    if size > LARGEST:
+        log.warning(
+            "%s: %.0f MB is more than the %.0f MB that a site should have; leave out pictures with "
+            "datasets.<name>.pictures: false",
+            paths.SITE,
+            size / 1e6,
+            LARGEST / 1e6,
+        )
     log.info("report: %d pages, %.1f MB in %s", len(pages), size / 1e6, paths.SITE)

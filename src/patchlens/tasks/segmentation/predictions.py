@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from patchlens.arrays import Labels
 from patchlens.datasets.sheet import palette
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 SCORED, SHOWN = 48, 8  # query images that are predicted, and of these the worst and the best
-SIDE = 640  # pixels of the longer side of a mask
 Seen = Callable[[int, Labels], None]
 Predict = Callable[[Inputs, Support, Query, Seen], None]
 
@@ -61,10 +59,10 @@ def write(
         "images": [
             {
                 "picture": pictures.of(image_id),
-                "truth": label_png(_small(truth[image_id]), colours),
+                "truth": label_png(truth[image_id], colours),
                 "models": {
                     model: {
-                        "mask": label_png(_small(masks[model][image_id]), colours),
+                        "mask": label_png(masks[model][image_id], colours),
                         "miou": round(scores[model][image_id], DIGITS),
                     }
                     for model in masks
@@ -99,10 +97,3 @@ def _score(truth: Labels, predicted: Labels, classes: int) -> float:
     counts = confusion(truth, predicted, classes)
     present = counts.sum(axis=1) > 0
     return float(mean_iou(counts, present)) if present.any() else 0.0
-
-
-def _small(mask: Labels) -> Labels:
-    """A mask of at most `SIDE` pixels a side, by its nearest pixels."""
-    image = Image.fromarray(mask.astype(np.uint8))
-    image.thumbnail((SIDE, SIDE), Image.Resampling.NEAREST)
-    return np.asarray(image)
