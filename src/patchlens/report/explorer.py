@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.sheet import contact_sheet
-from patchlens.display.pictures import Pictures
-from patchlens.files import whole_folder, write_json
+from patchlens.display.pictures import QUALITY, Pictures
+from patchlens.files import whole_file, whole_folder, write_json
 from patchlens.names import DatasetName
 from patchlens.progress import log
 from patchlens.report import unlabelled
@@ -51,7 +51,8 @@ def run(settings: "Settings") -> None:
 
 def _write_sheet(dataset: DatasetName, pictures: Pictures) -> None:
     """Write `sheet.json`: the contact sheet of a dataset."""
-    pictures.write(contact_sheet(pictures.index, dataset), "sheet.jpg")
+    with whole_file(pictures.folder / "sheet.jpg") as partial:
+        contact_sheet(pictures.index, dataset).save(partial, format="JPEG", quality=QUALITY)
     counts = pictures.index.images["split"].value_counts()
     about = {"title": "Images and labels", "file": "sheet.jpg", "images": counts.to_dict()}
     write_json(about, pictures.folder / "sheet.json")

@@ -17,8 +17,8 @@ from patchlens.site.reading import Run
 
 OURS = "weights"  # the folder of what this repository trained
 SLASH = (
-    "A slash separates the values of models that differ, such as layer 11/0: block 11, counted from "
-    "0, of the models with blocks, and 0 of a floor without a network."
+    "A slash separates the values of models that differ, such as layer 11/0: block 11, counted "
+    "from 0, of the models with blocks, and 0 of a floor without a network."
 )
 ROLES = {"rival": "compared", "ceiling": "ceiling", "floor": "floor"}
 # What differs from row to row says nothing of a protocol.
