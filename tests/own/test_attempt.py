@@ -86,6 +86,14 @@ def test_without_two_masks_only_what_needs_none_is_run(labelled: int) -> None:
     assert content["identification"]["datasets"] == ["photos"]
 
 
+def test_videos_are_propagated_where_a_frame_is_labelled() -> None:
+    found = attempt.Converted("masks", ["a"], [], [], sequences={"walk": 1, "run": 0})
+    content = attempt.settings(found, [24, 32], models.FLOORS)
+    assert content["datasets"].keys() == {"videos", "unlabelled_videos"}
+    assert content["datasets"]["videos"]["query"]["unit"] == "sequence"
+    assert content["tracking"]["datasets"] == ["videos"]
+
+
 @pytest.mark.parametrize(
     ("size", "grid"), [((640, 480), [24, 32]), ((480, 640), [32, 24]), ((500, 500), [28, 27])]
 )

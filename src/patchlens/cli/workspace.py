@@ -105,7 +105,10 @@ def ask_subdir(folder: Path, given: bool) -> bool:
 @guarded
 def attempt(
     photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="A folder of photographs, or its archive.")
+        Path,
+        typer.Argument(
+            metavar="PHOTOS", help="A folder of photographs, a video, or an archive of either."
+        ),
     ],
     masks: Annotated[
         Path | None, typer.Option(help="A folder of class masks, or its archive.")
@@ -131,6 +134,10 @@ def attempt(
     patch_size: Annotated[
         int, typer.Option(min=1, max=256, help="Of a model of own code, in pixels.")
     ] = 16,
+    every: Annotated[int, typer.Option(min=1, help="Of videos, take every n-th frame.")] = 1,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Each folder of pictures is a video.")
+    ] = False,
     subdir: Annotated[
         bool, typer.Option("--subdir", help="Make OUT a part of the Git repository around it.")
     ] = False,
@@ -154,9 +161,12 @@ def attempt(
             raise PatchlensError("give --yes to run this without being asked")
         return yes or typer.confirm("Run?", default=True)
 
-    asked = own.Asked(str(photos.resolve()), labels and str(labels.resolve()), models, patch_size)
+    shown, known = str(photos.resolve()), labels and str(labels.resolve())
+    asked = own.Asked(shown, known, models, patch_size, every, frames)
     inside = ask_subdir(folder, subdir) if not folder.exists() else subdir
     for line in own.begin(folder, asked, subdir=inside, approve=approve):
         typer.echo(line)
     if own.run(folder, go_on=go_on):
         typer.echo(answer.text())
+    else:
+        typer.echo(f"Not run: `cd {folder} && patchlens repro`, or the same command again.")

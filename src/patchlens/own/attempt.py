@@ -23,6 +23,7 @@ from patchlens.tasks.known import known
 
 PHOTOS = "photos"  # the folder of the dataset in a workspace, and its name
 REST = "unlabelled"  # the name of the dataset of photographs without labels
+VIDEOS, OTHER_VIDEOS = "videos", "unlabelled_videos"  # with a labelled frame, and the others
 PATCHES = 768  # of an image: a grid of 24×32 for 4:3
 FOLDS = 5
 FEW = 6  # labelled images, at most, that are each left out in turn
@@ -41,12 +42,15 @@ class Asked:
         photos, labels: absolute paths; labels are masks or annotations in any known format.
         models: as in `models.slots`.
         patch_size: of own code.
+        every, frames: of videos, as in `convert`.
     """
 
     photos: str
     labels: str | None
     models: str
     patch_size: int
+    every: int = 1
+    frames: bool = False
 
 
 def begin(folder: Path, asked: Asked, *, subdir: bool, approve: Approve) -> list[str]:
@@ -72,8 +76,10 @@ def begin(folder: Path, asked: Asked, *, subdir: bool, approve: Approve) -> list
 
     def fill(partial: Path) -> Mapping[str, Any]:
         labels = None if asked.labels is None else Path(asked.labels)
-        found = convert(Path(asked.photos), labels, partial / PHOTOS)
+        out = partial / PHOTOS
+        found = convert(Path(asked.photos), labels, out, every=asked.every, frames=asked.frames)
         splits = {"labelled": found.labelled, REST: found.unlabelled}
+        splits |= {VIDEOS: tracked(found), OTHER_VIDEOS: untracked(found)}
         with_splits(partial / PHOTOS, {name: of for name, of in splits.items() if of})
         (partial / ASKED).write_text(json.dumps(asdict(asked), indent=1) + "\n", encoding="utf-8")
         said.extend(_found(found))
@@ -95,9 +101,9 @@ def settings(
         models: the section `models`.
     """
 
-    def of(support: Mapping[str, Any] | None, split: str) -> dict[str, Any]:
+    def of(support: Mapping[str, Any] | None, split: str, unit: str = "image") -> dict[str, Any]:
         view = {"mode": "whole", "grid": "equal", "patches": list(patches)}
-        query = {"split": split, "images": "all", "per": "total", "unit": "image"}
+        query = {"split": split, "images": "all", "per": "total", "unit": unit}
         base = {"kind": "folder", "root": PHOTOS, "view": view}
         return base | {"support": support, "query": query}
 
@@ -109,12 +115,16 @@ def settings(
         support: dict[str, Any] = {"split": "labelled", "images": "all", "per": "total"}
         support |= {"seeds": [0], "folds": folds}
         datasets[PHOTOS] = of(support, "labelled")
-    if found.unlabelled or not labelled:
-        splits = [] if labelled or not found.labelled else ["labelled"]
-        split = "+".join([*splits, *([REST] if found.unlabelled else [])])
-        name = REST if labelled else PHOTOS
-        datasets[name] = of(None, split)
-    if not labelled:
+    rest = ["labelled"] if found.labelled and not labelled else []
+    rest += [REST] if found.unlabelled else []
+    if rest:
+        datasets[REST if labelled else PHOTOS] = of(None, "+".join(rest))
+    if tracked(found):
+        datasets[VIDEOS] = of(None, VIDEOS, "sequence")
+        content["tracking"] = {"datasets": [VIDEOS]}
+    if untracked(found):
+        datasets[OTHER_VIDEOS] = of(None, OTHER_VIDEOS, "sequence")
+    if rest and not labelled:
         images = len(found.labelled) + len(found.unlabelled)
         degraded = {"blur": [1, 3], "noise": [20], "jpeg": [10], "brightness": [0.6], "shift": [3]}
         content["identification"] = {
@@ -134,9 +144,21 @@ def settings(
     return content
 
 
+def tracked(found: Converted) -> list[str]:
+    """The videos with a labelled frame."""
+    return [name for name, frames in found.sequences.items() if frames]
+
+
+def untracked(found: Converted) -> list[str]:
+    """The other videos."""
+    return [name for name, frames in found.sequences.items() if not frames]
+
+
 def grid_for(folder: Path) -> list[int]:
     """Rows and columns of a grid of about `PATCHES` in the shape of the photographs."""
-    shapes = [image_size(path) for path in pictures(folder)[:64]]
+    inside = [folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())]
+    paths_of = [path for one in inside for path in pictures(one)[:64]]
+    shapes = [image_size(path) for path in paths_of]
     aspect = float(np.median([width / height for width, height in shapes]))
     rows = min(256, max(2, round(math.sqrt(PATCHES / aspect))))
     return [rows, min(256, max(2, round(PATCHES / rows)))]
@@ -144,8 +166,10 @@ def grid_for(folder: Path) -> list[int]:
 
 def _found(found: Converted) -> list[str]:
     total = len(found.labelled) + len(found.unlabelled)
+    videos = f" {len(found.sequences)} videos, {len(tracked(found))} of them with labels."
     classes = ", ".join(found.classes[:8]) + (" …" if len(found.classes) > 8 else "")
     lines = [f"{total} photographs, {len(found.labelled)} of them with labels."]
+    lines[0] += videos if found.sequences else ""
     if found.classes:
         lines.append(f"Labels ({found.format}): {len(found.classes)} classes: {classes}")
     if found.masks == 1:

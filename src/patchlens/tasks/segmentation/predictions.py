@@ -56,6 +56,7 @@ def write(
         "scored": len(order),
         "classes": index.classes,
         "palette": colours,
+        "models": list(masks),
         "images": [
             {
                 "picture": pictures.of(image_id),
