@@ -78,7 +78,7 @@ dvc metrics diff      # what changed since the last commit
 
 def package_graph() -> bytes:
     """The dvc.yaml of this package."""
-    return (files("patchlens.own") / GRAPH.name).read_bytes()
+    return (files("patchlens.own") / "graph.yaml").read_bytes()  # DVC would run a dvc.yaml there
 
 
 def make(folder: Path, fill: Fill = lambda _: STARTER, *, subdir: bool = False) -> None:

@@ -77,6 +77,8 @@ def entry(
     value = float(row[metric.key])
     if np.isnan(value):
         return ""
+    if spread == "deviation" and pd.isna(row.get(f"{metric.key}_std")):
+        spread = "interval"  # one seed, as with folds
     ends: tuple[str, ...] = ("_std",) if spread == "deviation" else ("_ci_low", "_ci_high")
     if spread == "interval" and row.get(f"{metric.key}_units") == 1:
         ends = ()

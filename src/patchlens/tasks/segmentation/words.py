@@ -14,8 +14,7 @@ def caption(rows: pd.DataFrame) -> str:
     """The protocol of one dataset's rows in words; values that differ between rows are listed."""
     of = partial(grid.values, rows)
     return (
-        f"Protocol {of('protocol_version')}. Support: {of('shots')} images "
-        f"({of('shots_per')}) of {of('split_support')}, {of('seeds')} seeds; query: "
+        f"Protocol {of('protocol_version')}. {_support(rows)}; query: "
         f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
         f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
         f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: "
@@ -24,7 +23,7 @@ def caption(rows: pd.DataFrame) -> str:
         f"{captions.pruned(rows, _dimensions(rows), ' in all')}"
         "mIoU is the mean over the classes present in the query, from one confusion matrix over "
         "all query images at the original mask resolution; a class absent from the support scores "
-        "0. ±: standard deviation over support seeds. Bold: the best entry of the table, and every "
+        f"0. {_spread(rows)} Bold: the best entry of the table, and every "
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
         f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column) "
@@ -40,6 +39,27 @@ def _c(rows: pd.DataFrame) -> str:
         "C chosen by cross-validation with folds grouped by image; † if at least half of the fits "
         "chose a C at the edge of its range"
     )
+
+
+def _support(rows: pd.DataFrame) -> str:
+    """Where the labelled images come from, in words."""
+    of = partial(grid.values, rows)
+    if "folds" in rows and rows["folds"].notna().all():
+        return (
+            f"Support: the images of {of('split_support')} take turns in {of('folds')} folds, "
+            f"{of('seeds')} times: each is scored on the support of all other folds"
+        )
+    return (
+        f"Support: {of('shots')} images ({of('shots_per')}) of {of('split_support')}, "
+        f"{of('seeds')} seeds"
+    )
+
+
+def _spread(rows: pd.DataFrame) -> str:
+    """What follows a score, in words."""
+    if set(rows["seeds"]) == {1}:
+        return "Brackets: 95 % interval over query units."
+    return "±: standard deviation over support seeds."
 
 
 def _dimensions(rows: pd.DataFrame) -> str:
