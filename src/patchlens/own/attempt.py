@@ -30,7 +30,7 @@ FEW = 6  # labelled images, at most, that are each left out in turn
 LEAST = 2  # labelled images: with one, nothing is left to score
 ASKED = "try.json"  # what was asked for, so that the same command again continues
 LAYERS = [-2, -4]  # beside the last one
-CHOICES = [0.01, 1.0, 100.0]  # of C: a finer choice takes longer and hardly scores better
+CHOICES = [0.001, 0.03, 1.0]  # of C: a finer choice takes longer and hardly scores better
 VARIANTS = ["raw", "center", "prune"]
 
 
