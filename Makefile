@@ -32,7 +32,7 @@ endif
 	touch $@
 
 lock: env  ## Resolve requirements.lock again from pyproject.toml
-	pip-compile --quiet --extra cpu --extra dev --extra docs --extra pretrain --strip-extras --no-emit-index-url \
+	pip-compile --quiet --extra cpu --extra dev --extra docs --extra hub --extra pretrain --strip-extras --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
 	  --output-file requirements.lock pyproject.toml
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from fileserver import Site
 from patchlens.backbones.convert import convert as convert_model
 from patchlens.backbones.vit import VitBackbone
 from patchlens.settings.models import Model
@@ -78,6 +80,20 @@ def normed() -> Callable[[Tensor], Tensor]:
         return ((images.double() / 255 - mean) / std).float()
 
     return apply
+
+
+@pytest.fixture
+def endpoint(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the site the Hugging Face hub, with an empty cache."""
+    home = f"http://127.0.0.1:{site.port}"
+    monkeypatch.setattr(constants, "ENDPOINT", home)
+    template = home + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backbones import test_equality_language as language
+from backbones import test_equality_maps as maps
 from backbones import test_equality_plain as plain
 from backbones import test_equality_relative as relative
 from backbones import test_equality_rotary as rotary
@@ -35,6 +36,7 @@ Mutation = Callable[[Entry, Path], Backbone]
 def test_every_entry_is_compared_with_a_reference() -> None:
     tested = plain.CASES.keys() | language.HEADS.keys() | relative.HEADS.keys()
     tested |= rotary.HEADS.keys() | sam.HEADS.keys() | torchvision.HEADS.keys()
+    tested |= set(maps.ENTRIES)
     assert tested == entries().keys()
 
 

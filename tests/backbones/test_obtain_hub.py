@@ -10,9 +10,8 @@ import pytest
 import yaml
 from huggingface_hub import constants
 from typer.testing import CliRunner
-from werkzeug import Response
 
-from fileserver import Answer, Site, cut, status, whole
+from fileserver import Answer, Site, cut, named, status, whole
 from patchlens.backbones.obtain import Obtained, obtain
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Source
@@ -29,25 +28,9 @@ Bring = Callable[..., Obtained]
 Hub = Callable[..., None]
 
 
-def named(commit: str, etag: str, size: int) -> Answer:
-    """The hub's answer to HEAD."""
-
-    headers = {"ETag": f'"{etag}"', "X-Repo-Commit": commit, "Content-Length": str(size)}
-    return lambda *_: Response(headers=headers)
-
-
 @pytest.fixture
-def hub(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+def hub(site: Site, endpoint: None) -> Hub:
     """`hub(COMMIT)`: make the site a hub whose `main` is at this commit; `refusal` for errors."""
-    home = f"http://127.0.0.1:{site.port}"
-    monkeypatch.setattr(constants, "ENDPOINT", home)
-    template = home + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)
 
     def serve(
         commit: str = COMMIT,

@@ -17,6 +17,7 @@ from patchlens.backbones.load import load, provenance
 from patchlens.backbones.target import locate
 from patchlens.errors import DataError, SettingsError
 from patchlens.plan import code
+from patchlens.plan.models import shape
 from patchlens.settings.load import load as read_settings
 from patchlens.settings.models import Model, PythonModel
 from patchlens.tasks.known import known
@@ -210,11 +211,23 @@ def test_weights_that_differ_from_call_to_call_are_found(slot: Slot) -> None:
         load(path, own=settings)
 
 
+def test_the_plan_counts_what_a_pass_costs(slot: Slot) -> None:
+    settings = slot()
+    assert shape("m", settings) is None
+    Path("data/weights").mkdir(parents=True)
+    converted(settings).rename("data/weights/m.safetensors")
+    found = shape("m", settings)
+    assert found is not None
+    assert (found.patch_size, found.width, found.parameters) == (4, 10, 490)
+    # Of each patch, 10 numbers, each from 3 × 4 × 4 others by a multiplication and an addition.
+    assert found.flops((5, 7)) == pytest.approx(35 * 10 * 48 * 2)
+
+
 def test_the_record_names_code_and_weights(slot: Slot) -> None:
     about = provenance(converted(slot()))
     assert about["arch"] == "own/mine.py:make"
     assert json.loads(about["settings"])["patch_size"] == 4
-    assert (about["width"], about["depth"], about["parameters"]) == ("10", "1", "490")
+    assert (json.loads(about["shapes"]), about["parameters"]) == ([[4, 10]], "490")
     first = about["sha256"]
     Path("own/mine.py").write_text(MINE + "\n")
     assert provenance(converted(slot()))["sha256"] != first  # without a list, the whole file counts

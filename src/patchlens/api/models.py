@@ -26,8 +26,9 @@ def load_backbone(
 
     Args:
         model: a name of the registry (`patchlens models`), a tag of timm
-            (`deit3_base_patch16_224.fb_in22k_ft_in1k`), the path of a weight file with its `arch`,
-            or an entry of `models:` in params.yaml as a dict.
+            (`deit3_base_patch16_224.fb_in22k_ft_in1k`), a repository of transformers on the hub
+            (`facebook/dinov2-small`) with its `revision`, the path of a weight file with its
+            `arch`, or an entry of `models:` in params.yaml as a dict.
         cache: a folder that keeps downloads; without it, they last until this call ends, except
             for files that the cache of the hub holds already.
         settings: further keys of the entry, such as `arch`, `arch_args`, `mean`, `std`, `position`.
@@ -45,7 +46,9 @@ def load_backbone(
     entry = dict(model) if isinstance(model, Mapping) else _entry(str(model))
     where = Path("load_backbone")
     checked = conforming(entry | settings, Model, where)
-    shown = str(entry.get("model", entry.get("tag", entry.get("arch", entry["source"]))))
+    shown = str(
+        next(entry[key] for key in ("model", "tag", "repo", "arch", "source") if key in entry)
+    )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="patchlens-")))
         out = folder / "model.safetensors"
@@ -61,6 +64,8 @@ def _entry(model: str) -> dict[str, Any]:
         return {"source": "registry", "model": model}
     if Path(model).is_file():
         return {"source": "file", "file": model, "sha256": weights_hash(Path(model))}
+    if "/" in model:
+        return {"source": "hub", "repo": model}
     return {"source": "timm", "tag": model}
 
 

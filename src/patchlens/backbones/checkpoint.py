@@ -66,7 +66,7 @@ def weight_files(path: Path) -> list[Path]:
         raise SourceError(f"{path}: {reason}")
     if not path.name.endswith(INDEX):
         return [path]
-    shards = [path.with_name(name) for name in sorted(set(_weight_map(path).values()))]
+    shards = [path.with_name(name) for name in sorted(set(weight_map(path).values()))]
     for shard in shards:
         if reason := why_not(shard):
             raise SourceError(f"{shard}: {reason}, but {path.name} lists it; download all shards")
@@ -110,11 +110,11 @@ def _content(path: Path, pickled: Sequence[str]) -> dict[str, Any]:
     with path.open("rb") as file:
         start = file.read(TAR + 5)
     if start[8:9] == b"{":  # after the length of the header
-        return _read_safetensors(path)
+        return read_safetensors(path)
     if fault := _something_else(path, start):
         raise SourceError(f"{path}: {fault}")
     if path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80")):
-        return _read_safetensors(path)
+        return read_safetensors(path)
     return read_pickle(path, pickled)
 
 
@@ -139,7 +139,7 @@ def _something_else(path: Path, start: bytes) -> str | None:
     return f"is a ZIP archive of {some(names)}; unpack it and name the file in it"
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def weight_map(index: Path) -> dict[str, str]:
     """Tensor name -> file beside the index."""
     try:
         found = json.loads(index.read_text("utf-8"))["weight_map"]
@@ -236,7 +236,12 @@ def tensor_hash(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _read_safetensors(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        SourceError: it is something else, or damaged.
+    """
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError, ValueError) as error:

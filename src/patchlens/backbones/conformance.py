@@ -52,7 +52,7 @@ def examine(backbone: Backbone, norm: bool) -> list[Finding]:
         backbone: the model, on the CPU.
         norm: whether the final norm is applied, as in `features.norm`.
     """
-    rows, columns = _grid(backbone)
+    rows, columns = small_grid(backbone)
     height, width = rows * backbone.patch_size, columns * backbone.patch_size
     generator = torch.Generator().manual_seed(1)
 
@@ -128,7 +128,7 @@ def check_forward(backbone: Backbone, norm: bool, where: str, arch: str, origin:
         SettingsError: the architecture fails, or has not one token per patch.
         DataError: tokens are NaN or infinite, or are the same for both images; or there is no norm.
     """
-    rows, columns = _grid(backbone)
+    rows, columns = small_grid(backbone)
     size = (2, 3, rows * backbone.patch_size, columns * backbone.patch_size)
     images = torch.randint(256, size, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     layers = backbone.layers
@@ -152,9 +152,9 @@ def check_forward(backbone: Backbone, norm: bool, where: str, arch: str, origin:
             raise DataError(f"{origin}: the tokens of layer {layer} do not depend on the image")
 
 
-def _grid(backbone: Backbone) -> tuple[int, int]:
-    """Rows and columns of patches of the images of a trial."""
-    size = getattr(backbone, "input_size", None)
+def small_grid(backbone: Backbone) -> tuple[int, int]:
+    """Rows and columns of patches of the images of a trial, as small as the model takes."""
+    size = getattr(backbone, "trial_size", None)
     if size is None:
         return GRID
     return size[0] // backbone.patch_size, size[1] // backbone.patch_size

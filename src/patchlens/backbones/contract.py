@@ -5,6 +5,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 # Of RGB in 0..1: the input normalisation unless the source of a model states another one.
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -101,6 +103,14 @@ def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:
             f"{height}×{width} pixels are not a multiple of the patch size {patch_size}"
         )
     return height // patch_size, width // patch_size
+
+
+def flop(backbone: Backbone, images: Tensor, *, layers: list[int], norm: bool) -> float:
+    """FLOP of one pass; one multiply-add counts as two."""
+    # The counter misses fused attention on some devices: count plain attention.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        backbone(images, layers=layers, norm=norm)
+    return float(counter.get_total_flops())
 
 
 def unlike(layer: int, others: list[int]) -> str:

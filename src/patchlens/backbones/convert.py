@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import timm
 import torch
 from safetensors.torch import save_file
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from patchlens.backbones.architecture import create, with_periods
 from patchlens.backbones.checkpoint import contents, load_strictly, tensor_hash, weights_hash
-from patchlens.backbones.conformance import check, check_forward, check_values
-from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
+from patchlens.backbones.conformance import check, check_forward, check_values, small_grid
+from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD, flop
+from patchlens.backbones.families import FamilyBackbone
 from patchlens.backbones.load import load, open_own, state_of, stated
 from patchlens.backbones.mapping import mapped
 from patchlens.backbones.obtain import Obtained, obtain
@@ -23,15 +25,18 @@ from patchlens.backbones.pretrained import pretrained
 from patchlens.backbones.record import Record
 from patchlens.backbones.registry.entry import Entry
 from patchlens.backbones.registry.read import find
+from patchlens.backbones.repository import from_repository
 from patchlens.backbones.stated import check_stated
 from patchlens.backbones.target import locate
 from patchlens.backbones.untrained import draw_weights
 from patchlens.backbones.verify import unexpected
+from patchlens.backbones.wrap import ModuleBackbone
 from patchlens.errors import SettingsError, SourceError
 from patchlens.files import check_space, file_hash
 from patchlens.progress import log
 from patchlens.settings.models import (
     FileModel,
+    HubModel,
     Model,
     PixelsModel,
     PythonModel,
@@ -82,6 +87,9 @@ def convert(
         return _from_python(name, where, settings, out, norm, code)
     elif isinstance(settings, RegistryModel):
         tensors, about, file = _from_registry(name, where, settings, work, record, sources)
+    elif isinstance(settings, HubModel):
+        hub, tensors, about, file = from_repository(name, where, settings, work, record)
+        about |= _sizes(hub)
     else:
         if isinstance(settings, TimmModel):
             model, file = pretrained(name, settings, work=work, record=record, sources=sources)
@@ -136,17 +144,34 @@ def _from_python(
         "arch": settings.target,
         "tensors": weights,
         "sha256": hashlib.sha256(f"{stated(settings)}{used}{weights}".encode()).hexdigest(),
-        "patch_size": str(backbone.patch_size),
-        "width": str(backbone.width),
-        "depth": str(backbone.depth),
-        "parameters": str(backbone.parameters),
         "torch": torch.__version__,
     } | _layer(settings)
     check_values(tensors, about["origin"])
     check_forward(backbone, norm, where, about["arch"], about["origin"])
     check(backbone, norm, where)
+    about |= _sizes(backbone)
     _write(out, {}, about)
     return Record(about["origin"], tensors=about["sha256"])
+
+
+def _sizes(backbone: ModuleBackbone | FamilyBackbone) -> dict[str, str]:
+    """What the plan needs: stride and width of each layer, parameters, and the FLOP of an image.
+
+    These are a constant, a part per pixel, and a part per squared number of pixels, as attention
+    costs, from images of three sizes. All is per pixel where the model takes one size only.
+    """
+    sides = [side * backbone.patch_size for side in small_grid(backbone)]
+    pixels = sides[0] * sides[1]
+    fixed = getattr(backbone, "input_size", None) is not None
+    scales = [1] if fixed else [1, 2, 3]
+    images = [torch.zeros(1, 3, *(s * side for side in sides), dtype=torch.uint8) for s in scales]
+    found = [flop(backbone, one, layers=backbone.layers[:1], norm=False) for one in images]
+    powers = [[s ** (2 * power) for power in range(len(scales))] for s in scales]
+    parts = [0.0, found[0], 0.0] if fixed else np.linalg.solve(powers, found)
+    each = [float(part) / pixels**power for power, part in enumerate(parts)]
+    shapes = getattr(backbone, "shapes", [(backbone.patch_size, backbone.width)] * backbone.depth)
+    sizes = {"shapes": shapes, "parameters": backbone.parameters, "flop": each}
+    return {key: json.dumps(value) for key, value in sizes.items()}
 
 
 def _layer(settings: Model) -> dict[str, str]:

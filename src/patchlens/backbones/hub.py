@@ -28,6 +28,11 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from patchlens.errors import SourceError
 from patchlens.web.download import Remote, arriving, check_room
 
+
+class AbsentError(SourceError):
+    """The repository has no such file at the revision."""
+
+
 SHA256 = re.compile(r"[0-9a-f]{64}")  # the hub's ETag of a large file; small files have another
 
 
@@ -78,12 +83,19 @@ class HubFile:
                     _get(remote)
         except (httpx2.HTTPError, FileMetadataError, OSError) as error:
             have = part.stat().st_size if part is not None and part.is_file() else 0
-            raise SourceError(f"{url}: {self._reason(error, have)}") from None
+            kind = AbsentError if self._is_absent(error) else SourceError
+            raise kind(f"{url}: {self._reason(error, have)}") from None
         return remote.path, found.commit_hash
 
     def at(self, commit: str) -> str:
         """Its address at a commit, independent of mirrors."""
         return f"https://huggingface.co/{self.repo}/resolve/{commit}/{self.file}"
+
+    def _is_absent(self, error: Exception) -> bool:
+        if not isinstance(error, HfHubHTTPError):
+            return False
+        others = RepositoryNotFoundError | RevisionNotFoundError
+        return error.response.status_code == 404 and not isinstance(error, others)
 
     def _reason(self, error: Exception, have: int) -> str:
         """What went wrong, and the remedy; `have` bytes are kept for the next run."""
@@ -115,7 +127,7 @@ class HubFile:
             )
         if isinstance(error, RevisionNotFoundError):
             return f"{self.repo} has no revision {self.revision}: see {page}/commits"
-        if status == 404:
+        if self._is_absent(error):
             return f"{self.repo} has no {self.file} at {self.revision}: see {page}/tree/main"
         return f"the hub returned HTTP {status}; {later}"
 

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from timm.models.vision_transformer_sam import VisionTransformerSAM
 from torch import Tensor
 
+from patchlens.backbones import families
 from patchlens.backbones.architecture import build, is_vit
 from patchlens.backbones.checkpoint import load_strictly, tensor_hash
 from patchlens.backbones.contract import Backbone
@@ -65,9 +66,11 @@ def load(
     with reading(path):
         if about["source"] == "pixels":
             return PixelsBackbone(int(about["patch_size"]))
-        model = build(about["arch"], json.loads(about["arch_args"]))
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about["source"] == "hub":
+            return families.opened(about, tensors, int(about.get("layer", layer)), path.stem)
+        model = build(about["arch"], json.loads(about["arch_args"]))
         load_strictly(model, tensors, str(path))
         settings: dict[str, Any] = {
             "mean": json.loads(about["mean"]),

@@ -58,7 +58,7 @@ def _pairs(
         if processor.get("do_normalize") is False:
             said = [absent] * 3
         if isinstance(said, list) and all(isinstance(value, int | float) for value in said):
-            said = [round(value / _white(processor), 6) for value in said]
+            said = [round(value / white(processor), 6) for value in said]
         yield key, said, [round(value, 6) for value in used]
 
 
@@ -72,7 +72,7 @@ def _of_vit(vision: dict[str, Any], block: Any) -> Iterator[tuple[str, Any, Any]
         yield "arch_args.act_layer", stated, type(activation).__name__
 
 
-def _white(processor: dict[str, Any]) -> float:
+def white(processor: dict[str, Any]) -> float:
     """What the folder's own processor makes of 255, before it subtracts the mean."""
     factor = processor.get("rescale_factor") if processor.get("do_rescale", True) else 1.0
     return 255 * factor if isinstance(factor, float) and factor > 0 else 1.0

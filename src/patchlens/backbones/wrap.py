@@ -115,7 +115,7 @@ class ModuleBackbone:
         self.name, self.patch_size = name, patch_size
         self.mean, self.std, self.interpolation = mean, std, interpolation
         self._model, self._prefix, self._output = model, prefix_tokens, output
-        self.input_size = input_size
+        self.input_size = self.trial_size = input_size
         self.modules = _modules(model)
         weights = {id(p): p for module in self.modules for p in module.parameters()}
         self.parameters = sum(p.numel() for p in weights.values())

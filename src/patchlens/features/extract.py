@@ -17,10 +17,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from patchlens.backbones.contract import Backbone, absolute_layers, unlike
+from patchlens.backbones.contract import Backbone, absolute_layers, flop, unlike
 from patchlens.errors import DataError, SettingsError
 from patchlens.features.device import Where
 from patchlens.features.store import FeatureFile, Header, write
@@ -141,13 +139,9 @@ class Extractor:
         first = source.image_ids[0]
         tiles = self._tiles(source.read(first), first)
         views = torch.from_numpy(self._views(source, first, tiles))
-        counter = FlopCounterMode(display=False)
-        # The counter misses fused attention on some devices: count plain attention.
-        with sdpa_kernel(SDPBackend.MATH), counter:
-            self._backbone(
-                views[:1].to(self._device), layers=self.layers[:1], norm=self._features.norm
-            )
-        return float(counter.get_total_flops()) * len(views) / 1e9
+        first_view, norm = views[:1].to(self._device), self._features.norm
+        one = flop(self._backbone, first_view, layers=self.layers[:1], norm=norm)
+        return one * len(views) / 1e9
 
     def _complete(self, header: Header, tiles: Tiles) -> Header:
         """Fill in grid, width and layers."""

@@ -19,6 +19,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches as near
 from functools import cache
@@ -146,7 +147,7 @@ def _wrong(places: dict[str, list[str]]) -> Iterator[str]:
 
 
 def _model_code(name: str, settings: Any) -> str:
-    """The list of what a model of `source: python` uses; other sources have no code of their own.
+    """The list of what a model of `source: python` uses; of the hub's, the version of transformers.
 
     Files of its own root with the hash of their code, other packages with their version, and the
     files and folders that `args` name. Nothing is imported.
@@ -155,7 +156,11 @@ def _model_code(name: str, settings: Any) -> str:
         SettingsError: the settings are invalid, or there is no such target.
         DataError: a file is not Python.
     """
-    if not isinstance(settings, dict) or settings.get("source") != "python":
+    source = settings.get("source") if isinstance(settings, dict) else None
+    if source == "hub":  # its classes
+        with suppress(metadata.PackageNotFoundError):
+            return f"{metadata.version('transformers')}  transformers\n"
+    if source != "python":
         return "no code of its own\n"  # DVC warns of an empty file
     try:
         model = PythonModel.model_validate(settings)

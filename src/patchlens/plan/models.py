@@ -1,5 +1,6 @@
 """The shape, download size and licence of a model, for the plan."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,14 @@ from patchlens.backbones.registry.read import find
 from patchlens.backbones.registry.show import by_hand
 from patchlens.errors import SettingsError
 from patchlens.names import ModelName
-from patchlens.settings.models import Model, PixelsModel, PythonModel, RegistryModel, TimmModel
+from patchlens.settings.models import (
+    HubModel,
+    Model,
+    PixelsModel,
+    PythonModel,
+    RegistryModel,
+    TimmModel,
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +33,8 @@ class Shape:
     """The size of a backbone; a floor without a network has no blocks.
 
     `normed` is the width of its features after the final norm, which SAM's neck reduces; `layer` is
-    that of the slot; `alike` are the stages of this stride and width; `patch_flop` is the FLOP of
-    one position of a feature map, as counted at the native size.
+    that of the slot; `alike` are the stages of this stride and width; `measured` is the FLOP of a
+    pass where it was counted: a constant, a part per patch, and one per squared number of patches.
     """
 
     patch_size: int
@@ -37,15 +45,16 @@ class Shape:
     parameters: int
     layer: int | None = None
     alike: tuple[int, ...] | None = None
-    patch_flop: float | None = None
+    measured: tuple[float, float, float] | None = None
 
     def flops(self, grid: tuple[int, int]) -> float:
         """FLOP of one view: every weight acts once on every token, plus attention.
 
         One multiply-add counts as two. Windowed attention costs less than this.
         """
-        if self.patch_flop is not None:
-            return self.patch_flop * grid[0] * grid[1]
+        if self.measured is not None:
+            patches, (once, each, pair) = grid[0] * grid[1], self.measured
+            return once + each * patches + pair * patches**2
         tokens = grid[0] * grid[1] + self.prefix
         return 2.0 * self.parameters * tokens + 4.0 * tokens**2 * self.width * self.depth
 
@@ -78,7 +87,7 @@ class Download:
 def shape(name: str, model: Model, layer: int = -1) -> Shape | None:
     """The size of the backbone in a slot, without downloading or allocating weights.
 
-    That of a model with code of its own is known once the stage `weights` has run it.
+    That of own code and of the hub's repositories is known once the stage `weights` has run.
 
     Raises:
         SettingsError: unknown architecture, tag or entry of the registry.
@@ -86,8 +95,8 @@ def shape(name: str, model: Model, layer: int = -1) -> Shape | None:
     where = f"params.yaml: models.{name}"
     if isinstance(model, PixelsModel):
         return Shape(model.patch_size, width=5, normed=5, depth=0, prefix=0, parameters=0)
-    if isinstance(model, PythonModel):
-        return _measured(paths.weights(ModelName(name)))
+    if isinstance(model, PythonModel | HubModel):
+        return _measured(where, paths.weights(ModelName(name)), layer)
     key = "tag" if isinstance(model, TimmModel) else "arch"
     if isinstance(model, RegistryModel):
         entry = find(model.model, f"{where}.model")
@@ -117,10 +126,7 @@ def shape(name: str, model: Model, layer: int = -1) -> Shape | None:
 def _of_stages(where: str, model: Any, layer: int, own: int | None) -> Shape:
     """The size of a model of stages that is on no device."""
     stages = stages_of(model)
-    try:
-        [opened] = absolute_layers([layer], len(stages))
-    except ValueError as error:
-        raise SettingsError(f"{where}: {error} (its stages); set {where}.layer") from None
+    opened = _opened(where, layer, len(stages))
     stride, width = stages[opened]
     height, breadth = native_size(model)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -136,24 +142,38 @@ def _of_stages(where: str, model: Any, layer: int, own: int | None) -> Shape:
         parameters=sum(p.numel() for p in model.parameters()),
         layer=own,
         alike=tuple(i for i, stage in enumerate(stages) if stage == stages[opened]),
-        patch_flop=counter.get_total_flops() / (height // stride * (breadth // stride)),
+        measured=(0.0, counter.get_total_flops() / (height // stride * (breadth // stride)), 0.0),
     )
 
 
-def _measured(path: Path) -> Shape | None:
+def _measured(where: str, path: Path, layer: int) -> Shape | None:
     """What the stage `weights` found out about a model; None before it."""
     if not path.is_file():
         return None
     about = provenance(path)
+    shapes, own = json.loads(about["shapes"]), about.get("layer")
+    opened = _opened(where, int(own or layer), len(shapes))
+    stride, width = shapes[opened]
+    once, pixel, square = json.loads(about["flop"])
     return Shape(
-        patch_size=int(about["patch_size"]),
-        width=int(about["width"]),
-        normed=int(about["width"]),
-        depth=int(about["depth"]),
+        patch_size=stride,
+        width=width,
+        normed=width,
+        depth=len(shapes),
         prefix=0,
         parameters=int(about["parameters"]),
-        layer=int(about["layer"]) if "layer" in about else None,
+        layer=None if own is None else int(own),
+        alike=tuple(i for i, shape in enumerate(shapes) if shape == shapes[opened]),
+        measured=(once, pixel * stride**2, square * stride**4),
     )
+
+
+def _opened(where: str, layer: int, depth: int) -> int:
+    """The stage to open, counted from the first."""
+    try:
+        return absolute_layers([layer], depth)[0]
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error} (its stages); set {where}.layer") from None
 
 
 def download(name: str, model: Model, size: Shape | None) -> Download | None:
@@ -173,6 +193,10 @@ def download(name: str, model: Model, size: Shape | None) -> Download | None:
             by_hand(entry),
             entry.source.address,
         )
+    if isinstance(model, HubModel):
+        page = f"https://huggingface.co/{model.repo}"
+        what = f"{model.repo}, transformers"
+        return Download(name, what, None, at_least, f"see {page}", None, address=page)
     if isinstance(model, TimmModel):
         source, licence = source_of(model.tag)
         forbids = NON_COMMERCIAL.search(licence) is not None

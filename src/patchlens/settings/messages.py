@@ -14,6 +14,8 @@ LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "
 PATTERNS = {
     NAME: "use a-z, 0-9 and _ only",
     "^[0-9a-f]{64}$": "a sha256 is 64 digits of 0-9 and a-f",
+    "^[0-9a-f]{40}$": "a revision is a commit, 40 digits of 0-9 and a-f; its page lists all",
+    r"^[\w-][\w.-]*/[\w-][\w.-]*$": "write owner/name, as on the page of the repository",
 }
 SECTIONS = ("model_type", "model_attributes_type", "dict_type")
 

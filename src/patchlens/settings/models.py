@@ -16,6 +16,7 @@ Colour = Annotated[list[Annotated[float, Within(0, 1, SHARES)]], Field(min_lengt
 Spread = Annotated[
     list[Annotated[float, Within(0.001, 1, SHARES)]], Field(min_length=3, max_length=3)
 ]
+REPO, COMMIT = r"^[\w-][\w.-]*/[\w-][\w.-]*$", r"^[0-9a-f]{40}$"  # of the hub
 Role = Literal["rival", "floor", "ceiling"]
 Renaming = Annotated[list[str], Field(min_length=2, max_length=2)]
 
@@ -175,6 +176,21 @@ class RegistryModel(_Layered):
     position: PositionMode | None = None
 
 
+class HubModel(_Layered):
+    """A model of transformers in a repository of the hub, at one commit (see `hub`).
+
+    Its config says what it is, and its processor the mean, std and interpolation of its input,
+    unless they are set here. Only safetensors are read, and no code of the repository is run.
+    """
+
+    source: Literal["hub"]
+    repo: Annotated[Line, Field(pattern=REPO)]
+    revision: Annotated[str, Field(pattern=COMMIT)]
+    mean: Colour | None = None
+    std: Spread | None = None
+    interpolation: Interpolation | None = None
+
+
 class FileModel(_Vit):
     """A local `.safetensors` or `.pth` file or folder of them, with its timm architecture.
 
@@ -269,7 +285,7 @@ class PixelsModel(Strict):
 
 
 Model = Annotated[
-    RegistryModel | TimmModel | FileModel | PythonModel | UntrainedModel | PixelsModel,
+    RegistryModel | TimmModel | HubModel | FileModel | PythonModel | UntrainedModel | PixelsModel,
     Field(discriminator="source"),
 ]
 

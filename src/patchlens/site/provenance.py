@@ -52,6 +52,7 @@ def licence(model: Model) -> str:
         return "licence of this repository"
     return {
         "timm": "see the model's page on the hub",
+        "hub": "see the model's page on the hub",
         "file": "your own file: see its source",
         "python": "your own code: see its source",
         "untrained": "no weights: drawn from a seed",

@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from patchlens.backbones.architecture import Undrawn, create
+from patchlens.backbones.architecture import Undrawn, create, is_vit
+from patchlens.backbones.maps import stages_of
 from patchlens.backbones.registry.read import entries
 from patchlens.backbones.rules import RULES
 
@@ -34,7 +35,11 @@ def test_stated_sizes_are_those_of_the_architecture(name: str) -> None:
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     assert abs(parameters - entry.parameters_m) < 0.01 * parameters
     stated = (entry.patch_size, entry.width, entry.depth, entry.prefix_tokens)
-    built = (model.patch_embed.patch_size[0], model.embed_dim, len(model.blocks))
+    if is_vit(model):
+        built = (model.patch_embed.patch_size[0], model.embed_dim, len(model.blocks))
+    else:
+        stages = stages_of(model)
+        built = (*stages[-1], len(stages))
     assert stated == (*built, getattr(model, "num_prefix_tokens", 0))
 
 

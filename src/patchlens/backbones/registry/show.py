@@ -46,7 +46,7 @@ def show_listing(entries: Mapping[str, Entry], configured: Mapping[str, list[str
 def show(name: str, entry: Entry) -> str:
     """One entry in full: its description, its terms, and the download of the weights stage."""
     prefix = f"{entry.prefix_tokens} prefix token{'' if entry.prefix_tokens == 1 else 's'}"
-    size = f"width {entry.width}, {entry.depth} blocks, patch {entry.patch_size}, {prefix}"
+    size = f"width {entry.width}, {entry.depth} layers, patch {entry.patch_size}, {prefix}"
     rows = [
         ("objective", entry.objective),
         ("data", entry.data),
