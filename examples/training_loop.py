@@ -1,10 +1,4 @@
-"""Watch the features of a model while it trains: one number per epoch, in a plain loop.
-
-With Lightning (not a dependency of patchlens), call the same probe in a hook of your module:
-
-    def on_validation_epoch_end(self):
-        self.log("pixel_miou", self.probe.score(self.backbone))
-"""
+"""Watch the features of a model while it trains: one number per epoch, in a plain loop."""
 
 import numpy as np
 import torch

@@ -211,6 +211,46 @@ def test_a_wrong_array_is_named_by_its_row(change, message: str) -> None:
         pl.from_arrays(images, masks, **CHOSEN)
 
 
+BOX = [[2, 2, 9, 9]]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"boxes": [BOX] * 2}, "instances: missing; number the boxes"),
+        ({"instances": [[1]] * 3}, "instances: are those of boxes, which are missing"),
+        ({"boxes": [BOX] * 2, "instances": [[1]] * 3}, "boxes: 2 for 3 images"),
+        ({"boxes": [BOX] * 3, "instances": [[1]] * 2}, "instances: 2 for 3 images"),
+        ({"boxes": [BOX, BOX, [[1, 2, 3]]], "instances": [[1]] * 3}, r"boxes\[2\]: is \[1, 3\]"),
+        ({"boxes": [BOX, BOX, [[9, 2, 2, 9]]], "instances": [[1]] * 3}, r"boxes\[2\]: .*no area"),
+        (
+            {"boxes": [BOX] * 3, "instances": [[1], [1], [1, 2]]},
+            r"instances\[2\]: .* integers \[1\]",
+        ),
+        ({"boxes": [BOX] * 3, "instances": [[1], [1], [0.5]]}, r"instances\[2\]: is float64"),
+        ({"boxes": [BOX * 2] * 3, "instances": [[1, 1]] * 3}, "'1': is annotated twice"),
+        (
+            {"boxes": [BOX] * 3, "instances": [[1]] * 3, "labels": [[0], [0], [1]]},
+            r"labels\[2\]: 1",
+        ),
+        ({"boxes": [[[np.nan, 0, 1, 1]]] * 3, "instances": [[1]] * 3}, "has no area"),
+        ({"boxes": [[[0.1, 0.1, 0.5, 0.5]]] * 3, "instances": [[1]] * 3}, "shares"),
+        ({"sequences": ["a"]}, "sequences: 1 for 3 images"),
+    ],
+)
+def test_wrong_boxes_are_named_by_their_row(given: dict, message: str) -> None:
+    with pytest.raises(pl.PatchlensError, match=message) as caught:
+        pl.from_arrays(town.stills(3)[0], **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_images_may_have_no_boxes() -> None:
+    boxes, instances = [BOX, [], np.zeros((0, 4))], [[7], [], np.array([], int)]
+    data = pl.from_arrays(town.stills(3)[0], boxes=boxes, instances=instances)
+    assert data.index.objects[["image_id", "track", "x1"]].to_numpy().tolist() == [["000000", 7, 9]]
+    assert data.index.classes == ["object"]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -122,3 +122,25 @@ def test_arrays_give_the_numbers_of_the_same_files(run: Path, backbone) -> None:
         pl.SegmentationProbe(arrays, k=5).score(backbone)
         == (one.metrics["knn"]["raw"]["pixel_miou"])
     )
+
+
+@pytest.mark.parametrize("task", ["retrieval", "tracking", "identification"])
+def test_boxes_in_arrays_give_the_numbers_of_the_same_files(
+    backbone, task: str, tmp_path: Path
+) -> None:
+    town.lay_boxes(tmp_path)
+    images, boxes, names = town.videos()
+    ids = [f"{name}/{i % 4 + 1:06d}" for i, name in enumerate(names)]
+    given = {"boxes": boxes, "instances": [[1, 2]] * 8, "sequences": names, "names": ids}
+    arrays = pl.from_arrays(images, **given, patches=(4, 4), name="videos")
+    chosen = {"support": None, "query": "query", "unit": "sequence", "patches": (4, 4)}
+    folder = pl.load_dataset("folder", tmp_path, name="videos", **chosen)
+    pd.testing.assert_frame_equal(arrays.index.objects, folder.index.objects)
+    asked = {"resamples": 100, "variant": ["raw", "prune"]}
+    if task == "identification":
+        asked |= {"images": 4, "degradations": {"blur": [1]}, "granularities": [1, 2]}
+    one, other = (pl.evaluate(backbone, data, task, **asked) for data in (arrays, folder))
+    assert one.metrics == other.metrics
+    assert one.protocol == other.protocol
+    pd.testing.assert_frame_equal(one.records, other.records)
+    assert len(one.metrics) >= 1

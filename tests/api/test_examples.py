@@ -18,6 +18,7 @@ PRINTED = {
     "custom_task": "nearest",
     "explore_image": "most similar patches",
     "own_module": "retrieval of patchify on minicity",
+    "training_lightning": "pixel mIoU 0.",
     "training_loop": "epoch 4: loss",
     "variants_on_arrays": "pca_whiten",
 }
@@ -49,7 +50,7 @@ def test_an_example_runs_and_says_what_it_found(
     assert made == ({"similarity.png"} if example.stem == "explore_image" else set())
 
 
-def test_there_are_five_and_each_fits_on_a_screen() -> None:
+def test_each_is_there_and_each_fits_on_a_screen() -> None:
     assert [e.stem for e in EXAMPLES] == sorted(PRINTED)
     for example in EXAMPLES:
         assert len(example.read_text(encoding="utf-8").splitlines()) < 40, example.name

@@ -55,3 +55,42 @@ def lay(root: Path, count: int = 16, frames: int = 4) -> None:
         "instance_scope": "dataset",
     }
     (root / "dataset.yaml").write_text(json.dumps(about))
+
+
+def videos(frames: int = 4) -> tuple[list[np.ndarray], list[list[list[int]]], list[str]]:
+    """The frames of the videos run and walk, the boxes of their squares, and their names."""
+    images, boxes, names = [], [], []
+    for seed, video in ((101, "run"), (100, "walk")):
+        for shift in range(frames):
+            image, mask, _ = scene(seed, shift)
+            images.append(image)
+            names.append(video)
+            places = [np.argwhere(mask == label) for label in (1, 2)]
+            boxes.append([[*p.min(0)[::-1], *(p.max(0)[::-1] + 1)] for p in places])
+    return images, [np.array(b).tolist() for b in boxes], names
+
+
+def lay_boxes(root: Path) -> None:
+    """Write these videos with their boxes as a json in COCO's style: square 1 is one thing."""
+    images, boxes, names = videos()
+    about = [
+        (f"{n}/{i % 4 + 1:06d}.png", b) for i, (n, b) in enumerate(zip(names, boxes, strict=True))
+    ]
+    for (file, _), image in zip(about, images, strict=True):
+        (root / "images" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(root / "images" / file)
+    annotations = [
+        {"id": 2 * i + k + 1, "image_id": i + 1, "category_id": 1, "instance_id": k + 1}
+        | {"bbox": [x0, y0, x1 - x0, y1 - y0]}
+        for i, (_, placed) in enumerate(about)
+        for k, (x0, y0, x1, y1) in enumerate(placed)
+    ]
+    coco = {
+        "images": [{"id": i + 1, "file_name": file} for i, (file, _) in enumerate(about)],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": annotations,
+    }
+    (root / "objects.json").write_text(json.dumps(coco))
+    entry = {"splits": {"query": ["run", "walk"]}, "sequences": ["run", "walk"]}
+    more = {"classes": ["object"], "objects": "objects.json", "instance_scope": "dataset"}
+    (root / "dataset.yaml").write_text(json.dumps(entry | more))

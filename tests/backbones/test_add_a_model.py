@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from patchlens.backbones import convert as module
+from patchlens.backbones.families import FAMILIES
 from patchlens.backbones.load import load, provenance
 from patchlens.backbones.registry import read
 from patchlens.errors import DataError
@@ -33,7 +34,7 @@ def blocks(kind: str) -> list[dict[str, Any]]:
     return [yaml.safe_load(b) for b in re.findall(rf"```yaml {kind}\n(.*?)```", text, re.DOTALL)]
 
 
-TAG, OWN, CODE, OF_REGISTRY = (block["models"] for block in blocks(r"params\.yaml"))
+TAG, HUB, OWN, CODE, OF_REGISTRY = (block["models"] for block in blocks(r"params\.yaml"))
 (ENTRY,) = blocks("registry")
 
 
@@ -74,6 +75,13 @@ def test_the_tag_exists() -> None:
     TypeAdapter(Model).validate_python(TAG["deit3"])
     assert timm.models.is_model_pretrained(TAG["deit3"]["tag"])
     assert module.create("here", TAG["deit3"]["tag"], {"depth": 1}, "tag").embed_dim == 768
+
+
+def test_the_page_lists_all_families_of_the_hub() -> None:
+    TypeAdapter(Model).validate_python(HUB["dinov2_hf"])
+    rows = re.findall(r"^\| [^|]+ \| (`.*`) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([\w-]+)`", row)]
+    assert sorted(listed) == sorted(FAMILIES)
 
 
 def test_the_own_function_is_run_as_the_page_says(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,13 +18,16 @@ from patchlens.api.features import Images, picture
 from patchlens.api.protocol import slot
 from patchlens.arrays import Labels
 from patchlens.datasets import tables
-from patchlens.datasets.build import build
+from patchlens.datasets.boxes import Frame, has_area
+from patchlens.datasets.build import Numbers, build, object_row
 from patchlens.datasets.catalogue import find, kinds
 from patchlens.datasets.gate import OWN, Gate
+from patchlens.datasets.images import Seen
 from patchlens.datasets.index import Index
 from patchlens.datasets.indexing import layout_of
-from patchlens.datasets.layout import IGNORE, Layout, Terms
+from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, ObjectEntry, Terms
 from patchlens.datasets.masks import Mask
+from patchlens.datasets.objects import objects_of
 from patchlens.datasets.readers import read
 from patchlens.datasets.render import render
 from patchlens.datasets.support import query_images, support_images
@@ -170,6 +174,10 @@ def from_arrays(
     masks: Sequence[NDArray[np.integer[Any]]] | NDArray[np.integer[Any]] | None = None,
     *,
     classes: Sequence[str] = (),
+    boxes: Sequence[Any] | None = None,
+    instances: Sequence[Any] | None = None,
+    labels: Sequence[Any] | None = None,
+    sequences: Sequence[str] | None = None,
     support: Sequence[int] | None = None,
     shots: int = 8,
     seeds: int = 5,
@@ -177,15 +185,26 @@ def from_arrays(
     names: Sequence[str] | None = None,
     name: str = "arrays",
 ) -> Data:
-    """A dataset of images in memory, for segmentation (with masks) and identification.
+    """A dataset of images in memory.
+
+    Masks are for segmentation, boxes for retrieval and for identification of objects, boxes in
+    sequences for tracking; images alone are enough for identification of patches.
 
     Args:
         images: N images, uint8 [H, W, 3] or of Pillow in RGB, of any sizes.
         masks: N masks of integers [H, W], of the size of their images: a value i is class i, and
             255 neither votes nor counts.
-        classes: names of at least two classes, in the order of their ids.
+        classes: names of at least two classes, in the order of their ids; with boxes alone, one is
+            enough, and `object` is meant where none is given.
+        boxes: N arrays [K, 4] of the objects of each image, K = 0 or more: x0, y0, x1, y1 in
+            pixels from 0, x1 and y1 exclusive. Their features are means over the box.
+        instances: N arrays [K] of integers, with boxes: objects of the same number are the same
+            thing, in all images; in a video it is their track.
+        labels: N arrays [K] of class ids of the boxes, by default 0.
+        sequences: the name of the video of each image, whose images are its frames in this order;
+            intervals then resample videos.
         support: rows of the images that labelled examples are drawn from, by default the first
-            half; all other images are scored.
+            half if there are masks, otherwise none; all other images are scored.
         shots: labelled images of each support seed.
         seeds: the number of support seeds, each a draw of `shots` images.
         patches: rows and columns of the grid to which images are resized, for every model.
@@ -193,8 +212,9 @@ def from_arrays(
         name: of the dataset, for messages and tables.
 
     Raises:
-        DataError: an image or a mask is not as described, the message names its row; or, as in a
-            folder, only one class is left, no scored image has a label, or one is in the support.
+        DataError: an image, a mask or a box is not as described, the message names its row; or, as
+            in a folder, only one class is left, no scored image has a label, or one is in the
+            support.
         SettingsError: fewer images than `shots`, or a value is out of range.
     """
     pictures = [picture(one, f"images[{row}]") for row, one in enumerate(images)]
@@ -202,6 +222,10 @@ def from_arrays(
     if len(ids) != len(pictures) or len(set(ids)) != len(ids):
         raise DataError(f"names: {len(ids)} for {len(pictures)} images; each needs one of its own")
     held = None if masks is None else _masks(masks, pictures, classes)
+    if boxes is not None and masks is None:
+        classes = classes or ("object",)
+    listed = _objects(ids, boxes, instances, labels, classes)
+    videos = _videos(ids, sequences)
     pool = range(len(ids) // 2) if support is None else support
     if stray := [row for row in pool if not 0 <= row < len(ids)]:
         raise DataError(f"support: there is no image {stray[0]}; rows are 0 to {len(ids) - 1}")
@@ -212,7 +236,7 @@ def from_arrays(
         "root": name,
         "view": {"mode": "whole", "grid": "equal", "patches": [*patches]},
         "support": chosen,
-        "query": _query("query", [], "image"),
+        "query": _query("query", [], "image" if sequences is None else "sequence"),
     }
     own: Dataset = conforming(entry, Dataset, Path("from_arrays"), context=kinds())
     table = pd.DataFrame(
@@ -222,14 +246,17 @@ def from_arrays(
                 "split": "support" if chosen and image_id in known else "query",
                 "path": image_id,
                 "mask": None if held is None else image_id,
+                "sequence": video,
+                "frame": frame,
                 "height": one.height,
                 "width": one.width,
             }
-            for image_id, one in zip(ids, pictures, strict=True)
+            for image_id, one, (video, frame) in zip(ids, pictures, videos, strict=True)
         ],
         columns=tables.IMAGES.names,
-    )
+    ).astype({"frame": "Int64"})
     index = _Arrays(name, dict(zip(ids, pictures, strict=True)), held, classes, table)
+    index.objects = _listed(Path(name), index.pictures, listed)
     index.fill(own)
     return Data(DatasetName(slot(name)), own, index)
 
@@ -261,6 +288,86 @@ def _masks(
     return out
 
 
+def _objects(
+    ids: list[str],
+    boxes: Sequence[Any] | None,
+    instances: Sequence[Any] | None,
+    labels: Sequence[Any] | None,
+    classes: Sequence[str],
+) -> list[tuple[ObjectEntry, ...]]:
+    """The objects of each image as a reader lists them."""
+    if boxes is None:
+        if given := [w for w, v in (("instances", instances), ("labels", labels)) if v is not None]:
+            raise DataError(f"{given[0]}: are those of boxes, which are missing")
+        return [()] * len(ids)
+    if instances is None:
+        raise DataError("instances: missing; number the boxes, equal where they are the same thing")
+    for what, held in (("boxes", boxes), ("instances", instances), ("labels", labels)):
+        if held is not None and len(held) != len(ids):
+            raise DataError(f"{what}: {len(held)} for {len(ids)} images")
+    found = []
+    for row, given in enumerate(boxes):
+        places = np.asarray(given, dtype=np.float64) if len(given) else np.zeros((0, 4))
+        if places.ndim != 2 or places.shape[1] != 4:
+            raise DataError(f"boxes[{row}]: is {list(places.shape)} instead of [K, 4]")
+        numbers = _numbers(f"instances[{row}]", instances[row], len(places))
+        kinds = [0] * len(places)
+        if labels is not None:
+            kinds = _numbers(f"labels[{row}]", labels[row], len(places))
+        if wrong := [kind for kind in kinds if not 0 <= kind < len(classes)]:
+            raise DataError(
+                f"labels[{row}]: {wrong[0]} is no class; there are 0 to {len(classes) - 1}"
+            )
+        for box in places:
+            if not has_area((box[0], box[1], box[2], box[3])):
+                raise DataError(f"boxes[{row}]: {box.tolist()} has no area; x1 > x0 and y1 > y0")
+        found.append(
+            tuple(
+                ObjectEntry(str(number), kind, (b[0], b[1], b[2], b[3]), track=number)
+                for number, kind, b in zip(numbers, kinds, places.tolist(), strict=True)
+            )
+        )
+    return found
+
+
+def _numbers(what: str, given: Any, count: int) -> list[int]:
+    found = np.asarray(given)
+    if found.shape != (count,) or (count and not np.issubdtype(found.dtype, np.integer)):
+        raise DataError(
+            f"{what}: is {found.dtype} {list(found.shape)}; it must be integers [{count}]"
+        )
+    return [int(number) for number in found]
+
+
+def _videos(ids: list[str], names: Sequence[str] | None) -> list[tuple[str | None, int | None]]:
+    """The video of each image, and its number in it, from 1."""
+    if names is None:
+        return [(None, None)] * len(ids)
+    if len(names) != len(ids):
+        raise DataError(f"sequences: {len(names)} for {len(ids)} images")
+    counted = dict[str, int]()
+    found: list[tuple[str | None, int | None]] = []
+    for name in map(str, names):
+        counted[name] = counted.get(name, 0) + 1
+        found.append((name, counted[name]))
+    return found
+
+
+def _listed(
+    root: Path, pictures: Mapping[str, Image.Image], listed: Sequence[tuple[ObjectEntry, ...]]
+) -> pd.DataFrame:
+    """The table of objects, as the stage `index` writes it."""
+    frame, numbers, layout, rows = Frame(), Numbers(1), Layout((), {}, ()), []
+    for (image_id, one), objects in zip(pictures.items(), listed, strict=True):
+        entry = ImageEntry(image_id, "", image_id, objects=objects)
+        frame.add([(entry, one.size)])
+        for found in objects_of(entry, layout, root, Seen(one.size)):
+            rows.append(object_row(image_id, found, numbers))
+    frame.check(root, official=False)
+    table = pa.Table.from_pylist(rows, schema=tables.OBJECTS)
+    return tables.typed(table.to_pandas())
+
+
 class _Arrays(Index):
     """An index of arrays: what `build` makes of files, of images that are there already."""
 
@@ -277,8 +384,7 @@ class _Arrays(Index):
         self.labels = {i: i for i in range(len(classes))}
         self.terms = Terms()
         self.images = table.set_index("image_id")
-        self.objects = tables.OBJECTS.empty_table().to_pandas()
-        self._pictures = pictures
+        self.pictures = pictures
         self._masks = dict(zip(pictures, masks or [], strict=masks is not None))
 
     def fill(self, own: Dataset) -> None:
@@ -300,7 +406,7 @@ class _Arrays(Index):
 
     def _twins(self) -> list[list[str]]:
         by_content: dict[str, list[str]] = {}
-        for image_id in self._pictures:
+        for image_id in self.pictures:
             by_content.setdefault(self.content(image_id), []).append(image_id)
         return [group for group in by_content.values() if len(group) > 1]
 
@@ -309,10 +415,10 @@ class _Arrays(Index):
         return "support" in vars(self)
 
     def image(self, image_id: str) -> Image.Image:
-        return self._pictures[image_id]
+        return self.pictures[image_id]
 
     def content(self, image_id: str) -> str:
-        return md5(self._pictures[image_id].tobytes()).hexdigest()
+        return md5(self.pictures[image_id].tobytes()).hexdigest()
 
     def mask(self, image_id: str) -> Mask:
         return self._masks[image_id]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -140,18 +141,18 @@ def kind_of(config: Mapping[str, Any], where: str) -> str:
     return str(kind)
 
 
-def library(where: str) -> Any:
-    """The package transformers, quiet.
-
-    Raises:
-        SettingsError: it is not installed.
-    """
-    try:
-        transformers: Any = import_module("transformers")
-    except ImportError:
+def check_library(where: str) -> None:
+    """Refuse `source: hub` where transformers is not installed."""
+    if find_spec("transformers") is None:
         raise SettingsError(
             f"{where}: source: hub needs transformers; run pip install 'patchlens[hub]'"
-        ) from None
+        )
+
+
+def library(where: str) -> Any:
+    """The package transformers, quiet; errors as in `check_library`."""
+    check_library(where)
+    transformers: Any = import_module("transformers")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers

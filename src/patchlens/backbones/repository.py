@@ -141,8 +141,9 @@ class _Repository:
 def _input(where: str, settings: HubModel, repository: _Repository) -> dict[str, Any]:
     """Mean, std and interpolation: as set, or else as the processor of the repository says."""
     said: dict[str, Any] = {}
-    with suppress(AbsentError):
-        said = _json(repository.bring(PROCESSOR).path)
+    if None in (settings.mean, settings.std, settings.interpolation):
+        with suppress(AbsentError):
+            said = _json(repository.bring(PROCESSOR).path)
     plain = said.get("do_normalize") is False
     stated: dict[str, Any] = {
         "mean": [0.0] * 3 if plain else said.get("image_mean"),

@@ -49,13 +49,14 @@ class _Checked(NamedTuple):
     objects: list[ImageObject]
 
 
-class _Numbers:
+class Numbers:
     """Numbers the instances of a dataset in the order in which they occur."""
 
     def __init__(self, first: int) -> None:
         self._first, self._given = first, dict[Any, int]()
 
     def of(self, key: Any) -> int:
+        """The number of the instance of this key."""
         if isinstance(key, int):
             return key
         return self._given.setdefault(key, self._first + len(self._given))
@@ -85,7 +86,7 @@ def build(
     """
     pixels, gate = dict[str, Counts](), Gate(root, layout)
     first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
-    numbers, seen, frame = _Numbers(first), set[str](), Frame()
+    numbers, seen, frame = Numbers(first), set[str](), Frame()
     outside, flat = list[str](), list[str]()
     masked, ones = 0, 0
     with ExitStack() as stack:
@@ -110,7 +111,7 @@ def build(
             frame.add((checked.entry, checked.seen.size) for checked in batch)
             images.write([_image_row(checked) for checked in batch])
             objects.write(
-                [_object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
+                [object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
             )
     if not seen:
         raise DataError(f"{root}: the splits of this dataset list no images")
@@ -212,7 +213,8 @@ def _image_row(checked: _Checked) -> dict[str, Any]:
     return row | {"mask_mode": checked.mask_mode, "labelled": labelled}
 
 
-def _object_row(image_id: str, found: ImageObject, numbers: _Numbers) -> dict[str, Any]:
+def object_row(image_id: str, found: ImageObject, numbers: Numbers) -> dict[str, Any]:
+    """The row of an object in the table of objects."""
     row = {k: v for k, v in vars(found).items() if k not in ("key", "box")}
     row |= dict(zip(("x0", "y0", "x1", "y1"), found.box, strict=True))
     return row | {"image_id": image_id, "instance": numbers.of(found.key)}

@@ -80,5 +80,9 @@ def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         DataError: the file is missing or damaged.
     """
     with reading(path):
-        table = read_parquet(path, columns=columns)
-        return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})
+        return typed(read_parquet(path, columns=columns))
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with integer columns even if values are missing."""
+    return table.astype({name: "Int64" for name in NULLABLE if name in table.columns})

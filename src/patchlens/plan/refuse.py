@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from patchlens.backbones.convert import check_pinned
+from patchlens.backbones.families import check_library
 from patchlens.backbones.pretrained import check_tag
 from patchlens.backbones.rules import RULES
 from patchlens.datasets.minicity import SPLITS
@@ -16,7 +17,7 @@ from patchlens.plan.images import Images
 from patchlens.plan.models import Shape
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings
-from patchlens.settings.models import FileModel, Model, TimmModel
+from patchlens.settings.models import FileModel, HubModel, Model, TimmModel
 from patchlens.tasks.identification.settings import Identification
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.sweep.settings import Sweep
@@ -27,11 +28,14 @@ def check_source(name: ModelName, model: Model) -> None:
     """Refuse a source of weights that the stage `weights` would refuse.
 
     Raises:
-        SettingsError: a tag that timm has no weights for, a file without its hash, an unknown rule.
+        SettingsError: a tag that timm has no weights for, a file without its hash, an unknown rule,
+            a missing library.
     """
     where = f"{PARAMS}: models.{name}"
     if isinstance(model, TimmModel):
         check_tag(where, model.tag)
+    if isinstance(model, HubModel):
+        check_library(where)
     if isinstance(model, FileModel):
         for rule in model.mapping.rules:
             if rule not in RULES:
