@@ -163,8 +163,16 @@ def check(bone: Any, batch: Tensor, layer: int, norm: bool, wanted: Tensor) -> N
     torch.testing.assert_close(found.patches, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", CONVNEXT)
-def test_dinov3_convnext(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", [CONVNEXT, SWIN], ids=["convnext", "swin"])
+def test_sizes_differ_in_size_only(sizes: list[str]) -> None:
+    first, *others = [entries()[name] for name in sizes]
+    for key in ("mapping", "mean", "std", "interpolation", "depth", "patch_size", "arch_args"):
+        assert all(getattr(other, key) == getattr(first, key) for other in others), key
+    assert len({entry.source.address for entry in (first, *others)}) == len(sizes)
+
+
+def test_dinov3_convnext(tmp_path: Path) -> None:
+    name = CONVNEXT[0]
     weights, batch = convnext(), images(64, 96)
     maps = convnext_maps(weights, normed(batch))
     for layer in (-1, -2):
@@ -176,8 +184,8 @@ def test_dinov3_convnext(name: str, tmp_path: Path) -> None:
         backbone(name, {n: w for n, w in weights.items() if "norms" not in n}, tmp_path, -1)
 
 
-@pytest.mark.parametrize("name", SWIN)
-def test_simmim_swin(name: str, tmp_path: Path) -> None:
+def test_simmim_swin(tmp_path: Path) -> None:
+    name = SWIN[0]
     weights, model = swin()
     content = {"model": {f"encoder.{n}": w for n, w in weights.items()}}
     content["model"] |= {
@@ -202,8 +210,7 @@ def test_simmim_swin(name: str, tmp_path: Path) -> None:
         check(bone, batch, -1, True, last)
 
 
-@pytest.mark.parametrize("name", ["dino_resnet50"])
-def test_dino_resnet(name: str, tmp_path: Path) -> None:
+def test_dino_resnet(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = ResNet(Bottleneck, [1, 1, 1, 1]).eval()  # the class that hubconf.py takes
     for module in model.modules():
@@ -218,5 +225,5 @@ def test_dino_resnet(name: str, tmp_path: Path) -> None:
             x = stage(x)
         maps = [x, model.layer4(x)]
     for layer in (-1, -2):
-        bone = backbone(name, state, tmp_path, layer, layers=(1, 1, 1, 1))
+        bone = backbone("dino_resnet50", state, tmp_path, layer, layers=(1, 1, 1, 1))
         check(bone, batch, layer, True, maps[layer].permute(0, 2, 3, 1))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import patchlens as pl
 from fileserver import Site, named
+from patchlens.backbones.contract import flop
 from patchlens.backbones.convert import convert
 from patchlens.backbones.families import FAMILIES, FamilyBackbone
 from patchlens.backbones.load import load, provenance
@@ -483,8 +484,8 @@ def test_a_hub_id_is_loaded_from_python(
         pl.load_backbone(REPO)
 
 
-def test_the_plan_knows_a_repository_once_it_is_there(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_plan_does_not_know_a_repository_before_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert shape("m", slot()) is None
@@ -493,15 +494,30 @@ def test_the_plan_knows_a_repository_once_it_is_there(
     assert (
         planned.address == planned.licence.removeprefix("see ") == f"https://huggingface.co/{REPO}"
     )
-    serve(content(made("convnext")[0]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"),
+    [("convnext", {-1: (32, 32), 2: (16, 24)}), ("dinov2_with_registers", {-1: (8, 16)})],
+)
+def test_the_plan_counts_what_a_pass_costs(
+    serve: Serve,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    layers: dict[int, tuple[int, int]],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    serve(content(made(kind)[0]))
     Path("data/weights").mkdir(parents=True)
-    converted(tmp_path).rename("data/weights/m.safetensors")
-    for layer, stride, width in ((-1, 32, 32), (2, 16, 24)):
-        found = shape("m", slot(), layer)
+    path = converted(tmp_path).rename("data/weights/m.safetensors")
+    for layer, (stride, width) in layers.items():
+        found, backbone = shape("m", slot(), layer), load(path, layer=layer)
         assert found is not None
-        assert (found.patch_size, found.width, found.depth) == (stride, width, 4)
-        assert found.alike == (layer % 4,)
-        assert found.flops((64 // stride,) * 2) == pytest.approx(2_600_000, rel=0.5)
+        assert (found.patch_size, found.width, found.depth) == (stride, width, backbone.depth)
+        assert found.alike == tuple(backbone.layers)
+        counted = flop(backbone, images(160, 96), layers=[layer], norm=False) / 2  # of two images
+        assert found.flops((160 // stride, 96 // stride)) == pytest.approx(counted, rel=1e-3)
     with pytest.raises(SettingsError, match=r"models\.m: layer 4 does not exist"):
         shape("m", slot(), 4)
 

@@ -152,11 +152,13 @@ def test_no_code_runs_before_the_stage_weights(slot: Slot) -> None:
     from patchlens.plan.show import show
 
     slot()
-    workspace(mine=OWN)
+    workspace(mine=OWN, other={"source": "pixels", "patch_size": 4})
     plan = make(read_settings(Path("params.yaml"), known()), Path("dvc.yaml"))
     assert "without mine, whose size is unknown" in show(plan, "params.yaml")
     doctor.examine()
-    listed()
+    found = listed()
+    assert "  mine.py\n" in found["model_mine"]
+    assert found["model_other"] == "no code of its own\n"
     assert not Path("ran").exists()
     converted(slot())
     assert Path("ran").exists()
@@ -188,14 +190,11 @@ def test_a_model_is_stale_when_what_it_imports_or_reads_changes(
     slot()
     Path("own/folder").mkdir()
     Path("own/w.bin").touch()
-    workspace(mine=OWN | {"args": args}, other={"source": "pixels", "patch_size": 4})
-    before = listed()
-    assert "  mine.py\n" in before["model_mine"]
-    assert f"{torch.__version__.partition('+')[0]}" in before["model_mine"]
+    before = code._model_code("mine", OWN | {"args": args})
+    assert "  mine.py\n" in before
+    assert f"{torch.__version__.partition('+')[0]}" in before
     Path(file).write_text(text)
-    after = listed()
-    assert (after["model_mine"] != before["model_mine"]) is stale
-    assert after["model_other"] == before["model_other"] == "no code of its own\n"
+    assert (code._model_code("mine", OWN | {"args": args}) != before) is stale
 
 
 def test_weights_that_differ_from_call_to_call_are_found(slot: Slot) -> None:

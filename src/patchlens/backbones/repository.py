@@ -188,12 +188,18 @@ def _loaded(family: Family, given: Mapping[str, Any], path: Path, where: str) ->
     if lost := sorted(info["missing_keys"]):
         raise DataError(f"{where}: {WEIGHTS} lacks {some(lost)}; this is no {family.model}")
     patterns = {DIGITS.sub("N", name) for name in model.state_dict()}
-    if more := sorted(n for n in info["unexpected_keys"] if DIGITS.sub("N", n) in patterns):
+    starts = tuple(f"{start}." for start in (kind.base_model_prefix, "vision_model"))
+    bare = {name: _without(name, starts) for name in info["unexpected_keys"]}
+    if more := sorted(name for name, own in bare.items() if DIGITS.sub("N", own) in patterns):
         raise DataError(
             f"{where}: {WEIGHTS} has more blocks than {CONFIG} says: {some(more)}; one of the two "
             "is of another model"
         )
     return model.eval()
+
+
+def _without(name: str, starts: tuple[str, ...]) -> str:
+    return next((name.removeprefix(start) for start in starts if name.startswith(start)), name)
 
 
 def _json(path: Path) -> dict[str, Any]:

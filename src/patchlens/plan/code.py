@@ -188,9 +188,12 @@ def _own_code(target: Target) -> tuple[list[Path], dict[str, str]]:
             todo |= found - done
             if not found:
                 others.add(name.partition(".")[0])
-    providers = metadata.packages_distributions() if others - sys.stdlib_module_names else {}
+    providers = _providers() if others - sys.stdlib_module_names else {}
     packages = {dist for top in others for dist in providers.get(top, ())}
     return sorted(done), {dist: metadata.version(dist) for dist in sorted(packages)}
+
+
+_providers = cache(metadata.packages_distributions)  # it reads the files of every package
 
 
 def _named_files(value: Any) -> list[Path]:
