@@ -165,6 +165,19 @@ def test_names_of_classes_may_mean_background_and_ignored(tmp_path: Path) -> Non
     np.testing.assert_array_equal(mask_of(tmp_path), expected)
 
 
+def test_shapes_may_be_ignored_or_background_by_their_names(tmp_path: Path) -> None:
+    shapes = [
+        ring_of(ROAD, "road"),
+        ring_of(CAR, "__ignore__"),
+        ring_of([0, 0, 9, 0, 9, 9], "_background_"),
+    ]
+    found = converted(tmp_path, written.labelme(tmp_path / "labels", shapes=shapes))
+    assert (found.classes, found.boxes) == (["background", "road"], 1)
+    expected = scene()
+    expected[expected == 2] = 255
+    np.testing.assert_array_equal(mask_of(tmp_path), expected)
+
+
 def test_values_and_colours_without_names_are_classes_and_said_so(tmp_path: Path) -> None:
     folder = written.masks_colour(tmp_path / "labels")
     (folder / "labelmap.txt").unlink()

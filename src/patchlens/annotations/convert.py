@@ -23,6 +23,7 @@ from patchlens.annotations.write import Converted, Writer
 from patchlens.datasets.folder_yaml import NAME
 from patchlens.errors import DataError
 from patchlens.files import whole_folder, write_text
+from patchlens.progress import track
 from patchlens.settings import yaml_text
 
 
@@ -81,7 +82,7 @@ def convert(
         writer = Writer(partial, read, listed)
         found = Pairs(listed, pages, annotations) if annotations is not None else None
         writer.notes += found.notes if found else []
-        for photo in listed:
+        for photo in track(listed, total=len(listed), what="convert"):
             writer.add(photo, found.pages.get(photo.name) if found else None)
         converted = writer.close(name)
         shutil.rmtree(scratch)

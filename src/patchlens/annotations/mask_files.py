@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 from ruamel.yaml.error import YAMLError
 
-from patchlens.annotations.page import BACKGROUND, Page, Read
+from patchlens.annotations.page import BACKGROUND, Page, Read, meant
 from patchlens.annotations.source import Source, head, short
 from patchlens.datasets.folder_yaml import NAME, Description
 from patchlens.datasets.images import opened
@@ -27,7 +27,6 @@ from patchlens.settings.messages import explain
 
 Meaning = dict[int, str | None]
 LISTS = ("labelmap.txt", "classes.txt", "class_names.txt", "labels.txt")
-VOID = ("ignore", "void", "unlabelled", "unlabeled", "__ignore__")
 COLOURS = 64  # that are taken for classes; a photo or a smoothed mask has more
 COLOURED = frozenset({"RGB", "RGBA"})
 END = re.compile(r"[-_.][^-_.]*$")
@@ -141,7 +140,7 @@ def _listed(path: Path, values: Mapping[int, Path], source: Source, *, colours: 
         for position, found in enumerate(tables):
             assert found is not None
             packed = int.from_bytes(bytes(min(int(v), 255) for v in found.groups()[1:]), "big")
-            named[packed if colours else position] = _class(found[1])
+            named[packed if colours else position] = meant(found[1])
         if not colours:
             named.setdefault(IGNORE, None)
         return _checked(path, values, named, colours=colours)
@@ -149,19 +148,11 @@ def _listed(path: Path, values: Mapping[int, Path], source: Source, *, colours: 
         raise DataError(f"{path}: names no colours, and {next(iter(values.values()))} is in "
                         "colour; write a line 'road:128,64,128::' for each class")  # fmt: skip
     if written and all(numbered):
-        named = {int(m[1]): _class(m[2]) for m in numbered if m is not None}
+        named = {int(m[1]): meant(m[2]) for m in numbered if m is not None}
     else:
-        named = {position: _class(line) for position, (_, line) in enumerate(written)}
+        named = {position: meant(line) for position, (_, line) in enumerate(written)}
     named.setdefault(IGNORE, None)
     return _checked(path, values, named, colours=False)
-
-
-def _class(name: str) -> str | None:
-    """A name, or None for what is to be ignored."""
-    plain = name.strip()
-    if re.split(r"\W", plain.casefold())[0] in VOID:
-        return None
-    return BACKGROUND if plain.strip("_").casefold() == BACKGROUND else plain
 
 
 def _checked(path: Path, values: Mapping[int, Path], named: Meaning, *, colours: bool) -> Meaning:

@@ -1,5 +1,6 @@
 """What every reader of annotations gives: the shapes or the class mask of each picture."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,18 @@ from patchlens.annotations.pixels import Draw, Size
 from patchlens.datasets.boxes import Box
 
 BACKGROUND = "background"  # the class of what no shape covers
+
+
+VOID = ("ignore", "void", "unlabelled", "unlabeled")  # first words of names of ignored pixels
+
+
+def meant(name: str) -> str | None:
+    """The class that a name means: `background` has several spellings, and None is ignored."""
+    plain = name.strip()
+    first = re.split(r"\W", plain.strip("_").casefold())[0]
+    if first in VOID:
+        return None
+    return BACKGROUND if plain.strip("_").casefold() == BACKGROUND else plain
 
 
 @dataclass(frozen=True)

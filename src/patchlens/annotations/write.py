@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from patchlens.annotations.page import BACKGROUND, Page, Read, Shape
+from patchlens.annotations.page import BACKGROUND, Page, Read, Shape, meant
 from patchlens.annotations.pairing import Photo
 from patchlens.annotations.pixels import Size, around
 from patchlens.annotations.source import short
@@ -71,10 +71,12 @@ class Writer:
     def __init__(self, out: Path, read: Read, photos: Sequence[Photo]) -> None:
         self.notes = list(read.notes)
         self._out, self._read, self._photos = out, read, photos
-        names = [BACKGROUND, *(name for name in read.classes if name != BACKGROUND)]
+        written = {name: meant(name) for name in read.classes}
+        names = [n for n in dict.fromkeys([BACKGROUND, *written.values()]) if n is not None]
         if len(names) > MOST_CLASSES:
             raise DataError(f"{len(names)} classes are more than the {MOST_CLASSES} of a mask")
         self._codes = {name: code for code, name in enumerate(names)}
+        self._of_label = {n: IGNORE if m is None else self._codes[m] for n, m in written.items()}
         self._used, self._listed = (np.zeros(IGNORE + 1, dtype=bool) for _ in range(2))
         self._frame = Frame()
         self._empty: list[str] = []
@@ -128,13 +130,15 @@ class Writer:
         """The objects of a frame: by their tracks or else by their classes."""
         values = np.zeros(size[::-1], dtype=np.uint8)
         for shape in shapes:
+            if (code := self._of_label[shape.label]) in (IGNORE, self._codes[BACKGROUND]):
+                continue
             key = (photo.sequence, shape.label if shape.track is None else shape.track)
-            number = self._number(key, shape.label)
+            number = self._number(key, [*self._codes][code])
             if shape.draw is not None:
                 values[shape.draw(size)] = number
             elif shape.box is not None:
-                code, track = self._codes[shape.label], shape.track is not None
-                found = _Boxed(photo, size, number, code, shape.box, shape.evaluated and track)
+                tracked = shape.evaluated and shape.track is not None
+                found = _Boxed(photo, size, number, code, shape.box, tracked)
                 self._frames.append(found)
         if values.any():
             self._outlined = True
@@ -183,14 +187,14 @@ class Writer:
         drawn, bare = np.zeros(size[::-1], dtype=bool), list[Box]()
         objects = []
         for shape in shapes:
-            box, code = shape.box, self._codes[shape.label]
+            box, code = shape.box, self._of_label[shape.label]
             if shape.draw is not None:
                 pixels = shape.draw(size)
                 mask[pixels], drawn = code, drawn | pixels
                 box = box or around(pixels)
             elif box is not None:
                 bare.append(box)
-            if box is not None:
+            if box is not None and code not in (IGNORE, self._codes[BACKGROUND]):
                 x0, y0, x1, y1 = box
                 about = {"category_id": code, "bbox": [x0, y0, x1 - x0, y1 - y0]}
                 objects.append({**shape.more, **about, "ignore": int(not shape.evaluated)})

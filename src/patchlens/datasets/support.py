@@ -212,9 +212,9 @@ def _of_split(
                 f"params.yaml: datasets.{name}: unknown split '{split}'; {nearest(split, splits)}"
             )
     rows = images[images["split"].isin(wanted.split("+"))]
-    # Datasets for T2 to T4 may have no masks at all; a few missing ones are a mistake.
-    bare = rows["mask"].isna()
-    if bare.any() and (labelled or not bare.all()):
+    # Datasets for T2 to T4 may have no masks at all, and videos a few; others by mistake only.
+    bare, videos = rows["mask"].isna(), rows["sequence"].notna().all()
+    if bare.any() and (labelled or not (bare.all() or videos)):
         raise SettingsError(
             f"params.yaml: datasets.{name}.{part}.split: '{wanted}' has images without a mask; "
             "choose a split with a mask for each image"

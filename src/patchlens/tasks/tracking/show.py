@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from patchlens import paths
 from patchlens.datasets.index import Index
 from patchlens.datasets.masks import open_ids
 from patchlens.datasets.tracks import read_tracks
@@ -42,7 +41,7 @@ def run(path: Path, cell: Cell, sequence: str | None = None) -> None:
             f"unknown sequence '{sequence}' of '{dataset}'; {nearest(sequence, known)}"
         )
     ids = list(images.index[images["sequence"] == sequence])
-    folder = paths.tracks(dataset=dataset, model=cell.model) / "raw"
+    folder = cell.tracks / "raw"
     if not folder.is_dir():
         raise DataError(f"{folder}: no tracks; run `dvc repro tracking` first")
     marks = _marks(index, cell.own.kind, sequence, ids, folder)
