@@ -97,6 +97,23 @@ def test_equal_names_in_two_folders_get_their_path(tmp_path: Path) -> None:
         convert(folder, path, tmp_path / "out")
 
 
+@pytest.mark.parametrize("form", ["masks", "labelme", "yolo"])
+def test_equal_names_are_told_apart_by_the_folder_of_the_annotation(
+    tmp_path: Path, form: str
+) -> None:
+    for name in ("x", "y"):
+        photos(tmp_path / "photos" / name, "a.png")
+    write = {"masks": written.masks, "labelme": written.labelme, "yolo": written.yolo}[form]
+    write(tmp_path / "labels/y")
+    if form == "labelme":
+        written.labelme(tmp_path / "labels/y", imagePath="a.png")
+    if form == "yolo":
+        (tmp_path / "labels/y/labels/a.txt").rename(tmp_path / "labels/y/a.txt")
+    found = convert(tmp_path / "photos", tmp_path / "labels", tmp_path / "out")
+    assert found.labelled == ["y-a"]
+    assert found.classes == ["background", "road", "car"]
+
+
 def test_pictures_without_annotations_make_a_dataset_without_labels(tmp_path: Path) -> None:
     found = convert(photos(tmp_path / "photos", "a.png", "b.jpg"), None, tmp_path / "out")
     assert (found.format, found.classes, found.unlabelled) == ("", [], ["a", "b"])

@@ -98,7 +98,7 @@ def test_a_box_without_an_outline_is_an_object_and_ignored_in_the_mask(tmp_path:
     expected[10:15, 10:20], expected[15:, 10:20] = 255, 1
     np.testing.assert_array_equal(mask_of(tmp_path), expected)
     assert found.boxes == 2
-    assert "1 boxes have no outline" in found.notes[0]
+    assert "boxes without an outline: 1" in found.notes[0]
 
 
 def test_boxes_alone_make_objects_and_no_masks(tmp_path: Path) -> None:
@@ -136,14 +136,14 @@ def test_a_picture_without_a_shape_is_unlabelled_and_said_so(tmp_path: Path) -> 
     content["images"].append({"id": 6, "file_name": "b.png"})
     found = converted(tmp_path, written.text(path, content))
     assert found.unlabelled == ["b"]
-    assert "listed without a shape and taken as unlabelled: b" in found.notes[-1]
+    assert "without a shape, and taken as unlabelled: 1 (b)" in found.notes[-1]
 
 
 def test_shapes_without_area_are_counted_and_left_out(tmp_path: Path) -> None:
     line = '<polyline label="car" points="1,1;2,2" z_order="0"/>'
     car = f'<polygon label="car" points="{written.joined(CAR)}" z_order="1"/>'
     found = converted(tmp_path, written.cvat(tmp_path / "labels", car + line))
-    assert found.notes == ["1 shapes are left out, with no area: 1 × polyline"]
+    assert found.notes == ["shapes left out, with no area: 1 × polyline"]
     np.testing.assert_array_equal(mask_of(tmp_path), scene())
 
 

@@ -119,6 +119,17 @@ def test_masks_of_several_frames_name_the_same_objects(tmp_path: Path, walk: Pat
     assert table == ["instance,class", "1,value 1", "2,value 2"]
 
 
+def test_masks_in_folders_belong_to_the_videos_of_these_names(tmp_path: Path, walk: Path) -> None:
+    for name in ("walk", "run"):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        (tmp_path / f"videos/{name}.mp4").write_bytes(walk.read_bytes())
+        mask(tmp_path / f"masks/{name}/00002.png")
+    found = convert(tmp_path / "videos", tmp_path / "masks", tmp_path / "out", every=8)
+    assert found.sequences == {"run": 1, "walk": 1}
+    images = images_of(tmp_path / "out", found)
+    assert [k for k, (_, v) in images.items() if v] == ["run/000002", "walk/000002"]
+
+
 def cvat(folder: Path, *tracks: str, size: tuple[int, int] = SIZE) -> Path:
     return text(folder / "annotations.xml", (
         f"<annotations><meta><task><mode>interpolation</mode>{LABELS}<original_size>"
@@ -260,7 +271,7 @@ def test_frames_and_pixels_are_limited(
 def test_videos_and_pictures_are_not_mixed(tmp_path: Path, walk: Path) -> None:
     folder = photos(tmp_path / "all", "a.png")
     (folder / "walk.mp4").write_bytes(walk.read_bytes())
-    with pytest.raises(DataError, match="1 videos and 1 pictures"):
+    with pytest.raises(DataError, match=r"videos \(1\) and pictures \(1\)"):
         convert(folder, None, tmp_path / "out")
 
 

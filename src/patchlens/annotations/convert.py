@@ -112,8 +112,8 @@ def _photos(
         given = source
     if pictures and given.videos:
         raise DataError(
-            f"{given.given}: holds {len(given.videos)} videos and {len(pictures)} pictures; give "
-            "one of the two, in a folder of its own"
+            f"{given.given}: holds videos ({len(given.videos)}) and pictures ({len(pictures)}); "
+            "give one of the two, in a folder of its own"
         )
     if not pictures and not given.videos:
         raise DataError(f"{given.given}: contains no pictures, and no video ({video.NAMES})")

@@ -46,7 +46,7 @@ def read(source: Source, paths: list[Path]) -> Read:
         pages.append(
             Page(
                 place,
-                (nfc(name), nfc(path.stem)),
+                (f"{source.inside(path).rpartition('/')[0]}/{nfc(name)}", source.inside(path)),
                 stated(content.get("imageWidth"), content.get("imageHeight")),
                 each(_shape, kept),
             )

@@ -59,7 +59,7 @@ def read(source: Source, paths: list[Path], known: Meaning | None = None) -> Rea
         values |= {int(v): path for v in np.unique(found.ids) if int(v) not in values}
     notes: list[str] = []
     meaning = _meaning(source, values, notes, known or {}, colours=bool(coloured))
-    pages = (Page(source.shown(path), _names(path), mask=path) for path in paths)
+    pages = (Page(source.shown(path), _names(source.inside(path)), mask=path) for path in paths)
     classes = [name for name in dict.fromkeys(meaning.values()) if name is not None]
     return Read(classes, pages, meaning, bool(coloured), frozenset(paths), notes)
 
@@ -72,11 +72,12 @@ def _mode(path: Path) -> str:
         return image.mode
 
 
-def _names(path: Path) -> tuple[str, ...]:
-    """`a_mask`, and then `a`: the names that the photo of a mask may have."""
-    name, found = path.stem, []
+def _names(inside: str) -> tuple[str, ...]:
+    """`x/a_mask`, and then `x/a`: the names that the photo of a mask may have."""
+    folder, _, name = inside.rpartition("/")
+    found = []
     while name:
-        found.append(name)
+        found.append(f"{folder}/{name}" if folder else name)
         name = END.sub("", name) if END.search(name) else ""
     return tuple(found)
 
@@ -89,14 +90,14 @@ def _meaning(
     *,
     colours: bool,
 ) -> Meaning:
-    places = [source.root, *([source.given.parent] if source.given.is_dir() else [])]
-    for place in places:
-        if (place / NAME).is_file():
-            return _described(place / NAME, values, colours=colours)
-        for name in LISTS:
-            if (place / name).is_file():
-                notes.append(f"class names are those of {source.root.name}/{name}")
-                return _listed(place / name, values, source, colours=colours)
+    inside = sorted(source.files, key=lambda path: (len(path.parts), path))
+    beside = [source.root, *([source.given.parent] if source.given.is_dir() else [])]
+    for path in [*inside, *(place / name for place in beside for name in (NAME, *LISTS))]:
+        if path.name == NAME and path.is_file():
+            return _described(path, values, colours=colours)
+        if path.name in LISTS and path.is_file():
+            notes.append(f"class names are those of {path.parent.name}/{path.name}")
+            return _listed(path, values, colours=colours)
     if known and not colours and {*values} <= {*known}:
         return known
     return _unnamed(source, values, notes, colours=colours)
@@ -130,7 +131,7 @@ def _described(path: Path, values: Mapping[int, Path], *, colours: bool) -> Mean
     return _checked(path, values, named, colours=colours)
 
 
-def _listed(path: Path, values: Mapping[int, Path], source: Source, *, colours: bool) -> Meaning:
+def _listed(path: Path, values: Mapping[int, Path], *, colours: bool) -> Meaning:
     """The classes of a list: `name:r,g,b::`, `7 name`, or one name per line from 0."""
     written = [(number, line) for number, line in lines(path) if not line.startswith("#")]
     tables = [re.fullmatch(r"(.+?):(\d+),(\d+),(\d+):.*", line) for _, line in written]

@@ -138,7 +138,7 @@ class Pairs:
             )
         if missing:
             names = short([page.pictures[0] for page in missing])
-            self.notes.append(f"{len(missing)} labelled pictures are not among the photos: {names}")
+            self.notes.append(f"labelled, but not among the photos: {len(missing)} ({names})")
 
     def _pair(self, page: Page, *, alone: bool) -> bool:
         found = self._of(page)

@@ -103,6 +103,10 @@ class Source:
             self._parsed[path] = json_of(path)
         return self._parsed[path]
 
+    def inside(self, path: Path) -> str:
+        """The path of a file below the root, without its suffix, as annotations name pictures."""
+        return nfc(path.relative_to(self.root).with_suffix("").as_posix())
+
     def shown(self, path: Path) -> str:
         """A file as messages name it: below what was given."""
         return str(self.given / path.relative_to(self.root)) if path != self._only else str(path)
@@ -132,4 +136,4 @@ def short(names: list[str]) -> str:
 def left_out(counts: Counter[str], why: str) -> list[str]:
     """A note of shapes that are not read."""
     shown = ", ".join(f"{count} × {kind}" for kind, count in sorted(counts.items()))
-    return [f"{counts.total()} shapes are left out, with {why}: {shown}"] if counts else []
+    return [f"shapes left out, with {why}: {shown}"] if counts else []

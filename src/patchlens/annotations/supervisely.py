@@ -46,7 +46,7 @@ def read(source: Source, paths: list[Path]) -> Read:
         pages.append(
             Page(
                 place,
-                (nfc(path.stem),),  # a.jpg.json
+                (source.inside(path),),  # a.jpg.json
                 stated(size.get("width"), size.get("height")),
                 each(_shape, kept),
             )

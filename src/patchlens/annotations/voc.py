@@ -31,7 +31,7 @@ def read(source: Source, paths: list[Path]) -> Read:
     known[IGNORE] = None
     masks = [path for path in paths if path.suffix.lower() != ".xml"]
     found = mask_files.read(source, masks, known) if masks else Read([], [])
-    pages = {page.pictures[0]: page for page in found.pages}
+    pages = {nfc(page.mask.stem): page for page in found.pages if page.mask is not None}
     classes = dict.fromkeys(found.classes)
     for path in paths:
         if path in masks:

@@ -243,13 +243,13 @@ class Writer:
             about["partial"] = True
         if self._empty:
             self.notes.append(
-                f"{len(self._empty)} pictures are listed without a shape and taken as unlabelled: "
-                f"{short(self._empty)}"
+                "pictures listed without a shape, and taken as unlabelled: "
+                f"{len(self._empty)} ({short(self._empty)})"
             )
         if self._bare:
             self.notes.append(
-                f"{self._bare} boxes have no outline: pixels that only they cover are ignored in "
-                "the class masks"
+                f"boxes without an outline: {self._bare}; pixels that only they cover are ignored "
+                "in the class masks"
             )
         write_text(yaml_text.dumped(about), self._out / NAME)
         return Converted(

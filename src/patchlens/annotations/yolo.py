@@ -52,7 +52,7 @@ def read(source: Source, paths: list[Path]) -> Read:
     pages = [
         Page(
             source.shown(path),
-            (nfc(path.stem),),
+            (source.inside(path),),
             None,
             partial(_shapes, source.shown(path), found, names),
         )
