@@ -141,11 +141,10 @@ BELOW = {
     "features": {"backbones", "datasets", "settings"},
     "display": {"datasets", "settings"},
     "tasks": {"display", "features", "datasets", "settings"},
-    "plan": {"tasks", "display", "features", "backbones", "datasets", "settings", "web"},
     "report": {"tasks", "display", "features", "backbones", "datasets", "settings", "web"},
     "pretrain": {"tasks", "features", "backbones", "datasets", "settings"},
 }
-BELOW["api"] = BELOW["report"] | {"report"}
+BELOW["api"] = BELOW["plan"] = BELOW["report"] | {"report"}
 BELOW["site"] = BELOW["report"] | {"report", "plan"}
 BELOW["pipeline"] = {*BELOW} - {"pretrain", "api"}
 BELOW["own"] = {*BELOW} - {"pretrain"}

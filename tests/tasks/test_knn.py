@@ -121,6 +121,19 @@ def test_the_torch_path_equals_faiss_whatever_the_parts_of_the_bank(
     np.testing.assert_allclose(on_host(found.similarity), similarity, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("distance", ["dot", "l2"])
+@pytest.mark.parametrize("k", [1, 2, 30, 200, 3000])
+def test_which_of_equally_near_patches_wins_is_not_left_to_the_search(k, distance):
+    rng = np.random.default_rng(5)
+    bank = rng.integers(-3, 4, (3000, 3)).astype(np.float32)  # a few equal the k-th, or hundreds
+    queries = rng.integers(-3, 4, (60, 3)).astype(np.float32)
+    full = numpy_similarity(bank, queries, distance)
+    expected = np.argsort(-full, axis=1, kind="stable")[:, :k]
+    similarity, rows = search(bank, queries, k, distance=distance, device=CPU)
+    assert np.array_equal(rows, expected)
+    np.testing.assert_array_equal(similarity, np.take_along_axis(full, rows, 1))
+
+
 @pytest.mark.parametrize("wide", [knn.WIDE, 7])
 @pytest.mark.parametrize("k", [1, 4, 40])
 def test_torch_gives_equally_near_patches_in_the_order_of_the_bank(k, wide, monkeypatch):

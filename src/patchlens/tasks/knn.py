@@ -1,6 +1,7 @@
 """Exact nearest neighbours and their vote: by faiss on a CPU, in torch on a GPU."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
@@ -102,7 +103,8 @@ class Bank:
         added, own = self._ready(unit_rows(queries) if unit else queries)
         if self._whole and self._device is None:
             [(_, [(rows, _)])] = self._parts
-            return [_by_faiss(rows, added[0], k, self._distance)]
+            found = _by_faiss(rows, added[0], min(k + 1, self._rows), self._distance)
+            return [self._settled(found, added[0], k)]
         kind = _Sorted if self._device else _Heaps
         best = [kind(len(queries), k) for _ in self._added]
         for start, of_part in self._parts:
@@ -118,6 +120,23 @@ class Bank:
         if self._distance == "cosine" and not self._whole:
             return [Neighbours(s * n[:, None], r) for (s, r), n in zip(found, own, strict=True)]
         return found
+
+    def _settled(self, found: Neighbours, queries: Array, k: int) -> Neighbours:
+        """The first k. Of equal ones at the border faiss keeps any: those are searched anew."""
+        similarity, rows = found
+        left = np.flatnonzero(similarity[:, k - 1] == similarity[:, -1])
+        if similarity.shape[1] > k and left.size:
+            [again] = self._ordered_bank.search(queries[left], k)
+            similarity[left, :k], rows[left, :k] = again
+        return Neighbours(similarity[:, :k], rows[:, :k])
+
+    @cached_property
+    def _ordered_bank(self) -> "Bank":
+        """The same bank for searches that keep the first of equal ones, in heaps of our own."""
+        [(_, [(rows, _)])] = self._parts
+        distance: Distance = "l2" if self._distance == "l2" else "dot"  # of rows of length 1
+        width = rows.shape[1]
+        return Bank(rows, distance=distance, device="cpu", order=np.arange(width), sizes=[width])
 
     def _ready(self, x: Array) -> tuple[list[Any], list[Any]]:
         """The columns [n, d] that each prefix adds, and what its norms do to products [n]."""
