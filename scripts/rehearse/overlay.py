@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 PIXELS = [112, 112]  # 7×7 patches of 16 pixels, 8×8 of 14
-MOST = 20  # support images of a seed, and query images
+MOST = 12  # support images of a seed, and query images: a verdict needs 10
 FEW = 4  # images of each group or class
 TINY = {"embed_dim": 48, "depth": 2}
 Params = dict[str, Any]
