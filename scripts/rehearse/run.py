@@ -213,13 +213,13 @@ def by_dvc(
     folder = work / f"{preset}-dvc"
     folder.mkdir()
     lay(folder, preset, small, sources)
-    code = work / "code"
+    shutil.copytree(work / "code/src", folder / "src")  # the stage `code` reads it
     for command in (
         ["git", "init", "-q"],
         ["dvc", "init", "-q"],
         ["patchlens", "repro", "--jobs", "2"],
     ):
-        if start(command, folder, code).wait():
+        if start(command, folder, folder).wait():
             last = (folder / "log").read_text(encoding="utf-8", errors="replace").splitlines()
             yield f"`{' '.join(command)}` failed: {' / '.join(last[-3:])}"
             return

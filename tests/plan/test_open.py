@@ -10,6 +10,7 @@ from patchlens.features.variants import VARIANTS
 from patchlens.plan.make import ROOM, make
 from patchlens.report.judge import Configured, missing
 from patchlens.report.measures import names
+from patchlens.report.reference import AtLeast, published
 from patchlens.settings.claims import Claim
 from patchlens.settings.claims import load as load_claims
 from patchlens.settings.datasets import Collected
@@ -17,6 +18,7 @@ from patchlens.settings.load import Settings, load
 from patchlens.settings.models import RegistryModel
 from patchlens.tasks.known import known
 from patchlens.tasks.table import cells
+from patchlens.tasks.tracking.settings import Tracking
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,3 +96,22 @@ def test_the_small_one_differs_in_models_and_amounts_only() -> None:
     assert {n: d.view for n, d in whole.datasets.items()} == {
         n: d.view for n, d in small.datasets.items()
     }
+
+
+def test_the_settings_are_those_of_the_numbers_beside_which_ours_are_put() -> None:
+    preset, numbers = load(ROOT / "presets/open.yaml", known()), published()
+    capi, davis = numbers["capi_frozen"].needs, numbers["dino_davis"].needs
+    for name in preset.segmentation.datasets:
+        view = preset.dataset(name).view
+        rows, columns = (side // 16 for side in view.input_size(16))
+        assert [view.describe(16)] == capi["view"], name
+        bank = capi["bank_patches"]
+        assert isinstance(bank, AtLeast)
+        # 0.89: the share of the pixels of ADE20K that have a class
+        assert preset.segmentation.shots * rows * columns * 0.89 >= bank.at_least
+    video = preset.dataset("davis2017")
+    assert video.query is not None
+    assert video.view.describe(16) in str(davis["view"])
+    assert (video.query.images, video.query.sequences, davis["videos"]) == ("all", None, 30)
+    propagation = preset.section(Tracking).davis.model_dump()
+    assert {key: davis[key] for key in propagation} == propagation

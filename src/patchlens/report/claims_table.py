@@ -144,8 +144,8 @@ def caption(resamples: int) -> str:
         "points where the metric is a share. "
         "Its interval (95 %; 90 % for ≈) is not adjusted for the number of claims. "
         "p: adjusted by Holm over all judged claims of the paper and of minicity, and separately "
-        "over own claims. Verdict: supported or contradicted if p ≤ 0.05 and there are at least "
-        f"{MIN_UNITS} units, otherwise undecided. "
+        "over those on open data and over own claims. Verdict: supported or contradicted if "
+        f"p ≤ 0.05 and there are at least {MIN_UNITS} units, otherwise undecided. "
         "n: query units of the smallest dataset. δ: the smallest effect that counts; for ≈, the "
         "largest difference that does not count."
     )
