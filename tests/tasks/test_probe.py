@@ -188,6 +188,28 @@ def test_two_runs_and_any_number_of_threads_give_the_same_bits():
         assert pool.submit(bits).result() == first
 
 
+@pytest.mark.parametrize("rows", [1, 499, 500, 999, 1000, 1234])
+def test_pieces_cover_all_rows_and_none_is_small(rows, monkeypatch):
+    monkeypatch.setattr(probe, "PIECE", 500)
+    parts = probe.pieces(rows)
+    assert np.array_equal(
+        np.concatenate([np.arange(rows)[part] for part in parts]), np.arange(rows)
+    )
+    assert len(parts) == 1 or min(part.stop - part.start for part in parts) >= 500
+
+
+def test_a_transform_by_pieces_is_the_fit_of_what_it_makes(monkeypatch):
+    monkeypatch.setattr(probe, "PIECE", 50)
+    x, y = ill_conditioned()
+    groups, columns = np.arange(len(x)) % 4, [0, 3, 5, 7]
+    own = settings([0.1, 1.0])
+    for c in (own, settings([1.0])):
+        given = fit_probe(x, y, groups, 3, c, lambda rows: 2 * rows[:, columns])
+        apart = fit_probe(2 * x[:, columns], y, groups, 3, c)
+        assert given.c == apart.c
+        np.testing.assert_allclose(given.model.weights, apart.model.weights, rtol=1e-3, atol=1e-4)
+
+
 def test_every_fit_runs_on_one_blas_thread(monkeypatch):
     x, y = blobs()
     threads: set[int] = set()

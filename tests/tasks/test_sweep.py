@@ -1,10 +1,13 @@
 """The sweep on planted features: it must find what was planted, and nothing else."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from patchlens.errors import FitError
 from patchlens.features.variants import fit
+from patchlens.tasks import probe
 from patchlens.tasks.segmentation.few_shot import Labelled
 from patchlens.tasks.segmentation.select import choose_m
 from patchlens.tasks.sweep import points as sweep
@@ -94,6 +97,25 @@ def test_c_keeps_its_strength_at_any_scale_of_the_features():
     assert len(with_m) == 5 * len(planted.COUNTS)
     for point, score in (with_m | {RAW: small["linear"][RAW]}).items():
         assert large["linear"][point] == pytest.approx(score, abs=0.01), point
+
+
+def test_two_probes_side_by_side_hold_less_than_three_times_the_bank(monkeypatch):
+    monkeypatch.setattr(probe, "PIECE", 500)  # for a bank that is as large beside it as real ones
+    x = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
+    y = np.arange(len(x)) % 2
+    plan = sweep.SweepPlan([1], ("center", "l2"), planted.PRUNE, seed=0, draws=1)
+    bank = Labelled(x, y, y)
+    query = planted.query_of(x[:100], y[:100].astype(np.uint8))
+    one = TASK.linear.model_copy(update={"c": [1.0]})
+    data, chosen = fit_data(x), dict.fromkeys(("raw", "center", "l2"), 1.0)
+    tracemalloc.start()
+    try:
+        found = sweep.linear_scores(bank, data, query, 0, plan, one, chosen)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert set(found) == set(plan.points())
+    assert peak < 3 * x.nbytes
 
 
 def test_ignored_patches_are_not_scored():

@@ -11,6 +11,7 @@ same, an order of magnitude sooner; a test holds it against scikit-learn.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import softmax
@@ -18,11 +19,17 @@ from threadpoolctl import threadpool_limits
 
 from patchlens.arrays import Array, Floats, Ints
 from patchlens.errors import FitError
+from patchlens.features.variants import Transform
 from patchlens.settings.classifiers import Linear
 
 TOLERANCE = 1e-4  # largest gradient entry, in coordinates where every weight has unit curvature
 SEARCH_TOLERANCE = 1e-3  # the same while values of C are only compared with each other
 MEMORY = 20  # gradient pairs that L-BFGS keeps
+PIECE = 3840  # rows that are copied at once
+
+
+def _as_they_are(x: Array) -> Array:
+    return x
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,17 @@ class Probe:
         return out
 
 
-def fit_probe(x: Array, y: Ints, groups: Ints, classes: int, settings: Linear) -> Probe:
+def fit_probe(
+    x: Array,
+    y: Ints,
+    groups: Ints,
+    classes: int,
+    settings: Linear,
+    transform: Transform = _as_they_are,
+) -> Probe:
     """Fit the probe on labelled patches.
+
+    One fit on all patches needs little more memory than its features.
 
     Args:
         x: features [n, D].
@@ -70,6 +86,7 @@ def fit_probe(x: Array, y: Ints, groups: Ints, classes: int, settings: Linear) -
         groups: the support image of each patch [n]; folds never split an image.
         classes: number of classes C.
         settings: values of C, number of folds, iterations.
+        transform: of the features, some rows at a time.
 
     Raises:
         FitError: L-BFGS did not converge within `max_iter` iterations.
@@ -80,25 +97,26 @@ def fit_probe(x: Array, y: Ints, groups: Ints, classes: int, settings: Linear) -
         if images == 1 or len(settings.c) == 1:
             c, at_edge = (settings.c[0] if len(settings.c) == 1 else settings.default_c), False
         else:
+            x, transform = transform(x), _as_they_are
             c = _choose_c(x, y, groups, min(settings.folds, images), settings)
             at_edge = c in (settings.c[0], settings.c[-1])
-        (model,) = path(x, y, [c], settings.max_iter, TOLERANCE)
+        (model,) = path(x, y, [c], settings.max_iter, TOLERANCE, transform)
     return Probe(model, classes, c, at_edge)
 
 
 def path(
-    x: Array, y: Ints, values: list[float], max_iter: int, tolerance: float
+    x: Array,
+    y: Ints,
+    values: list[float],
+    max_iter: int,
+    tolerance: float,
+    transform: Transform = _as_they_are,
 ) -> Iterator[Weights]:
     """One fitted model for each C in ascending order, each started from the one before."""
     from scipy.optimize import minimize  # slow to import
 
     labels, target = np.unique(y, return_inverse=True)
-    mean = x.mean(axis=0, dtype=np.float64)
-    centred = (x - mean).astype(np.float32)
-    _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-    # Features on their principal axes and a row of ones for the intercepts. Patches are the last
-    # axis everywhere: sums over few classes are then twice as fast.
-    z = np.vstack([axes.astype(np.float32).T @ centred.T, np.ones((1, len(x)), np.float32)])
+    z, mean, axes = _rotated(x, transform)
     one_hot = np.eye(len(labels), dtype=np.float32)[:, target]
     inner = np.zeros((len(z), len(labels)))
     for c in values:
@@ -125,10 +143,49 @@ def path(
         yield Weights(weights.astype(np.float32), intercepts.astype(np.float32), labels)
 
 
+def _rotated(x: Array, transform: Transform) -> tuple[Array, Floats, Floats]:
+    """Features on their principal axes and a row of ones for the intercepts; their mean and axes.
+
+    Patches are the last axis here and everywhere: sums over few classes are then twice as fast.
+    """
+    from scipy.linalg.blas import ssyrk
+
+    parts = pieces(len(x))
+    mean = sum(transform(x[part]).sum(axis=0, dtype=np.float64) for part in parts) / len(x)
+    width = len(mean)
+    products = np.zeros((width, width), dtype=np.float32, order="F")
+    for part in parts:
+        centred = (transform(x[part]) - mean).astype(np.float32)
+        products = ssyrk(1, centred.T, beta=1, c=products, lower=1, overwrite_c=1)
+    _, axes = np.linalg.eigh(products.astype(np.float64))  # which reads the lower half
+    z = np.ones((width + 1, len(x)), dtype=np.float32)
+    turn = axes.astype(np.float32).T
+    for part in parts:
+        np.matmul(turn, (transform(x[part]) - mean).astype(np.float32).T, out=z[:-1, part])
+    return z, mean, axes
+
+
+def pieces(rows: int) -> list[slice]:
+    """Parts of many rows, so that nothing is copied as a whole; the last is the largest.
+
+    Products of matrices that are summed over these have the bits of a single one, since BLAS sums
+    in blocks that `PIECE` is a multiple of, and divides what is left.
+    """
+    starts = [PIECE * i for i in range(max(1, rows // PIECE))]
+    return [slice(start, end) for start, end in pairwise([*starts, rows])]
+
+
 def _curvature(z: Array, inner: Floats) -> Floats:
     """The diagonal of the Hessian of the mean log-loss [D + 1, K], bounded away from 0."""
-    shares = softmax(inner.T.astype(np.float32) @ z, axis=0)
-    summed = np.square(z) @ (shares * (1 - shares)).T
+    from scipy.linalg.blas import sgemm
+
+    summed = np.zeros((len(z), inner.shape[1]), dtype=np.float32)
+    rotated = inner.T.astype(np.float32)
+    shares = softmax(rotated @ z, axis=0)
+    for part in pieces(z.shape[1]):
+        of_part = np.ascontiguousarray(shares[:, part] * (1 - shares[:, part]))
+        squares = np.square(z[:, part])
+        sgemm(1, of_part.T, squares.T, beta=1, c=summed.T, trans_a=1, overwrite_c=1)
     return np.asarray(summed / z.shape[1] + 1e-12, dtype=np.float64)
 
 

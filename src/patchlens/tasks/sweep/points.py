@@ -21,7 +21,7 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.objects import Objects, object_features
-from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.probe import fit_probe, pieces
 from patchlens.tasks.retrieval.search import retrieve
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled, Query
@@ -148,17 +148,17 @@ def linear_scores(
     differ in their dimensions alone.
     """
     nothing = prior(known.y, query.classes, one_hot=False)
-    base = known.x.var(axis=0, dtype=np.float64).sum()
+    base = _total_variance(known.x, plan.transform(RAW, data))
 
     def predictor(point: Point) -> Callable[[Array], Ints]:
         transform = plan.transform(point, data)
-        x = transform(known.x)
-        own = x.var(axis=0, dtype=np.float64).sum()
-        if linear_says_nothing(x.shape[1], known.y) or own == 0:
+        width = transform(known.x[:1]).shape[1]
+        own = _total_variance(known.x, transform)
+        if linear_says_nothing(width, known.y) or own == 0:
             return lambda rows: nothing(len(rows))[1]
-        c = chosen["raw"] * float(base / own) if point.m else chosen[point.variant]
+        c = chosen["raw"] * base / own if point.m else chosen[point.variant]
         alone = settings.model_copy(update={"c": [c]})
-        probe = fit_probe(x, known.y, known.groups, query.classes, alone)
+        probe = fit_probe(known.x, known.y, known.groups, query.classes, alone, transform)
         return lambda rows: probe.scores(transform(rows)).argmax(axis=1)
 
     points = list(plan.points())
@@ -170,6 +170,14 @@ def linear_scores(
         for point in points:
             counts[point] += confusion(truth, predict[point](x), query.classes)
     return _mious(counts)
+
+
+def _total_variance(x: Array, transform: Transform) -> float:
+    """The sum of the variances of all dimensions."""
+    parts = pieces(len(x))
+    mean = sum(transform(x[part]).sum(axis=0, dtype=np.float64) for part in parts) / len(x)
+    squares = (np.square(transform(x[part]) - mean).sum(axis=0) for part in parts)
+    return float((sum(squares) / len(x)).sum())
 
 
 def retrieval_scores(
