@@ -234,3 +234,29 @@ def test_folds_are_those_of_scikit_learn(images, folds, equal):
     wanted = GroupKFold(n_splits=folds).split(groups, groups, groups)
     for ours, theirs in zip(grouped_folds(groups, folds), wanted, strict=True):
         assert all(map(np.array_equal, ours, theirs))
+
+
+def test_a_fit_that_rounding_ends_too_early_goes_on_in_more_digits(monkeypatch):
+    """One coarse feature, many rare classes: patches of one row, say, where keep_top keeps one."""
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 150, 300)
+    x = (rng.integers(0, 8, (300, 1)) / 8).astype(np.float32)
+    precisions = []
+    objective = probe._objective
+
+    def seen(flat, z, *others):
+        precisions.append(z.dtype)
+        return objective(flat, z, *others)
+
+    monkeypatch.setattr(probe, "_objective", seen)
+    found = fit_probe(x, y, np.arange(300) // 50, 150, settings()).model
+    assert set(precisions) == {np.dtype(np.float32), np.dtype(np.float64)}
+    truth = LogisticRegression(C=1.0, max_iter=5000, tol=1e-10).fit(x.astype(np.float64), y)
+    np.testing.assert_allclose(
+        found.logits(x) - found.logits(x).mean(axis=1, keepdims=True),
+        truth.decision_function(x) - truth.decision_function(x).mean(axis=1, keepdims=True),
+        atol=0.02,
+    )
+    precisions.clear()
+    fit_probe(*blobs(), np.arange(240) // 40, 3, settings())
+    assert set(precisions) == {np.dtype(np.float32)}  # and no bit of other fits changes

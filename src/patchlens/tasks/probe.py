@@ -123,16 +123,21 @@ def path(
         penalties = np.full((len(z), 1), 1 / (len(x) * c))
         penalties[-1] = 0
         scale = 1 / np.sqrt(_curvature(z, inner) + penalties)
-        found = minimize(
-            _objective,
-            (inner / scale).ravel(),
-            args=(z, one_hot, scale, penalties),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": max_iter, "gtol": tolerance, "ftol": 0, "maxcor": MEMORY}
-            | {"maxfun": 10 * max_iter},
-        )
-        if np.abs(found.jac).max() > 2 * tolerance:
+        start = (inner / scale).ravel()
+        for precision in (np.float32, np.float64):  # rounding may end the first too early
+            found = minimize(
+                _objective,
+                start,
+                args=(z.astype(precision, copy=False), one_hot, scale, penalties),
+                jac=True,
+                method="L-BFGS-B",
+                options={"maxiter": max_iter, "gtol": tolerance, "ftol": 0, "maxcor": MEMORY}
+                | {"maxfun": 10 * max_iter},
+            )
+            start, steep = found.x, np.abs(found.jac).max() > 2 * tolerance
+            if not steep or found.nit >= max_iter:
+                break
+        if steep:
             raise FitError(
                 f"the linear probe did not converge in {max_iter} iterations at C = {c} "
                 f"({found.message}); increase segmentation.linear.max_iter"
@@ -197,7 +202,7 @@ def _objective(
     `z` is [D + 1, n] and `one_hot` [K, n].
     """
     inner, n = flat.reshape(scale.shape) * scale, z.shape[1]
-    logits = inner.T.astype(np.float32) @ z
+    logits = inner.T.astype(z.dtype) @ z
     logits -= logits.max(axis=0)
     right = np.einsum("kn,kn->", logits, one_hot, dtype=np.float64)
     shares = np.exp(logits)
