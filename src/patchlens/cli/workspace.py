@@ -161,8 +161,8 @@ def attempt(
             raise PatchlensError("give --yes to run this without being asked")
         return yes or typer.confirm("Run?", default=True)
 
-    shown, known = str(photos.resolve()), labels and str(labels.resolve())
-    asked = own.Asked(shown, known, models, patch_size, every, frames)
+    known = None if labels is None else str(labels.resolve())
+    asked = own.Asked(str(photos.resolve()), known, models, patch_size, every, frames)
     inside = ask_subdir(folder, subdir) if not folder.exists() else subdir
     for line in own.begin(folder, asked, subdir=inside, approve=approve):
         typer.echo(line)

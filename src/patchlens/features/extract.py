@@ -239,7 +239,7 @@ class Extractor:
             kept = [tokens.patches.to(dtype) for tokens in found]
             if on_gpu:
                 kept, largest = [_to_host(one) for one in kept], _to_host(largest)
-                done = torch.cuda.Event()
+                done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 done.record()
             out.append(_Launched(kept, largest, done if on_gpu else None))
         return out
@@ -294,7 +294,7 @@ def computed_in(precision: Precision, device: Where) -> Iterator[None]:
         with torch.autocast(device, AUTOCAST[precision]):
             yield
         return
-    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    kinds: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [kind.allow_tf32 for kind in kinds]
     for kind in kinds:
         kind.allow_tf32 = precision == "tf32"

@@ -65,6 +65,7 @@ class Header:
 
     def protocol(self) -> dict[str, str | int]:
         """The properties of the features that belong to the protocol of a score."""
+        precision = {} if self.precision == "fp32" else {"precision": self.precision}
         return {
             "dataset": self.dataset,
             "model": self.model,
@@ -75,7 +76,8 @@ class Header:
             "norm": str(self.norm),
             "dtype": self.dtype,
             "width": self.width,
-        } | ({} if self.precision == "fp32" else {"precision": self.precision})
+            **precision,
+        }
 
 
 def write(header: Header, parts: Mapping[int, Sequence[Path]], out: Path) -> None:

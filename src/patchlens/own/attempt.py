@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from patchlens import paths
-from patchlens.annotations.convert import Converted, convert, with_splits
+from patchlens.annotations.convert import convert, with_splits
+from patchlens.annotations.write import Converted
 from patchlens.datasets.images import image_size
 from patchlens.datasets.reading import pictures
 from patchlens.errors import PatchlensError

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 import pyarrow.parquet as pq
@@ -96,10 +98,11 @@ def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
     cells = chart.mark_rect(fill="#0b5fa5").encode(
         x=x, y=y, opacity=alt.Opacity("share:Q", scale=scale, legend=None), tooltip=tips
     )
-    numbers = [
+    inks: list[tuple[str, dict[str, Any]]] = [("<= 0.5", {}), ("> 0.5", {"color": "#ffffff"})]
+    numbers = [  # in the theme's ink where the cell is light
         chart.transform_filter(f"datum.share >= 0.005 && datum.share {where}")
         .mark_text(fontSize=11, **ink)
         .encode(x=x, y=y, text=alt.Text("share:Q", format=".0%"))
-        for where, ink in (("<= 0.5", {}), ("> 0.5", {"color": "#ffffff"}))  # else the theme's ink
+        for where, ink in inks
     ]
     return spec([cells, *numbers], shown, SIDE * len(order))

@@ -112,14 +112,14 @@ class Bank:
             for i, (rows, norms) in enumerate(of_part):
                 products = self._summed(products, added[i], rows)
                 best[i].add(self._ordered(products, norms), start)
-        found = [one.neighbours() for one in best]
+        nearest = [one.neighbours() for one in best]
         if self._distance == "l2":
             return [
-                Neighbours(2 * (s - n[:, None]), r) for (s, r), n in zip(found, own, strict=True)
+                Neighbours(2 * (s - n[:, None]), r) for (s, r), n in zip(nearest, own, strict=True)
             ]
         if self._distance == "cosine" and not self._whole:
-            return [Neighbours(s * n[:, None], r) for (s, r), n in zip(found, own, strict=True)]
-        return found
+            return [Neighbours(s * n[:, None], r) for (s, r), n in zip(nearest, own, strict=True)]
+        return nearest
 
     def _settled(self, found: Neighbours, queries: Array, k: int) -> Neighbours:
         """The first k. Of equal ones at the border faiss keeps any: those are searched anew."""

@@ -67,8 +67,14 @@ class ImageCounts:
         """The same counts with image i as image `rows[i]`; `rows` [N] is a permutation."""
         image = rows[self.image].astype(np.int32)
         order = np.argsort(image, kind="stable")
-        parts = (image, self.true, self.predicted, self.count)
-        return ImageCounts(*(part[order] for part in parts), self.images, self.classes)
+        return ImageCounts(
+            image[order],
+            self.true[order],
+            self.predicted[order],
+            self.count[order],
+            self.images,
+            self.classes,
+        )
 
     def dense(self) -> NDArray[np.int64]:
         """All counts [N, C, C]; large where there are many classes."""

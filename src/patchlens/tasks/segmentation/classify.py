@@ -68,7 +68,9 @@ def pooled(runs: Sequence[Run], held: Mapping[int, Sequence[str]], ids: Sequence
             level: ImageCounts.joined([run.counts[level] for run in of]).placed(rows)
             for level in of[0].counts
         }
-        means = {key: float(np.mean([getattr(run, key) for run in of])) for key in MEANS}
+        means: dict[str, Any] = {
+            key: float(np.mean([getattr(run, key) for run in of])) for key in MEANS
+        }
         found.append(replace(of[0], counts=counts, **means))
     return found
 
@@ -245,7 +247,7 @@ class Task:
         mask = self.query.mask(row)
         predicted = upsampled_argmax(score, mask.shape)
         if self.seen is not None:
-            self.seen(row, predicted)
+            self.seen(row, predicted.astype(np.uint8))
         return confusion(mask, predicted, self.query.classes)
 
 

@@ -83,13 +83,11 @@ def _predicted(inputs: Inputs, predict: Predict) -> dict[str, Labels]:
         ids = [i for i in index.held_out(support.seed) if i in wanted]
         if ids:
             wanted -= set(ids)
-            names: Any = ids.__getitem__
-            predict(
-                inputs,
-                support,
-                inputs.query_set(ids),
-                lambda row, mask, names=names: found.__setitem__(names(row), mask),
-            )
+
+            def keep(row: int, mask: Labels, ids: list[str] = ids) -> None:
+                found[ids[row]] = mask
+
+            predict(inputs, support, inputs.query_set(ids), keep)
     return found
 
 
