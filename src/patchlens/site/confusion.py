@@ -1,7 +1,6 @@
 """Confusion matrices from the records of a task that predicts classes."""
 
 from pathlib import Path
-
 from typing import Any
 
 import altair as alt

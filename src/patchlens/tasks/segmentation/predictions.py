@@ -1,7 +1,7 @@
 """The data of the page of predictions: masks of every model beside the truth and the photo."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
