@@ -201,7 +201,7 @@ def test_segmentation_needs_support_and_query(complaints: Complaints) -> None:
     ("changes", "line"),
     [
         (
-            {"prune.select": "auto", "segmentation.shots": 1},
+            {"prune.select": "auto", "segmentation.shots": 1, "selection.datasets": []},
             "prune.select: auto needs at least 2 support images to hold out in turn; increase "
             "segmentation.shots or set prune.select: fixed",
         ),
@@ -245,10 +245,10 @@ def test_what_a_stage_would_refuse_is_refused_at_once(
 
 def test_segmentation_needs_class_masks(complaints: Complaints) -> None:
     changes = {"segmentation.datasets": ["scenes"], "datasets.scenes.kind": "mot17"}
-    changes |= {"sweep.datasets": [], "extract.datasets": ["scenes"]}
+    changes |= {"sweep.datasets": [], "selection.datasets": [], "extract.datasets": ["scenes"]}
     assert complaints(changes) == [
         "segmentation.datasets[0]: 'scenes' has no class masks (kind mot17); kinds with them: "
-        "ade20k, bdd100k_seg, camvid, cityscapes, folder, minicity, voc2012",
+        "ade20k, bdd100k_seg, camvid, cityscapes, cityscapes_ids, folder, minicity, voc2012",
         "extract.datasets[0]: datasets.scenes.query is null, so nothing would be scored; "
         "give a query",
         "datasets.scenes: is in segmentation.datasets, so it needs 'support' and 'query'",

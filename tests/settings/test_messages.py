@@ -13,17 +13,20 @@ from patchlens.settings.load import load
 from patchlens.tasks.known import known
 
 Complaints = Callable[[dict[str, Any]], list[str]]
-VARIANTS = "center, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
+VARIANTS = (
+    "center, keep_random, keep_top, l2, pca_drop_top, pca_whiten, prune, prune_random, raw, zscore"
+)
 
 UNKNOWN_KEYS = {
     "featuers": "allowed: datasets, device, extract, features, fetch, identification, models, "
-    "prune, retrieval, segmentation, sweep, tracking, uncertainty; did you mean 'features'?",
+    "prune, retrieval, segmentation, selection, sources, sweep, tracking, uncertainty; "
+    "did you mean 'features'?",
     "segmentation.knn.distanse": "allowed: distance, temperature, vote; did you mean 'distance'?",
     "models.random.sead": "allowed: arch, arch_args, interpolation, layer, mean, position, seed, "
     "source, std; did you mean 'seed'?",
     "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
-    "datasets.streets.rot": "allowed: archives, follow_links, kind, max_megapixels, query, "
-    "root, support, view; did you mean 'root'?",
+    "datasets.streets.rot": "allowed: archives, follow_links, kind, max_megapixels, pictures, "
+    "query, root, support, view; did you mean 'root'?",
     "datasets.minicity.root": "allowed: kind, query, stills, support, videos, view",
     "datasets.minicity.view.tiles": "allowed: grid, gsd, mode, patches, pixels, tile; "
     "did you mean 'tile'?",
@@ -41,7 +44,7 @@ UNKNOWN_NAMES = {
     "models.dino.position": ("dinov2", "allowed: beit, dino, gsd, mae, timm; did you mean 'dino'?"),
     "models.random.source": (
         "untraned",
-        "allowed: file, pixels, python, registry, timm, untrained; did you mean 'untrained'?",
+        "allowed: file, hub, pixels, python, registry, timm, untrained; did you mean 'untrained'?",
     ),
     "datasets.minicity.kind": (
         "minicty",
@@ -168,7 +171,7 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
         "device: 'tpu' is unknown; allowed: auto, cpu, cuda; did you mean 'cpu'?",
         "models.pixels.patch_size: '8' (str) is invalid; allowed: a valid integer",
         "prnue: unknown key; allowed: datasets, device, extract, features, fetch, identification, "
-        "models, prune, retrieval, segmentation, sweep, tracking, uncertainty; "
+        "models, prune, retrieval, segmentation, selection, sources, sweep, tracking, uncertainty; "
         "did you mean 'prune'?",
         "prune.m: 2.0 is out of range; allowed: 0 to 0.9999",
     ]

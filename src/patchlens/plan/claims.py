@@ -13,7 +13,14 @@ from patchlens.report.judge import Configured, missing, placed
 from patchlens.report.measures import measure
 from patchlens.settings.claims import Claim
 from patchlens.settings.load import SHARED, Settings
-from patchlens.settings.models import FileModel, Model, RegistryModel, TimmModel, UntrainedModel
+from patchlens.settings.models import (
+    FileModel,
+    HubModel,
+    Model,
+    RegistryModel,
+    TimmModel,
+    UntrainedModel,
+)
 from patchlens.tasks.metric import matches_any
 
 
@@ -90,6 +97,8 @@ def _origin(model: Model) -> tuple[str, str]:
     if isinstance(model, TimmModel):
         address = source_of(model.tag)[0].address
         return f"timm {model.tag}: {address}", address
+    if isinstance(model, HubModel):
+        return f"{model.repo}: {model.revision}", ""
     if isinstance(model, FileModel):
         return f"file {Path(model.file).name}", ""
     if isinstance(model, UntrainedModel):
