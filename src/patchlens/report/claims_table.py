@@ -110,7 +110,7 @@ def markdown(outcomes: Mapping[str, Outcome], resamples: int) -> str:
 def latex(outcomes: Mapping[str, Outcome], resamples: int) -> str:
     """The same as LaTeX tables, to be included as they are; they need no package."""
     widths = "lp{.2\\linewidth}lp{.2\\linewidth}rp{.12\\linewidth}rrp{.14\\linewidth}"
-    parts = []
+    parts = [] if outcomes else ["% claims.yaml lists no claims.\n"]
     for title, remark, of_group in _groups(outcomes):
         header, *body = (
             " & ".join(grid.escape(cell) for cell in line) + " \\\\"
