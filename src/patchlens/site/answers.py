@@ -185,5 +185,7 @@ def _best(headline: Headline) -> str:
     best = known.iloc[int(at)]
     others = int(known[headline.level].sum()) - 1
     level = f", level with {others} other{'s' * (others > 1)}" if others > 0 else ""
+    if headline.task.words.recommends is not None:  # its rows have no variant of their own
+        return f"Its choice: {headline.task.words.recommends(best.to_dict())}."
     text = amount(metric, float(best[metric.key]))
     return f"Best of all variants: {best['model']} with {best['variant']}, {text}{level}."

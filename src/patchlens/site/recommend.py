@@ -64,9 +64,10 @@ def _recommended(found: Lead, run: Run) -> Recommendation:
     recommends = headline.task.words.recommends
     assert recommends is not None
     unit = "image" if row["query_unit"] == "image" else "sequence"
+    unit_of = " %" if metric.is_share else ""
     seen = (
-        f"{metric.title} {score(metric, found.score, ends)}{' %' if metric.is_share else ''} on "
-        f"{found.units} {unit}s that the choice had not seen ({row['candidates']} candidates)."
+        f"{metric.title[:1].upper()}{metric.title[1:]} {score(metric, found.score, ends)}{unit_of} "
+        f"on {found.units} {unit}s that the choice had not seen ({row['candidates']} candidates)."
     )
     trained = [r for r in found.rivals if not run.is_floor(r.model)] or list(found.rivals)
     rival, todo = "Only one model was run.", "compare it with others (--models)."
