@@ -387,3 +387,16 @@ def test_every_name_that_dvc_puts_into_a_command_is_checked(
     told = f"params.yaml: {place}: {str(name)!r} is not allowed; use a-z, 0-9 and _ only"
     assert str(caught.value) == told
     assert not Path("data").exists()
+
+
+def test_what_pip_installed_beside_the_package_is_not_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy/__init__.py", "numpy/core.py", "patchlens/__init__.py", "patchlens/a.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("import numpy\nx = 1\n")
+    (tmp_path / "numpy/table.bin").write_bytes(b"data")
+    (tmp_path / "minicity").mkdir()
+    monkeypatch.setattr(code, "SRC", tmp_path)
+    assert code.closure("patchlens.a") == {"patchlens/a.py"}
+    code._check_owned()

@@ -55,6 +55,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     context = {
         "use": use,
         "pictures": pictures,
+        "unranked": _without_labels(run),
         "private": any(media.is_private(run, dataset) for dataset in pictures),
         "needs": needs,
         "forest": forest,
@@ -77,6 +78,15 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     for dataset, shows in pictures.items():
         data |= precomputed.files(dataset, [shows["picture"]["file"]])
     return Page("index", "Overview", "overview.html", context, data, "Results")
+
+
+def _without_labels(run: Run) -> str:
+    """The page on features, if no task that was run needs a label; else ""."""
+    shown, sections = precomputed.datasets("features"), run.settings.sections()
+    ran = [task for task, table in run.tables.items() if not table.empty]
+    if not shown or any(task not in sections or sections[task].needs for task in ran):
+        return ""
+    return f"{precomputed.named(shown[0], 'features', 'features', shown)[0]}.html"
 
 
 def _picture(dataset: str, model: str) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ EQUAL = {
 
 
 def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
-    """One page for the studies that share it, named after the study that has its title.
+    """One page for the studies that share it and were run, named after the one with its title.
 
     Raises:
         DataError: a file of a configured cell is missing.
@@ -42,7 +42,12 @@ def pages(run: Run, looks: Mapping[str, Look]) -> list[Page]:
     for task in TABLE:
         if task.study:
             shared.setdefault(task.words.page, []).append(task)
-    return [_page(run, name, studies, looks) for name, studies in shared.items()]
+    ran = {plot.stage for plot in run.plots}
+    return [
+        _page(run, name, studies, looks)
+        for name, studies in shared.items()
+        if any(task.name in ran or len(run.studies.get(task.name, ())) for task in studies)
+    ]
 
 
 def _page(run: Run, name: str, studies: Sequence[Task], looks: Mapping[str, Look]) -> Page:
