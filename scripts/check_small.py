@@ -78,11 +78,17 @@ def keep(folder: Path, target: Path) -> None:
     partial.rename(target)
 
 
-def stages(src: str, rendered: Path | None, wanted: Callable[[dict[str, Any]], set[str]]) -> None:
+def stages(
+    src: str,
+    rendered: Path | None,
+    wanted: Callable[[dict[str, Any]], set[str]],
+    mine: Callable[[dict[str, str]], bool] = lambda cell: True,
+) -> None:
     """Run the `wanted` stages of dvc.yaml in the working folder, in its order, in this process.
 
-    The images of `rendered`, a folder such as `keep` makes, are reused if the code of the stage
-    render is the same.
+    `mine` says which cells of a stage, such as {"model": "dino"}, are run. The images of
+    `rendered`, a folder such as `keep` makes, are reused if the code of the stage render is the
+    same.
     """
     import patchlens
     from patchlens.cli import app
@@ -101,8 +107,11 @@ def stages(src: str, rendered: Path | None, wanted: Callable[[dict[str, Any]], s
             continue
         axes = {axis: _values(source, params) for axis, source in stage.get("matrix", {}).items()}
         for values in product(*axes.values()):
+            cell = dict(zip(axes, values, strict=True))
+            if not mine(cell):
+                continue
             command: str = stage["cmd"]
-            for axis, value in zip(axes, values, strict=True):
+            for axis, value in cell.items():
                 command = command.replace(f"${{item.{axis}}}", value)
             if command.split()[0] != "patchlens":
                 sys.exit(f"dvc.yaml: stages.{name}.cmd: '{command}' is not a patchlens command")

@@ -2,8 +2,9 @@
 
 Official archives and weight files, drawn small (archives.py, tests/backbones), lie on a local
 server, and `sources` of the settings leads the stages `fetch` and `weights` there. Then each preset
-runs as it is, but for sizes and amounts (overlay.py): all stages in one process a preset, and one
-model of each family through DVC. All claims of the preset must be judged, tables and pages whole.
+runs as it is, but for sizes and amounts (overlay.py): all stages as functions, with the models of a
+preset in two processes, and one model of each family through DVC. All claims of the preset must be
+judged, tables and pages whole.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from rehearse import archives, checks, overlay
 ROOT = Path(__file__).resolve().parents[2]
 
 PRESETS = ("paper", "open")
+LANES = 2  # processes that share the models of a preset
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -64,17 +66,50 @@ def rehearse(work: Path, presets: list[str], *, through_dvc: bool) -> list[str]:
         folders = {name: work / name for name in presets}
         for name, params in wanted.items():
             lay(folders[name], name, params, sources)
-        command = [sys.executable, str(ROOT / "scripts/check_small.py"), "--stages"]
-        running = {
-            name: start([*command, str(code / "src")], folders[name], code) for name in presets
-        }
-        problems = [f"{name}: stages failed" for name, child in running.items() if child.wait()]
+        problems = []
         for name, params in wanted.items():
-            if f"{name}: stages failed" not in problems:
-                problems += [f"{name}: {found}" for found in look(folders[name], name, params)]
+            failed = [f"stages failed: {why}" for why in in_lanes(folders[name], code)]
+            found = failed or look(folders[name], name, params)
+            problems += [f"{name}: {problem}" for problem in found]
             if through_dvc:
                 problems += [f"{name}, DVC: {e}" for e in by_dvc(work, name, params, sources)]
     return problems
+
+
+def in_lanes(folder: Path, code: Path) -> list[str]:
+    """Run all stages in processes of their own, those of models in two; the end of failed logs."""
+    graph = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    of_models = [name for name, stage in graph.items() if "model" in stage.get("matrix", {})]
+    first = list(graph).index(of_models[0])
+    before, rest = list(graph)[:first], list(graph)[first:]
+    after = [name for name in rest if name not in of_models]
+    lane = [sys.executable, str(ROOT / "scripts/rehearse"), "lane", str(code / "src")]
+    for names, lanes in ((before, 1), (of_models, LANES), (after, 1)):
+        running = [
+            start([*lane, str(i), str(lanes), *names], folder, code, f"log{i}")
+            for i in range(lanes)
+        ]
+        ended = [child.wait() for child in running]
+        if any(ended):
+            logs = [folder / f"log{i}" for i in range(lanes)]
+            return [" / ".join(end_of(log)) for log in logs]
+    return []
+
+
+def lane(src: str, number: str, lanes: str, *names: str) -> None:
+    """Run these stages in the working folder, in this process, for every so many-th model."""
+    import check_small
+
+    models = list(yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["models"])
+
+    def mine(cell: dict[str, str]) -> bool:
+        return "model" not in cell or models.index(cell["model"]) % int(lanes) == int(number)
+
+    check_small.stages(src, None, lambda graph: set(names), mine)
+
+
+def end_of(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
 
 
 def settings(preset: str) -> dict[str, Any]:
@@ -167,10 +202,12 @@ def place(dataset: dict[str, Any], folder: Path, sources: dict[str, Any]) -> Non
         packed.unlink()
 
 
-def start(command: list[str], folder: Path, code: Path) -> "subprocess.Popen[bytes]":
+def start(
+    command: list[str], folder: Path, code: Path, log_name: str = "log"
+) -> "subprocess.Popen[bytes]":
     """A process that imports the copy of the package, with one thread."""
     env = os.environ | {"PYTHONPATH": str(code / "src")} | dict.fromkeys(THREADS, "1")
-    with (folder / "log").open("wb") as log:
+    with (folder / log_name).open("wb") as log:
         return subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
 
 
@@ -220,7 +257,6 @@ def by_dvc(
         ["patchlens", "repro", "--jobs", "2"],
     ):
         if start(command, folder, folder).wait():
-            last = (folder / "log").read_text(encoding="utf-8", errors="replace").splitlines()
-            yield f"`{' '.join(command)}` failed: {' / '.join(last[-3:])}"
+            yield f"`{' '.join(command)}` failed: {' / '.join(end_of(folder / 'log'))}"
             return
     yield from checks.pages(folder / "reports/site")
