@@ -351,18 +351,16 @@ def test_other_addresses_are_those_of_known_files(
     monkeypatch.chdir(copied)
     address = find("ade20k").archives[0].url
     sources = {address: {"url": "http://x.org/a.zip", "sha256": "0" * 64}}
+    wrong = params | {"sources": {address.replace(".zip", ".tar"): sources[address]}}
+    with pytest.raises(SettingsError, match=rf"sources\..*\.tar: .*did you mean '{address}'"):
+        code._check_sources(Path("dvc.yaml"), wrong)
+    code._check_sources(Path("dvc.yaml"), params)
     try:
         Path("params.yaml").write_text(yaml.dump(params | {"sources": sources}), encoding="utf-8")
         code.run()
-        assert yaml.safe_load(Path("data/code/sources.yaml").read_text()) == sources
-        wrong = {address.replace(".zip", ".tar"): sources[address]}
-        Path("params.yaml").write_text(yaml.dump(params | {"sources": wrong}), encoding="utf-8")
-        with pytest.raises(SettingsError, match=rf"sources\..*\.tar: .*did you mean '{address}'"):
-            code.run()
     finally:
         shutil.copy(root / "params.yaml", "params.yaml")
-        code.run()
-    assert yaml.safe_load(Path("data/code/sources.yaml").read_text()) == {}
+    assert yaml.safe_load(Path("data/code/sources.yaml").read_text()) == sources
 
 
 @pytest.mark.parametrize("place", PLACES)
