@@ -48,6 +48,7 @@ USERS = {
     "patchlens/features/views.py": {"extract", "degrade"},
     "patchlens/annotations/convert.py": set(),
     "patchlens/own/create.py": set(),
+    "patchlens/own/graph.yaml": set(),
     "patchlens/pipeline/repro.py": set(),
     "patchlens/plan/cost.py": set(),
     "patchlens/pretrain/augment.py": {TRAIN},
@@ -264,7 +265,10 @@ def test_the_hash_is_the_same_under_every_version_of_python() -> None:
     assert hash_of("\n".join(DIFFERENT)) == "7771da9bbcb4970885040d51541bda1f"
 
 
-def test_imports_are_followed_wherever_they_stand(edit: Callable[[str, str], None]) -> None:
+def test_imports_are_followed_wherever_they_stand(
+    edit: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code, "OURS", {*code.OURS, "other"})
     edit("patchlens/deep.py", "VALUE = 1\n")
     edit("patchlens/near.py", "VALUE = 1\n")
     edit("patchlens/typed.py", "VALUE = 1\n")
