@@ -25,7 +25,7 @@ from patchlens.settings.classifiers import Linear
 TOLERANCE = 1e-4  # largest gradient entry, in coordinates where every weight has unit curvature
 SEARCH_TOLERANCE = 1e-3  # the same while values of C are only compared with each other
 MEMORY = 20  # gradient pairs that L-BFGS keeps
-PIECE = 3840  # rows that are copied at once
+PIECE = 1920  # rows that are copied at once
 
 
 def _as_they_are(x: Array) -> Array:
@@ -160,14 +160,20 @@ def _rotated(x: Array, transform: Transform) -> tuple[Array, Floats, Floats]:
     width = len(mean)
     products = np.zeros((width, width), dtype=np.float32, order="F")
     for part in parts:
-        centred = (transform(x[part]) - mean).astype(np.float32)
-        products = ssyrk(1, centred.T, beta=1, c=products, lower=1, overwrite_c=1)
+        products = ssyrk(
+            1, _centred(transform(x[part]), mean).T, beta=1, c=products, lower=1, overwrite_c=1
+        )
     _, axes = np.linalg.eigh(products.astype(np.float64))  # which reads the lower half
     z = np.ones((width + 1, len(x)), dtype=np.float32)
     turn = axes.astype(np.float32).T
     for part in parts:
-        np.matmul(turn, (transform(x[part]) - mean).astype(np.float32).T, out=z[:-1, part])
+        np.matmul(turn, _centred(transform(x[part]), mean).T, out=z[:-1, part])
     return z, mean, axes
+
+
+def _centred(x: Array, mean: Floats) -> Array:
+    """In float64, rounded once, but without an array of it."""
+    return np.subtract(x, mean, out=np.empty_like(x), casting="same_kind")
 
 
 def pieces(rows: int) -> list[slice]:

@@ -21,7 +21,7 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.objects import Objects, object_features
-from patchlens.tasks.probe import fit_probe, pieces
+from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.retrieval.search import retrieve
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled, Query
@@ -39,6 +39,7 @@ class Point(NamedTuple):
 
 
 RAW = Point("raw", 0, 0)
+ROWS = 512  # of which variances are summed at once
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def knn_scores(
                     temperature=settings.knn.temperature,
                 )
                 counts[of_size[size]] += confusion(truth, on_host(winners), query.classes)
+        del bank  # before the next is made
     return _mious(counts)
 
 
@@ -174,9 +176,9 @@ def linear_scores(
 
 def _total_variance(x: Array, transform: Transform) -> float:
     """The sum of the variances of all dimensions."""
-    parts = pieces(len(x))
-    mean = sum(transform(x[part]).sum(axis=0, dtype=np.float64) for part in parts) / len(x)
-    squares = (np.square(transform(x[part]) - mean).sum(axis=0) for part in parts)
+    parts = [x[start : start + ROWS] for start in range(0, len(x), ROWS)]
+    mean = sum(transform(part).sum(axis=0, dtype=np.float64) for part in parts) / len(x)
+    squares = (np.square(transform(part) - mean).sum(axis=0) for part in parts)
     return float((sum(squares) / len(x)).sum())
 
 
