@@ -67,6 +67,6 @@ def swept(
         found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, CPU)
     if "linear" in heads:
         found["linear"] = sweep.linear_scores(
-            bank, data, query, 0, plan, TASK.linear, dict.fromkeys(("raw", *RIVALS), c)
+            bank, data, query, 0, plan, TASK.linear, dict.fromkeys(("raw", *RIVALS), c), CPU
         )
     return found

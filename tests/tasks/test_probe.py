@@ -11,6 +11,7 @@ from patchlens.errors import FitError
 from patchlens.settings.classifiers import Linear
 from patchlens.tasks import probe
 from patchlens.tasks.probe import fit_probe, grouped_folds
+from patchlens.tasks.probe_on_device import Folds
 
 
 def settings(c=(1.0,), default_c=0.5, folds=3, max_iter=3000) -> Linear:
@@ -186,6 +187,42 @@ def test_two_runs_and_any_number_of_threads_give_the_same_bits():
             assert bits() == first
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(bits).result() == first
+
+
+@pytest.mark.parametrize("data", [blobs, ill_conditioned])
+@pytest.mark.parametrize("c", [(0.1,), (0.01, 1.0, 100.0)])
+def test_the_fit_in_torch_is_that_of_scipy(data, c):
+    x, y = data()
+    groups = np.arange(len(x)) % 4
+    ours = fit_probe(x, y, groups, 3, settings(c))
+    theirs = fit_probe(x, y, groups, 3, settings(c), torch=True)
+    assert (theirs.c, theirs.at_edge) == (ours.c, ours.at_edge)
+    held_out = x * np.float32(1.01)
+    np.testing.assert_allclose(theirs.scores(held_out), ours.scores(held_out), atol=2e-3)
+    again = fit_probe(x, y, groups, 3, settings(c), torch=True)
+    assert again.model.weights.tobytes() == theirs.model.weights.tobytes()
+
+
+def test_the_folds_of_torch_count_the_hits_of_separate_fits():
+    x, y = blobs(spread=3.0)
+    y[:60] = 3  # a class that one fold does not show
+    groups = np.repeat(np.arange(4), 60)
+    kept = np.stack([groups != g for g in range(4)])
+    folds = Folds(x, y, kept, "cpu")
+    for c in (0.01, 1.0):
+        folds.fit(c, 3000, 1e-4)
+        apart = 0
+        for train in kept:
+            [model] = probe.path(x[train], y[train], [c], 3000, 1e-4)
+            found = model.labels[model.logits(x[~train]).argmax(axis=1)]
+            apart += int((found == y[~train]).sum())
+        assert abs(folds.hits() - apart) <= 1  # a patch may lie on the border
+
+
+def test_no_convergence_in_torch_is_an_error():
+    x, y = ill_conditioned()
+    with pytest.raises(FitError, match=r"did not converge in 2 iterations at C = .*max_iter"):
+        fit_probe(x, y, np.arange(len(x)) % 4, 3, settings([1.0], max_iter=2), torch=True)
 
 
 @pytest.mark.parametrize("rows", [1, 499, 500, 999, 1000, 1234])

@@ -110,7 +110,7 @@ def test_two_probes_side_by_side_hold_less_than_three_times_the_bank(monkeypatch
     data, chosen = fit_data(x), dict.fromkeys(("raw", "center", "l2"), 1.0)
     tracemalloc.start()
     try:
-        found = sweep.linear_scores(bank, data, query, 0, plan, one, chosen)
+        found = sweep.linear_scores(bank, data, query, 0, plan, one, chosen, CPU)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from patchlens.arrays import Array, Floats, Ints
 from patchlens.errors import FitError
+from patchlens.features.device import Where
 from patchlens.features.variants import Transform
 from patchlens.settings.classifiers import Linear
 
@@ -75,6 +76,8 @@ def fit_probe(
     classes: int,
     settings: Linear,
     transform: Transform = _as_they_are,
+    device: Where = "cpu",
+    torch: bool = False,
 ) -> Probe:
     """Fit the probe on labelled patches.
 
@@ -87,11 +90,15 @@ def fit_probe(
         classes: number of classes C.
         settings: values of C, number of folds, iterations.
         transform: of the features, some rows at a time.
+        device: where to fit.
+        torch: fit in torch on a CPU too, as on a GPU.
 
     Raises:
         FitError: L-BFGS did not converge within `max_iter` iterations.
     """
     images = len(np.unique(groups))
+    if torch or device != "cpu":
+        return _fit_on_device(transform(x), y, groups, classes, settings, device)
     # One BLAS thread a fit: folds run side by side, and the result has the same bits either way.
     with threadpool_limits(limits=1, user_api="blas"):
         if images == 1 or len(settings.c) == 1:
@@ -102,6 +109,30 @@ def fit_probe(
             at_edge = c in (settings.c[0], settings.c[-1])
         (model,) = path(x, y, [c], settings.max_iter, TOLERANCE, transform)
     return Probe(model, classes, c, at_edge)
+
+
+def _fit_on_device(
+    x: Array, y: Ints, groups: Ints, classes: int, settings: Linear, device: Where
+) -> Probe:
+    """The same in torch."""
+    from patchlens.tasks.probe_on_device import Folds  # imports torch
+
+    images = len(np.unique(groups))
+    if images == 1 or len(settings.c) == 1:
+        c, at_edge = (settings.c[0] if len(settings.c) == 1 else settings.default_c), False
+    else:
+        splits = grouped_folds(groups, min(settings.folds, images))
+        kept = np.stack([np.isin(np.arange(len(x)), train) for train, _ in splits])
+        folds, hits = Folds(x, y, kept, device), []
+        for value in settings.c:
+            folds.fit(value, settings.max_iter, SEARCH_TOLERANCE)
+            hits.append(folds.hits())
+        c = settings.c[int(np.argmax(hits))]
+        at_edge = c in (settings.c[0], settings.c[-1])
+    whole = Folds(x, y, np.ones((1, len(x)), dtype=bool), device)
+    whole.fit(c, settings.max_iter, TOLERANCE)
+    [(weights, intercepts)] = whole.weights()
+    return Probe(Weights(weights, intercepts, whole.labels), classes, c, at_edge)
 
 
 def path(

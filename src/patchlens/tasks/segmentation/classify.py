@@ -219,7 +219,7 @@ class Task:
         if _says_nothing(bank, head, settings.knn):
             return _prior(bank.y, classes, one_hot=False), 0.0, False
         if head == "linear":
-            return _linear(bank, classes, settings.linear)
+            return _linear(bank, classes, settings.linear, self.device)
         sweep = (layer, shots) == (self.layers[0], settings.shots)
         ks = sorted({settings.k, *(settings.k_sweep if sweep else [])})
         return _knn(bank, ks, classes, settings.knn, self.device), 0.0, False
@@ -285,8 +285,10 @@ def _knn(bank: Labelled, ks: list[int], classes: int, settings: Knn, device: Whe
     return classify
 
 
-def _linear(bank: Labelled, classes: int, settings: Linear) -> tuple[_Classifier, float, bool]:
-    probe = fit_probe(bank.x, bank.y, bank.groups, classes, settings)
+def _linear(
+    bank: Labelled, classes: int, settings: Linear, device: Where
+) -> tuple[_Classifier, float, bool]:
+    probe = fit_probe(bank.x, bank.y, bank.groups, classes, settings, device=device)
 
     def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
         scores = probe.scores(x)

@@ -141,6 +141,7 @@ def linear_scores(
     plan: SweepPlan,
     settings: Linear,
     chosen: Mapping[str, float],
+    device: Where,
 ) -> dict[Point, float]:
     """Patch mIoU by linear probe of every point.
 
@@ -160,7 +161,9 @@ def linear_scores(
             return lambda rows: nothing(len(rows))[1]
         c = chosen["raw"] * base / own if point.m else chosen[point.variant]
         alone = settings.model_copy(update={"c": [c]})
-        probe = fit_probe(known.x, known.y, known.groups, query.classes, alone, transform)
+        probe = fit_probe(
+            known.x, known.y, known.groups, query.classes, alone, transform, device=device
+        )
         return lambda rows: probe.scores(transform(rows)).argmax(axis=1)
 
     points = list(plan.points())

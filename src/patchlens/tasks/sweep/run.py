@@ -65,7 +65,7 @@ def run(cell: Cell) -> Result:
             if "linear" in asked.heads:
                 own = chosen_c[chosen_c["seed"] == support.seed]
                 c = dict(zip(own["variant"].astype(str), own["c"].astype(float), strict=True))
-                found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c))
+                found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c, where))
             if prune.select == "auto" and known.groups[0] != known.groups[-1]:  # two images or more
                 chosen.append(selected_m(inputs, known))
     except FitError as error:
