@@ -219,6 +219,14 @@ def test_the_folds_of_torch_count_the_hits_of_separate_fits():
         assert abs(folds.hits() - apart) <= 1  # a patch may lie on the border
 
 
+@pytest.mark.parametrize(
+    ("threads", "each", "expected"), [("1", 1, 1), ("3", 1, 3), ("3", 1 << 60, 1), ("2", 0, 2)]
+)
+def test_as_many_fits_as_cores_and_memory_allow(threads, each, expected, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert probe.side_by_side(each) == expected
+
+
 def test_no_convergence_in_torch_is_an_error():
     x, y = ill_conditioned()
     with pytest.raises(FitError, match=r"did not converge in 2 iterations at C = .*max_iter"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -220,6 +222,22 @@ def test_by_cosine_l2_is_raw_and_is_not_searched_again(distance, monkeypatch):
     # The k sweep of l2 has no pixels, as that of any variant but raw.
     assert [set(run.counts) for run in raw] == [{"patch", "pixel"}] * 2
     assert [set(run.counts) for run in l2] == [{"patch", "pixel"}, {"patch"}]
+
+
+@pytest.mark.parametrize("cores", [2, 9])
+def test_variants_side_by_side_give_the_runs_of_one_after_the_other(cores, monkeypatch):
+    changes = {"variants": ["raw", "center", "prune", "l2"], "shots_sweep": [1, 2], **BOTH}
+    known = [support(random_labels(2, seed=s), noisy, seed=s) for s in (7, 8)]
+    asked = query(random_labels(3), noisy)
+    monkeypatch.setattr(segmentation, "side_by_side", lambda each: 1)
+    apart = runs_of(asked, known, **changes)
+    monkeypatch.setattr(segmentation, "side_by_side", lambda each: cores)
+    together = runs_of(asked, known, **changes)
+    assert len(apart) == len(together) > 10
+    for one, other in zip(apart, together, strict=True):
+        assert replace(one, counts={}) == replace(other, counts={})
+        for level in one.counts:
+            assert np.array_equal(one.counts[level].dense(), other.counts[level].dense())
 
 
 def test_more_neighbours_than_patches_says_so():

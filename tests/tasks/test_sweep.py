@@ -100,6 +100,7 @@ def test_c_keeps_its_strength_at_any_scale_of_the_features():
 
 
 def test_two_probes_side_by_side_hold_less_than_three_times_the_bank(monkeypatch):
+    monkeypatch.setattr(sweep, "side_by_side", lambda each: 2)
     monkeypatch.setattr(probe, "PIECE", 500)  # for a bank that is as large beside it as real ones
     x = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
     y = np.arange(len(x)) % 2

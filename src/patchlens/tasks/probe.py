@@ -8,12 +8,14 @@ principal axes, and every weight is scaled by the root of its curvature (Jacobi)
 same, an order of magnitude sooner; a test holds it against scikit-learn.
 """
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import psutil
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
@@ -254,9 +256,19 @@ def _objective(
 def _choose_c(x: Array, y: Ints, groups: Ints, folds: int, settings: Linear) -> float:
     """The C with the most correct held-out patches; equal ones go to the smaller C."""
     splits = list(grouped_folds(groups, folds))
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(min(folds, side_by_side(4 * x.nbytes))) as pool:
         hits = pool.map(lambda s: _held_out_hits(x, y, s[0], s[1], settings), splits)
         return settings.c[int(np.sum(list(hits), axis=0).argmax())]
+
+
+def side_by_side(each: int) -> int:
+    """How many fits of so many bytes cores and memory allow at once; results do not depend on it.
+
+    The cores are those of OMP_NUM_THREADS, which `patchlens repro` gives its processes, or all.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(given) if given.isdigit() else len(os.sched_getaffinity(0))
+    return max(1, min(cores, psutil.virtual_memory().available // max(1, each)))
 
 
 def grouped_folds(groups: Ints, folds: int) -> Iterator[tuple[Ints, Ints]]:

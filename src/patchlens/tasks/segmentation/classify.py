@@ -1,11 +1,13 @@
 """T1, few-shot semantic segmentation: classify the patches of images from a few labelled ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from patchlens.arrays import Array, Ints, Labels
 from patchlens.features.device import Where
@@ -14,7 +16,7 @@ from patchlens.progress import track
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import Bank, labels_of, on_host, vote
-from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.probe import fit_probe, side_by_side
 from patchlens.tasks.scores import Counts, ImageCounts, confusion
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing, prior
@@ -117,6 +119,10 @@ def plans(settings: Segmentation, prune: Prune, layers: Sequence[int], seeds: in
     yield Fit("majority", "raw", 0, headline, settings.shots)
 
 
+_Features = tuple[VariantName, int, int]  # variant, draw and layer
+_Work = tuple[Support, tuple[_Features, list[Fit]]]
+
+
 @dataclass(frozen=True)
 class Task:
     """T1 with its settings; `run` yields all results."""
@@ -131,20 +137,37 @@ class Task:
     def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
         """Every run of every seed: headline and k sweep, other layers, other shots, the floor."""
         points = list(plans(self.settings, self.prune, self.layers, len(supports)))
-        groups: dict[tuple[VariantName, int, int], list[Fit]] = {}
+        groups: dict[_Features, list[Fit]] = {}
         for plan in points:
             groups.setdefault(self._features(plan), []).append(plan)
         whole = list(product(supports, groups.items()))
         done: dict[Fit, list[Run]] = {}
-        for support, (features, members) in track(
-            whole, total=len(whole), what=what, unit="variant"
-        ):
-            done |= self._fit(support, features, members)
+        fits = self._side_by_side(whole)
+        for found in track(fits, total=len(whole), what=what, unit="variant"):
+            done |= found
             if len(done) == len(points):
                 for plan in points:
                     yield from done.pop(plan)
 
-    def _features(self, plan: Fit) -> tuple[VariantName, int, int]:
+    def _side_by_side(self, whole: Sequence[_Work]) -> Iterator[dict[Fit, list[Run]]]:
+        """The fits in their order; with more cores than folds, several variants at once."""
+        known = whole[0][0].labelled(self.settings.shots, self.layers[0])
+        folds, each = self.settings.linear.folds, 4 * known.x.nbytes
+        beside = side_by_side(each) // folds if self.device == "cpu" else 0
+        if beside < 2 or "linear" not in self.settings.heads:
+            for support, (features, members) in whole:
+                yield self._fit(support, features, members)
+            return
+        # One BLAS thread from fit to fit, as `fit_probe` has it.
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(beside) as pool:
+            waiting = [pool.submit(self._fit, one, *group) for one, group in whole]
+            try:
+                for fit_of_one in waiting:
+                    yield fit_of_one.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _features(self, plan: Fit) -> _Features:
         """Variant, draw and layer of the features that give the fit: cosines see no lengths."""
         cosine = plan.head == "knn" and self.settings.knn.distance == "cosine"
         same = cosine and VARIANTS[plan.variant].keeps_directions
@@ -155,7 +178,7 @@ class Task:
         return self._fit(support, self._features(plan), [plan])[plan]
 
     def _fit(
-        self, support: Support, features: tuple[VariantName, int, int], members: Sequence[Fit]
+        self, support: Support, features: _Features, members: Sequence[Fit]
     ) -> dict[Fit, list[Run]]:
         """The runs of fits on the same features, which are read and transformed once for all."""
         variant, draw, layer = features

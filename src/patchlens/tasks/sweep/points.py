@@ -21,7 +21,7 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.objects import Objects, object_features
-from patchlens.tasks.probe import fit_probe
+from patchlens.tasks.probe import fit_probe, side_by_side
 from patchlens.tasks.retrieval.search import retrieve
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled, Query
@@ -168,7 +168,8 @@ def linear_scores(
 
     points = list(plan.points())
     # `fit_probe` gives BLAS one thread while it runs; here one stays one from fit to fit.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(max_workers=2) as pool:
+    beside = side_by_side(2 * known.x.nbytes) if device == "cpu" else 1
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(beside) as pool:
         predict = dict(zip(points, pool.map(predictor, points), strict=True))
     counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in points}
     for x, truth in _scored(query, layer):
