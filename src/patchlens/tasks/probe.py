@@ -268,7 +268,8 @@ def side_by_side(each: int) -> int:
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(given) if given.isdigit() else len(os.sched_getaffinity(0))
-    return max(1, min(cores, psutil.virtual_memory().available // max(1, each)))
+    free: int = psutil.virtual_memory().available
+    return max(1, min(cores, free // max(1, each)))
 
 
 def grouped_folds(groups: Ints, folds: int) -> Iterator[tuple[Ints, Ints]]:
