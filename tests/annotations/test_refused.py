@@ -130,6 +130,14 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "RLE of bad text": (partial(coco, **rle("\u00ff\u00ff")), "compressed RLE is broken"),
     "RLE of long text": (partial(coco, **rle("o" * 40)), "compressed RLE is broken"),
     "RLE cut short": (partial(coco, **rle("o")), "cut short"),
+    "COCO of endless width": (
+        partial(written.coco, images=[TURNED | {"width": float("inf")}]), "images.0.width"
+    ),
+    "a class without a name": (
+        partial(written.coco, categories=[{"id": 3, "name": "road"}, {"id": 7, "name": ""}]),
+        "a class is called ''",
+    ),
+    "LabelMe without a list": (partial(written.labelme, shapes=None), "shapes is no list"),
     "LabelMe without a label": (partial(labelme, label=None), "has no label"),
     "LabelMe with words": (partial(labelme, points=[["a", "b"]] * 3), "pairs of numbers"),
     "LabelMe with a new shape": (partial(labelme, shape_type="spline"), "'spline' is not read"),
@@ -147,6 +155,10 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "YOLO with no width": (partial(yolo, line="1 .5 .5 0 .1\n"), "a box of width 0"),
     "CVAT with words": (partial(cvat, shape='<polygon label="car" points="a,b"/>'), "no numbers"),
     "CVAT without a label": (partial(cvat, shape='<polygon points="1,1"/>'), "has no label"),
+    "CVAT turned without end": (
+        partial(cvat, shape='<box label="car" xtl="1" ytl="1" xbr="9" ybr="9" rotation="inf"/>'),
+        "rotation='inf' is no number",
+    ),
     "CVAT with a bad mask": (
         partial(cvat, shape='<mask label="car" rle="0, 9" left="0" top="0" width="9" height="9"/>'),
         "does not have 9×9 pixels",
@@ -170,6 +182,12 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
         partial(studio, kind="rectanglelabels", x="a"), "its value is not that of rectanglelabels"
     ),
     "Supervisely with a bomb": (partial(supervisely, bitmap=BOMB), "no PNG"),
+    "Supervisely without points": (
+        partial(supervisely, geometryType="polygon", points=[]), "is no polygon"
+    ),
+    "Supervisely from nowhere": (
+        partial(supervisely, bitmap={"data": "", "origin": [float("inf"), 0]}), "is no bitmap"
+    ),
     "masks of another size": (partial(saved, values=BIG), "must have the size of its picture"),
     "masks as JPEG": (partial(saved, values=scene(), name="a_mask.jpg"), "is in no format"),
     "masks as lossy WebP": (

@@ -14,7 +14,7 @@ from patchlens.annotations.page import Page, Read, Shape
 from patchlens.annotations.pixels import Points, Size, drawer, polygon, rle
 from patchlens.annotations.source import Source
 from patchlens.datasets.boxes import Box, from_size
-from patchlens.datasets.coco import Id, Record, Text
+from patchlens.datasets.coco import Category, Id, Picture, Record, Text
 from patchlens.errors import DataError
 
 KEPT = ("instance", "track_id", "instance_id", "fine_class")  # that objects of ours may have
@@ -23,18 +23,6 @@ KEPT = ("instance", "track_id", "instance_id", "fine_class")  # that objects of 
 class _Rle(Record):
     size: Annotated[list[int], Field(min_length=2, max_length=2)]
     counts: list[int] | str
-
-
-class _Image(Record):
-    id: Id
-    file_name: Text
-    width: float = 0
-    height: float = 0
-
-
-class _Category(Record):
-    id: Id
-    name: Text
 
 
 class _Annotation(Record):
@@ -51,9 +39,9 @@ class _Annotation(Record):
 
 
 class _Coco(Record):
-    images: list[_Image]
+    images: list[Picture]
     annotations: list[_Annotation]
-    categories: list[_Category] = Field(default=[])
+    categories: list[Category] = Field(default=[])
 
 
 def find(source: Source) -> list[Path]:

@@ -79,7 +79,7 @@ def convert(
             name, read = _read(source)
         pages = [*read.pages]
         listed = _photos(given, source, read, scratch, every, pages, frames=frames)
-        writer = Writer(partial, read, listed)
+        writer = Writer(partial, read, listed, annotations or photos)
         found = Pairs(listed, pages, annotations) if annotations is not None else None
         writer.notes += found.notes if found else []
         for photo in track(listed, total=len(listed), what="convert"):

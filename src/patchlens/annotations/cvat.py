@@ -123,6 +123,9 @@ def _points(place: str, text: str) -> list[float]:
 
 def _number(place: str, element: Any, key: str, kind: Any, default: str = "") -> Any:
     try:
-        return kind(element.get(key, default))
+        value = kind(element.get(key, default))
     except ValueError:
-        raise DataError(f"{place}: {key}='{element.get(key, '')}' is no number") from None
+        value = math.inf
+    if not math.isfinite(value):
+        raise DataError(f"{place}: {key}='{element.get(key, '')}' is no number")
+    return value

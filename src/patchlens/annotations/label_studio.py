@@ -78,14 +78,17 @@ def _names(place: str, task: dict[str, Any]) -> tuple[str, ...]:
     """The names that the picture of a task may have."""
     data = task["data"].values() if isinstance(task["data"], dict) else []
     written = [v for v in data if isinstance(v, str) and ("." in v or "/" in v)]
-    if not written:
-        raise DataError(f"{place}: its data names no picture")
-    found = []
+    found: list[str] = []
     for address in [*written, str(task.get("file_upload") or "")]:
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError:  # such as a broken address of IPv6
+            continue
         inner = parse_qs(parts.query).get("d", [""])[0]  # of local files
         name = nfc(unquote(inner or parts.path).rpartition("/")[2])
         found += [name, UPLOADED.sub("", name)]
+    if not any(found):
+        raise DataError(f"{place}: its data names no picture")
     return tuple(dict.fromkeys(name for name in found if name))
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from patchlens.annotations.page import Page, Read, Shape, each, stated
+from patchlens.annotations.page import Page, Read, Shape, each, entries, stated
 from patchlens.annotations.pixels import Size, drawer, ellipse, polygon, within
 from patchlens.annotations.source import Source, left_out
 from patchlens.datasets.below import nfc
@@ -29,7 +29,7 @@ def read(source: Source, paths: list[Path]) -> Read:
     pages, embedded = [], 0
     for path in paths:
         content, place = source.json(path), source.shown(path)
-        shapes = content["shapes"] if isinstance(content["shapes"], list) else []
+        shapes = entries(place, content, "shapes")
         kept = []
         for position, shape in enumerate(shapes):
             at = f"{place}: shape at position {position}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from patchlens.annotations.pixels import Draw, Size
 from patchlens.datasets.boxes import Box
+from patchlens.errors import DataError
 
 BACKGROUND = "background"  # the class of what no shape covers
 
@@ -95,6 +96,18 @@ def each(
 ) -> Callable[[Size], list[Shape]]:
     """`Page.shapes` that makes a shape of each item and the size of the picture."""
     return lambda size: [make(*item, size) for item in items]
+
+
+def entries(place: str, content: Mapping[str, Any], key: str) -> list[Any]:
+    """The list at a key of a JSON.
+
+    Raises:
+        DataError: it is no list.
+    """
+    found = content[key]
+    if not isinstance(found, list):
+        raise DataError(f"{place}: {key} is no list; export it again")
+    return found
 
 
 def stated(width: Any, height: Any) -> Size | None:

@@ -1,13 +1,12 @@
 """Supervisely's JSON (docs.supervisely.com): one file per picture; the last object is on top."""
 
 import base64
-import binascii
 import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from patchlens.annotations.page import Page, Read, Shape, each, stated
+from patchlens.annotations.page import Page, Read, Shape, each, entries, stated
 from patchlens.annotations.pixels import Size, drawer, polygon, within
 from patchlens.annotations.source import Source, left_out
 from patchlens.datasets.below import nfc
@@ -16,6 +15,7 @@ from patchlens.datasets.masks import embedded_mask
 from patchlens.errors import DataError
 
 KINDS = ("polygon", "rectangle", "bitmap")
+WRONG = (AttributeError, KeyError, OverflowError, TypeError, ValueError, zlib.error)
 LARGEST = 1 << 24  # bytes of one bitmap: a compressed picture of one thing
 
 
@@ -31,7 +31,7 @@ def read(source: Source, paths: list[Path]) -> Read:
     for path in paths:
         content, place = source.json(path), source.shown(path)
         kept = []
-        for position, found in enumerate(content["objects"]):
+        for position, found in enumerate(entries(place, content, "objects")):
             at = f"{place}: object at position {position}"
             if not isinstance(found, dict) or not isinstance(found.get("classTitle"), str):
                 raise DataError(f"{at}: has no classTitle")
@@ -66,7 +66,7 @@ def _shape(place: str, kind: str, label: str, found: dict[str, Any], size: Size)
         if kind == "rectangle":
             (x0, y0), (x1, y1) = outer
             return Shape(label, corners(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
+    except WRONG as error:
         raise DataError(f"{place}: is no {kind} ({error})") from None
     box, draw = polygon(place, flat[:1])
     holes = [polygon(place, [ring])[1] for ring in flat[1:]]

@@ -22,6 +22,7 @@ from patchlens.datasets.layout import IGNORE, ImageEntry, ObjectEntry, Terms
 from patchlens.datasets.masks import Mask, open_ids, open_mask
 from patchlens.errors import DataError
 from patchlens.files import write_csv, write_json, write_text
+from patchlens.given import printable
 from patchlens.settings import yaml_text
 
 OBJECTS, INSTANCES = "objects.json", "instances.csv"
@@ -68,13 +69,17 @@ class _Boxed(NamedTuple):
 class Writer:
     """Writes a dataset picture by picture."""
 
-    def __init__(self, out: Path, read: Read, photos: Sequence[Photo]) -> None:
-        self.notes = list(read.notes)
+    def __init__(self, out: Path, read: Read, photos: Sequence[Photo], place: Path) -> None:
+        self.notes, self._place = list(read.notes), place
         self._out, self._read, self._photos = out, read, photos
         written = {name: meant(name) for name in read.classes}
         names = [n for n in dict.fromkeys([BACKGROUND, *written.values()]) if n is not None]
         if len(names) > MOST_CLASSES:
-            raise DataError(f"{len(names)} classes are more than the {MOST_CLASSES} of a mask")
+            raise DataError(f"{place}: has {len(names)} classes, a mask at most {MOST_CLASSES}")
+        for name in names:
+            if not name or printable(name) != name:
+                called = f"'{printable(name)}'; give it a name of one line"
+                raise DataError(f"{place}: a class is called {called}")
         self._codes = {name: code for code, name in enumerate(names)}
         self._of_label = {n: IGNORE if m is None else self._codes[m] for n, m in written.items()}
         self._used, self._listed = (np.zeros(IGNORE + 1, dtype=bool) for _ in range(2))
@@ -157,9 +162,11 @@ class Writer:
         """The number of an object in all videos."""
         number, known = self._numbers.setdefault(key, (len(self._numbers) + 1, name))
         if known != name:
-            raise DataError(f"track {key} is '{known}' in one frame and '{name}' in another")
+            both = f"'{known}' in one frame and '{name}' in another"
+            raise DataError(f"{self._place}: track {key} is {both}; give each object its own track")
         if number > MOST_CLASSES:
-            raise DataError(f"the videos hold more than {MOST_CLASSES} objects; label fewer")
+            most = f"more than {MOST_CLASSES} objects of videos; give fewer videos"
+            raise DataError(f"{self._place}: has {most}")
         return number
 
     def _save(self, values: Mask, folder: str, name: str) -> None:

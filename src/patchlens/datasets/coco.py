@@ -20,6 +20,7 @@ from patchlens.errors import DataError
 from patchlens.names import nearest
 
 Id = int | str
+Side = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, AfterValidator(nfc)]
 REMEDIES = {
     "bbox": "; write x, y, width, height in pixels: polygons and turned boxes are not read",
@@ -39,14 +40,18 @@ class Record(BaseModel):
         return content
 
 
-class _Image(Record):
+class Picture(Record):
+    """An entry of `images`; a width or height of 0 is not stated."""
+
     id: Id
     file_name: Text
-    width: float = 0
-    height: float = 0
+    width: Side = 0
+    height: Side = 0
 
 
-class _Category(Record):
+class Category(Record):
+    """An entry of `categories`."""
+
     id: Id
     name: Text
 
@@ -77,9 +82,9 @@ class _Annotation(Record):
 
 
 class _Coco(Record):
-    images: list[_Image]
+    images: list[Picture]
     annotations: list[_Annotation] = []
-    categories: list[_Category] = []
+    categories: list[Category] = []
 
 
 Known = Mapping[str, tuple[str, str | None]]  # file -> image id, sequence
@@ -158,7 +163,7 @@ def read_coco(
     return {key: about | {"objects": tuple(objects.get(key, ()))} for key, about in found.items()}
 
 
-def _places(path: Path, images: list[_Image], known: Known) -> dict[str, tuple[str, str | None]]:
+def _places(path: Path, images: list[Picture], known: Known) -> dict[str, tuple[str, str | None]]:
     """Id -> image and sequence. A name may begin with folders: the same ones in the whole file."""
     found: dict[str, tuple[str, str | None]] = {}
     before: dict[tuple[str, ...], str] = {}
