@@ -28,7 +28,7 @@ STARTS = {  # what each imports before its work begins; what a function needs, i
     "prune": FEATURES,
     "variance": FEATURES | {"scipy"},
     "segmentation": FEATURES | {"faiss", "scipy"},
-    "sweep": FEATURES | {"faiss", "scipy", "torch"},
+    "sweep": FEATURES | {"faiss", "scipy"},
     "identification": FEATURES | {"faiss"},
     "retrieval": FEATURES,
     "selection": FEATURES | {"faiss", "scipy"},
