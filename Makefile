@@ -29,7 +29,7 @@ else
 	$(VENV)/bin/python -m pip install --quiet $$(grep '^uv==' requirements.lock)
 	index=$${PIP_INDEX_URL:-$$($(VENV)/bin/python -m pip config get global.index-url 2> /dev/null)}; \
 	env UV_SYSTEM_CERTS=1 $${index:+UV_DEFAULT_INDEX=$$index} $(VENV)/bin/uv pip install --quiet \
-	  --python $(VENV)/bin/python --compile-bytecode -r requirements.lock \
+	  --python $(VENV)/bin/python $${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} -r requirements.lock \
 	  || { echo "uv cannot install the environment (see above): pip does it, in minutes" >&2; \
 	       $(VENV)/bin/python -m pip install --quiet -r requirements.lock; }
 endif

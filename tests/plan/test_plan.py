@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from patchlens import paths
 from patchlens.backbones.vit import VitBackbone
 from patchlens.cli import app
 from patchlens.errors import SettingsError
-from patchlens.plan import cost
+from patchlens.plan import cost, measure
 from patchlens.plan.graph import stages
 from patchlens.plan.images import count
 from patchlens.plan.make import Plan, make
@@ -24,7 +25,7 @@ from patchlens.plan.models import Shape, download, shape
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import read
-from patchlens.tasks.cost import PROBE_STEPS
+from patchlens.tasks.cost import FINAL, PROBE_STEPS
 from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
@@ -585,17 +586,80 @@ def test_json_holds_the_plan_and_its_assumptions(settings: Make) -> None:
     plan = planned(settings({}))
     found = json.loads(CliRunner().invoke(app, ["plan", "--json"]).stdout)
     assert found["features"] == plan.features
-    assert found["assumed"] == {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": PROBE_STEPS}
+    assert found["assumed"] == asdict(cost.Rates()) | {"probe_steps": PROBE_STEPS}
     assert found["cells"][0]["model"] == "vit"
     assert set(found["seconds"]) == {"cpu", "gpu"}
 
 
 def test_a_gpu_speeds_up_all_but_the_probe(settings: Make) -> None:
     plan = planned(settings({}))
-    for part in ("extract", "knn"):
+    rates = plan.rates
+    cores = {"extract": rates.core * plan.cores, "knn": rates.knn * plan.cores, "maps": rates.maps}
+    for part, rate in cores.items():
         ratio = plan.seconds(part, gpu=False) / plan.seconds(part, gpu=True)
-        assert ratio == pytest.approx(cost.GPU / (cost.CORE * plan.cores))
+        assert ratio == pytest.approx((rates.gpu_maps if part == "maps" else rates.gpu) / rate)
     assert plan.seconds("probe", gpu=True) == plan.seconds("probe", gpu=False)
+
+
+def test_pixel_maps_are_counted_for_every_fit_that_is_scored(settings: Make) -> None:
+    """Of 500 images of 1024 × 2048 pixels in 19 classes, for 2 seeds."""
+    chosen = {"segmentation.k": 1, "segmentation.k_sweep": [1, 3], "segmentation.heads": ["knn"]}
+    [cell] = planned(settings(chosen)).cells
+    fits = 1 + 1 + 2  # raw, prune, and two draws of prune_random: one for each seed and one more
+    fits += 1  # raw at k = 3
+    fits += 1 + 1  # the other layer, and one shot
+    assert cell.stages["segmentation"]["maps"] == cell.maps
+    assert cell.maps == 2 * fits * 500 * 1024 * 2048 * 19
+
+
+def test_the_choice_of_m_is_counted_where_it_is_made(settings: Make) -> None:
+    """Every patch of 2 images is searched for in the half or two thirds of the other folds."""
+    [fixed], [auto] = (
+        planned(settings({"prune.select": select})).cells for select in ("fixed", "auto")
+    )
+    patches = 2 * 4 * 8 * 2 * 2  # 2 images of 4 × 8 tiles of 2 × 2 patches
+    assert auto.knn - fixed.knn == 2 * 2 * (patches * 2 // 3) * patches * 24
+
+
+def test_the_seconds_of_a_stage_are_its_work_and_its_starts(settings: Make) -> None:
+    plan = planned(settings({"models": {"vit": UNTRAINED, "other": UNTRAINED}}))
+    rates, [one, _] = plan.rates, plan.cells
+    work = one.stages["segmentation"]
+    wanted = work["knn"] / rates.knn / plan.cores
+    wanted += work["probe"] / rates.probe + work["maps"] / rates.maps + rates.start
+    assert plan.stage_seconds("segmentation", gpu=False) == pytest.approx(2 * wanted)
+    assert plan.stage_seconds("tables", gpu=False) == rates.start
+    assert plan.stage_seconds("weights", gpu=False) == 2 * rates.start_model
+    assert plan.stage_seconds("extract", gpu=True) < plan.stage_seconds("extract", gpu=False)
+
+
+def test_a_machine_is_measured_by_what_the_stages_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rate is the work that a plan counts per second of the functions that do it."""
+
+    def time_of(do: Callable[[], object], seconds: float) -> float:
+        do()
+        return 2.0
+
+    monkeypatch.setattr(measure, "_time", time_of)
+    found = measure.measured(24, 32, "cpu", seconds=0)
+    assert found.measured
+    assert found.knn == 2 * 8192 * 1024 * 24 / 2
+    assert found.maps == 256 * 512 * 20 / 2
+    assert found.probe == 4 * 24 * 20 * 1000 * PROBE_STEPS * FINAL / 2
+    weights = 2 * (12 * 24**2 + 13 * 24)  # of two blocks of a ViT
+    assert found.core == 8 * (2 * weights * 32 + 4 * 32**2 * 24 * 2) / 2
+    assert found.gpu == cost.Rates().gpu
+
+
+def test_a_measured_time_is_that_of_the_quickest_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, took = [0.0], iter([0.5, 3.0, 1.0, 2.0])  # the first call warms up
+
+    def do() -> None:
+        now[0] += next(took)
+
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
+    assert measure._time(do, 5.0) == 1.0
+    assert next(took, None) is None
 
 
 def test_another_file_of_settings_can_be_planned(settings: Make) -> None:

@@ -1,6 +1,7 @@
 """Interactive commands: pictures, pages, plans and comparisons."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ from patchlens.cli.application import (
     pictures,
     settings,
 )
+from patchlens.errors import SettingsError
 from patchlens.names import ModelName
 from patchlens.settings.models import role
 
@@ -109,6 +111,9 @@ def plan(
     drop_features: Annotated[
         bool, typer.Option(help="Ask for the disk of `repro --jobs 1 --drop-features` only.")
     ] = False,
+    measure: Annotated[
+        bool, typer.Option(help="Measure first, for some seconds, how fast this machine is.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Estimate downloads, disk space and time of a run; fail if it would fill the disk."""
@@ -117,6 +122,14 @@ def plan(
     from patchlens.plan.make import make
 
     found = make(chosen, Path("dvc.yaml"))
+    if measure:
+        from patchlens.plan.measure import measured
+
+        sized = [cell for cell in found.cells if cell.grid is not None]
+        if not sized:
+            raise SettingsError(f"{params}: no model of known size to measure with; run without it")
+        largest = max(sized, key=lambda cell: cell.extract or 0.0)
+        found = replace(found, rates=measured(*largest.view, chosen.device))
     text = json.dumps(show.as_json(found), indent=1) if as_json else show.show(found, str(params))
     typer.echo(text)
     found.check_disk(params, drop_features=drop_features)

@@ -1,10 +1,9 @@
 """From images and models to bytes and seconds, with the assumptions stated beside the numbers.
 
-The rates are round numbers, since the times are rough. CPU: about what ViTs and exact k-NN reach
-per core in docs/bench.md. GPU: a guess for float32 without TF32 on large data-centre GPUs.
+docs/cost.md has the arithmetic, and how near it came to a run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from patchlens.backbones.contract import absolute_layers, unlike
 from patchlens.errors import SettingsError
@@ -18,9 +17,43 @@ from patchlens.settings.load import Settings
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.table import TABLE, cells
 
-CORE = 70e9  # FLOP/s of one CPU core
-GPU = 10e12  # FLOP/s of one GPU in float32
+PIXELS = 350_000  # of a mask where images differ: about those of ADE20K
 BYTES = {"float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a machine does in a second; by default round numbers, as the times are rough.
+
+    Attributes:
+        core: FLOP of forward passes on one core.
+        gpu: the same on one GPU in float32 without TF32, a guess; neighbour searches as well.
+        knn: FLOP of neighbour searches on one core.
+        probe: FLOP of linear probes on one core; they run on the CPU.
+        maps: pixels × classes of class maps on one core.
+        gpu_maps: the same on one GPU, a guess.
+        start: seconds to start a process.
+        start_model: the same where it opens a model: torch and timm.
+        measured: whether this machine gave the numbers of its cores.
+    """
+
+    core: float = 45e9
+    gpu: float = 10e12
+    knn: float = 45e9
+    probe: float = 54e9
+    maps: float = 250e6
+    gpu_maps: float = 4e9
+    start: float = 2.0
+    start_model: float = 6.0
+    measured: bool = False
+
+    def seconds(self, part: str, work: float, *, cores: int, gpu: bool) -> float:
+        """Seconds of a part of the work: `extract`, `knn`, `probe` or `maps`."""
+        if part == "probe" or (part == "maps" and not gpu):
+            return work / (self.probe if part == "probe" else self.maps)
+        if gpu:
+            return work / (self.gpu_maps if part == "maps" else self.gpu)
+        return work / ((self.core if part == "extract" else self.knn) * cores)
 
 
 @dataclass(frozen=True)
@@ -33,6 +66,9 @@ class CellCost:
         extract: FLOP of the forward passes.
         knn: FLOP of the neighbour searches of all tasks.
         probe: FLOP of the linear probes on one CPU core; they always run on the CPU.
+        maps: pixels × classes of the class maps of all tasks.
+        view: the width of its model, and the patches of one view.
+        stages: stage -> part (`extract`, `knn`, `probe`, `maps`) -> its work.
     """
 
     model: ModelName
@@ -42,6 +78,9 @@ class CellCost:
     extract: float | None
     knn: float | None
     probe: float | None
+    maps: float | None = None
+    view: tuple[int, int] = (0, 0)
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def cell(
@@ -82,18 +121,26 @@ def cell(
         query=images.query or 0,
         pools=images.pools or 0,
         classes=images.classes or 1,
+        pixels=PIXELS if images.size is None else images.size[0] * images.size[1],
     )
     tasks = [task for task in TABLE if dataset in cells(settings)[task.name]]
-    whole = sum((task.cost(planned) for task in tasks), Cost())
+    of = {task.name: task.cost(planned) for task in tasks}
+    whole = sum(of.values(), Cost())
     maps = total * len(layers) + whole.copies
+    image = tiles[0] * tiles[1] * size.flops(one)
+    stages = {"extract": {"extract": total * image}, "degrade": {"extract": whole.copies * image}}
+    stages |= {n: {"knn": c.knn, "probe": c.probe, "maps": c.maps} for n, c in of.items()}
     return CellCost(
         model,
         dataset,
         grid,
         features=maps * planned.patches * planned.width * BYTES[settings.features.dtype],
-        extract=(total + whole.copies) * tiles[0] * tiles[1] * size.flops(one),
+        extract=(total + whole.copies) * image,
         knn=whole.knn,
         probe=whole.probe,
+        maps=whole.maps,
+        view=(size.width, one[0] * one[1]),
+        stages=stages,
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from patchlens import paths
@@ -36,6 +36,7 @@ class Plan:
         unsized: models whose size is unknown until the stage `weights` has run them.
         cores: CPU cores of this machine.
         free: free bytes on this disk.
+        rates: what the machine does in a second.
         claims: the number of claims; None without a claims.yaml.
         not_run: those that cannot be judged -> why.
     """
@@ -49,6 +50,7 @@ class Plan:
     free: int
     claims: int | None
     not_run: dict[str, str]
+    rates: cost.Rates = field(default_factory=cost.Rates)
 
     @property
     def features(self) -> int:
@@ -74,11 +76,19 @@ class Plan:
         return [*sorted({c.dataset for c in sized if c.features is None}), *self.unsized]
 
     def seconds(self, part: str, *, gpu: bool) -> float:
-        """Rough seconds of `extract`, `knn` or `probe` over all cells."""
-        flop = sum(getattr(cell, part) or 0.0 for cell in self.cells)
-        if part == "probe":
-            return flop / cost.CORE
-        return flop / (cost.GPU if gpu else cost.CORE * self.cores)
+        """Rough seconds of `extract`, `knn`, `probe` or `maps` over all cells."""
+        work = sum(getattr(cell, part) or 0.0 for cell in self.cells)
+        return self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
+
+    def stage_seconds(self, stage: str, *, gpu: bool) -> float:
+        """Rough seconds of all cells of a stage, one after another, each in its own process."""
+        opens = stage == "weights" or any("extract" in c.stages.get(stage, {}) for c in self.cells)
+        start = self.rates.start_model if opens else self.rates.start
+        return start * self.stages.get(stage, 0) + sum(
+            self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
+            for cell in self.cells
+            for part, work in cell.stages.get(stage, {}).items()
+        )
 
     def check_disk(self, params: Path, *, drop_features: bool = False) -> None:
         """Refuse a run that would fill the disk.

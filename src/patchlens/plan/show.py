@@ -7,13 +7,11 @@ from typing import Any
 from tabulate import tabulate
 
 from patchlens.backbones.registry.show import size_text
-from patchlens.plan import cost
 from patchlens.plan.make import ROOM, Plan
 from patchlens.plan.models import Download
 from patchlens.tasks.cost import PROBE_STEPS
 
-START = 4  # seconds that a stage takes to start
-PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe"}
+PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe", "maps": "pixel maps"}
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -25,7 +23,13 @@ def as_json(plan: Plan) -> dict[str, Any]:
             where: {part: round(plan.seconds(part, gpu=where == "gpu")) for part in PARTS}
             for where in ("cpu", "gpu")
         },
-        "assumed": {"core": cost.CORE, "gpu": cost.GPU, "probe_steps": PROBE_STEPS},
+        "stage_seconds": {
+            where: {
+                stage: round(plan.stage_seconds(stage, gpu=where == "gpu")) for stage in plan.stages
+            }
+            for where in ("cpu", "gpu")
+        },
+        "assumed": asdict(plan.rates) | {"probe_steps": PROBE_STEPS},
     }
 
 
@@ -47,7 +51,7 @@ def brief(plan: Plan) -> str:
     """What a run downloads, stores and takes, in lines before a question."""
     files = [f"{f.what} ({size_text(f.bytes, f.at_least)}, {_terms(f)})" for f in plan.downloads]
     seconds = sum(plan.seconds(part, gpu=False) for part in PARTS)
-    seconds += START * sum(plan.stages.values())
+    seconds += plan.rates.start * sum(plan.stages.values())
     least = "at least " if plan.unknown else ""
     return "\n".join(
         [
@@ -107,12 +111,19 @@ def _times(plan: Plan) -> list[str]:
     for part, title in PARTS.items():
         rows.append((title, *(_time(plan, part, gpu=gpu) for gpu in (False, True))))
     heads = ("", f"{plan.cores} CPU cores", "one GPU")
-    table = tabulate(rows, heads, "simple", disable_numparse=True).splitlines()
+    rates, shown = plan.rates, []
+    for stage in dict.fromkeys(stage for cell in plan.cells for stage in cell.stages):
+        cpu, gpu = (plan.stage_seconds(stage, gpu=gpu) for gpu in (False, True))
+        shown.append((f"stage {stage}", _hours(cpu), _hours(gpu)))
+    table = tabulate([*rows, *shown], heads, "simple", disable_numparse=True).splitlines()
     return [
         *table,
-        f"assumptions: {cost.CORE / 1e9:.0f} GFLOP/s per core, {cost.GPU / 1e12:.0f} TFLOP/s per "
-        f"GPU, {PROBE_STEPS} steps per probe on the CPU; without decoding, scoring and other "
-        f"stages{_rest(plan)}",
+        f"{'measured here' if rates.measured else 'assumptions'}: {rates.core / 1e9:.0f} GFLOP/s "
+        f"of forward passes per core, {rates.knn / 1e9:.0f} of k-NN, {rates.probe / 1e9:.0f} of "
+        f"probes, {rates.maps / 1e6:.0f} M pixels × classes/s of maps; {rates.gpu / 1e12:.0f} "
+        f"TFLOP/s per GPU; {PROBE_STEPS} steps per probe on the CPU; {rates.start:.0f} s to start "
+        f"a process, {rates.start_model:.0f} with a model; without "
+        f"decoding, resampling and other stages{_rest(plan)}",
     ]
 
 

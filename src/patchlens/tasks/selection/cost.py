@@ -16,4 +16,8 @@ def cost(cell: Planned) -> Cost:
     bank, linear = patches * (own.folds - 1) // own.folds, settings.linear
     knn = many * cell.search(bank=bank, queries=patches) if "knn" in settings.heads else 0.0
     probes = own.folds * len(linear.c) if "linear" in settings.heads else 0
-    return Cost(knn=knn, probe=many * probes * cell.probe(images=images, choices=1, folds=2))
+    return Cost(
+        knn=knn,
+        probe=many * probes * cell.probe(images=images, choices=1, folds=2),
+        maps=len(support.seeds) * cell.maps(images=cell.query),
+    )

@@ -21,5 +21,8 @@ def cost(cell: Planned) -> Cost:
     fits = 1 + len(settings.rivals) + len(prune.choices) * (len(SWEPT) - 1 + control)
     bank, queries = shots * cell.pools * cell.patches, images * cell.patches
     knn = nested * cell.search(bank=bank, queries=queries) if "knn" in settings.heads else 0.0
+    if prune.select == "auto":
+        folds = cell.settings.section(Segmentation).linear.folds
+        knn += cell.choosing(images=shots * cell.pools, folds=folds)
     one = cell.probe(images=shots * cell.pools, choices=1, folds=2)
     return Cost(knn=seeds * knn, probe=seeds * fits * one if "linear" in settings.heads else 0.0)
