@@ -12,6 +12,7 @@ import yaml
 
 from patchlens.datasets.catalogue import find
 from patchlens.errors import DataError, SettingsError
+from patchlens.files import write_json
 from patchlens.plan import code
 
 OF_ALL = ("tables", "explorer", "claims", "report")  # of every task
@@ -402,3 +403,29 @@ def test_what_pip_installed_beside_the_package_is_not_its_code(
     monkeypatch.setattr(code, "SRC", tmp_path)
     assert code.closure("patchlens.a") == {"patchlens/a.py"}
     code._check_owned()
+
+
+def test_a_text_that_an_earlier_run_read_is_not_taken_apart_again(tmp_path, monkeypatch):
+    kept, parse = tmp_path / "code.json", code._parse
+    code._recall(kept)
+    first = code._parsed("import json\nx = 1\n", "patchlens/x.py")
+    write_json(code._read_now, kept)
+    code._recall(kept)
+    asked: list[str] = []
+    monkeypatch.setattr(code, "_parse", lambda *given: asked.append(given[0]) or parse(*given))
+    assert code._parsed("import json\nx = 1\n", "patchlens/x.py") == first
+    assert asked == []
+    assert code._parsed("import json\nx = 2\n", "patchlens/x.py").hash != first.hash
+    assert code._parsed("import json\nx = 1\n", "patchlens/y.py") == first  # a name may matter
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '{"a": 1}', "\x00"])
+def test_what_an_earlier_run_read_may_be_damaged(tmp_path, content):
+    kept = tmp_path / "code.json"
+    code._recall(kept)
+    wanted = code._parsed("x = 1\n", "patchlens/x.py")
+    [key] = code._read_now
+    kept.write_text(content.replace('"a"', f'"{key}"'))
+    code._recall(kept)
+    assert code._parsed("x = 1\n", "patchlens/x.py") == wanted

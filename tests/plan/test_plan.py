@@ -280,9 +280,9 @@ def test_features_time_and_bank_by_hand(settings: Make) -> None:
     # layer, at 2 shots; raw at 1 shot.
     banks = 2 * (5 * 2 + 1)
     assert cell.knn == 2 * banks * patches * 500 * patches * 24
-    # 2 values of C on 2 of 3 folds each, side by side, and the last fit on everything.
+    # 2 values of C on 2 of 3 folds each, side by side, and twice the steps for the last, on all.
     rows = 2 * (4 * 2 + 1) * patches
-    assert cell.probe == rows * (1 + 2 * 2 / 2) * 200 * 4 * 24 * 19
+    assert cell.probe == rows * (2 + 2 * 2 / 2) * 200 * 4 * 24 * 19
 
 
 def test_heads_that_are_not_run_cost_nothing(settings: Make) -> None:

@@ -17,6 +17,7 @@ It cannot do so for `dvc repro --single-item` and `--downstream`, which skip dep
 
 import ast
 import hashlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -36,7 +37,7 @@ from patchlens.backbones.registry.read import entries
 from patchlens.backbones.target import Target, locate
 from patchlens.datasets.catalogue import entries as kinds
 from patchlens.errors import DataError, SettingsError
-from patchlens.files import file_hash, whole_folder, write_text
+from patchlens.files import file_hash, whole_folder, write_json, write_text
 from patchlens.names import nearest
 from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
@@ -53,6 +54,9 @@ OURS = ("minicity", "patchlens")  # the packages in it whose code is ours
 READERS = {"__file__", "importlib.resources", "jinja2.PackageLoader", "pkgutil.get_data"}
 UNREAD = ("py.typed", "*.pyi")  # for type checkers: not read at run time
 DOOR = Path("patchlens/__init__.py")  # the names for users from Python: no stage asks for them
+_RULES = file_hash(Path(__file__), "md5")  # by which modules are read
+_recalled: dict[str, Any] = {}  # what an earlier run found in each text, and this one
+_read_now: dict[str, Any] = {}
 
 
 def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
@@ -71,6 +75,8 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     """
     params = check_names(graph)
     _check_sources(graph, params)
+    read_before = graph.parent / paths.WORK / "code.json"
+    _recall(read_before)
     _check_owned()
     stages = read_graph(graph)
     known: dict[Path, _Uses] = {}
@@ -85,6 +91,8 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
         write_text(dumped(params.get("sources", {}), sort=True), out / "sources.yaml")
         tasks = {name: params[name] for name in sorted(TASKS) if name in params}
         write_text(dumped(tasks, sort=True), out / "tasks.yaml")
+    if _read_now != _recalled:
+        write_json(_read_now, read_before)
 
 
 def check_names(graph: Path) -> Mapping[str, Any]:
@@ -350,6 +358,25 @@ def _read(path: Path, root: Path | None = None) -> _Module:
 @cache
 def _parsed(text: str, name: str, ours: bool = True) -> _Module:
     """A module, cached by its text so that edits are noticed; `name` is its path below src/."""
+    key = hashlib.md5(f"{sys.version}|{_RULES}|{ours}|{name}|{text}".encode()).hexdigest()
+    found = _recalled.get(key)
+    if not (isinstance(found, dict) and found.keys() == _Module.__annotations__.keys()):
+        found = _parse(text, name, ours)
+    _read_now[key] = found
+    sets = {field: frozenset(found[field]) for field in ("imports", "strings")}
+    return _Module(**found | sets)
+
+
+def _recall(path: Path) -> None:
+    """Take over what an earlier run of the stage found in modules of the same text and name."""
+    for cache_of_process in (_recalled, _read_now):
+        cache_of_process.clear()
+    _parsed.cache_clear()
+    with suppress(OSError, ValueError, TypeError):  # it only saves time
+        _recalled.update(json.loads(path.read_bytes()))
+
+
+def _parse(text: str, name: str, ours: bool) -> dict[str, Any]:
     tree = _Executed().visit(ast.parse(text))
     imports, seen, strings = set[str](), set[str](), set[str]()
     for node in ast.walk(tree):
@@ -370,13 +397,13 @@ def _parsed(text: str, name: str, ours: bool = True) -> _Module:
                 seen.add(word)
             case ast.Constant(str(value)) if all(map(str.isidentifier, value.split("."))):
                 strings.add(value)
-    return _Module(
-        hash=hashlib.md5(_text(tree).encode()).hexdigest(),
-        empty=not tree.body,
-        imports=frozenset(imports),
-        reads=bool(READERS & (imports | seen)),
-        strings=frozenset(value for value in strings if "." in value),
-    )
+    return {
+        "hash": hashlib.md5(_text(tree).encode()).hexdigest(),
+        "empty": not tree.body,
+        "imports": sorted(imports),
+        "reads": bool(READERS & (imports | seen)),
+        "strings": sorted(value for value in strings if "." in value),
+    }
 
 
 def _package(name: str) -> str:
