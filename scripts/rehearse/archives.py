@@ -278,7 +278,8 @@ def mot17() -> Files:
     numbers = {"train": ("02", "04", "05", "09", "10", "11", "13"), "test": ("01",)}
     for split, names in numbers.items():
         for name in names:
-            shown = list(moving(name, 22, 4))
+            moved = enumerate(moving(name, 22, 4), start=1)
+            shown = [(still(ids, f"{name}{frame}"), boxes) for frame, (ids, boxes) in moved]
             for detector in ("DPM", "FRCNN", "SDP"):
                 folder = f"{base}/{split}/MOT17-{name}-{detector}"
                 info = f"[Sequence]\nname=MOT17-{name}-{detector}\nimDir=img1\nframeRate=30\n"
@@ -286,9 +287,8 @@ def mot17() -> Files:
                 files[f"{folder}/seqinfo.ini"] = info.encode()
                 files[f"{folder}/det/det.txt"] = b""
                 lines = []
-                for frame, (ids, boxes) in enumerate(shown, start=1):
-                    seed = f"{name}{frame}"
-                    files[f"{folder}/img1/{frame:06}.jpg"] = still(ids, seed)
+                for frame, (image, boxes) in enumerate(shown, start=1):
+                    files[f"{folder}/img1/{frame:06}.jpg"] = image
                     lines += [
                         f"{frame},{i},{x + 1},{y + 1},{w},{h},1,1,1"
                         for i, (x, y, w, h) in boxes.items()
