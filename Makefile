@@ -9,7 +9,7 @@ CASES ?= 30
 TORCH_INDEX ?=
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help env lock lint format typecheck test test-slow repro check-small check-repro readme
+.PHONY: help env demo lock lint format typecheck test test-slow repro check-small check-repro readme
 .PHONY: docs notebook dataset-pages model-pages variant-pages plot-templates flip seeds bench clean-metrics dag camvid faults open rehearse
 
 help:  ## List the targets
@@ -58,6 +58,9 @@ test: env  ## Run all but the slow tests, a file at a time on each of two cores,
 
 test-slow: env  ## Run the slow tests: a forced run of the miniature leaves nothing in Git
 	OMP_NUM_THREADS=1 python -m pytest -m slow
+
+demo: env  ## Measure two mini ViTs and a floor on frames rendered here, in a minute
+	patchlens demo --degrade
 
 repro: env  ## Reproduce all results of params.yaml, JOBS models at a time; FORCE=1: every stage
 	patchlens repro --jobs $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)

@@ -147,6 +147,7 @@ BELOW = {
 BELOW["api"] = BELOW["plan"] = BELOW["report"] | {"report"}
 BELOW["site"] = BELOW["report"] | {"report", "plan"}
 BELOW["pipeline"] = {*BELOW} - {"pretrain", "api"}
+BELOW["demo"] = {"api", "backbones", "display", "features", "datasets", "tasks"}
 BELOW["own"] = {*BELOW} - {"pretrain"}
 BELOW["cli"] = {*BELOW} - {"api"}
 MODULES = {"settings"}  # of the modules beside the packages: `paths` knows what a dataset is

@@ -26,6 +26,19 @@ from patchlens.settings.models import role
 
 
 @command
+def demo(
+    degrade: Annotated[
+        bool, typer.Option("--degrade", help="Measure on ever noisier images, too.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("patchlens-demo.html"),
+) -> None:
+    """Measure two mini ViTs and a floor on images rendered here: no download, under a minute."""
+    from patchlens.demo import run
+
+    run.run(out, degrade=degrade, say=typer.echo)
+
+
+@command
 def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0 for any free port.")

@@ -1,0 +1,1 @@
+"""A measurement in a minute, from the installed package alone."""
