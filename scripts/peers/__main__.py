@@ -74,8 +74,9 @@ def main() -> None:
 
 def one(script: str, head: str, folder: Path, weights: Path | None) -> dict[str, float]:
     """Measure one tool in this process, which does nothing else."""
-    import own
     import torch
+
+    import own
 
     torch.set_num_threads(1)
     start = time.process_time()
@@ -178,9 +179,9 @@ def code_lines(source: str) -> int:
 
 def explained(rounds: list[dict], folder: Path, weights: Path | None, classes: int) -> str:
     """Tables that lead from our score to each peer's; stops where the last is not theirs."""
-    import own
     import rules
 
+    import own
     import patchlens as pl
 
     def measured_scores(work: str, tool: str) -> float:
@@ -261,9 +262,9 @@ def read(folder: Path) -> tuple[dict, dict]:
 
 def split(backbone: object, photos: list, masks: list) -> object:
     """Their features, in batches as in all tools, with their masks."""
-    import own
     import rules
 
+    import own
     import patchlens as pl
 
     grid = (own.GRID, own.GRID)
@@ -274,9 +275,10 @@ def split(backbone: object, photos: list, masks: list) -> object:
 def cropped(photos: list, masks: list) -> tuple[list, list]:
     """The centre squares that VisBench takes: the shorter side resized, then cut."""
     import numpy as np
-    import own
     import torch
     from PIL import Image
+
+    import own
 
     size, images, labels = own.SIZE, [], []
     for photo, mask in zip(photos, masks, strict=True):
@@ -323,7 +325,6 @@ def hummingbird(pair: tuple, folder: Path, classes: int, *, exact: bool) -> floa
 def about(args: argparse.Namespace) -> str:
     """What was measured, with which versions."""
     import own
-
     from patchlens.features.device import cpu_name
 
     def commit(where: Path) -> str:

@@ -15,7 +15,7 @@ import patchlens as pl
 ARCH = "vit_small_patch14_dinov2"
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 PATCH, GRID, SIZE, WIDTH = 14, 16, 224, 384
-SUPPORT, QUERY = 16, 24  # images
+SUPPORT, QUERY = 30, 60  # images
 BATCH, K = 8, 10
 
 
