@@ -49,7 +49,7 @@ def main() -> None:
         folder = Path(temporary) / "own"
         inside = (
             os.environ | dict.fromkeys(POOLS, "1") | {"TORCHDYNAMO_DISABLE": "1"}
-        )  # compiling takes a minute
+        )  # so that compiling does not count
         places = [ROOT / "src", args.hummingbird, args.capi]
         inside["PYTHONPATH"] = os.pathsep.join(map(str, places))
         if os.environ.get("PYTHONPATH") != inside["PYTHONPATH"]:  # of this process, too
