@@ -124,6 +124,7 @@ def noisy(data: pl.Data, noise: float) -> pl.Data:
         seeds=SEEDS,
         patches=(16, 32),
         names=ids,
+        name=str(data.name),
     )
 
 
