@@ -40,7 +40,7 @@ def test_the_wheel_works_without_the_repository(root: Path, tmp_path: Path) -> N
     assert "dinov2_vits14" in done(tmp_path / "venv/bin/patchlens", "models")
     shown = done(tmp_path / "venv/bin/patchlens", "demo", "--degrade", HF_HUB_OFFLINE="1")
     assert all(f"| {name} " in shown for name in ("supervised", "mae", "pixels"))
-    assert (tmp_path / "patchlens-demo.html").stat().st_size > 100_000
+    assert (tmp_path / "patchlens-demo.html").stat().st_size > 50_000
     for example in ("own_module", "explore_image"):
         assert done(python, root / f"examples/{example}.py", HF_HUB_OFFLINE="1")
     assert (packages / "patchlens/__init__.pyi").is_file()
