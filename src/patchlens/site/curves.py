@@ -124,9 +124,11 @@ def axis(name: str, words: Lexicon, values: Sequence[float] = ()) -> alt.Axis:
         values: positions of its ticks; by default, round numbers.
     """
     share, title = words.is_share(name), words.column(name)
+    whole = bool(values) and all(float(value).is_integer() for value in values)
     return alt.Axis(
         title=f"{title} (%)" if share else title,
-        format="~%" if share else "~g",
+        # Vega rounds g to the step of its own ticks, so that 11 would be 1e+1.
+        format="~%" if share else "d" if whole else "~g",
         labelExpr="replace(datum.label, '%', '')" if share else alt.Undefined,
         labelOverlap=True,
         tickCount=6,

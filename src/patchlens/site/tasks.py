@@ -15,6 +15,7 @@ from patchlens.site import confusion, curves, lexicon, overview_figures, precomp
 from patchlens.site.answers import answer
 from patchlens.site.figure import FORMS, Grid, TableCell, files
 from patchlens.site.page import Page
+from patchlens.site.plots import Plot
 from patchlens.site.reading import Run
 from patchlens.stored import read_bytes
 from patchlens.tasks.metric import Metric
@@ -51,7 +52,9 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
     found = list(headlines.of(TASKS[task], run.tables[task])) if task in run.tables else []
     plots = [plot for plot in run.plots if plot.stage == task]
     rankings = [overview_figures.ranking(h, looks, run.role) for h in found]
-    drawn = [curves.curve(plot, data, looks) for plot in plots if len(data := plot.rows(looks))]
+    drawn = [
+        curves.curve(plot, data, looks) for plot in plots if _varies(plot, data := plot.rows(looks))
+    ]
     confusions = [
         figure
         for dataset in _datasets(found)
@@ -82,6 +85,11 @@ def _page(run: Run, task: str, looks: Mapping[str, Look]) -> Page:
     )
 
 
+def _varies(plot: Plot, data: pd.DataFrame) -> bool:
+    """Whether there is a curve to draw: one value on its axis is none."""
+    return len(data) > 0 and (plot.bars(data) or data[plot.x].nunique() > 1)
+
+
 def _leader_first(run: Run, dataset: str) -> list[ModelName]:
     """The models; the one that leads on the dataset comes first, as selectors begin with it."""
     best = precomputed.leader(run, dataset)
@@ -107,9 +115,12 @@ def _grid(found: list[Headline]) -> Grid:
     ordered = pd.concat([by_score[~ceiling], by_score[ceiling]])
     rows = []
     for _, row in ordered.iterrows():
-        cells = [TableCell(str(row["model"])), TableCell(str(row["variant"]))]
+        recommends = first.task.words.recommends
+        setting = str(row["variant"]) if recommends is None else recommends(row.to_dict())
+        cells = [TableCell(str(row["model"])), TableCell(setting)]
         rows.append(cells + [_cell(row, h.metric, h.level) for h in found])
-    header = ["model", "variant", *(h.metric.name for h in found)]
+    named = "variant" if first.task.words.recommends is None else "its choice"
+    header = ["model", named, *(h.metric.name for h in found)]
     title = first.title.split(":")[0]
     return Grid(
         f"{first.task.name}-{first.dataset}-{first.head}",
