@@ -118,6 +118,7 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "COCO with a bad box": (partial(coco, bbox=[1, 2, 3]), "x, y, width, height"),
     "COCO with NaN": (partial(coco, bbox=[float("nan"), 0, 1, 1]), "not finite"),
+    "COCO with nothing": (partial(coco, bbox=[], segmentation=[[]]), "has neither bbox nor"),
     "COCO with text": (partial(coco, bbox="here"), "annotations.0.bbox"),
     "a polygon of two points": (partial(coco, segmentation=[[1, 1, 2, 2]]), "3 points or more"),
     "a polygon of 7 numbers": (partial(coco, segmentation=[[1, 1, 2, 2, 3, 3, 4]]), "7 numbers"),

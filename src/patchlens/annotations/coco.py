@@ -120,13 +120,10 @@ def _outline(place: str, annotation: _Annotation, size: Size) -> tuple[Box | Non
     if isinstance(outline, _Rle):
         pixels = rle(place, outline.counts, (outline.size[1], outline.size[0]), size)
         return box, drawer(pixels)
-    if not outline:
+    rings: list[Points] = [ring for ring in outline if ring]
+    if not rings:
         if box is None:
             raise DataError(f"{place}: has neither bbox nor segmentation")
         return box, None
-    around, draw = polygon(place, _rings(outline))
+    around, draw = polygon(place, rings)
     return box or around, draw
-
-
-def _rings(outline: list[list[float]]) -> list[Points]:
-    return [ring for ring in outline if ring]
