@@ -180,7 +180,7 @@ def test_the_same_run_gives_the_same_bytes(run: Path) -> None:
 
 def test_missing_tracks_leave_nothing_half_written(run: Path) -> None:
     before = (paths.EXPLORER / "datasets.json").read_text(encoding="utf-8")
-    assert json.loads(before)["video"] == ["tracks"]
+    assert json.loads(before)["video"] == ["features", "tracks"]
     [path] = (paths.tracks(dataset="video", model="vit") / "prune/mot").glob("*.txt")
     content = path.read_bytes()
     path.unlink()

@@ -8,7 +8,7 @@ import explored
 from patchlens import paths
 from patchlens.features.store import FeatureFile
 
-MODELS = ("vit", "pixels")
+MODELS = tuple(explored.MODELS)
 
 
 def test_predictions_stand_beside_photo_and_labels_best_first(page: Page) -> None:
@@ -49,7 +49,7 @@ def drawn(page: Page, model: str, image: int) -> np.ndarray:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_click_shows_the_patches_that_numpy_finds_alike(page: Page, model: str) -> None:
-    explored.visit(page, "features")
+    explored.visit(page, "features-city")
     page.wait_for_function("document.querySelector('canvas').width < 100")
     canvas = page.locator(f"canvas[data-model={model}][data-image='0']")
     box = canvas.bounding_box()
@@ -69,7 +69,7 @@ def test_a_click_shows_the_patches_that_numpy_finds_alike(page: Page, model: str
 def test_the_keyboard_moves_the_chosen_patch_and_layers_and_colours_can_be_chosen(
     page: Page,
 ) -> None:
-    explored.visit(page, "features")
+    explored.visit(page, "features-city")
     page.wait_for_function("document.querySelector('canvas').width < 100")
     before = drawn(page, "vit", 0)
     page.select_option("[name=view]", "image")
@@ -82,7 +82,7 @@ def test_the_keyboard_moves_the_chosen_patch_and_layers_and_colours_can_be_chose
     assert "None of this ranks models for a labelled task" in page.inner_text("main")
 
 
-@pytest.mark.parametrize("slug", ["predictions", "features"])
+@pytest.mark.parametrize("slug", ["predictions", "features-city"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_a_page_is_as_wide_as_the_screen(page: Page, slug: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
