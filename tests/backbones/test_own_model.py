@@ -222,6 +222,20 @@ def test_the_plan_counts_what_a_pass_costs(slot: Slot) -> None:
     assert found.flops((5, 7)) == pytest.approx(35 * 10 * 48 * 2)
 
 
+@pytest.mark.parametrize("given", [{"input_size": [8, 12]}, {}], ids=["one size", "small ones"])
+def test_a_pass_is_counted_at_the_sizes_that_a_model_takes(
+    slot: Slot, given: dict[str, Any]
+) -> None:
+    settings = slot(target="own/small.py:make", **given)
+    Path("own/small.py").write_text(
+        "from torch import nn\ndef make():\n    conv = nn.Conv2d(3, 5, 4, 4)\n"
+        "    def run(x):\n        assert x.shape[-1] <= 16\n        return conv(x)\n"
+        "    return run\n"
+    )
+    once, pixel, square = json.loads(provenance(converted(settings))["flop"])
+    assert (once, pixel, square) == (0, 5 * 48 * 2 / 16, 0)
+
+
 def test_the_record_names_code_and_weights(slot: Slot) -> None:
     about = provenance(converted(slot()))
     assert about["arch"] == "own/mine.py:make"

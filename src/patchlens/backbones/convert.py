@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from safetensors.torch import save_file
@@ -158,17 +158,23 @@ def _sizes(backbone: ModuleBackbone | FamilyBackbone) -> dict[str, str]:
     """What the plan needs: stride and width of each layer, parameters, and the FLOP of an image.
 
     These are a constant, a part per pixel, and a part per squared number of pixels, as attention
-    costs, from images of three sizes. All is per pixel where the model takes one size only.
+    costs, from images of three sizes. All is per pixel where the model does not take the larger.
     """
     sides = [side * backbone.patch_size for side in small_grid(backbone)]
     pixels = sides[0] * sides[1]
-    fixed = getattr(backbone, "input_size", None) is not None
-    scales = [1] if fixed else [1, 2, 3]
-    images = [torch.zeros(1, 3, *(s * side for side in sides), dtype=torch.uint8) for s in scales]
-    found = [flop(backbone, one, layers=backbone.layers[:1], norm=False) for one in images]
-    powers = [[s ** (2 * power) for power in range(len(scales))] for s in scales]
-    parts = [0.0, found[0], 0.0] if fixed else np.linalg.solve(powers, found)
-    each = [float(part) / pixels**power for power, part in enumerate(parts)]
+
+    def counted(scale: int) -> float:
+        image = torch.zeros(1, 3, *(scale * side for side in sides), dtype=torch.uint8)
+        return flop(backbone, image, layers=backbone.layers[:1], norm=False)
+
+    first = linear = counted(1)
+    once = square = 0.0
+    with suppress(Exception):  # whatever a model says of a size that it does not take
+        second, third = counted(2) - first, counted(3) - first  # 3 b + 15 c, and 8 b + 80 c
+        square = (third - 8 * second / 3) / 40
+        linear = second / 3 - 5 * square
+        once = first - linear - square
+    each = [once, linear / pixels, square / pixels**2]
     shapes = getattr(backbone, "shapes", [(backbone.patch_size, backbone.width)] * backbone.depth)
     sizes = {"shapes": shapes, "parameters": backbone.parameters, "flop": each}
     return {key: json.dumps(value) for key, value in sizes.items()}
