@@ -135,6 +135,7 @@ def test_boxes_in_arrays_give_the_numbers_of_the_same_files(
     arrays = pl.from_arrays(images, **given, patches=(4, 4), name="videos")
     chosen = {"support": None, "query": "query", "unit": "sequence", "patches": (4, 4)}
     folder = pl.load_dataset("folder", tmp_path, name="videos", **chosen)
+    assert vars(folder.index).keys() <= vars(arrays.index).keys()
     pd.testing.assert_frame_equal(arrays.index.objects, folder.index.objects)
     asked = {"resamples": 100, "variant": ["raw", "prune"]}
     if task == "identification":

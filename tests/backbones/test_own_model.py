@@ -2,14 +2,12 @@
 
 import importlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from patchlens.backbones.convert import convert
@@ -18,11 +16,8 @@ from patchlens.backbones.target import locate
 from patchlens.errors import DataError, SettingsError
 from patchlens.plan import code
 from patchlens.plan.models import shape
-from patchlens.settings.load import load as read_settings
 from patchlens.settings.models import Model, PythonModel
-from patchlens.tasks.known import known
 
-ROOT = Path(__file__).parents[2]
 OWN: dict[str, Any] = {
     "source": "python",
     "target": "own/mine.py:make",
@@ -134,36 +129,6 @@ def test_a_target_is_found_without_running_it(slot: Slot, target: str) -> None:
     assert not Path("ran").exists()
 
 
-def workspace(**models: Any) -> None:
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    content["models"] = models
-    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    shutil.copy(ROOT / "dvc.yaml", ".")
-
-
-def listed() -> dict[str, str]:
-    code.run()
-    return {path.stem: path.read_text() for path in Path("data/code").glob("model_*.txt")}
-
-
-def test_no_code_runs_before_the_stage_weights(slot: Slot) -> None:
-    from patchlens.pipeline import doctor
-    from patchlens.plan.make import make
-    from patchlens.plan.show import show
-
-    slot()
-    workspace(mine=OWN, other={"source": "pixels", "patch_size": 4})
-    plan = make(read_settings(Path("params.yaml"), known()), Path("dvc.yaml"))
-    assert "without mine, whose size is unknown" in show(plan, "params.yaml")
-    doctor.examine()
-    found = listed()
-    assert "  mine.py\n" in found["model_mine"]
-    assert found["model_other"] == "no code of its own\n"
-    assert not Path("ran").exists()
-    converted(slot())
-    assert Path("ran").exists()
-
-
 def test_a_file_of_weights_never_says_what_to_run(slot: Slot) -> None:
     path = converted(slot())
     Path("ran").unlink()
@@ -226,8 +191,9 @@ def test_the_plan_counts_what_a_pass_costs(slot: Slot) -> None:
 def test_a_pass_is_counted_at_the_sizes_that_a_model_takes(
     slot: Slot, given: dict[str, Any]
 ) -> None:
-    settings = slot(target="own/small.py:make", **given)
-    Path("own/small.py").write_text(
+    name = f"door_small_{len(given)}"
+    settings = slot(target=f"own/{name}.py:make", **given)
+    Path(f"own/{name}.py").write_text(
         "from torch import nn\ndef make():\n    conv = nn.Conv2d(3, 5, 4, 4)\n"
         "    def run(x):\n        assert x.shape[-1] <= 16\n        return conv(x)\n"
         "    return run\n"

@@ -55,9 +55,10 @@ def plan() -> None:
     Path("dvc.yaml").rename("small.yaml")
     Path("whole.yaml").rename("dvc.yaml")
     try:
-        assert "dino" in invoked("plan")
+        assert "without dino, whose size is unknown" in invoked("plan")
         invoked("code")
         assert "trap_of_the_test.py" in Path("data/code/model_dino.txt").read_text()
+        assert Path("data/code/model_mae.txt").read_text() == "no code of its own\n"
     finally:
         Path("dvc.yaml").rename("whole.yaml")
         Path("small.yaml").rename("dvc.yaml")

@@ -383,6 +383,7 @@ class _Arrays(Index):
         self.reader, self.classes, self.palette = "arrays", list(classes), []
         self.labels = {i: i for i in range(len(classes))}
         self.terms = Terms()
+        self.partial, self.official = False, True
         self.images = table.set_index("image_id")
         self.pictures = pictures
         self._masks = dict(zip(pictures, masks or [], strict=masks is not None))
