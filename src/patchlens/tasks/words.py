@@ -63,7 +63,7 @@ class Words:
     note: str = ""
     undrawn: frozenset[str] = frozenset()
     page: str = ""
-    recommends: "Callable[[Mapping[str, Any]], str] | None" = None
+    recommends: "Callable[[Mapping[Any, Any]], str] | None" = None
 
     def head(self, name: str) -> str:
         """A head in words; by its own name if the task does not name it."""

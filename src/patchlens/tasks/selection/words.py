@@ -26,7 +26,7 @@ def caption(rows: pd.DataFrame) -> str:
     )
 
 
-def recommended(row: Mapping[str, Any]) -> str:
+def recommended(row: Mapping[Any, Any]) -> str:
     """The setting of a row in words."""
     head = "k-NN" if row["chosen_head"] == "knn" else f"linear probe (C = {row['chosen_c']:g})"
     return f"layer {row['chosen_layer']}, variant {row['chosen_variant']}, {head}"
