@@ -44,6 +44,13 @@ class Sweep(Section):
                     f"sweep.datasets[{i}]: '{name}' is not in segmentation.datasets, whose support "
                     "sets and masks the sweep needs; add it there"
                 )
+                continue
+            own = settings.datasets.get(name)
+            if own is not None and own.support is not None and own.support.folds is not None:
+                yield (
+                    f"sweep.datasets[{i}]: '{name}' has support.folds, whose images are also "
+                    "the query; take it out of the list"
+                )
         if not self.datasets or "linear" not in self.heads:
             return
         if "linear" not in segmentation.heads:
