@@ -24,6 +24,7 @@ from patchlens.errors import DataError, SourceError
 
 TURNED = {"id": 5, "file_name": "a.png", "width": HEIGHT, "height": WIDTH}
 BOMB = {"data": base64.b64encode(zlib.compress(bytes(1 << 25))).decode(), "origin": [0, 0]}
+LONG = [0, 0, 18, 192, *written.packed(np.full(6000, 255))[4:]]  # says 40×30 × 4 values
 BIG = np.ones((HEIGHT + 1, WIDTH), dtype=np.uint8)
 ENTITY = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotations>&x;</annotations>'
 LAUGHS = '<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]><annotations>&y;</annotations>'
@@ -178,6 +179,9 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "Label Studio with a huge brush": (
         partial(studio, kind="brushlabels", rle=[255] * 20), "values, a picture of 40×30"
+    ),
+    "Label Studio with a long brush": (
+        partial(studio, kind="brushlabels", rle=LONG), "has more values than its picture"
     ),
     "Label Studio with words": (
         partial(studio, kind="rectanglelabels", x="a"), "its value is not that of rectanglelabels"
