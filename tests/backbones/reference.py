@@ -17,6 +17,7 @@ Weights = Mapping[str, Tensor]
 Grid = tuple[int, int]
 Act = Callable[[Tensor], Tensor]
 FeedForward = Callable[[Tensor, Weights, str], Tensor]
+OF_STAGES = ("dinov3_convnext", "simmim_swin", "dino_resnet")  # entries without blocks of a ViT
 
 
 def doubled(weights: Weights) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from backbones.reference import ground
+from backbones.reference import OF_STAGES, ground
 from patchlens.backbones.architecture import Undrawn, build
 from patchlens.backbones.contract import Backbone
 from patchlens.backbones.load import backbone
@@ -20,6 +20,7 @@ SIDE = 4  # patches along a side of the stored grid
 KINDS: dict[tuple[Any, ...], str] = {
     (entry.family, entry.prefix_tokens, entry.position): name
     for name, entry in sorted(entries().items(), key=lambda item: -item[1].parameters_m)
+    if not name.startswith(OF_STAGES)  # see test_maps.py and test_equality_maps.py
 }
 NAMES = sorted(KINDS.values())
 HALVES = {"bfloat16": (torch.bfloat16, 3e-2), "float16": (torch.float16, 4e-3)}

@@ -48,6 +48,8 @@ USERS = {
     "patchlens/features/prune.py": {"prune"},
     "patchlens/features/views.py": {"extract", "degrade"},
     "patchlens/annotations/convert.py": set(),
+    "patchlens/demo/run.py": set(),
+    "patchlens/demo/page.html": set(),
     "patchlens/own/create.py": set(),
     "patchlens/own/graph.yaml": set(),
     "patchlens/pipeline/repro.py": set(),

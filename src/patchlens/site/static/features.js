@@ -58,7 +58,7 @@
       const image = Number(canvas.dataset.image);
       canvas.height = height;
       canvas.width = width;
-      const context = canvas.getContext("2d"), pixels = context.createImageData(width, height);
+      const context = canvas.getContext("2d", { willReadFrequently: true }), pixels = context.createImageData(width, height);
       const like = how.view.value === "similarity";
       const near = like ? similarity(found, one.grid, image) : null;
       const colours = like ? null : found[how.view.value];
