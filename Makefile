@@ -18,7 +18,7 @@ help:  ## List the targets
 env: $(VENV)/.complete  ## Make the environment from requirements.lock
 
 $(VENV)/.complete: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "Python 3.11.5 or newer is needed: make PYTHON=python3.11")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 ifdef TORCH_INDEX
 	grep -E '^(torch|torchvision)==' requirements.lock > $(VENV)/torch.txt
