@@ -29,7 +29,7 @@ class Rates:
         core: FLOP of forward passes on one core.
         gpu: the same on one GPU in float32 without TF32, a guess; neighbour searches as well.
         knn: FLOP of neighbour searches on one core.
-        probe: FLOP of linear probes on one core; they run on the CPU.
+        probe: FLOP of linear probes on one core, also where a GPU would run them: not measured.
         maps: pixels × classes of class maps on one core.
         gpu_maps: the same on one GPU, a guess.
         start: seconds to start a process.
@@ -65,7 +65,7 @@ class CellCost:
         features: bytes of the feature files, including those of degraded copies.
         extract: FLOP of the forward passes.
         knn: FLOP of the neighbour searches of all tasks.
-        probe: FLOP of the linear probes on one CPU core; they always run on the CPU.
+        probe: FLOP of the linear probes, counted on one CPU core.
         maps: pixels × classes of the class maps of all tasks.
         view: the width of its model, and the patches of one view.
         stages: stage -> part (`extract`, `knn`, `probe`, `maps`) -> its work.

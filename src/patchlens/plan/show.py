@@ -121,8 +121,8 @@ def _times(plan: Plan) -> list[str]:
         f"{'measured here' if rates.measured else 'assumptions'}: {rates.core / 1e9:.0f} GFLOP/s "
         f"of forward passes per core, {rates.knn / 1e9:.0f} of k-NN, {rates.probe / 1e9:.0f} of "
         f"probes, {rates.maps / 1e6:.0f} M pixels × classes/s of maps; {rates.gpu / 1e12:.0f} "
-        f"TFLOP/s per GPU; {PROBE_STEPS} steps per probe on the CPU; {rates.start:.0f} s to start "
-        f"a process, {rates.start_model:.0f} with a model; without "
+        f"TFLOP/s per GPU; {PROBE_STEPS} steps per probe, counted on the CPU; "
+        f"{rates.start:.0f} s to start a process, {rates.start_model:.0f} with a model; without "
         f"decoding, resampling and other stages{_rest(plan)}",
     ]
 

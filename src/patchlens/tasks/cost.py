@@ -71,7 +71,7 @@ class Cost:
 
     Attributes:
         knn: FLOP of neighbour searches.
-        probe: FLOP of linear probes on one CPU core; they always run on the CPU.
+        probe: FLOP of linear probes on one CPU core, also where a GPU would run them.
         maps: pixels × classes that are upsampled and compared.
         copies: images that are extracted beside those of the dataset, one layer each.
     """
