@@ -14,17 +14,8 @@ from patchlens.datasets.catalogue import find
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import write_json
 from patchlens.plan import code
+from pipeline.stages import OF_ALL, TASKS
 
-OF_ALL = ("tables", "explorer", "claims", "report")  # of every task
-TASKS = (
-    "segmentation",
-    "selection",
-    "sweep",
-    "identification",
-    "retrieval",
-    "tracking",
-    "variance",
-)
 WORDED = {"tables", "claims", "report"}  # what depends on the words of tasks
 TRAIN = "pretrain/train"
 ALL = {"render", "fetch", "manifest", "index", "weights", "extract", "prune", "degrade",

@@ -13,6 +13,7 @@ import yaml
 
 from patchlens.plan import stages
 from patchlens.plan.code import closure, imported
+from pipeline.stages import OF_ALL, TASKS
 
 STAGES = (
     "render",
@@ -35,16 +36,6 @@ STAGES = (
     "claims",
     "report",
 )
-TASKS = (
-    "segmentation",
-    "selection",
-    "sweep",
-    "identification",
-    "retrieval",
-    "tracking",
-    "variance",
-)
-OF_ALL_TASKS = ("tables", "explorer", "claims", "report")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +52,7 @@ def test_every_stage_has_a_module_and_is_tested_here(graph: dict[str, Any]) -> N
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_list_of_its_own_code(graph: dict[str, Any], stage: str) -> None:
     listed = [dep for dep in graph[stage]["deps"] if dep.startswith(("src", "data/code"))]
-    of_all_tasks = ["data/code/tasks.yaml"] if stage in OF_ALL_TASKS else []
+    of_all_tasks = ["data/code/tasks.yaml"] if stage in OF_ALL else []
     runs_models = stage in ("weights", "extract", "degrade")
     of_model = ["data/code/model_${item.model}.txt"] if runs_models else []
     sources = ["data/code/sources.yaml"] if stage in ("fetch", "weights") else []
@@ -74,7 +65,7 @@ def test_the_lists_are_made_of_all_code(graph: dict[str, Any]) -> None:
 
 
 def test_the_graph_names_no_task_outside_its_own_stages(graph: dict[str, Any]) -> None:
-    for stage in OF_ALL_TASKS:
+    for stage in OF_ALL:
         text = yaml.safe_dump(graph[stage])
         assert not [task for task in TASKS if re.search(rf"\b{task}\b", text)], stage
 

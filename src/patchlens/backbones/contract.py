@@ -1,7 +1,7 @@
 """The contract of every backbone."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -53,11 +53,13 @@ class Backbone(Protocol):
     std: list[float]
     interpolation: str
 
-    def to(self, device: torch.device) -> "Backbone":
+    def to(self, device: torch.device) -> Self:
         """Move the weights to a device."""
 
     def channels(self, norm: bool) -> int:
         """Channels of the tokens: `width`, unless the final norm is a neck that changes it."""
+        del norm
+        return self.width
 
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """Tokens of the blocks `layers` (0-based, negative from the last), in that order.
@@ -103,6 +105,28 @@ def check_input(images: Tensor, patch_size: int) -> tuple[int, int]:
             f"{height}×{width} pixels are not a multiple of the patch size {patch_size}"
         )
     return height // patch_size, width // patch_size
+
+
+class ModelBackbone(Backbone):
+    """A backbone of one module of a library."""
+
+    _model: Any
+    _normalise: Normalise
+
+    def to(self, device: torch.device) -> Self:
+        """Move the weights to a device."""
+        self._model.to(device)
+        self._normalise.to(device)
+        return self
+
+    def _asked(self, images: Tensor, layers: list[int]) -> tuple[tuple[int, int], list[int]]:
+        """The patch grid, and the layers counted from the first; all are among `self.layers`."""
+        grid, wanted = check_input(images, self.patch_size), absolute_layers(layers, self.depth)
+        if others := sorted(set(wanted) - set(self.layers)):
+            raise ValueError(
+                f"layer {others[0]} has another stride or width than layer {self.layers[0]}"
+            )
+        return grid, wanted
 
 
 def flop(backbone: Backbone, images: Tensor, *, layers: list[int], norm: bool) -> float:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from patchlens.backbones.checkpoint import load_strictly
-from patchlens.backbones.contract import Normalise, PatchTokens, absolute_layers, check_input
+from patchlens.backbones.contract import ModelBackbone, Normalise, PatchTokens, absolute_layers
 from patchlens.backbones.wrap import LAYOUTS
 from patchlens.errors import SettingsError
 from patchlens.names import nearest
@@ -197,7 +197,7 @@ def build(family: Family, given: Mapping[str, Any], where: str) -> Any:
         return kind._from_config(config, **attention(kind), **family.build).eval()
 
 
-class FamilyBackbone:
+class FamilyBackbone(ModelBackbone):
     """A model of transformers. Of stages, those like `layer` are opened, as in `maps`."""
 
     def __init__(
@@ -241,26 +241,10 @@ class FamilyBackbone:
         if family.stages:
             self.trial_size = self._least, self._least + whole
 
-    def to(self, device: torch.device) -> "FamilyBackbone":
-        """Move the weights to a device."""
-        self._model.to(device)
-        self._normalise.to(device)
-        return self
-
-    def channels(self, norm: bool) -> int:
-        """See `contract.Backbone`."""
-        del norm
-        return self.width
-
     @torch.inference_mode()
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """See `contract.Backbone`; all of `layers` are among `self.layers`."""
-        grid = check_input(images, self.patch_size)
-        wanted = absolute_layers(layers, self.depth)
-        if others := sorted(set(wanted) - set(self.layers)):
-            raise ValueError(
-                f"layer {others[0]} has another stride or width than layer {self.layers[0]}"
-            )
+        grid, wanted = self._asked(images, layers)
         self._fit((images.shape[-2], images.shape[-1]))
         with _outputs({i: self._ends[i] for i in set(wanted)}) as found:
             self._model(**self._inputs(self._normalise(images), grid))

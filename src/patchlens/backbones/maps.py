@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from patchlens.backbones.contract import (
+    ModelBackbone,
     Normalise,
     PatchTokens,
     absolute_layers,
-    check_input,
 )
 
 Size = tuple[int, int]
 TABLE = "relative_position_bias_table"
 
 
-class MapsBackbone:
+class MapsBackbone(ModelBackbone):
     """A timm model of stages. Its final norm, where it is a layer norm, is of the last stage only.
 
     Args:
@@ -77,26 +77,10 @@ class MapsBackbone:
         )
         self._spatial = getattr(model, "tokens_spatial_shape", ())
 
-    def to(self, device: torch.device) -> "MapsBackbone":
-        """Move the weights to a device."""
-        self._model.to(device)
-        self._normalise.to(device)
-        return self
-
-    def channels(self, norm: bool) -> int:
-        """See `contract.Backbone`."""
-        del norm
-        return self.width
-
     @torch.inference_mode()
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """See `contract.Backbone`; all of `layers` are among `self.layers`."""
-        grid = check_input(images, self.patch_size)
-        wanted = absolute_layers(layers, self.depth)
-        if others := sorted(set(wanted) - set(self.layers)):
-            raise ValueError(
-                f"layer {others[0]} has another stride or width than layer {self.layers[0]}"
-            )
+        grid, wanted = self._asked(images, layers)
         self._fit((images.shape[-2], images.shape[-1]))
         indices = sorted(set(wanted))
         found = self._model.forward_intermediates(

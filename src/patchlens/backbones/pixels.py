@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from patchlens.backbones.contract import PatchTokens, check_input
+from patchlens.backbones.contract import Backbone, PatchTokens, check_input
 
 
-class PixelsBackbone:
+class PixelsBackbone(Backbone):
     """Patch feature = mean red, green, blue in 0..1, row / rows, column / columns."""
 
     name = "pixels"
@@ -25,11 +25,6 @@ class PixelsBackbone:
         """Return itself; it has no weights, and images determine the device."""
         del device
         return self
-
-    def channels(self, norm: bool) -> int:
-        """See `contract.Backbone`."""
-        del norm
-        return self.width
 
     @torch.inference_mode()
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:

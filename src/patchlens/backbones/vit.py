@@ -1,18 +1,18 @@
 """Vision Transformers of timm behind the contract."""
 
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from patchlens.backbones.contract import Normalise, PatchTokens, absolute_layers, check_input
+from patchlens.backbones.contract import ModelBackbone, Normalise, PatchTokens
 from patchlens.backbones.position import Grid, check_sines, resample
 from patchlens.backbones.relative import resize_table
 from patchlens.errors import DataError
 from patchlens.settings.models import PositionMode
 
 
-class VitBackbone:
+class VitBackbone(ModelBackbone):
     """A timm ViT with its own final norm, at any input size.
 
     `ground` is the metres that one side of the input covers, for position mode `gsd`; None means
@@ -57,10 +57,9 @@ class VitBackbone:
         }
         self._normalise = Normalise(mean, std)
 
-    def to(self, device: torch.device) -> "VitBackbone":
+    def to(self, device: torch.device) -> Self:
         """Move the weights to a device."""
-        self._model.to(device)
-        self._normalise.to(device)
+        super().to(device)
         if self._embedding is not None:
             self._embedding = self._embedding.to(device)
         return self
@@ -68,17 +67,11 @@ class VitBackbone:
     @torch.inference_mode()
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """See `contract.Backbone`."""
-        grid = check_input(images, self.patch_size)
+        grid, wanted = self._asked(images, layers)
         self._fit(grid)
-        wanted = absolute_layers(layers, self.depth)
         found = self._blocks(self._normalise(images), sorted(set(wanted)))
         by_layer = dict(zip(sorted(set(wanted)), found, strict=True))
         return [self._tokens(by_layer[layer], grid, norm) for layer in wanted]
-
-    def channels(self, norm: bool) -> int:
-        """See `contract.Backbone`."""
-        del norm
-        return self.width
 
     def _blocks(self, pixels: Tensor, indices: list[int]) -> list[Any]:
         """The output of these blocks: patches [B, h·w, D], with the prefix if there is one."""

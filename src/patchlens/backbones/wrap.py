@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from patchlens.backbones.contract import (
+    Backbone,
     Normalise,
     PatchTokens,
     absolute_layers,
@@ -96,7 +97,7 @@ def wrap(
     )
 
 
-class ModuleBackbone:
+class ModuleBackbone(Backbone):
     """See `wrap`. `norm` has no effect: what the model returns is what is measured."""
 
     def __init__(
@@ -132,11 +133,6 @@ class ModuleBackbone:
             module.to(device)
         self._normalise.to(device)
         return self
-
-    def channels(self, norm: bool) -> int:
-        """See `contract.Backbone`."""
-        del norm
-        return self.width
 
     def __call__(self, images: Tensor, *, layers: list[int], norm: bool) -> list[PatchTokens]:
         """See `contract.Backbone`; a floor without modules may give one layer only."""
