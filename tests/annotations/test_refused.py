@@ -90,6 +90,22 @@ def saved(folder: Path, values: np.ndarray, name: str = "a_mask.png", **options:
     return folder
 
 
+def two_palettes(folder: Path) -> Path:
+    """Masks whose tools gave the same colours other ids."""
+    written.masks_palette(folder)
+    mask = Image.fromarray(scene(road=2, car=1))
+    mask.putpalette([0, 0, 0, 0, 0, 142, 128, 64, 128])
+    mask.save(folder / "b_mask.png")
+    return folder
+
+
+def named(name: str, lines: str, folder: Path) -> Path:
+    saved(folder, scene())
+    (folder / "classes.txt").unlink()
+    text(folder / name, lines)
+    return folder
+
+
 def both(folder: Path) -> Path:
     written.coco(folder)
     return written.labelme(folder)
@@ -197,6 +213,18 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "masks as JPEG": (partial(saved, values=scene(), name="a_mask.jpg"), "is in no format"),
     "masks as lossy WebP": (
         partial(saved, values=np.stack([scene()] * 3, -1), name="a_mask.webp"), "lossy WebP"
+    ),
+    "masks of two palettes": (two_palettes, "is the colour .* in its palette, and .* in that of"),
+    "a list with a name twice": (partial(named, "classes.txt", "a\na\nb"), "'a' is listed twice"),
+    "a list with a value twice": (partial(named, "classes.txt", "1 a\n1 b"), "'1' is listed"),
+    "a label map with a name twice": (
+        partial(named, "labelmap.txt", "a:0,0,0::\nb:1,0,0::\nb:2,0,0::"), "'b' is listed twice"
+    ),
+    "a label map with a colour twice": (
+        partial(named, "labelmap.txt", "a:0,0,0::\nb:1,0,0::\nc:1,0,0::"), "'1,0,0' is listed"
+    ),
+    "YOLO with a name twice": (
+        partial(yolo, line="1 .5 .5 .1 .1\n", names="car\ncar\n"), "'car' is listed twice"
     ),
     "masks with an unnamed value": (partial(saved, values=scene(car=9)), "contains id 9, which"),
 }  # fmt: skip

@@ -227,6 +227,15 @@ def masks_colour(folder: Path) -> Path:
     return folder
 
 
+def masks_palette_reordered(folder: Path) -> Path:
+    """Numbers whose colours are in the list, in another order than that of the numbers."""
+    masks_colour(folder)
+    image = Image.fromarray(scene(road=2, car=1))
+    image.putpalette([0, 0, 0, 0, 0, 142, 128, 64, 128])
+    image.save(folder / "a_mask.png")
+    return folder
+
+
 def masks_described(folder: Path) -> Path:
     masks(folder)
     (folder / "classes.txt").unlink()
@@ -238,6 +247,7 @@ def masks_described(folder: Path) -> Path:
 SCENES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "masks of numbers": ("masks", masks),
     "masks with a palette": ("masks", masks_palette),
+    "masks with a palette and a list of its colours": ("masks", masks_palette_reordered),
     "masks in colour": ("masks", masks_colour),
     "masks with dataset.yaml": ("masks", masks_described),
     "COCO polygons": ("coco", coco),

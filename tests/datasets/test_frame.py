@@ -50,6 +50,14 @@ WRONG = {
         as_size(lambda x0, y0, x1, y1: (x0 + 12, y0 + 8, 24, 16)),
         "fit as centre, width and height",
     ),
+    "corners, two of three": (
+        [(8, 8, 20, 18), (64, 40, 152, 96), (60, 30, 150, 90)],
+        "fit as x0, y0, x1, y1",
+    ),
+    "corners for a centre": (
+        [(x0 - x1 / 2, y0 - y1 / 2, x0 + x1 / 2, y0 + y1 / 2) for x0, y0, x1, y1 in RIGHT],
+        "fit as corners, read as a centre and a size",
+    ),
     "shares": (
         [(x0 / 96, y0 / 64, x1 / 96, y1 / 64) for x0, y0, x1, y1 in RIGHT],
         "are shares of the image (0 to 1)",
@@ -91,6 +99,7 @@ def test_boxes_in_another_frame_are_refused_with_the_cause(boxes: list[Box], cau
 
 FINE = {
     "right": RIGHT,
+    "one of two": [(8, 8, 32, 24), (64, 40, 152, 96)],
     "two strays": [*RIGHT, (90, 60, 190, 160), (-80, 0, 10, 10)],
     "whole images": [(0, 0, 96, 64)] * 12,
     "a pixel too large": [(-1, -1, 97, 65)] * 12,
@@ -506,7 +515,8 @@ def test_null_leaves_a_class_out(tmp_path: Path) -> None:
     [
         ("1,1,9,9,16,8,1,4,0,0", "has 10 columns instead of 9 (motchallenge); tracks_format may "
          "be mot15 or visdrone"),
-        ("1,1,9,9,16,8,1,1,3", "visibility 3 is above 1; if it is the class, as in UAVDT"),
+        ("1,1,9,9,16,8,1,1,3", "visibility 3 is above 1; if the file is UAVDT's"),
+        ("1,1,9,9,16,8,2,1,1", "flag 2 is above 1; if the file is UAVDT's"),
         ("1,1,9,9,16,8,1", "has 7 columns instead of 9 (motchallenge)"),
         ("frame,id,x,y,w,h,flag,class,visibility", "'x' is not a number; remove the header"),
     ],

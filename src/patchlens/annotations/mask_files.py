@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import ValidationError
 from ruamel.yaml.error import YAMLError
 
-from patchlens.annotations.page import BACKGROUND, Page, Read, meant
+from patchlens.annotations.page import BACKGROUND, Page, Read, meant, once
 from patchlens.annotations.source import Source, head, short
 from patchlens.datasets.folder_yaml import NAME, Description
+from patchlens.datasets.gate import ONE_PALETTE, Palettes
 from patchlens.datasets.images import opened
 from patchlens.datasets.layout import IGNORE
 from patchlens.datasets.masks import LOSSY, open_id_map
@@ -54,11 +55,17 @@ def read(source: Source, paths: list[Path], known: Meaning | None = None) -> Rea
             "all masks in one way, and keep photos in another folder"
         )
     values: dict[int, Path] = {}
+    palettes = Palettes()
     for path in paths:
         found = open_id_map(path, colours=bool(coloured))
-        values |= {int(v): path for v in np.unique(found.ids) if int(v) not in values}
+        occurring = [int(v) for v in np.unique(found.ids)]
+        palettes.add(path, occurring, found.palette)
+        values = dict.fromkeys(occurring, path) | values
+    if palettes.clash:
+        raise DataError(f"{palettes.clash[0]}{ONE_PALETTE}")
+    shown = {v: _packed(*colour) for v, (colour, _) in palettes.colours.items()}
     notes: list[str] = []
-    meaning = _meaning(source, values, notes, known or {}, colours=bool(coloured))
+    meaning = _meaning(source, values, shown, notes, known or {}, colours=bool(coloured))
     pages = (Page(source.shown(path), _names(source.inside(path)), mask=path) for path in paths)
     classes = [name for name in dict.fromkeys(meaning.values()) if name is not None]
     return Read(classes, pages, meaning, bool(coloured), frozenset(paths), notes)
@@ -85,6 +92,7 @@ def _names(inside: str) -> tuple[str, ...]:
 def _meaning(
     source: Source,
     values: Mapping[int, Path],
+    shown: Mapping[int, int],
     notes: list[str],
     known: Meaning,
     *,
@@ -97,7 +105,7 @@ def _meaning(
             return _described(path, values, colours=colours)
         if path.name in LISTS and path.is_file():
             notes.append(f"class names are those of {path.parent.name}/{path.name}")
-            return _listed(path, values, colours=colours)
+            return _listed(path, values, shown, colours=colours)
     if known and not colours and {*values} <= {*known}:
         return known
     return _unnamed(source, values, notes, colours=colours)
@@ -131,27 +139,43 @@ def _described(path: Path, values: Mapping[int, Path], *, colours: bool) -> Mean
     return _checked(path, values, named, colours=colours)
 
 
-def _listed(path: Path, values: Mapping[int, Path], *, colours: bool) -> Meaning:
-    """The classes of a list: `name:r,g,b::`, `7 name`, or one name per line from 0."""
+def _packed(red: int, green: int, blue: int) -> int:
+    return (red << 16) + (green << 8) + blue
+
+
+def _listed(
+    path: Path, values: Mapping[int, Path], shown: Mapping[int, int], *, colours: bool
+) -> Meaning:
+    """The classes of a list: `name:r,g,b::`, `7 name`, or one name per line from 0.
+
+    Numbers whose colours in their palette (`shown`) are all in the list are those of these colours.
+    """
     written = [(number, line) for number, line in lines(path) if not line.startswith("#")]
     tables = [re.fullmatch(r"(.+?):(\d+),(\d+),(\d+):.*", line) for _, line in written]
     numbered = [re.fullmatch(r"(\d+)[\s:,=]+(.+)", line) for _, line in written]
     named: Meaning = {}
     if written and all(tables):
-        for position, found in enumerate(tables):
-            assert found is not None
-            packed = int.from_bytes(bytes(min(int(v), 255) for v in found.groups()[1:]), "big")
-            named[packed if colours else position] = meant(found[1])
-        if not colours:
-            named.setdefault(IGNORE, None)
+        cells = [found.groups() for found in tables if found is not None]
+        once(path, (f"{r},{g},{b}" for _, r, g, b in cells))
+        by_colour = {_packed(*(min(int(v), 255) for v in rgb)): meant(name) for name, *rgb in cells}
+        once(path, by_colour.values())
+        if colours:
+            named = by_colour
+        elif values.keys() == shown.keys() and {*shown.values()} <= {*by_colour}:
+            named = {value: by_colour[colour] for value, colour in shown.items()}
+        else:
+            named = {IGNORE: None} | dict(enumerate(by_colour.values()))
         return _checked(path, values, named, colours=colours)
     if colours:
         raise DataError(f"{path}: names no colours, and {next(iter(values.values()))} is in "
                         "colour; write a line 'road:128,64,128::' for each class")  # fmt: skip
     if written and all(numbered):
-        named = {int(m[1]): meant(m[2]) for m in numbered if m is not None}
+        cells = [found.groups() for found in numbered if found is not None]
+        once(path, (int(value) for value, _ in cells))
+        named = {int(value): meant(name) for value, name in cells}
     else:
         named = {position: meant(line) for position, (_, line) in enumerate(written)}
+    once(path, named.values())
     named.setdefault(IGNORE, None)
     return _checked(path, values, named, colours=False)
 

@@ -1,6 +1,7 @@
 """What every reader of annotations gives: the shapes or the class mask of each picture."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,17 @@ BACKGROUND = "background"  # the class of what no shape covers
 
 
 VOID = ("ignore", "void", "unlabelled", "unlabeled")  # first words of names of ignored pixels
+
+
+def once(place: object, listed: Iterable[Any]) -> None:
+    """Refuse a list of names or values in which one stands twice, but for None.
+
+    Raises:
+        DataError: names it.
+    """
+    for entry, count in Counter(listed).items():
+        if count > 1 and entry is not None:
+            raise DataError(f"{place}: '{entry}' is listed twice; remove one, or rename it")
 
 
 def meant(name: str) -> str | None:

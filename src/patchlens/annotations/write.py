@@ -222,7 +222,8 @@ class Writer:
         listed = []
         for found in objects:
             (x, y, w, h), code, evaluated = found["bbox"], found["category_id"], not found["ignore"]
-            listed.append(ObjectEntry("", code, (x, y, x + w, y + h), evaluated=evaluated))
+            called, box = f"{path.stem}/{len(listed) + 1}", (x, y, x + w, y + h)
+            listed.append(ObjectEntry(called, code, box, evaluated=evaluated))
             self._boxed += evaluated and w > 0 and h > 0
             self._listed[code] = True
             self._objects.append(found | {"id": len(self._objects) + 1, "image_id": image})

@@ -11,7 +11,7 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from patchlens.annotations.coco import largest_first
-from patchlens.annotations.page import Page, Read, Shape
+from patchlens.annotations.page import Page, Read, Shape, once
 from patchlens.annotations.pixels import Size, polygon
 from patchlens.annotations.source import Source
 from patchlens.datasets.below import nfc
@@ -79,10 +79,13 @@ def _names(source: Source, highest: int) -> tuple[dict[int, str], list[str]]:
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and all(isinstance(k, int) for k in names):
+            once(path, names.values())
             return {k: nfc(str(v)) for k, v in names.items()}, []
     for path in source.named(".txt", ".names"):
         if path.name in NAMES:
-            return dict(enumerate(line for _, line in lines(path))), []
+            listed = [line for _, line in lines(path)]
+            once(path, listed)
+            return dict(enumerate(listed)), []
     note = "no names of classes: they are called by number; put data.yaml or classes.txt there"
     return {i: f"class {i}" for i in range(highest + 1)}, [note]
 

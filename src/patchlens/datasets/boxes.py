@@ -18,7 +18,7 @@ STRAY = 0.05  # share of the boxes that may leave their image, and of those with
 CORNER, MANY = 0.5, 20  # share of width and height that no box leaves, and boxes to say so of
 AWAY = 0.2  # share of the boxes that may lie mostly outside
 FITS = 0.98  # share of the boxes that another meaning must keep inside to be the likely cause
-FEW = 2  # boxes that may always
+FEW = 2  # boxes that may, unless they are most of them
 MARGIN = 2.0, 0.01  # pixels, and share of a side, by which a box may leave without being counted
 CORNERS = "x0, y0, x1, y1"
 MEANT: dict[
@@ -26,6 +26,7 @@ MEANT: dict[
 ] = {  # other meanings of the numbers of a box, from those of its corner and size
     CORNERS: lambda x, y, w, h: (x, y, w, h),
     "centre, width and height": lambda x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + h / 2),
+    "corners, read as a centre and a size": lambda x, y, w, h: (x + w / 2, y + h / 2, w, h),
     "y before x, or as drawn on a turned picture": lambda x, y, w, h: (y, x, y + h, x + w),
 }
 
@@ -85,8 +86,9 @@ def check_size(entry: ImageEntry, size: tuple[int, int], root: Path) -> None:
 class Frame:
     """Whether the boxes of a dataset are in the frame of its images, whatever its layout is.
 
-    A box leaves its image if it is more than `MARGIN` outside. Up to `STRAY` of all may, and any
-    number where no other meaning of the numbers fits: official boxes reach behind the border.
+    A box leaves its image if it is more than `MARGIN` outside. Up to `STRAY` of all may (`FEW` of
+    a few, if they are not most of them), and any number where no other meaning of the numbers
+    fits: official boxes reach behind the border.
     """
 
     def __init__(self) -> None:
@@ -110,6 +112,8 @@ class Frame:
         leaving = ~_inside(x0, y0, x1, y1, width, height)
         seen = np.clip(np.minimum(x1, width) - np.maximum(x0, 0), 0, None)
         seen *= np.clip(np.minimum(y1, height) - np.maximum(y0, 0), 0, None)
+        with np.errstate(over="ignore"):  # of boxes without end
+            self._away += int((seen < (x1 - x0) * (y1 - y0) / 2).sum())
         # Shares, whatever they are taken for: counted from 0 or 1, corners or sizes.
         first = (np.maximum(x1, y1) <= 2) & (np.minimum(x0, y0) >= -1) & (width + height > 4)
         first &= (x1 - x0 <= 1) & (y1 - y0 <= 1)
@@ -118,7 +122,6 @@ class Frame:
         self._labels = self._labels or placed[0][0].labels
         self._reach = max(self._reach, float(np.maximum(x1 / width, y1 / height).max()))
         self._leaving += int(leaving.sum())
-        self._away += int((seen < (x1 - x0) * (y1 - y0) / 2).sum())
         self._first += int(first.sum())
         self._broken += int((first & ~whole).sum())
         for name, meant in MEANT.items():
@@ -144,7 +147,7 @@ class Frame:
             DataError: names the number of boxes, an example, the likely cause and the remedy.
         """
         n, stray = self._boxes, max(FEW, STRAY * self._boxes)
-        leaving = self._leaving > stray or 0 < self._leaving == n
+        leaving = self._leaving > min(stray, n / 2)
         fits = [name for name, count in self._fitting.items() if leaving and count >= FITS * n]
         certain = False
         if self._first > stray or 0 < self._first == n == self._broken:

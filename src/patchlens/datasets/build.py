@@ -103,7 +103,7 @@ def build(
                     pixels[entry.split] = pixels.get(entry.split, 0) + counts
                     gate.classes[entry.image_id] = [int(c) for c in np.flatnonzero(counts[:-1])]
                 gate.image(entry.image_id, entry.path, picture.stamp)
-                gate.mask(entry.mask or "", values, palette)
+                gate.palettes.add(root / (entry.mask or ""), values, palette)
                 outside += [f"{root / entry.path}: {o.key}" for o in found if _unseen(o)]
                 given = {o.mask_value for o in found} - {None}
                 masked, ones = masked + bool(given), ones + (1 in given)
@@ -130,7 +130,7 @@ def build(
         )
     _warn_of_strangers(out)
     twins = gate.twins()
-    _write_about(layout, pixels, twins, gate.clash, out)
+    _write_about(layout, pixels, twins, gate.palettes.clash, out)
     _write_relevance(layout.relevance, seen, root, out)
     columns = ["image_id", "split", "path", "sequence", "group", "mask"]
     table = tables.read(out / "images.parquet", columns)

@@ -1,6 +1,6 @@
 """What is wrong with a dataset as a whole: palettes that differ, copies, images without a label."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,39 @@ from patchlens.files import file_hash
 from patchlens.progress import log
 
 Colour = tuple[int, ...]
+ONE_PALETTE = "; save all masks with one palette"
 OWN = "folder"  # the reader of users' own images: what is wrong there can be corrected
+
+
+@dataclass
+class Palettes:
+    """Compares the palettes of masks, one after the other.
+
+    Attributes:
+        clash: how two of them differ in ids that occur; the first case only.
+        colours: id -> its colour, and the first file with it.
+    """
+
+    clash: list[str] = field(default_factory=list)
+    colours: dict[int, tuple[Colour, Path]] = field(default_factory=dict)
+    _ids: dict[Colour, tuple[int, Path]] = field(default_factory=dict)
+
+    def add(self, path: Path, values: Iterable[int], palette: Sequence[Colour]) -> None:
+        """Compare the colours of the ids that occur in a mask with those in other masks."""
+        for value in (v for v in values if v < len(palette) and not self.clash):
+            colour = palette[value]
+            first, at = self.colours.setdefault(value, (colour, path))
+            if first != colour:
+                self.clash.append(
+                    f"{path}: id {value} is the colour {list(colour)} in its palette, and "
+                    f"{list(first)} in that of {at}"
+                )
+            other, at = self._ids.setdefault(colour, (value, path))
+            if other != value and (other >= len(palette) or palette[other] != colour):
+                self.clash.append(
+                    f"{path}: the colour {list(colour)} is id {value} in its palette, and id "
+                    f"{other} in that of {at}"
+                )
 
 
 @dataclass
@@ -23,37 +55,18 @@ class Gate:
         root: of the dataset.
         layout: of the dataset.
         classes: image id -> the classes in its mask, none if all of it is ignored.
-        clash: how the palettes of two masks differ in ids that occur; the first case only.
+        palettes: of the masks.
     """
 
     root: Path
     layout: Layout
     classes: dict[str, list[int]] = field(default_factory=dict)
-    clash: list[str] = field(default_factory=list)
-    _colours: dict[int, tuple[Colour, str]] = field(default_factory=dict)
-    _ids: dict[Colour, tuple[int, str]] = field(default_factory=dict)
+    palettes: Palettes = field(default_factory=Palettes)
     _stamps: dict[tuple[int, int], list[tuple[str, str]]] = field(default_factory=dict)
 
     def image(self, image_id: str, path: str, stamp: tuple[int, int]) -> None:
         """Remember the stamp of a picture."""
         self._stamps.setdefault(stamp, []).append((image_id, path))
-
-    def mask(self, path: str, values: Sequence[int], palette: Sequence[Colour]) -> None:
-        """Compare the colours of the ids that occur in a mask with those in other masks."""
-        for value in (v for v in values if v < len(palette) and not self.clash):
-            colour, here = palette[value], self.root / path
-            first, at = self._colours.setdefault(value, (colour, path))
-            if first != colour:
-                self.clash.append(
-                    f"{here}: id {value} is the colour {list(colour)} in its palette, and "
-                    f"{list(first)} in that of {self.root / at}"
-                )
-            other, at = self._ids.setdefault(colour, (value, path))
-            if other != value and (other >= len(palette) or palette[other] != colour):
-                self.clash.append(
-                    f"{here}: the colour {list(colour)} is id {value} in its palette, and id "
-                    f"{other} in that of {self.root / at}"
-                )
 
     def twins(self) -> list[list[str]]:
         """Groups of image ids whose files have equal bytes."""
@@ -76,8 +89,7 @@ class Gate:
             DataError: no query image or no support image has a label, only one class is left, or,
                 in a user's own images, palettes differ or a query image is also in the support.
         """
-        self._complain(self.clash, "; save all masks with one palette, or list their colours in "
-                       "dataset.yaml")  # fmt: skip
+        self._complain(self.palettes.clash, f"{ONE_PALETTE}, or list their colours in dataset.yaml")
         if query is None:
             return
         scored = set(query["image_id"])

@@ -114,10 +114,12 @@ def _parse(place: str, fields: list[str], form: Format) -> Line:
     left, top, width, height = (decimal(field) for field in fields[2:6])
     active = columns.flag is None or decimal(fields[columns.flag]) != 0
     label = None if columns.label is None else whole(fields[columns.label])
-    if columns.visibility is not None and not -1 <= decimal(fields[columns.visibility]) <= 1:
-        raise ValueError(
-            f"visibility {fields[columns.visibility]} is above 1; if it is the class, as in UAVDT, "
-            "write tracks_format: uavdt"
-        )
+    if columns.visibility is not None:
+        for place_of, what in ((6, "flag"), (columns.visibility, "visibility")):
+            if not -1 <= decimal(fields[place_of]) <= 1:
+                raise ValueError(
+                    f"{what} {fields[place_of]} is above 1; if the file is UAVDT's, which has the "
+                    "class in the last column, write tracks_format: uavdt"
+                )
     box = from_size(left - 1, top - 1, width, height, evaluated=active)
     return Line(place, whole(fields[0]), whole(fields[1]), box, active, label)
