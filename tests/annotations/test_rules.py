@@ -130,6 +130,26 @@ def test_what_is_difficult_in_voc_is_not_evaluated(tmp_path: Path) -> None:
     assert converted(tmp_path, folder).boxes == 0
 
 
+@pytest.mark.parametrize("colours", [False, True])
+def test_objects_of_voc_without_xml_are_those_of_their_mask(tmp_path: Path, colours: bool) -> None:
+    folder = written.voc(tmp_path / "labels")
+    (folder / "Annotations/a.xml").unlink()
+    objects = np.where(scene() == 2, 2, 0).astype(np.uint8)
+    objects[20:25, 0:5], objects[20:25, 30:40] = 1, 5  # two parts of the road
+    colour = np.stack([60 * objects, 0 * objects, 20 * objects], axis=2).astype(np.uint8)
+    (folder / "SegmentationObject").mkdir()
+    path = folder / "SegmentationObject/a.png"
+    Image.fromarray(colour if colours else objects).save(path)
+    found = converted(tmp_path, folder)
+    assert (found.masks, found.boxes) == (1, 3)
+    written_objects = json.loads((tmp_path / "out/objects.json").read_text(encoding="utf-8"))
+    names = {c["id"]: c["name"] for c in written_objects["categories"]}
+    boxes = {tuple(o["bbox"]): names[o["category_id"]] for o in written_objects["annotations"]}
+    expected = {(10, 10, 10, 10): "car", (0, 20, 5, 5): "road", (30, 20, 10, 5): "road"}
+    assert boxes == expected
+    np.testing.assert_array_equal(mask_of(tmp_path), scene())
+
+
 def test_a_picture_without_a_shape_is_unlabelled_and_said_so(tmp_path: Path) -> None:
     path = written.coco(tmp_path / "labels")
     content = json.loads(path.read_text(encoding="utf-8"))

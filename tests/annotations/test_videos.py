@@ -160,6 +160,43 @@ def test_boxes_of_cvat_that_recur_are_tracks(tmp_path: Path, walk: Path) -> None
     assert [classes[o.class_id] for o in images[2].objects] == ["car", "road"]
 
 
+MOT = "1,4,11,11,10,20,1,{c}\n2,4,12,11,10,20,1,{c}\n2,7,31,11,10,20,0,{c}\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "labels", "classes"),
+    [
+        ("3,1.0", "road\nbus\ncar\n", ["car"]),
+        ("3,0.5", "", ["class 3"]),
+        ("-1,-1,-1", "", ["object"]),
+    ],
+)
+def test_tracks_of_mot_are_of_a_video_or_of_its_frames(
+    tmp_path: Path, walk: Path, rest: str, labels: str, classes: list[str]
+) -> None:
+    path = text(tmp_path / "walk/gt/gt.txt", MOT.format(c=rest))
+    if labels:
+        text(tmp_path / "walk/gt/labels.txt", labels)
+    frames = photos(tmp_path / "walk/img1", *(f"{n:06}.png" for n in (1, 2, 3)))
+    for given, name in ((walk, "walk"), (frames, "img1")):
+        found = convert(given, path, tmp_path / f"out-{name}")
+        assert (found.format, found.sequences, found.boxes) == ("mot", {name: 2}, 2)
+        with_splits(tmp_path / f"out-{name}", {"video": [name]})
+        read = readers.read("folder", tmp_path / f"out-{name}")
+        images = list(read.images)
+        assert [len(i.objects) for i in images][:3] == [1, 2, 0]
+        assert images[0].objects[0].box == (10, 10, 20, 30)
+        assert [o.evaluated for o in images[1].objects] == [True, False]
+        assert [read.classes[images[0].objects[0].class_id]] == classes
+
+
+def test_a_class_of_mot_without_a_name_is_refused(tmp_path: Path, walk: Path) -> None:
+    path = text(tmp_path / "gt.txt", MOT.format(c="3,1.0"))
+    text(tmp_path / "labels.txt", "road\n")
+    with pytest.raises(DataError, match=r"gt\.txt, line 1: class 3 is not in labels\.txt"):
+        convert(walk, path, tmp_path / "out")
+
+
 def test_one_box_in_one_frame_is_an_object_to_propagate(tmp_path: Path, walk: Path) -> None:
     path = cvat(tmp_path / "labels", boxes(4, "car", range(3, 4)))
     found = convert(walk, path, tmp_path / "out", every=4)

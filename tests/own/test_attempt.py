@@ -86,6 +86,16 @@ def test_without_two_masks_only_what_needs_none_is_run(labelled: int) -> None:
     assert content["identification"]["datasets"] == ["photos"]
 
 
+@pytest.mark.parametrize(("recurring", "task"), [(2, "retrieval"), (0, "identification")])
+def test_boxes_alone_are_found_again_where_a_class_recurs(recurring: int, task: str) -> None:
+    found = attempt.Converted("coco", ["car"], ["a", "b"], ["c"], boxes=3, recurring=recurring)
+    content = attempt.settings(found, [24, 32], models.FLOORS)
+    assert {"retrieval", "identification"} & content.keys() == {task}
+    assert content[task]["datasets"] == ["photos"]
+    assert content["datasets"]["photos"]["query"]["split"] == "labelled+unlabelled"
+    assert ("two photographs" in "".join(attempt._found(found))) == (not recurring)
+
+
 def test_videos_are_propagated_where_a_frame_is_labelled() -> None:
     found = attempt.Converted("masks", ["a"], [], [], sequences={"walk": 1, "run": 0})
     content = attempt.settings(found, [24, 32], models.FLOORS)

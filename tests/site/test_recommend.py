@@ -51,6 +51,7 @@ def test_setting_score_and_cost_are_said() -> None:
         "Pixel mIoU 50.0 [40.0, 60.0] % on 12 images that the choice had not seen (45 candidates)."
     )
     assert one.cost == "9.0 GFLOPs an image, 22.1 M parameters."
+    assert one.words.startswith("Layer 9 is block 9 of the network, counted from 0. Variant prune:")
     assert one.lines()[0] == "Use vit: layer 9, variant prune, k-NN."
 
 

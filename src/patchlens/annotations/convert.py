@@ -11,6 +11,7 @@ from patchlens.annotations import (
     label_studio,
     labelme,
     mask_files,
+    mot,
     supervisely,
     video,
     voc,
@@ -41,6 +42,7 @@ FORMATS: dict[str, Format] = {
     "cvat": Format("CVAT XML", cvat.find, cvat.read),
     "voc": Format("Pascal VOC", voc.find, voc.read),
     "yolo": Format("YOLO", yolo.find, yolo.read),
+    "mot": Format("MOTChallenge", mot.find, mot.read),
     "label_studio": Format("Label Studio JSON", label_studio.find, label_studio.read),
     "supervisely": Format("Supervisely JSON", supervisely.find, supervisely.read),
 }
@@ -77,6 +79,7 @@ def convert(
         if annotations is not None:
             source = given if annotations == photos else Source(annotations, scratch)
             name, read = _read(source)
+            frames |= name == "mot"  # which has nothing but videos
         pages = [*read.pages]
         listed = _photos(given, source, read, scratch, every, pages, frames=frames)
         writer = Writer(partial, read, listed, annotations or photos)

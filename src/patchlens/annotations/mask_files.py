@@ -46,8 +46,7 @@ def read(source: Source, paths: list[Path], known: Meaning | None = None) -> Rea
     Raises:
         DataError: a mask is broken, lossy or of another mode, or holds a value that nothing names.
     """
-    modes = {path: _mode(path) for path in paths}
-    coloured = [path for path in paths if modes[path] in COLOURED]
+    coloured = [path for path in paths if in_colour(path)]
     if coloured and len(coloured) < len(paths):
         other = next(path for path in paths if path not in coloured)
         raise DataError(
@@ -71,12 +70,17 @@ def read(source: Source, paths: list[Path], known: Meaning | None = None) -> Rea
     return Read(classes, pages, meaning, bool(coloured), frozenset(paths), notes)
 
 
-def _mode(path: Path) -> str:
+def in_colour(path: Path) -> bool:
+    """Whether a mask holds colours, and not numbers.
+
+    Raises:
+        DataError: it is broken, or lossy.
+    """
     with opened(path, "a mask") as image:
         if lossy := LOSSY.get(str(image.format)):
             raise DataError(f"{path}: is saved as {lossy}, which changes the ids near every edge; "
                             "save masks as PNG")  # fmt: skip
-        return image.mode
+        return image.mode in COLOURED
 
 
 def _names(inside: str) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ class Source:
         """Those that are pictures."""
         listed = set(self.files)
         folders = sorted({path.parent for path in self.files})
-        return [p for folder in folders for p in pictures(folder) if p in listed]
+        return [p for folder in folders for p in pictures(folder, quiet=True) if p in listed]
 
     @cached_property
     def videos(self) -> list[Path]:

@@ -1,19 +1,25 @@
-"""Pascal VOC's folders: XML with boxes (Annotations) and class masks (SegmentationClass).
+"""Pascal VOC's folders: boxes (Annotations), masks of classes and of objects (Segmentation…).
 
-Pixels of a box count from 1, and its last one belongs to it.
+Pixels of a box count from 1, and its last one belongs to it. Objects are those of the XML; without
+one, those of SegmentationObject, each of the class that most of its pixels have.
 """
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from patchlens.annotations import mask_files
 from patchlens.annotations.page import Page, Read, Shape, each, stated
-from patchlens.annotations.pixels import Size
+from patchlens.annotations.pixels import Size, drawer
 from patchlens.annotations.source import Source
 from patchlens.datasets import catalogue
 from patchlens.datasets.below import nfc
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.layout import IGNORE
+from patchlens.datasets.masks import open_id_map
 from patchlens.errors import DataError
 
 MASKS, INSTANCES = "SegmentationClass", "SegmentationObject"
@@ -51,15 +57,37 @@ def read(source: Source, paths: list[Path]) -> Read:
             each(_shape, objects),
             mask.mask if mask else None,
         )
-    instances = frozenset(p for p in source.pictures if p.parent.name == INSTANCES)
+    instances = [p for p in source.pictures if p.parent.name == INSTANCES]
+    listed = {nfc(path.stem) for path in paths if path not in masks}
+    for path in instances:
+        name = nfc(path.stem)
+        if name in pages and name not in listed:
+            make = partial(_outlined, path, pages[name].mask, found)
+            pages[name] = replace(pages[name], shapes=make)
     return Read(
         [*classes],
         list(pages.values()),
         found.meaning,
         found.colours,
-        found.masks | instances,
+        found.masks | {*instances},
         found.notes,
     )
+
+
+def _outlined(path: Path, mask: Path, classes: Read, size: Size) -> list[Shape]:
+    """The objects of a mask, each of the class that most of its pixels have in the other mask."""
+    objects = open_id_map(path, colours=mask_files.in_colour(path)).ids
+    values = open_id_map(mask, colours=classes.colours).ids
+    if objects.shape != values.shape:
+        raise DataError(f"{path}: has not the size of {mask}; export both again")
+    shapes = []
+    for value in np.unique(objects[objects > 0]):
+        pixels = objects == value
+        of, counts = np.unique(values[pixels], return_counts=True)
+        label = classes.meaning[int(of[counts.argmax()])]
+        if label is not None:  # else the border around objects
+            shapes.append(Shape(label, draw=drawer(pixels)))
+    return shapes
 
 
 def _shape(place: str, element: Any, _: Size) -> Shape:

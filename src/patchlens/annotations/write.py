@@ -41,6 +41,7 @@ class Converted:
         unlabelled: the others.
         masks: how many have a class mask.
         boxes: objects that are evaluated.
+        recurring: classes that such objects have in several pictures.
         sequences: videos, whose frames are in neither list -> their labelled frames.
         notes: what was left out or decided, and why; one line each.
     """
@@ -51,6 +52,7 @@ class Converted:
     unlabelled: list[str]
     masks: int = 0
     boxes: int = 0
+    recurring: int = 0
     sequences: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -85,6 +87,7 @@ class Writer:
         self._used, self._listed = (np.zeros(IGNORE + 1, dtype=bool) for _ in range(2))
         self._frame = Frame()
         self._empty: list[str] = []
+        self._holders: dict[int, set[str]] = {}  # class -> pictures with an evaluated object
         self._images: list[dict[str, Any]] = []
         self._objects: list[dict[str, Any]] = []
         self._labelled: list[str] = []
@@ -224,7 +227,9 @@ class Writer:
             (x, y, w, h), code, evaluated = found["bbox"], found["category_id"], not found["ignore"]
             called, box = f"{path.stem}/{len(listed) + 1}", (x, y, x + w, y + h)
             listed.append(ObjectEntry(called, code, box, evaluated=evaluated))
-            self._boxed += evaluated and w > 0 and h > 0
+            if evaluated and w > 0 and h > 0:
+                self._boxed += 1
+                self._holders.setdefault(code, set()).add(path.stem)
             self._listed[code] = True
             self._objects.append(found | {"id": len(self._objects) + 1, "image_id": image})
         entry = ImageEntry(path.stem, "", path.name, objects=tuple(listed), labels=page.place)
@@ -267,6 +272,7 @@ class Writer:
             self._unlabelled,
             self._masks,
             self._boxed,
+            sum(len(pictures) > 1 for pictures in self._holders.values()),
             self._sequences,
             self.notes,
         )

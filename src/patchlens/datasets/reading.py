@@ -70,17 +70,17 @@ def part(root: Path, here: Path, inside: str) -> Path:
     return found[0] if len(found) == 1 else here / inside
 
 
-def pictures(folder: Path) -> list[Path]:
+def pictures(folder: Path, *, quiet: bool = False) -> list[Path]:
     """The pictures of a folder, sorted by name; files that tools put beside them are left out.
 
     A file with the suffix of a picture is one, so that a broken one is an error; of any other, the
-    first bytes decide. Errors as in `below.listed`.
+    first bytes decide; what is left out is said, unless `quiet`. Errors as in `below.listed`.
     """
     found: list[Path] = []
     beside: list[Path] = []
     for path in listed(folder):
         (found if path.suffix.lower() in PICTURES or _is_picture(path) else beside).append(path)
-    if beside:
+    if beside and not quiet:
         names = ", ".join(printable(path.name) for path in beside[:3])
         log.info("%s: left out %d files that are no pictures: %s", folder, len(beside), names)
     return found

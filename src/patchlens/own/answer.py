@@ -8,7 +8,7 @@ from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import load
 from patchlens.site import reading
 from patchlens.site.answers import answer
-from patchlens.site.overview import chosen
+from patchlens.site.overview import chosen, without_labels
 from patchlens.site.reading import Run
 from patchlens.site.recommend import Recommendation, recommendations
 from patchlens.stored import read_json
@@ -29,8 +29,7 @@ def text() -> str:
     run = reading.read(load(paths.PARAMS, known()))
     found = list(recommendations(run))
     lines = [line for one in found for line in _recommended(one)] or list(_others(run))
-    page = "index" if found else "features"
-    place = Path.cwd() / paths.SITE / f"{page}.html"
+    place = Path.cwd() / paths.SITE / (without_labels(run) or "index.html")
     return "\n".join(["", *lines, "", f"Look: {place}"])
 
 
@@ -43,7 +42,8 @@ def _recommended(found: Recommendation) -> list[str]:
 
 
 def _others(run: Run) -> Iterator[str]:
-    yield UNRANKED
+    if without_labels(run):
+        yield UNRANKED
     for headline in chosen(run):
         found = answer(headline, run.is_floor)
         yield f"{found.need} ({found.title}): {found.sentence}"

@@ -125,7 +125,9 @@ def settings(
         content["tracking"] = {"datasets": [VIDEOS]}
     if untracked(found):
         datasets[OTHER_VIDEOS] = of(None, OTHER_VIDEOS, "sequence")
-    if rest and not labelled:
+    if rest and not labelled and found.recurring:
+        content["retrieval"] = {"datasets": [PHOTOS], "relevant": ["instance", "fine_class"]}
+    elif rest and not labelled:
         images = len(found.labelled) + len(found.unlabelled)
         degraded = {"blur": [1, 3], "noise": [20], "jpeg": [10], "brightness": [0.6], "shift": [3]}
         content["identification"] = {
@@ -158,7 +160,7 @@ def untracked(found: Converted) -> list[str]:
 def grid_for(folder: Path) -> list[int]:
     """Rows and columns of a grid of about `PATCHES` in the shape of the photographs."""
     inside = [folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())]
-    paths_of = [path for one in inside for path in pictures(one)[:64]]
+    paths_of = [path for one in inside for path in pictures(one, quiet=True)[:64]]
     shapes = [image_size(path) for path in paths_of]
     aspect = float(np.median([width / height for width, height in shapes]))
     rows = min(256, max(2, round(math.sqrt(PATCHES / aspect))))
@@ -173,8 +175,16 @@ def _found(found: Converted) -> list[str]:
     lines[0] += videos if found.sequences else ""
     if found.classes:
         lines.append(f"Labels ({found.format}): {len(found.classes)} classes: {classes}")
-    if found.masks == 1:
+    if found.masks == 1 and not found.sequences:
         lines.append("With one mask nothing is left to score: add at least one more.")
+    elif found.boxes and not found.masks and not found.sequences:
+        lines.append(
+            "Boxes without outlines: each object looks for others of its class in the other "
+            "photographs."
+            if found.recurring
+            else "No class has boxes in two photographs, so that nothing can be found again: label "
+            "more of them."
+        )
     return [*lines, *found.notes]
 
 

@@ -31,13 +31,15 @@ def run(settings: "Settings") -> None:
     """
     of_task = cells(settings)
     parts: dict[str, list[str]] = {}
+    shown = set[str | None]()  # folders: several datasets of one have the same sheet
     with whole_folder(paths.EXPLORER) as out:
         for dataset, own in settings.datasets.items():
             if not own.pictured or dataset not in settings.extract.datasets:
                 continue
             folder = out / dataset
             pictures = Pictures(Index.of(dataset, own), folder)
-            if not isinstance(own, Minicity):
+            if not isinstance(own, Minicity) and own.root not in shown:
+                shown |= {own.root} - {None}
                 _write_sheet(dataset, pictures)
             for task in ENTRIES:
                 if task.explores and dataset in of_task[task.name]:

@@ -86,10 +86,15 @@ def _note(classes: int) -> str:
 
 def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
     controls = choices(shown, FIELDS)
+    every = alt.Scale(domain=order)  # a class that is never predicted has its column too
     x = alt.X(
-        "predicted:N", sort=order, title="predicted", axis=alt.Axis(labelAngle=-45, grid=False)
+        "predicted:N",
+        sort=order,
+        scale=every,
+        title="predicted",
+        axis=alt.Axis(labelAngle=-45, grid=False),
     )
-    y = alt.Y("true:N", sort=order, title="true", axis=alt.Axis(grid=False))
+    y = alt.Y("true:N", sort=order, scale=every, title="true", axis=alt.Axis(grid=False))
     chart = base(controls)
     tips = [alt.Tooltip(f"{name}:N") for name in ("true", "predicted", "count", "share")]
     # Opacity, so that a small share has the background of the theme, dark or light.

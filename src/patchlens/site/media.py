@@ -67,6 +67,7 @@ def is_private(run: Run, dataset: str) -> bool:
 def _predictions(run: Run, dataset: str, slug: str, title: str) -> Page:
     found = precomputed.read(dataset, "predictions")
     names = [one["picture"]["file"] for one in found["images"]]
+    names += [one["file"] for one in found["unlabelled"]]
     context = {"dataset": dataset, "found": found, "base": precomputed.at(dataset, "")}
     files = precomputed.files(dataset, names)
     return Page(slug, title, "predictions.html", context, files, GROUP)

@@ -55,7 +55,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     context = {
         "use": use,
         "pictures": pictures,
-        "unranked": _without_labels(run),
+        "unranked": without_labels(run),
         "private": any(media.is_private(run, dataset) for dataset in pictures),
         "needs": needs,
         "forest": forest,
@@ -80,7 +80,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     return Page("index", "Overview", "overview.html", context, data, "Results")
 
 
-def _without_labels(run: Run) -> str:
+def without_labels(run: Run) -> str:
     """The page on features, if no task that was run needs a label; else ""."""
     shown, sections = precomputed.datasets("features"), run.settings.sections()
     ran = [task for task, table in run.tables.items() if not table.empty]

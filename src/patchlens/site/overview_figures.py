@@ -182,13 +182,13 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     signals = {control.field: control.signal for control in controls}  # see figures.js
     x = alt.X(
         "value:Q",
-        title=signals.get("cost", "cost"),
+        title=signals.get("cost", next(iter(data["cost"]), "cost")),
         axis=alt.Axis(tickCount=6),
         scale=alt.Scale(type="log") if wide else alt.Scale(),
     )
     y = alt.Y(
         "score:Q",
-        title=signals.get("metric", "score"),
+        title=signals.get("metric", next(iter(data["metric"]), "score")),
         scale=alt.Scale(zero=False, padding=10),
     )
     chart = base(controls)

@@ -26,6 +26,7 @@ class Recommendation:
         rival: the runner-up, and whether the two can be told apart.
         next: what to do next.
         cost: of the model for one image.
+        words: what those of the setting mean.
     """
 
     dataset: str
@@ -35,6 +36,7 @@ class Recommendation:
     rival: str
     next: str
     cost: str
+    words: str
 
     def lines(self) -> list[str]:
         """As text."""
@@ -86,7 +88,14 @@ def _recommended(found: Lead, run: Run) -> Recommendation:
         else "none to speak of"
     )
     return Recommendation(
-        headline.dataset, found.leader, recommends(row), seen, rival, todo, f"{cost}."
+        headline.dataset,
+        found.leader,
+        recommends(row),
+        seen,
+        rival,
+        todo,
+        f"{cost}.",
+        headline.task.words.explains(row),
     )
 
 

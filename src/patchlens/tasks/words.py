@@ -41,6 +41,7 @@ class Words:
         undrawn: files of its plots that are for DVC only.
         page: the page that shows a study; by default, the task has a page of its own.
         recommends: a row -> the setting that it recommends, of a task that chooses one.
+        explains: a row -> what the words of that setting mean.
     """
 
     title: str
@@ -64,6 +65,7 @@ class Words:
     undrawn: frozenset[str] = frozenset()
     page: str = ""
     recommends: "Callable[[Mapping[Any, Any]], str] | None" = None
+    explains: "Callable[[Mapping[Any, Any]], str]" = lambda row: ""
 
     def head(self, name: str) -> str:
         """A head in words; by its own name if the task does not name it."""

@@ -1,6 +1,6 @@
 """The data of the page of predictions: masks of every model beside the truth and the photo."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +25,12 @@ Predict = Callable[[Inputs, Support, Query, Seen], None]
 
 
 def write(
-    pictures: Pictures, settings: "Settings", dataset: DatasetName, predict: Predict, how: str
+    pictures: Pictures,
+    settings: "Settings",
+    dataset: DatasetName,
+    predict: Predict,
+    how: str,
+    unlabelled: Mapping[str, Mapping[str, Labels]] | None = None,
 ) -> None:
     """Write `predictions.json`: the worst and the best images by the mean score of all models.
 
@@ -35,6 +40,7 @@ def write(
         dataset: its name.
         predict: predicts a query from a support set, and hands each mask with its row to `seen`.
         how: what predicts, in words.
+        unlabelled: file of a picture, below that of the dataset -> model -> its mask.
     """
     index, colours = pictures.index, palette(pictures.index)
     masks: dict[str, dict[str, Labels]] = {}
@@ -70,6 +76,10 @@ def write(
                 },
             }
             for image_id in chosen
+        ],
+        "unlabelled": [
+            {"file": file, "models": {m: label_png(mask, colours) for m, mask in of.items()}}
+            for file, of in (unlabelled or {}).items()
         ],
     }
     write_json(content, pictures.folder / "predictions.json")

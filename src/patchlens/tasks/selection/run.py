@@ -24,7 +24,7 @@ from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation import summary
 from patchlens.tasks.segmentation.classify import Fit, Run, Task, pooled
-from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
+from patchlens.tasks.segmentation.few_shot import Query, Support
 from patchlens.tasks.segmentation.inputs import Inputs, open_inputs, protocol, support_sets
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.selection.choose import Candidate, Options, best, fit_data, score
@@ -52,15 +52,16 @@ def run(cell: Cell) -> Result:
             held[len(runs)] = ids
             runs.append(replace(one, seed=cell.index.repetitions[support.seed]))
             choices.append(choice)
-        known = partial(_everything, inputs, supports)
-        winner, scores = chosen(known, shots, header.layers, classes, options)
+        whole = everything(inputs, supports)
+        winner, scores = chosen(whole, EVERY, header.layers, classes, options)
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
-    whole = pooled(runs, held, header.image_ids) if cell.support is cell.query else runs
-    records = summary.records(whole, header.image_ids)
+    if cell.support is cell.query:
+        runs = pooled(runs, held, header.image_ids)
+    records = summary.records(runs, header.image_ids)
     resampler = SharedResampler.of(cell.settings.uncertainty)
     metrics = scored(partial(weighted, index=cell.index), records, resampler)
-    metrics[HEAD]["raw"] |= summary.score(whole)
+    metrics[HEAD]["raw"] |= summary.score(runs)
     agreed = np.mean([choice == winner for choice, _ in choices])
     about: dict[str, Any] = protocol(inputs) | {
         "chosen_layer": winner.layer,
@@ -98,7 +99,7 @@ def options_of(cell: Cell, segmentation: Segmentation) -> Options:
 
 
 def chosen(
-    labelled: Support | Callable[[int], Labelled],
+    support: Support,
     shots: int,
     layers: Sequence[int],
     classes: int,
@@ -107,8 +108,8 @@ def chosen(
     """What the inner folds choose on some labelled patches, and the score of every candidate.
 
     Args:
-        labelled: a support set, or layer -> its labelled patches.
-        shots: of a support set.
+        support: the labelled images.
+        shots: of them.
         layers: that are candidates.
         classes: number of classes C.
         options: the other parts of the candidates.
@@ -116,11 +117,7 @@ def chosen(
     Raises:
         FitError: there are too few images, or no candidate can be fitted.
     """
-    if isinstance(labelled, Support):
-        support = labelled
-        parts = {layer: support.labelled(shots, layer) for layer in layers}
-    else:
-        parts = {layer: labelled(layer) for layer in layers}
+    parts = {layer: support.labelled(shots, layer) for layer in layers}
     first = parts[layers[0]]
     scores = score({n: p.x for n, p in parts.items()}, first.y, first.groups, classes, options)
     if not scores:
@@ -153,16 +150,15 @@ def fitted(
     return replace(found, head=HEAD, variant="raw", layer=0, shots=0, k=0, draw=0)
 
 
-def _everything(inputs: Inputs, supports: Sequence[Support], layer: int) -> Labelled:
-    """The labelled patches of all images that are support in any set, each once."""
+def everything(inputs: Inputs, supports: Sequence[Support]) -> Support:
+    """All images that are support in any set, each once, as one set of `EVERY` shots."""
     index = inputs.cell.index
     ids = list(dict.fromkeys(i for s in supports for i in index.support_ids(s.seed, EVERY)))
-    whole = replace(
+    return replace(
         supports[0],
         features=lambda _, layer: inputs.support.images(ids, layer),
         labels=lambda _: np.stack([inputs.labels[i] for i in ids]),
     )
-    return whole.labelled(EVERY, layer)
 
 
 def _table(scores: Mapping[Candidate, float]) -> pd.DataFrame:

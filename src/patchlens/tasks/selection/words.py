@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from patchlens.display import grid
+from patchlens.features.variants import VARIANTS
 from patchlens.tasks.selection.metrics import HEAD
 from patchlens.tasks.words import Words
 
@@ -32,6 +33,21 @@ def recommended(row: Mapping[Any, Any]) -> str:
     return f"layer {row['chosen_layer']}, variant {row['chosen_variant']}, {head}"
 
 
+HEADS = {
+    "knn": "k-NN gives a patch the class of the labelled patches that are most like it",
+    "linear": "A linear probe is one linear classifier of patches; C says how freely it fits",
+}
+
+
+def explained(row: Mapping[Any, Any]) -> str:
+    """What the words of `recommended` mean."""
+    layer, variant = row["chosen_layer"], row["chosen_variant"]
+    return (
+        f"Layer {layer} is block {layer} of the network, counted from 0. Variant {variant}: "
+        f"{VARIANTS[variant].title.lower()}. {HEADS[row['chosen_head']]}."
+    )
+
+
 WORDS = Words(
     title="T1 choice",
     about="the choice of layer, variant and head by nested folds",
@@ -43,4 +59,5 @@ WORDS = Words(
     columns={"inner_miou": "patch mIoU on the inner folds"},
     shares=frozenset({"inner_miou"}),
     recommends=recommended,
+    explains=explained,
 )

@@ -1,0 +1,154 @@
+"""Each way into `patchlens try`, from a folder to its page in a browser, in one process."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+from browsing import listening
+from check_small import stages
+from patchlens.own import answer, attempt
+
+SIZE = 48, 36  # width and height in pixels
+CLASSES = ["sky", "road", "car"]
+
+
+def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A photograph [H, W, 3] and its classes [H, W]: a car on a road, at a place of its own."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(SIZE[::-1], np.uint8)
+    mask[18:] = 1
+    x = 4 + 5 * (seed % 6)
+    mask[14:26, x : x + 14] = 2
+    colours = np.array([[90, 140, 230], [110, 110, 110], [220, 40, 40]])
+    noise = rng.integers(-20, 20, (*mask.shape, 3))
+    return (colours[mask] + noise).clip(0, 255).astype(np.uint8), mask
+
+
+def photos(folder: Path, count: int = 7) -> Path:
+    (folder / "photos").mkdir(parents=True)
+    for n in range(count):
+        Image.fromarray(scene(n)[0]).save(folder / f"photos/p{n}.png")
+    return folder / "photos"
+
+
+def masks(folder: Path) -> tuple[Path, Path]:
+    given = photos(folder)
+    (folder / "masks").mkdir()
+    for n in range(5):
+        Image.fromarray(scene(n)[1]).save(folder / f"masks/p{n}.png")
+    (folder / "masks/classes.txt").write_text("\n".join(CLASSES) + "\n", encoding="utf-8")
+    return given, folder / "masks"
+
+
+def boxes(folder: Path) -> tuple[Path, Path]:
+    given = photos(folder)
+    listed = [{"id": n, "file_name": f"p{n}.png", "width": SIZE[0], "height": SIZE[1]}
+              for n in range(5)]  # fmt: skip
+    boxed = [
+        {"id": 2 * n + k, "image_id": n, "category_id": k, "bbox": box}
+        for n in range(5)
+        for k, box in enumerate([[4 + 5 * n, 14, 14, 12], [1, 2, 12, 8]])
+    ]
+    content = {"images": listed, "annotations": boxed}
+    content["categories"] = [{"id": 0, "name": "car"}, {"id": 1, "name": "cloud"}]
+    (folder / "coco.json").write_text(json.dumps(content), encoding="utf-8")
+    return given, folder / "coco.json"
+
+
+def video(folder: Path) -> tuple[Path, Path]:
+    folder.mkdir()
+    with av.open(str(folder / "walk.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        for n in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(n)[0], format="rgb24")))
+        container.mux(stream.encode())
+    Image.fromarray((scene(0)[1] == 2).astype(np.uint8)).save(folder / "first.png")
+    return folder / "walk.mp4", folder / "first.png"
+
+
+@dataclass(frozen=True)
+class Way:
+    """What is given, what the answer says, and what the page of the pictures has."""
+
+    make: Callable[[Path], tuple[Path, Path | None]]
+    said: str
+    page: str
+    shown: str
+
+
+WAYS = {
+    "masks": Way(masks, "Use pixels: layer ", "predictions", ".predictions img"),
+    "boxes": Way(boxes, "Find the same object", "retrieval-sheets", ".crop image"),
+    "no labels": Way(
+        lambda folder: (photos(folder, 3), None),
+        "Without labels nothing here",
+        "features",
+        "canvas",
+    ),
+    "video": Way(video, "Follow", "videos", "canvas"),
+}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A way that was gone."""
+
+    way: Way
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def tried(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, root: Path
+) -> Iterator[Tried]:
+    folder, way = tmp_path_factory.mktemp("try"), WAYS[request.param]
+    given, labels = way.make(folder / "in")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempt, "PATCHES", 48)
+        patch.setattr(attempt.create, "_write_graph", lambda _: None)  # which draws templates
+        asked = attempt.Asked(str(given), labels and str(labels), "pixels", 16)
+        attempt.begin(folder / "out", asked, subdir=False, approve=lambda _: False)
+        (folder / "out/dvc.yaml").write_bytes((root / "dvc.yaml").read_bytes())
+        patch.chdir(folder / "out")
+        stages(str(root / "src"), None, set)
+        yield Tried(way, folder / "out", answer.text())
+
+
+@pytest.fixture
+def page(blank: Page) -> Iterator[Page]:
+    """A page that fails the test on any message or error."""
+    wrong = list[str]()
+    with listening(
+        blank,
+        console=lambda message: wrong.append(message.text),
+        pageerror=lambda error: wrong.append(str(error)),
+        requestfailed=lambda request: wrong.append(request.url),
+    ):
+        yield blank
+    assert wrong == []
+
+
+def test_it_ends_with_an_answer_and_a_page(tried: Tried, page: Page) -> None:
+    assert tried.way.said in tried.said
+    place = Path(tried.said.splitlines()[-1].removeprefix("Look: "))
+    page.goto(place.as_uri())
+    assert "not for publication" in page.locator("main").inner_text()
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_its_pictures_are_there(tried: Tried, page: Page) -> None:
+    page.goto((tried.folder / f"reports/site/{tried.way.page}.html").as_uri())
+    assert page.locator(tried.way.shown).count() > 1
+    broken = "[...document.images].filter((i) => i.loading !== 'lazy' && !i.naturalWidth).length"
+    assert page.evaluate(broken) == 0
