@@ -59,6 +59,23 @@ def city(here: Path) -> Minicity:
     return dataset
 
 
+@pytest.mark.parametrize(("runs", "layers"), [(["own"], [1, 0]), ([], [1])])
+def test_layers_are_extracted_where_they_are_read(
+    runs: list[str], layers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(cell: Any, features: Features) -> Any:
+        raise Opened([features.layer, *features.layer_sweep])
+
+    monkeypatch.setattr(extraction, "open_extraction", opened)
+    view = View(mode="whole", grid="equal", patches=[2, 2])
+    dataset = Collected(kind="davis2017", view=view, support=None, query=None)
+    features = FEATURES.model_copy(update={"layer": 1, "layer_sweep": [0]})
+    asked = configured(runs={"segmentation": runs}, datasets={"own": dataset}, features=features)
+    with pytest.raises(Opened) as told:
+        compute("extract", dataset="own", model="pixels", settings=asked)
+    assert told.value.args == (layers,)
+
+
 def test_speed_and_machine_are_noted_beside_the_results(city: Minicity) -> None:
     asked = configured(datasets={"city": city}, features=FEATURES)
     results = paths.cell(dataset="city", model="pixels") / "extract.json"

@@ -361,6 +361,28 @@ def test_other_addresses_are_those_of_known_files(
     assert yaml.safe_load(Path("data/code/sources.yaml").read_text()) == sources
 
 
+@pytest.mark.parametrize(
+    ("dataset", "shared", "read"),
+    [
+        ({"kind": "davis2017"}, ["other"], False),
+        ({"kind": "davis2017"}, ["own"], True),
+        ({"kind": "davis2017", "pictures": True}, [], True),
+        ({"kind": "folder"}, [], True),
+        ({"kind": "folder", "pictures": False}, [], False),
+        ({"kind": "minicity"}, [], True),
+        (None, [], False),  # the stages refuse it
+    ],
+)
+def test_layers_that_nothing_reads_run_no_extraction(
+    dataset: dict[str, Any] | None, shared: list[str], read: bool
+) -> None:
+    features = {"layer": -1, "layer_sweep": [-2], "norm": True}
+    params = {"features": features, "datasets": {"own": dataset}}
+    found = dict(code._features(params | {"segmentation": {"datasets": shared}}))
+    without = features | {"layer_sweep": []}
+    assert found == {"features.yaml": without, "features_own.yaml": features if read else without}
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["m$(touch X)", "x;touch X;", "a b", "a\n", "A", "../a", "", True])
 def test_every_name_that_dvc_puts_into_a_command_is_checked(

@@ -56,7 +56,10 @@ def test_a_stage_depends_on_the_list_of_its_own_code(graph: dict[str, Any], stag
     runs_models = stage in ("weights", "extract", "degrade")
     of_model = ["data/code/model_${item.model}.txt"] if runs_models else []
     sources = ["data/code/sources.yaml"] if stage in ("fetch", "weights") else []
-    assert listed == [f"data/code/{stage}.txt", *sources, *of_model, *of_all_tasks]
+    features = {"extract": "features_${item.dataset}", "degrade": "features"}.get(stage)
+    of_features = [f"data/code/{features}.yaml"] if features else []
+    own = f"data/code/{stage}.txt"
+    assert listed == [own, *sources, *of_features, *of_model, *of_all_tasks]
 
 
 def test_the_lists_are_made_of_all_code(graph: dict[str, Any]) -> None:

@@ -304,6 +304,14 @@ def test_float32_doubles_and_one_layer_halves(settings: Make) -> None:
     assert sizes == [sizes[0], sizes[0], 2 * sizes[0]]
 
 
+def test_layers_that_nothing_reads_take_no_room(settings: Make) -> None:
+    unread, one = (
+        planned(settings({"segmentation.datasets": [], "features.layer_sweep": layers})).features
+        for layers in ([-2], [])
+    )
+    assert unread == one > 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

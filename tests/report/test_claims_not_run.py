@@ -85,6 +85,7 @@ def test_a_claim_about_several_datasets_has_a_part_on_each_that_enters_no_family
     assert (part.effect, part.p, part.verdict) == (same.effect, same.p, same.verdict)
     assert part.p_holm == part.p
     assert same.p_holm == same.p  # the part is no second claim
+    assert (part.part, same.part) == (True, False)
     assert part.note.endswith("a part of the claim above, with its own p")
     table = markdown(found, 200)
     assert "On town alone: A beats B." in table

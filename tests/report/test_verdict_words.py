@@ -81,6 +81,17 @@ def test_a_difference(verdict, low, high, sentence):
     assert said(verdict, low, high, claim(direction="less")) == less
 
 
+@pytest.mark.parametrize("kind", ["difference", "superlative", "equivalence"])
+def test_nobody_adjusts_the_p_of_a_part(kind):
+    low, high = (-0.3, 0.2) if kind == "equivalence" else (1.2, 3)
+    whole = said("undecided", low, high, claim(kind), rival="")
+    part = said("undecided", low, high, claim(kind), rival="", part=True)
+    assert whole.endswith("but the adjusted p exceeds 0.05")
+    assert part == (
+        whole.replace("the adjusted p", "its p") + "; a part of the claim above, with its own p"
+    )
+
+
 @pytest.mark.parametrize(
     ("verdict", "low", "high", "sentence"),
     [

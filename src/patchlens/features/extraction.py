@@ -113,7 +113,7 @@ def run(cell: Cell) -> None:
 
     The speed is written to `paths.cost`, on which no stage depends.
     """
-    opened = open_extraction(cell, cell.settings.features)
+    opened = open_extraction(cell, cell.settings.features_of(cell.dataset))
     index, extractor, about = cell.index, opened.extractor, opened.about
     selected = selected_images(cell)
     work = opened.work("extract", [image_id for ids in selected.values() for image_id in ids])

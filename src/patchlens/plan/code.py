@@ -42,6 +42,7 @@ from patchlens.names import nearest
 from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
 from patchlens.settings.base import Name, brief
+from patchlens.settings.load import SHARED, reads_layers
 from patchlens.settings.messages import explain
 from patchlens.settings.models import PythonModel
 from patchlens.settings.validated import loaded, refuse
@@ -63,7 +64,8 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     """Check all names, then list the code of every other stage of `graph` in <stage>.txt.
 
     The sections of all tasks are copied to tasks.yaml, and what the code of each model uses is
-    listed in model_<name>.txt. `sources` is copied to sources.yaml, as params.yaml may lack it.
+    listed in model_<name>.txt. `sources` is copied to sources.yaml, as params.yaml may lack it;
+    what is extracted of a dataset to features_<name>.yaml, of degraded copies to features.yaml.
 
     Args:
         graph: a dvc.yaml with its params.yaml beside it; see `paths.code` for where the lists are.
@@ -89,6 +91,9 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
             for name, model in params["models"].items():
                 write_text(_model_code(name, model), paths.model_code(name, out))
         write_text(dumped(params.get("sources", {}), sort=True), out / "sources.yaml")
+        if "extract" in stages:
+            for place, features in _features(params):
+                write_text(dumped(features, sort=True), out / place)
         tasks = {name: params[name] for name in sorted(TASKS) if name in params}
         write_text(dumped(tasks, sort=True), out / "tasks.yaml")
     if _read_now != _recalled:
@@ -109,6 +114,18 @@ def check_names(graph: Path) -> Mapping[str, Any]:
     found: Mapping[str, Any] = loaded(params, missing="run this in the folder that contains it")
     refuse(params, _wrong(names(graph, found)))
     return found
+
+
+def _features(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What each extraction reads of `features`, so that no other layer runs it again."""
+    found = params.get("features")
+    given = found if isinstance(found, dict) else {}  # else `load` refuses
+    of_headline = given | {"layer_sweep": []}
+    yield "features.yaml", of_headline
+    for name, dataset in params["datasets"].items():
+        own = dataset if isinstance(dataset, dict) else {}
+        swept = reads_layers(name, own, params[SHARED]["datasets"])
+        yield f"features_{name}.yaml", given if swept else of_headline
 
 
 def _check_sources(graph: Path, params: Mapping[str, Any]) -> None:

@@ -111,7 +111,7 @@ def cell(
         return CellCost(model, dataset, None, None, None, None, None)
     one = pixels[0] // size.patch_size, pixels[1] // size.patch_size
     grid = tiles[0] * one[0], tiles[1] * one[1]
-    layers = _layers(model, size, settings.features)
+    layers = _layers(model, size, settings.features_of(dataset))
     planned = Planned(
         settings,
         dataset,

@@ -15,7 +15,7 @@ from patchlens.files import whole_file, whole_folder, write_json
 from patchlens.names import DatasetName
 from patchlens.progress import log
 from patchlens.report import unlabelled
-from patchlens.settings.datasets import Minicity
+from patchlens.settings.datasets import Minicity, pictured
 from patchlens.tasks.entries import ENTRIES, cells
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(settings: "Settings") -> None:
     shown = set[str | None]()  # folders: several datasets of one have the same sheet
     with whole_folder(paths.EXPLORER) as out:
         for dataset, own in settings.datasets.items():
-            if not own.pictured or dataset not in settings.extract.datasets:
+            if not pictured(vars(own)) or dataset not in settings.extract.datasets:
                 continue
             folder = out / dataset
             pictures = Pictures(Index.of(dataset, own), folder)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 FAMILY = {"paper": "shipped", "minicity": "shipped", "open": "open", "own": "own"}  # by group
-PART = "a part of the claim above, with its own p"
+OF = "@"  # in the name of a part of a claim; no claim has it in its own
 LEVELS = {"difference": 0.95, "superlative": 0.95, "equivalence": 0.9}  # of the interval shown
 
 
@@ -43,6 +43,8 @@ class Outcome:
         rival: of a superlative, the strongest rival, which the effect is measured against.
         above_chance: of an equivalence with `chance`, by how much that variant is above chance,
             with the ends of the interval.
+        part: whether it is of one dataset of a claim about several: no family has it, and its
+            `p_holm` is its own p.
     """
 
     claim: Claim
@@ -58,6 +60,7 @@ class Outcome:
     units: int = 0
     rival: str = ""
     above_chance: tuple[float, float, float] | None = None
+    part: bool = False
 
     @property
     def was_run(self) -> bool:
@@ -227,8 +230,8 @@ class ClaimJudge:
             o = self.judge(claim.model_copy(update={"datasets": [dataset], "text": text}))
             if o.was_run:
                 decided = rules.verdict(o.p_supported, o.p_contradicted, o.p, o.units)
-                o = replace(o, verdict=decided, p_holm=o.p)
-                yield f"{name}@{dataset}", replace(o, note=f"{note(o)}; {PART}")
+                o = replace(o, verdict=decided, p_holm=o.p, part=True)
+                yield f"{name}{OF}{dataset}", replace(o, note=note(o))
 
     def _judge(self, claim: Claim) -> Outcome:
         rival, above_chance = "", None

@@ -15,7 +15,7 @@ from patchlens.tasks.resample import MIN_UNITS
 if TYPE_CHECKING:
     from patchlens.report.judge import Outcome
 
-UNADJUSTED = f"but the adjusted p exceeds {ALPHA:g}"
+PART = "a part of the claim above, with its own p"
 
 
 def is_share(metric: str) -> bool:
@@ -50,7 +50,12 @@ def note(outcome: "Outcome") -> str:
     if claim.chance is not None and outcome.above_chance is not None:
         above = effect(claim.metric, outcome.above_chance)
         parts.append(f"{claim.chance.variant} minus chance: {above}")
-    return "; ".join(parts)
+    return "; ".join([*parts, PART] if outcome.part else parts)
+
+
+def _likely(o: "Outcome") -> str:
+    """Why an interval that looks decided decides nothing; nobody adjusts the p of a part."""
+    return f"but {'its' if o.part else 'the adjusted'} p exceeds {ALPHA:g}"
 
 
 def _difference(o: "Outcome") -> str:
@@ -63,9 +68,9 @@ def _difference(o: "Outcome") -> str:
     if o.verdict == "contradicted":
         return f"{a_loss} is shown instead of a {gain}"
     if o.low > o.claim.delta:
-        return f"the interval shows a {gain}{above}, {UNADJUSTED}"
+        return f"the interval shows a {gain}{above}, {_likely(o)}"
     if o.high < 0:
-        return f"the interval shows {a_loss} instead of a {gain}, {UNADJUSTED}"
+        return f"the interval shows {a_loss} instead of a {gain}, {_likely(o)}"
     if o.low > 0:
         return f"the {gain} is not shown to exceed {least}"
     return f"neither a {gain}{above} nor {a_loss} is shown"
@@ -82,9 +87,9 @@ def _superlative(o: "Outcome") -> str:
     if o.verdict == "contradicted":
         return f"a rival is shown to be {ahead} {own}"
     if o.low > o.claim.delta:
-        return f"the interval lies {ahead} the strongest rival{by}, {UNADJUSTED}"
+        return f"the interval lies {ahead} the strongest rival{by}, {_likely(o)}"
     if o.high < 0:
-        return f"the interval shows the strongest rival {ahead} {own}, {UNADJUSTED}"
+        return f"the interval shows the strongest rival {ahead} {own}, {_likely(o)}"
     if o.low > 0:
         return f"the {lead} every rival is not shown to exceed {least}"
     return f"{own} is not shown to be {ahead} every rival{by}, nor any rival {ahead} {own}"
@@ -103,10 +108,10 @@ def _equivalence(o: "Outcome") -> str:
     if o.verdict == "contradicted":
         return " and ".join(beyond) or f"a difference of {most} or more is shown"
     if beyond:
-        return f"by the interval, {' and '.join(beyond)}, {UNADJUSTED}"
+        return f"by the interval, {' and '.join(beyond)}, {_likely(o)}"
     inside, at_chance = -delta < o.low and o.high < delta, above[2] < delta
     if inside and at_chance:
-        return f"the interval lies within ±{most}, {UNADJUSTED}"
+        return f"the interval lies within ±{most}, {_likely(o)}"
     if inside:
         return f"{variant} is not shown to be less than {most} above chance, nor more"
     return f"the difference is not shown to be smaller than {most}, nor larger"

@@ -160,11 +160,6 @@ class Minicity(_Dataset):
     stills: Annotated[int, Within(0, 64)]
     videos: Annotated[int, Within(0, 4)]
 
-    @property
-    def pictured(self) -> bool:
-        """Whether the report shows its images: anyone may publish them."""
-        return True
-
     @model_validator(mode="after")
     def _something(self) -> "Minicity":
         if self.stills == self.videos == 0:
@@ -194,11 +189,6 @@ class Collected(_Dataset):
     max_megapixels: Annotated[float, Within(0.0001, 100_000)] = 179
     pictures: bool | None = None
 
-    @property
-    def pictured(self) -> bool:
-        """Whether the report shows its images."""
-        return self.kind == "folder" if self.pictures is None else self.pictures
-
     @model_validator(mode="after")
     def _one_place(self) -> "Collected":
         if self.root is not None and self.archives is not None:
@@ -214,6 +204,12 @@ class Collected(_Dataset):
 # content callers pass to `load`.
 Kinds = Mapping[str, Collection[str]]
 MADE, COLLECTED = "minicity", "collected"
+
+
+def pictured(dataset: Mapping[str, Any]) -> bool:
+    """Whether the report shows images of a dataset, from its section as in params.yaml."""
+    shown = dataset.get("pictures")
+    return dataset.get("kind") in (MADE, "folder") if shown is None else bool(shown)
 
 
 def _known(value: Any, info: ValidationInfo) -> Any:

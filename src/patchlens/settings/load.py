@@ -12,7 +12,7 @@ from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings import base
 from patchlens.settings.base import Filled, Section, Several, Strict, brief
-from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity
+from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minicity, pictured
 from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
 from patchlens.settings.sources import Sources
@@ -63,6 +63,12 @@ class Settings(Strict):
         if view is None or view.patches is None or view.mode != "whole":
             return None
         return view.patches[0], view.patches[1]
+
+    def features_of(self, name: DatasetName) -> Features:
+        """What is extracted of a dataset: other layers only where something reads them."""
+        if reads_layers(name, vars(self.dataset(name)), getattr(self, SHARED).datasets):
+            return self.features
+        return self.features.model_copy(update={"layer_sweep": []})
 
     @property
     def variants(self) -> list[VariantName]:
@@ -145,6 +151,19 @@ def parse(content: Any, where: Path, known: Known) -> Settings:
     settings: Settings = conforming(content, kind, where, context=known.kinds)
     refuse(where, _cross_checks(settings, known))
     return settings
+
+
+def reads_layers(name: str, dataset: Mapping[str, Any], shared: Collection[str]) -> bool:
+    """Whether anything reads the layers of `features.layer_sweep`.
+
+    T1, the choice and the variance study do, and the page of features, which has pictures.
+
+    Args:
+        name: of a dataset.
+        dataset: its section in params.yaml.
+        shared: the datasets of T1, where the choice and the study run too.
+    """
+    return name in shared or pictured(dataset)
 
 
 def with_sections(sections: Mapping[str, type[Section]]) -> type[Settings]:

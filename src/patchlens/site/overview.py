@@ -8,6 +8,7 @@ from patchlens.display.palette import Look
 from patchlens.report import headlines
 from patchlens.report.claims_table import GROUPS
 from patchlens.report.headlines import Headline
+from patchlens.report.judge import OF
 from patchlens.report.verdict_words import effect, threshold
 from patchlens.site import lexicon, media, overview_figures, precomputed, provenance, tasks
 from patchlens.site.answers import answer, tally
@@ -119,11 +120,12 @@ def _comparison(claim: Mapping[Any, Any]) -> str:
     task, *head, metric = str(claim["metric"]).split(".")
     words = lexicon.of(task)
     where = ", ".join([words.words.title, *map(words.value, head)])
+    p = "its own p" if OF in claim["id"] else "adjusted p"
     found = effect(claim["metric"], [claim[name] for name in ("effect", "ci_low", "ci_high")])
     return (
         f"{claim['a']} against {claim['b']} on {claim['datasets']} "
         f"({where}: {words.column(metric)}): {found}; "
-        f"δ = {threshold(claim['metric'], claim['delta'])}, adjusted p = {claim['p_holm']:.3g}, "
+        f"δ = {threshold(claim['metric'], claim['delta'])}, {p} = {claim['p_holm']:.3g}, "
         f"{claim['n_units']:.0f} units."
     )
 
