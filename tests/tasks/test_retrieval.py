@@ -47,9 +47,9 @@ def test_average_precision_is_that_of_scikit_learn():
 def test_many_and_few_relevant_ones_are_counted_alike(monkeypatch):
     similarity = RNG.integers(0, 9, (5, 40)).astype(np.float32)
     relevant = RNG.random((5, 40)) < 0.5
-    monkeypatch.setattr(retrieval, "FEW", 0)
+    monkeypatch.setattr(retrieval, "COUNTED", 1 << 40)
     sorted_ = judge(similarity, relevant)
-    monkeypatch.setattr(retrieval, "FEW", 40)
+    monkeypatch.setattr(retrieval, "COUNTED", 0)
     for one, other in zip(sorted_, judge(similarity, relevant), strict=True):
         np.testing.assert_array_equal(one, other)
 

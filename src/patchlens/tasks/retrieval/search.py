@@ -13,7 +13,7 @@ from patchlens.tasks.retrieval.settings import Relevant
 
 RECALLS = (1, 5, 10)
 PRODUCTS = 1 << 21  # similarities held at once: 8 MB, and what ranks them up to ten times that
-FEW = 32  # values that are counted one by one sooner than a list is sorted
+COUNTED = 1024  # a list at least this often as long as its values is counted, not sorted: sooner
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ def judge(similarity: Array, relevant: Bools) -> tuple[Ints, Floats, Floats]:
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, gallery + 1))])
     row, column = np.nonzero(relevant)
     value = similarity[row, column]
+    value = value[np.lexsort((-value, row))]
     asked, first, total = np.unique(row, return_index=True, return_counts=True)
     above, upto = np.empty(len(row), dtype=np.int64), np.empty(len(row), dtype=np.int64)
     for query, start, count in zip(asked, first, total, strict=True):
         part = slice(start, start + count)
-        value[part] = np.sort(value[part])[::-1]
         above[part], upto[part] = _places(similarity[query], value[part])
     # One group a query and value: r relevant of n tied, behind t others with c relevant.
     tied = np.flatnonzero(np.diff(row, prepend=-1) | np.diff(above, prepend=-1))
@@ -144,7 +144,7 @@ def judge(similarity: Array, relevant: Bools) -> tuple[Ints, Floats, Floats]:
 
 def _places(similarity: Array, values: Array) -> tuple[Ints, Ints]:
     """How many of a list are above each value, and how many above or equal."""
-    if len(values) <= FEW:
+    if COUNTED * len(values) <= len(similarity):
         above = [np.count_nonzero(similarity > value) for value in values]
         upto = [np.count_nonzero(similarity >= value) for value in values]
         return np.array(above), np.array(upto)
