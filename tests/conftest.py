@@ -118,6 +118,13 @@ def once(
     return made
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """Tests share renderings with each other, and not with the user."""
+    base = tmp_path_factory.getbasetemp()
+    os.environ["PATCHLENS_CACHE"] = str((base if worker_id == "master" else base.parent) / "cache")
+
+
 @pytest.fixture(scope="session")
 def rendered(once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """The images of the small params.yaml, as its stage render makes them; they take a minute."""
