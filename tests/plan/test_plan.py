@@ -726,3 +726,30 @@ def test_masks_that_are_not_there_are_found_by_the_plan(settings: Make, own: Pat
     chosen |= {"fetch.placed": ["own"], "segmentation.datasets": ["own"]}
     with pytest.raises(SettingsError, match="'own' has no class masks"):
         planned(settings(chosen))
+
+
+@pytest.mark.parametrize(
+    ("masks", "shots", "message"),
+    [
+        ("x y z", 3, "datasets.own.query.split: 'w' has no class mask, which segmentation needs"),
+        ("x y z.tiff w", 4, ""),
+        ("x y z w", 5, "segmentation.shots: 5 is more than the 4 images of 'own'"),
+    ],
+)
+def test_images_that_take_turns_are_counted_and_labelled(
+    settings: Make, own: Path, masks: str, shots: int, message: str
+) -> None:
+    for name in masks.split():
+        (own / f"masks/{name if '.' in name else name + '.png'}").touch()
+    dataset = of_own(own, "few+rest", "all")
+    dataset["support"] |= {"seeds": [0], "folds": 2}
+    dataset["query"] |= {"split": "few+rest"}
+    chosen = {"datasets": {"own": dataset}, "fetch.downloaded": [], "segmentation.shots": shots}
+    chosen |= {"fetch.placed": ["own"], "segmentation.datasets": ["own"]}
+    chosen |= {"segmentation.shots_sweep": [], "sweep.datasets": []}
+    if not message:
+        assert planned(settings(chosen)).images["own"].query == 4
+        return
+    with pytest.raises(SettingsError) as caught:
+        planned(settings(chosen))
+    assert message in str(caught.value)

@@ -1,14 +1,16 @@
 """What a user's own folder says before it is indexed: its images, and what its tasks would miss."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from patchlens.datasets.below import nfc
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.folder_yaml import NAME, Description, describe, names_of
 from patchlens.datasets.reading import frames
 from patchlens.names import nearest
 from patchlens.settings.datasets import Collected, Dataset
 from patchlens.settings.load import Settings
+from patchlens.tasks.segmentation.settings import Segmentation
 
 NEEDS = {  # task -> what it needs in a folder, and the keys of dataset.yaml that give it
     "segmentation": ("class masks", ()),
@@ -34,6 +36,8 @@ def facts(dataset: Dataset, known: Entry) -> Entry:
 
 def problems(settings: Settings) -> Iterator[str]:
     """What the stages index and those of tasks would refuse of the user's folders, in lines."""
+    segmentation = settings.section(Segmentation)
+    labelled, shots = segmentation.datasets, max(segmentation.shots, *segmentation.shots_sweep, 0)
     for name in settings.extract.datasets:
         own = settings.datasets[name]
         if (found := _described(own)) is None:
@@ -49,6 +53,12 @@ def problems(settings: Settings) -> Iterator[str]:
                 continue
             there = sum(counts[split]["images"] for split in splits)
             asked = chosen.images
+            if name in labelled and (bare := _without_mask(root, described, splits)):
+                yield f"{where}.split: '{bare}' has no class mask, which segmentation needs; " + (
+                    "choose splits whose images all have one"
+                )
+            if part == "support" and chosen.folds is not None and shots > there:
+                yield f"segmentation.shots: {shots} is more than the {there} images of '{name}'"
             if chosen.per == "total" and isinstance(asked, int) and asked > there:
                 yield f"{where}.images: {asked} requested, but '{chosen.split}' has {there}"
         for task, names in settings.tasks().items():
@@ -63,6 +73,17 @@ def problems(settings: Settings) -> Iterator[str]:
                     f"{task}.datasets: '{name}' has no {what} ({root / NAME}); add them, or take "
                     "it out of the list"
                 )
+
+
+def _without_mask(root: Path, described: Description, splits: list[str]) -> str:
+    """The first image of some splits that has no mask; "" if all have, or none in the folder."""
+    there = {nfc(path.stem) for path in (root / "masks").glob("*")}
+    listed = [name for split in splits for name in names_of(root, split, described.splits[split])]
+    for name in listed if there else []:
+        path = PurePosixPath(name.replace("\\", "/"))  # as a path, or with its suffix
+        if name not in described.sequences and not there & {name, path.name, path.stem}:
+            return name
+    return ""
 
 
 def _described(dataset: Dataset) -> tuple[Path, Description] | None:
