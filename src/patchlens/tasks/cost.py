@@ -61,8 +61,12 @@ class Planned:
             folds: of the cross-validation; two run side by side, one BLAS thread each.
         """
         passes = FINAL + (choices * (folds - 1) / 2 if choices > 1 else 0)
+        return self.passes(passes, images=images)
+
+    def passes(self, count: float, *, images: int) -> float:
+        """FLOP of so many fits of a linear probe, each as long as one of the search for C."""
         step = 4.0 * self.width * self.classes  # scores and gradient: two matrix products
-        return images * self.patches * passes * PROBE_STEPS * step
+        return images * self.patches * count * PROBE_STEPS * step
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the nested choice costs."""
 
-from patchlens.tasks.cost import Cost, Planned
+from patchlens.tasks.cost import FINAL, Cost, Planned
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.selection.settings import Selection
 
@@ -9,15 +9,17 @@ def cost(cell: Planned) -> Cost:
     """Searches and probes of the inner folds of every support set, and of all images once."""
     settings, own = cell.settings.section(Segmentation), cell.settings.section(Selection)
     support = cell.settings.dataset(cell.dataset).few_shot()[0]
-    sets = len(support.seeds) * (support.folds or 1) + 1
+    turns = min(support.folds, cell.query) if support.folds else 1
+    sets = len(support.seeds) * turns + 1
     images = min(settings.shots * cell.pools, cell.query) if support.folds else settings.shots
-    many = sets * len(cell.layers) * len(settings.variants)
+    inner, fits = max(1, min(own.folds, images)), sets * len(cell.layers)
     patches = images * cell.patches
-    bank, linear = patches * (own.folds - 1) // own.folds, settings.linear
-    knn = many * cell.search(bank=bank, queries=patches) if "knn" in settings.heads else 0.0
-    probes = own.folds * len(linear.c) if "linear" in settings.heads else 0
+    search = cell.search(bank=patches * (inner - 1) // inner, queries=patches)
+    centred = {"center"} if "raw" in settings.variants else set()  # not fitted again, see choose
+    linear = {*settings.variants} - centred if "linear" in settings.heads else set()
+    passes = fits * len(linear) * len(settings.linear.c) * (inner - 1) + sets * FINAL
     return Cost(
-        knn=knn,
-        probe=many * probes * cell.probe(images=images, choices=1, folds=2),
+        knn=fits * len(settings.variants) * search if "knn" in settings.heads else 0.0,
+        probe=cell.passes(passes, images=images) if linear else 0.0,
         maps=len(support.seeds) * cell.maps(images=cell.query),
     )
