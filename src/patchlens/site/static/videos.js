@@ -1,4 +1,4 @@
-// The player of linked videos: two models or variants over the same frames.
+// The player of videos with linked boxes or carried masks: two models or variants over the same frames.
 "use strict";
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
@@ -54,6 +54,11 @@
     const column = content.columns[panel.column];
     panel.svg.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
     const picture = element("image", { href: data.base + frame.file, width: frame.width, height: frame.height });
+    if (column.masks) {
+      const mask = element("image", { href: column.masks[at], width: frame.width, height: frame.height, class: "carried" });
+      panel.svg.replaceChildren(picture, mask);
+      return;
+    }
     panel.svg.replaceChildren(picture, ...column.boxes[at].flatMap(box));
     const switches = column.boxes.map((boxes) => boxes.filter((one) => one[5]).length);
     const most = Math.max(1, ...switches);
@@ -99,7 +104,7 @@
   }
 
   function set_up(part, column) {
-    const svg = element("svg", { role: "img", "aria-label": "The frame with its linked boxes" });
+    const svg = element("svg", { role: "img", "aria-label": "The frame with its objects" });
     part.querySelector(".stage").append(svg);
     const panel = { column, svg, timeline: part.querySelector(".timeline"), said: part.querySelector(".said") };
     const [model, variant] = part.querySelectorAll("select");

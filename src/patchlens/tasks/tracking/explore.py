@@ -1,17 +1,22 @@
-"""Linked videos as frames and boxes for the player: `tracks.json` and one script per sequence."""
+"""Videos with linked boxes or carried masks, for the player: `tracks.json`, a script per video."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from patchlens import paths
 from patchlens.datasets.index import Index
+from patchlens.datasets.layout import IGNORE
+from patchlens.datasets.masks import open_ids
 from patchlens.datasets.tracks import Line, read_tracks
-from patchlens.display.pictures import Pictures, shown_variants, write_script
+from patchlens.display.pictures import Pictures, label_png, shown_variants, write_script
 from patchlens.errors import DataError
 from patchlens.files import write_json
 from patchlens.names import DatasetName
 from patchlens.stored import reading, remedy_for
+from patchlens.tasks.tracking.animation import TRACK_COLOURS
 from patchlens.tasks.tracking.files import TrackFiles
 from patchlens.tasks.tracking.inputs import propagates
 
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
 TITLE = "Videos"
-FRAMES = 40  # of a sequence, from its start
+FRAMES = 40  # of a sequence: of boxes from its start, of masks every n-th
 SEQUENCES = 4
 DECIMALS = 2  # of a box in the files of the tracks
 
@@ -29,44 +34,66 @@ def write(
     settings: "Settings",
     pictures: Pictures,
 ) -> None:
-    """Write the query videos that T4 linked, with the track ids of every model and variant.
+    """Write the query videos of T4: the ids of linked objects, or the masks that were carried.
 
     A box is marked as an identity switch if the id of its object was another one before.
 
     Raises:
         DataError: a model's tracks are missing.
     """
-    index, out, variants = pictures.index, pictures.folder, shown_variants(settings)
-    if propagates(index):
-        return  # masks, and no tracks
-    kind, models = settings.dataset(dataset).kind, list(settings.models)
+    index, variants = pictures.index, shown_variants(settings)
+    masks = propagates(index)
+    columns = [{"model": model, "variant": v} for model in settings.models for v in variants]
+    folders = [paths.tracks(dataset=dataset, model=c["model"]) / c["variant"] for c in columns]
     images = index.images.loc[index.query["image_id"]].sort_values(["sequence", "frame"])
-    sequences = []
-    for n, (sequence, rows) in enumerate(list(images.groupby("sequence"))[:SEQUENCES]):
-        ids = [str(image_id) for image_id in rows.index]
-        files = TrackFiles(index, kind, {str(sequence): ids})
-        numbers = [int(number) + files.shift for number in rows["frame"]][:FRAMES]
-        things = {i: _things(index, i) for i in ids[:FRAMES]}
-        columns = []
-        for model in models:
-            for variant in variants:
-                folder = paths.tracks(dataset=dataset, model=model) / variant / "mot"
-                path = folder / f"{files.stem(str(sequence))}.txt"
-                with reading(path):
-                    lines = _tracks(path)
-                    shown = [
-                        (things[i], lines.get(f, [])) for i, f in zip(things, numbers, strict=True)
-                    ]
-                    boxes, switches = _marked(shown)
-                column = {"model": model, "variant": variant}
-                columns.append(column | {"boxes": boxes, "switches": switches})
-        frames = [pictures.of(image_id) for image_id in things]
-        script = f"tracks/{n}.js"
-        content = {"sequence": n, "frames": frames, "columns": columns}
-        write_script("patchlensTracks", content, out / script)
-        sequences.append({"name": str(sequence), "script": script, "frames": frames})
-    listed = [{"model": model, "variant": variant} for model in models for variant in variants]
-    write_json({"columns": listed, "sequences": sequences, "title": TITLE}, out / "tracks.json")
+    sequences: list[dict[str, Any]] = []
+    for sequence, rows in images.groupby("sequence"):
+        name, ids = str(sequence), [str(image_id) for image_id in rows.index]
+        if masks and not (folders[0] / "davis" / name).is_dir():
+            continue  # it has no labelled frame
+        if masks:
+            ids = ids[:: -(-len(ids) // FRAMES)]
+            found = [_carried(folder / "davis" / name, ids) for folder in folders]
+        else:
+            files = TrackFiles(index, settings.dataset(dataset).kind, {name: ids})
+            numbers = [int(number) + files.shift for number in rows["frame"]][:FRAMES]
+            things, ids = [_things(index, i) for i in ids[:FRAMES]], ids[:FRAMES]
+            stem = files.stem(name)
+            found = [_linked(folder / f"mot/{stem}.txt", things, numbers) for folder in folders]
+        frames = [pictures.of(image_id) for image_id in ids]
+        script = f"tracks/{len(sequences)}.js"
+        content = {"sequence": len(sequences), "frames": frames}
+        content["columns"] = [c | of for c, of in zip(columns, found, strict=True)]
+        write_script("patchlensTracks", content, pictures.folder / script)
+        sequences.append({"name": name, "script": script, "frames": frames})
+        if len(sequences) == SEQUENCES:
+            break
+    if not sequences:
+        return
+    about = {"columns": columns, "sequences": sequences, "title": TITLE, "masks": masks}
+    write_json(about, pictures.folder / "tracks.json")
+
+
+def _carried(folder: Path, ids: Sequence[str]) -> dict[str, Any]:
+    """The masks of frames, as pictures whose background is transparent."""
+    masks = []
+    for image_id in ids:
+        with reading(folder / f"{Path(image_id).name}.png") as path:
+            values = open_ids(path)
+        colours = [TRACK_COLOURS[n % len(TRACK_COLOURS)] for n in range(int(values.max()))]
+        masks.append(label_png(np.where(values == 0, IGNORE, values.astype(int) - 1), colours))
+    return {"masks": masks}
+
+
+def _linked(
+    path: Path, things: Sequence[Mapping["Box", int]], numbers: Sequence[int]
+) -> dict[str, Any]:
+    """The boxes of frames with their ids."""
+    with reading(path):
+        lines = _tracks(path)
+        shown = [(of, lines.get(n, [])) for of, n in zip(things, numbers, strict=True)]
+        boxes, switches = _marked(shown)
+    return {"boxes": boxes, "switches": switches}
 
 
 Box = tuple[float, ...]
