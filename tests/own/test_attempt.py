@@ -96,6 +96,18 @@ def test_boxes_alone_are_found_again_where_a_class_recurs(recurring: int, task: 
     assert ("two photographs" in "".join(attempt._found(found))) == (not recurring)
 
 
+@pytest.mark.parametrize(
+    ("names", "sequences", "said"),
+    [
+        (["a", "b"], {}, "3 photographs, 2 of them with labels."),
+        ([], {"walk": 1, "run": 0}, "1 photograph, 0 of them with labels. 2 videos, 1 of them"),
+    ],
+)
+def test_what_was_found_is_counted(names: list[str], sequences: dict[str, int], said: str) -> None:
+    found = attempt.Converted("masks", ["x"], names, ["c"], sequences=sequences)
+    assert attempt._found(found)[0].startswith(said)
+
+
 def test_videos_are_propagated_where_a_frame_is_labelled() -> None:
     found = attempt.Converted("masks", ["a"], [], [], sequences={"walk": 1, "run": 0})
     content = attempt.settings(found, [24, 32], models.FLOORS)
@@ -130,7 +142,8 @@ def test_the_same_command_continues_and_another_does_not_overwrite(
     begun: Path, photos: Path
 ) -> None:
     before = (begun / "params.yaml").read_text()
-    assert begin(begun, photos, photos.parent / "masks") == []
+    [said] = begin(begun, photos, photos.parent / "masks")
+    assert said.startswith(f"Going on in {begun}")
     for other in ({"labels": None}, {"chosen": "pixels"}):
         with pytest.raises(PatchlensError, match="for something else; give another --out"):
             begin(begun, photos, **{"labels": photos.parent / "masks"} | other)

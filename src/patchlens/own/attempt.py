@@ -58,7 +58,7 @@ def begin(folder: Path, asked: Asked, *, subdir: bool, approve: Approve) -> list
     """Make the workspace `folder`, unless an interrupted run of the same command has made it.
 
     Returns:
-        What was found in the photographs, in lines; nothing if the workspace was there.
+        What was found in the photographs, in lines; or that the workspace was there.
 
     Raises:
         PatchlensError: the folder is there and was made for something else.
@@ -68,7 +68,7 @@ def begin(folder: Path, asked: Asked, *, subdir: bool, approve: Approve) -> list
         with reading(known_to):
             before = read_json(known_to) if known_to.is_file() else None
         if before == asdict(asked):
-            return []
+            return [f"Going on in {folder}: what is done is not done again."]
         raise PatchlensError(
             f"{folder}: is a workspace for something else; give another --out, or run `patchlens "
             "repro` in it"
@@ -168,11 +168,15 @@ def grid_for(folder: Path) -> list[int]:
 
 
 def _found(found: Converted) -> list[str]:
-    total = len(found.labelled) + len(found.unlabelled)
-    videos = f" {len(found.sequences)} videos, {len(tracked(found))} of them with labels."
+    photographs = len(found.labelled) + len(found.unlabelled), len(found.labelled), "photograph"
+    videos = len(found.sequences), len(tracked(found)), "video"
     classes = ", ".join(found.classes[:8]) + (" …" if len(found.classes) > 8 else "")
-    lines = [f"{total} photographs, {len(found.labelled)} of them with labels."]
-    lines[0] += videos if found.sequences else ""
+    counted = (
+        f"{total} {what}{'s' if total > 1 else ''}, {labelled} of them with labels."
+        for total, labelled, what in (photographs, videos)
+        if total
+    )
+    lines = [" ".join(counted)]
     if found.classes:
         lines.append(f"Labels ({found.format}): {len(found.classes)} classes: {classes}")
     if found.masks == 1 and not found.sequences:

@@ -117,7 +117,7 @@ def ranking(headline: Headline, looks: Mapping[str, Look], role: Callable[[str],
         "model:N",
         sort=alt.EncodingSortField(field="score", op="mean", order=sense),
         title=None,
-        axis=alt.Axis(labelLimit=140, labelExpr=roles),
+        axis=alt.Axis(labelLimit=220, labelExpr=roles),
     )
     chart = base(controls)
     tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
