@@ -93,7 +93,7 @@ WAYS = {
         "features",
         "canvas",
     ),
-    "video": Way(video, "Follow", "videos", "canvas"),
+    "video": Way(video, "carried the objects", "videos", ".stage image.carried"),
 }
 
 

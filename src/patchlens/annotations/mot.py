@@ -4,12 +4,14 @@ Frames and pixels count from 1. Names of classes are those of labels.txt beside 
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from patchlens.annotations.page import Page, Read, Shape
+from patchlens.annotations.pixels import Size
 from patchlens.annotations.source import Source
 from patchlens.datasets.reading import lines
-from patchlens.datasets.tracks import Line, read_tracks
+from patchlens.datasets.tracks import Format, Line, read_tracks
 from patchlens.errors import DataError
 
 START = re.compile(r"\s*\d+\s*,\s*\d+\s*(?:,\s*[-+.\deE]+\s*){7,8},?\s*")
@@ -32,7 +34,9 @@ def read(source: Source, paths: list[Path]) -> Read:
     classes: dict[str, None] = {}
     pages: list[Page] = []
     for path in paths:
-        form = "mot15" if _first(path).strip().rstrip(",").count(",") == MOT15 else "motchallenge"
+        form: Format = (
+            "mot15" if _first(path).strip().rstrip(",").count(",") == MOT15 else "motchallenge"
+        )
         beside = path.with_name("labels.txt")
         names = [name for _, name in lines(beside)] if beside.is_file() else []
         video = path.parent.parent.name if path.parent.name == "gt" else path.stem
@@ -42,9 +46,13 @@ def read(source: Source, paths: list[Path]) -> Read:
             place = f"{source.shown(path)}: frame {frame}"
             if frame < 1:
                 raise DataError(f"{place}: frames count from 1")
-            pages.append(Page(place, (f"{frame:06}",), None, lambda _, shapes=shapes: shapes,
-                              video=video, frame=frame - 1))  # fmt: skip
+            names_of = (f"{frame:06}",)
+            pages.append(Page(place, names_of, None, _all(shapes), None, video, frame - 1))
     return Read([*classes], pages)
+
+
+def _all(shapes: list[Shape]) -> Callable[[Size], list[Shape]]:
+    return lambda _: shapes
 
 
 def _shape(line: Line, names: list[str]) -> Shape:

@@ -8,7 +8,7 @@ from patchlens.names import DatasetName, ModelName
 from patchlens.settings.load import load
 from patchlens.site import reading
 from patchlens.site.answers import answer
-from patchlens.site.overview import chosen, without_labels
+from patchlens.site.overview import chosen, film, without_labels
 from patchlens.site.reading import Run
 from patchlens.site.recommend import Recommendation, recommendations
 from patchlens.stored import read_json
@@ -17,6 +17,10 @@ from patchlens.tasks.known import known
 UNRANKED = (
     "Without labels nothing here ranks models for a labelled task: look at what the features see, "
     "then label at least two photographs, and run this again with --masks or --annotations."
+)
+CARRIED = (
+    "Each model carried the objects of the labelled frame through the video: look which of them "
+    "follows best."
 )
 
 
@@ -29,7 +33,8 @@ def text() -> str:
     run = reading.read(load(paths.PARAMS, known()))
     found = list(recommendations(run))
     lines = [line for one in found for line in _recommended(one)] or list(_others(run))
-    place = Path.cwd() / paths.SITE / (without_labels(run) or "index.html")
+    page = "index.html" if found else film() or without_labels(run) or "index.html"
+    place = Path.cwd() / paths.SITE / page
     return "\n".join(["", *lines, "", f"Look: {place}"])
 
 
@@ -44,6 +49,9 @@ def _recommended(found: Recommendation) -> list[str]:
 def _others(run: Run) -> Iterator[str]:
     if without_labels(run):
         yield UNRANKED
-    for headline in chosen(run):
+    headlines = chosen(run)
+    if film():
+        yield CARRIED + ("" if headlines else " One more labelled frame would give scores.")
+    for headline in headlines:
         found = answer(headline, run.is_floor)
         yield f"{found.need} ({found.title}): {found.sentence}"

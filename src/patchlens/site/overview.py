@@ -57,6 +57,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         "use": use,
         "pictures": pictures,
         "unranked": without_labels(run),
+        "film": film(),
         "private": any(media.is_private(run, dataset) for dataset in pictures),
         "needs": needs,
         "forest": forest,
@@ -85,9 +86,18 @@ def without_labels(run: Run) -> str:
     """The page on features, if no task that was run needs a label; else ""."""
     shown, sections = precomputed.datasets("features"), run.settings.sections()
     ran = [task for task, table in run.tables.items() if not table.empty]
-    if not shown or any(task not in sections or sections[task].needs for task in ran):
+    if film() or not shown or any(task not in sections or sections[task].needs for task in ran):
         return ""
     return f"{precomputed.named(shown[0], 'features', 'features', shown)[0]}.html"
+
+
+def film() -> str:
+    """The page of the first video whose masks were carried from a labelled frame; else ""."""
+    shown = precomputed.datasets("tracks")
+    carried = [dataset for dataset in shown if precomputed.read(dataset, "tracks")["masks"]]
+    if not carried:
+        return ""
+    return f"{precomputed.named(carried[0], 'videos', 'tracks', shown)[0]}.html"
 
 
 def _picture(dataset: str, model: str) -> dict[str, Any] | None:

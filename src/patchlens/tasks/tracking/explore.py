@@ -43,8 +43,9 @@ def write(
     """
     index, variants = pictures.index, shown_variants(settings)
     masks = propagates(index)
-    columns = [{"model": model, "variant": v} for model in settings.models for v in variants]
-    folders = [paths.tracks(dataset=dataset, model=c["model"]) / c["variant"] for c in columns]
+    pairs = [(model, variant) for model in settings.models for variant in variants]
+    columns = [{"model": model, "variant": variant} for model, variant in pairs]
+    folders = [paths.tracks(dataset=dataset, model=model) / variant for model, variant in pairs]
     images = index.images.loc[index.query["image_id"]].sort_values(["sequence", "frame"])
     sequences: list[dict[str, Any]] = []
     for sequence, rows in images.groupby("sequence"):
@@ -62,8 +63,8 @@ def write(
             found = [_linked(folder / f"mot/{stem}.txt", things, numbers) for folder in folders]
         frames = [pictures.of(image_id) for image_id in ids]
         script = f"tracks/{len(sequences)}.js"
-        content = {"sequence": len(sequences), "frames": frames}
-        content["columns"] = [c | of for c, of in zip(columns, found, strict=True)]
+        shown = [column | of for column, of in zip(columns, found, strict=True)]
+        content = {"sequence": len(sequences), "frames": frames, "columns": shown}
         write_script("patchlensTracks", content, pictures.folder / script)
         sequences.append({"name": name, "script": script, "frames": frames})
         if len(sequences) == SEQUENCES:
