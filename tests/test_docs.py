@@ -1,7 +1,9 @@
 """Every path that the docs and the comments of YAML files name, and every link, leads somewhere."""
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -207,6 +209,24 @@ def test_the_page_of_dependencies_names_exactly_those_of_the_project() -> None:
     pinned = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     for name in wanted:
         assert re.search(rf"^{re.escape(name.replace('.', '-'))}==", pinned, re.MULTILINE), name
+
+
+def test_the_package_imports_exactly_the_libraries_that_it_depends_on() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["cpu"], *extras["hub"], *extras["pretrain"]]
+    wanted = {re.split(r"[<>=~! ;[]", line)[0] for line in listed}
+    found = {"ruamel.yaml.clib", "transformers"}  # what loads the one, and a name in a text
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    found -= {"patchlens", "minicity", *sys.stdlib_module_names}
+    names = {"PIL": "pillow", "ruamel": "ruamel.yaml", "faiss": "faiss-cpu"}
+    names |= {"vl_convert": "vl-convert-python", "pydantic_core": "pydantic"}
+    assert {names.get(name, name.replace("_", "-")) for name in found} == wanted
 
 
 def test_every_row_of_the_footguns_names_tests_that_exist() -> None:

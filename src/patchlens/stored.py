@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
+from ruamel.yaml.cyaml import CSafeLoader
 from safetensors import safe_open
 
 from patchlens import paths
@@ -64,9 +64,9 @@ def read_bytes(path: Path, remedy: str | None = None) -> bytes:
         return content
 
 
-def read_text(path: Path, remedy: str | None = None) -> str:
+def read_text(path: Path) -> str:
     """A text in whole lines, as `files` writes them; errors as in `reading`."""
-    with reading(path, remedy):
+    with reading(path):
         text = path.read_text(encoding="utf-8")
         if not text.endswith("\n"):
             raise ValueError("it is cut short")
@@ -185,7 +185,7 @@ def _maker(path: Path) -> tuple[str, str | None] | None:
 
 
 def _yaml(path: Path) -> Any:
-    return yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return CSafeLoader(path.read_bytes()).get_single_data()
 
 
 def _values(source: Any, params: Any) -> Any:
