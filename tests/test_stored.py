@@ -54,8 +54,8 @@ def moments(path: Path) -> None:
 
 
 def images(path: Path) -> None:
-    with rows_of(path, IMAGES) as table:
-        table.write([{"image_id": i, "split": "s", "path": f"{i}.png"} for i in "abcd"])
+    with rows_of(path, IMAGES) as add:
+        add([{"image_id": i, "split": "s", "path": f"{i}.png"} for i in "abcd"])
 
 
 def score() -> dict[str, Any]:

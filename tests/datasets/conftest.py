@@ -134,3 +134,16 @@ def chosen() -> Callable[[Index, int], list[str]]:
         return list(rows["image_id"])
 
     return of
+
+
+@pytest.fixture
+def describe(own: Path) -> Callable[..., None]:
+    """`describe(classes=[...])`: change keys of dataset.yaml; None takes one away."""
+
+    def change(**keys: Any) -> None:
+        path = own / "dataset.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) | keys
+        content = {key: value for key, value in content.items() if value is not None}
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    return change

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from patchlens.datasets import catalogue
 from patchlens.datasets import indexing as index
 from patchlens.datasets import manifest as stage
 from patchlens.datasets.below import check_inside, check_links, files_below
 from patchlens.datasets.build import build
-from patchlens.datasets.files import manifest
 from patchlens.datasets.folder import read
 from patchlens.datasets.images import UNSTATED, check_image, image_size, open_image
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry, Layout
+from patchlens.datasets.manifest import manifest
 from patchlens.datasets.masks import open_ids
 from patchlens.datasets.reading import by_stem, frames
 from patchlens.errors import DataError, PatchlensError, SourceError
@@ -30,18 +29,6 @@ pytestmark = pytest.mark.usefixtures("soon")
 FOLDER = catalogue.find("folder")
 READS = (image_size, lambda path: check_image(path, UNSTATED), open_image, open_ids)
 OUT = "leads out of the dataset's root, to"
-
-
-@pytest.fixture
-def describe(own: Path) -> Callable[..., None]:
-    """`describe(sequences=[...])`: change keys of dataset.yaml."""
-
-    def change(**keys: Any) -> None:
-        path = own / "dataset.yaml"
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        path.write_text(yaml.safe_dump(content | keys), encoding="utf-8")
-
-    return change
 
 
 ESCAPES = ["/etc", "/etc/passwd", "../out", "images/../../out", "..", "~/x", "a/..", "\\\\srv\\x",
@@ -274,7 +261,7 @@ def test_a_vanished_file_is_one_line(own: Path, monkeypatch: pytest.MonkeyPatch)
     def gone(path: Path, algorithm: str) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("patchlens.datasets.files.file_hash", gone)
+    monkeypatch.setattr("patchlens.datasets.manifest.file_hash", gone)
     with pytest.raises(SourceError, match="cannot be read \\(permission denied\\)"):
         manifest(own, {})
 

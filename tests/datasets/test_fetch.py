@@ -17,7 +17,7 @@ import pytest
 from fileserver import Site, cut, page, status
 from patchlens.datasets import fetch
 from patchlens.datasets.catalogue import Archive, Entry, find
-from patchlens.datasets.obtain import obtain
+from patchlens.datasets.fetch import obtain
 from patchlens.errors import DataError, MachineError, SettingsError, SourceError
 from patchlens.settings.datasets import Collected
 from patchlens.settings.sources import MARK, Elsewhere
@@ -242,7 +242,7 @@ def test_archives_of_a_dataset_that_has_none(get: Any, own: Path) -> None:
 KILLED = """
 import os, signal, sys, zipfile
 from pathlib import Path
-from patchlens.datasets import obtain
+from patchlens.datasets import fetch
 from patchlens.datasets.catalogue import Archive, find
 
 extract = zipfile.ZipFile.extract
@@ -254,7 +254,7 @@ zipfile.ZipFile.extract = dying
 work = Path(sys.argv[1])
 archives = [Archive(url=f"http://x/{name}") for name in ("photos.zip", "truth.pkl")]
 card = find("coil100").model_copy(update={"archives": archives})
-obtain.obtain("town", card, work / "raw/town", work / "work", kind="town", archives=work / "mine")
+fetch.obtain("town", card, work / "raw/town", work / "work", kind="town", archives=work / "mine")
 """
 
 
@@ -283,7 +283,7 @@ def test_two_processes_do_not_fetch_into_one_folder(
     def meanwhile(*_: Any) -> None:
         obtain("city", card, tmp_path / "raw/city", tmp_path / "work", kind="town", archives=own)
 
-    monkeypatch.setattr("patchlens.datasets.obtain._fetched", meanwhile)
+    monkeypatch.setattr("patchlens.datasets.fetch._fetched", meanwhile)
     with pytest.raises(SourceError) as caught:
         get(card)
     assert str(caught.value) == (

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from patchlens.datasets import readers
 from patchlens.errors import DataError, SourceError
@@ -15,19 +14,6 @@ from patchlens.errors import DataError, SourceError
 UNDRAWN = "; draw it, or take the image out of splits"
 
 read = partial(readers.read, "folder")
-
-
-@pytest.fixture
-def describe(own: Path) -> Callable[..., None]:
-    """`describe(classes=[...])`: change keys of dataset.yaml; None takes one away."""
-
-    def change(**keys: Any) -> None:
-        path = own / "dataset.yaml"
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) | keys
-        content = {key: value for key, value in content.items() if value is not None}
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
-
-    return change
 
 
 def complaint(root: Path) -> str:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from patchlens.datasets import files
 from patchlens.datasets import manifest as stage
-from patchlens.datasets.files import manifest
+from patchlens.datasets.manifest import manifest
 from patchlens.errors import SourceError
 from patchlens.files import file_hash
 
@@ -50,7 +49,7 @@ def test_only_changed_files_are_read(placed: Path, monkeypatch: pytest.MonkeyPat
         read.append(path.name)
         return file_hash(path, algorithm)
 
-    monkeypatch.setattr(files, "file_hash", spy)
+    monkeypatch.setattr(stage, "file_hash", spy)
     stage.run("own", placed)
     assert read == ["b.txt", "a.png"]
     stage.run("own", placed)

@@ -21,8 +21,6 @@ from patchlens.datasets.layout import ImageEntry
 from patchlens.datasets.reading import by_stem, frames, lines, pictures, table
 from patchlens.errors import DataError, SourceError
 
-BOXES = [(1, 1, 3, 2), (4, 2, 3, 3)]
-
 
 def image(path: Path, value: int = 90) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

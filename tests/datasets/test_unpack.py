@@ -19,7 +19,6 @@ from patchlens.errors import DataError, MachineError
 
 FILES = {"a/1.png": b"one" * 500, "a/b/2.png": b"two" * 1000, "readme": b""}
 KINDS = {"x.zip": "zip", "x.tar": "w:", "x.tgz": "w:gz", "x.tar.bz2": "w:bz2", "x.tar.xz": "w:xz"}
-TARS = [name for name in KINDS if name != "x.zip"]
 
 
 def zipped(path: Path, files: dict[str, bytes]) -> Path:

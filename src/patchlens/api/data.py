@@ -1,6 +1,6 @@
 """Datasets for use from Python: any kind of the catalogue, or arrays in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import md5
@@ -19,7 +19,7 @@ from patchlens.api.protocol import slot
 from patchlens.arrays import Labels
 from patchlens.datasets import tables
 from patchlens.datasets.boxes import Frame, has_area
-from patchlens.datasets.build import Numbers, build, object_row
+from patchlens.datasets.build import build, object_row
 from patchlens.datasets.catalogue import find, kinds
 from patchlens.datasets.gate import OWN, Gate
 from patchlens.datasets.images import Seen
@@ -357,7 +357,8 @@ def _listed(
     root: Path, pictures: Mapping[str, Image.Image], listed: Sequence[tuple[ObjectEntry, ...]]
 ) -> pd.DataFrame:
     """The table of objects, as the stage `index` writes it."""
-    frame, numbers, layout, rows = Frame(), Numbers(1), Layout((), {}, ()), []
+    frame, layout, rows = Frame(), Layout((), {}, ()), []
+    numbers: dict[Hashable, int] = {}
     for (image_id, one), objects in zip(pictures.items(), listed, strict=True):
         entry = ImageEntry(image_id, "", image_id, objects=objects)
         frame.add([(entry, one.size)])

@@ -134,7 +134,8 @@ def hidden(name: str) -> bool:
 def listed(folder: Path, pattern: str = "*") -> list[Path]:
     """The regular files of a folder whose names match, sorted by name, without `hidden` ones.
 
-    Anything else, such as a FIFO, is skipped with a note.
+    Anything else, such as a FIFO, is skipped with a note. A pattern that begins with `**/` also
+    finds those in folders below, without hidden folders.
 
     Raises:
         SourceError: the folder does not exist.
@@ -142,7 +143,9 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
     """
     if not folder.is_dir():
         raise SourceError(f"{folder}: no such folder")
-    return [p for p in sorted(folder.glob(pattern)) if not hidden(p.name) and _usable(p)]
+    found = sorted(folder.glob(pattern))
+    steps = len(folder.parts)
+    return [p for p in found if not any(map(hidden, p.parts[steps:])) and _usable(p)]
 
 
 def folders(path: Path) -> list[Path]:

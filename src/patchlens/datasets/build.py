@@ -6,7 +6,7 @@ written in batches, so that memory use does not grow with the dataset.
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -24,7 +24,7 @@ from patchlens.datasets.below import check_inside
 from patchlens.datasets.boxes import Frame, check_size, has_area
 from patchlens.datasets.gate import Gate
 from patchlens.datasets.images import Seen, check_image, open_image
-from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, ObjectEntry, Relevance
+from patchlens.datasets.layout import IGNORE, ImageEntry, Layout, Relevance
 from patchlens.datasets.masks import open_id_map, translated
 from patchlens.datasets.objects import ImageObject, check_fits, objects_of
 from patchlens.datasets.support import query_images, support_images
@@ -47,19 +47,6 @@ class _Checked(NamedTuple):
     values: list[int]
     palette: list[tuple[int, ...]]
     objects: list[ImageObject]
-
-
-class Numbers:
-    """Numbers the instances of a dataset in the order in which they occur."""
-
-    def __init__(self, first: int) -> None:
-        self._first, self._given = first, dict[Any, int]()
-
-    def of(self, key: Any) -> int:
-        """The number of the instance of this key."""
-        if isinstance(key, int):
-            return key
-        return self._given.setdefault(key, self._first + len(self._given))
 
 
 def build(
@@ -86,12 +73,12 @@ def build(
     """
     pixels, gate = dict[str, Counts](), Gate(root, layout)
     first = max(layout.instances, default=0) + 1 if layout.instance_scope == "dataset" else 1
-    numbers, seen, frame = Numbers(first), set[str](), Frame()
+    numbers, seen, frame = dict[Hashable, int](), set[str](), Frame()
     outside, flat = list[str](), list[str]()
     masked, ones = 0, 0
     with ExitStack() as stack:
-        images = stack.enter_context(tables.rows_of(out / "images.parquet", tables.IMAGES))
-        objects = stack.enter_context(tables.rows_of(out / "objects.parquet", tables.OBJECTS))
+        add_images = stack.enter_context(tables.rows_of(out / "images.parquet", tables.IMAGES))
+        add_objects = stack.enter_context(tables.rows_of(out / "objects.parquet", tables.OBJECTS))
         for batch in _check_all(layout, root):
             for entry, picture, counts, _, values, palette, found in batch:
                 if entry.image_id in seen:
@@ -104,14 +91,16 @@ def build(
                     gate.classes[entry.image_id] = [int(c) for c in np.flatnonzero(counts[:-1])]
                 gate.image(entry.image_id, entry.path, picture.stamp)
                 gate.palettes.add(root / (entry.mask or ""), values, palette)
-                outside += [f"{root / entry.path}: {o.key}" for o in found if _unseen(o)]
+                unseen = [o for o in found if o.evaluated and o.area == 0]
+                outside += [f"{root / entry.path}: {o.key}" for o in unseen]
                 given = {o.mask_value for o in found} - {None}
                 masked, ones = masked + bool(given), ones + (1 in given)
-                flat += [f"{root / entry.path}: {o.instance}" for o in entry.objects if _flat(o)]
+                lines = [o for o in entry.objects if o.evaluated and not has_area(o.box)]
+                flat += [f"{root / entry.path}: {o.instance}" for o in lines]
             frame.add((checked.entry, checked.seen.size) for checked in batch)
-            images.write([_image_row(checked) for checked in batch])
-            objects.write(
-                [object_row(c.entry.image_id, o, numbers) for c in batch for o in c.objects]
+            add_images([_image_row(checked) for checked in batch])
+            add_objects(
+                [object_row(c.entry.image_id, o, numbers, first) for c in batch for o in c.objects]
             )
     if not seen:
         raise DataError(f"{root}: the splits of this dataset list no images")
@@ -197,14 +186,6 @@ def _check(entry: ImageEntry, layout: Layout, root: Path) -> _Checked:
     return _Checked(entry, seen, pixels, found.mode, values, found.palette, objects)
 
 
-def _unseen(found: ImageObject) -> bool:
-    return found.evaluated and found.area == 0
-
-
-def _flat(listed: ObjectEntry) -> bool:
-    return listed.evaluated and not has_area(listed.box)
-
-
 def _image_row(checked: _Checked) -> dict[str, Any]:
     row = {k: v for k, v in vars(checked.entry).items() if k != "objects"}
     row |= dict(zip(("width", "height"), checked.seen.size, strict=True))
@@ -213,11 +194,18 @@ def _image_row(checked: _Checked) -> dict[str, Any]:
     return row | {"mask_mode": checked.mask_mode, "labelled": labelled}
 
 
-def object_row(image_id: str, found: ImageObject, numbers: Numbers) -> dict[str, Any]:
-    """The row of an object in the table of objects."""
+def object_row(
+    image_id: str, found: ImageObject, numbers: dict[Hashable, int], first: int = 1
+) -> dict[str, Any]:
+    """The row of an object in the table of objects.
+
+    An instance whose key is no number gets the next one from `first`, which `numbers` remembers.
+    """
+    key = found.key
+    number = key if isinstance(key, int) else numbers.setdefault(key, first + len(numbers))
     row = {k: v for k, v in vars(found).items() if k not in ("key", "box")}
     row |= dict(zip(("x0", "y0", "x1", "y1"), found.box, strict=True))
-    return row | {"image_id": image_id, "instance": numbers.of(found.key)}
+    return row | {"image_id": image_id, "instance": number}
 
 
 def _warn_of_strangers(out: Path) -> None:
@@ -265,5 +253,5 @@ def _write_relevance(pairs: Iterable[Relevance], known: set[str], root: Path, ou
                 raise DataError(f"{root}: the ground truth lists unknown image '{image_id}'")
         rows.append(asdict(pair))
     if rows:
-        with tables.rows_of(out / "relevance.parquet", tables.RELEVANCE) as relevance:
-            relevance.write(rows)
+        with tables.rows_of(out / "relevance.parquet", tables.RELEVANCE) as add:
+            add(rows)

@@ -1,7 +1,6 @@
 """The output of `patchlens datasets`: the known kinds, and the content of an indexed dataset."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from tabulate import tabulate
@@ -19,34 +18,6 @@ from patchlens.settings.datasets import Dataset
 BAR = 24  # characters of the longest bar of the histogram
 SHOWN = 20  # absent classes or twins to name
 WHAT = ("images", "masks", "objects", "ignored objects", "classes", "instances", "groups")
-
-
-@dataclass(frozen=True)
-class Count:
-    """A number of a split, with the published number (None: not stated)."""
-
-    split: str
-    what: str
-    found: int
-    published: int | None
-
-    @property
-    def verdict(self) -> str:
-        """ok, subset (fewer than published), differs (more), or nothing to compare with."""
-        if self.published is None:
-            return ""
-        if self.found == self.published:
-            return "ok"
-        return "subset" if self.found < self.published else "differs"
-
-
-@dataclass(frozen=True)
-class ClassShare:
-    """A class's share of labelled pixels and of evaluated objects; None if there are none."""
-
-    name: str
-    pixels: float | None
-    objects: float | None
 
 
 def listing(
@@ -76,11 +47,15 @@ def show_listing(entries: list[dict[str, Any]]) -> str:
     return tabulate(rows, head, tablefmt="simple", disable_numparse=True)
 
 
-def counts(index: Index, facts: Entry) -> list[Count]:
+def counts(index: Index, facts: Entry) -> list[dict[str, Any]]:
     """The content of each split; a published split that does not exist counts 0.
 
     Objects and instances are the evaluated ones, as in published numbers; `ignored objects` are
     the rest. Classes are those that occur in masks or as evaluated objects.
+
+    Returns:
+        split, what, found, published (None: not stated), and a verdict: ok, subset (fewer than
+        published), differs (more), or "" without anything to compare with.
     """
     objects = index.objects.merge(
         index.images["split"], left_on="image_id", right_index=True, how="left"
@@ -101,25 +76,29 @@ def counts(index: Index, facts: Entry) -> list[Count]:
             "groups": int(images["group"].nunique()),
         }
         published = facts.counts.get(split, {})
-        found += [
-            Count(split, what, numbers[what], published.get(what))
-            for what in WHAT
-            if numbers[what] or what in published
-        ]
+        for what in [what for what in WHAT if numbers[what] or what in published]:
+            here, stated = numbers[what], published.get(what)
+            verdict = "ok" if here == stated else "subset" if here < (stated or 0) else "differs"
+            row = {"split": split, "what": what, "found": here, "published": stated}
+            found.append(row | {"verdict": "" if stated is None else verdict})
     return found
 
 
-def shares(index: Index) -> tuple[list[ClassShare], float | None]:
-    """The classes of the whole dataset, and the share of ignored pixels."""
+def shares(index: Index) -> tuple[list[dict[str, Any]], float | None]:
+    """The classes of the whole dataset, and the share of ignored pixels.
+
+    Of each class its name, and its share of the labelled pixels and of the evaluated objects; None
+    if there are none.
+    """
     total = [sum(column) for column in zip(*index.pixels.values(), strict=True)]
     labelled = sum(total[:-1])
     evaluated = index.objects[index.objects["evaluated"]]["class_id"].value_counts()
     of_classes = [
-        ClassShare(
-            name,
-            total[c] / labelled if labelled else None,
-            float(evaluated.get(c, 0) / evaluated.sum()) if len(evaluated) else None,
-        )
+        {
+            "name": name,
+            "pixels": total[c] / labelled if labelled else None,
+            "objects": float(evaluated.get(c, 0) / evaluated.sum()) if len(evaluated) else None,
+        }
         for c, name in enumerate(index.classes)
     ]
     return of_classes, total[-1] / sum(total) if labelled else None
@@ -187,8 +166,8 @@ def report(index: Index, facts: Entry) -> dict[str, Any]:
     """Counts and shares of an indexed dataset, as plain data."""
     of_classes, ignored = shares(index)
     return {
-        "counts": [asdict(c) | {"verdict": c.verdict} for c in counts(index, facts)],
-        "classes": [asdict(share) for share in of_classes],
+        "counts": counts(index, facts),
+        "classes": of_classes,
         "ignored_pixels": ignored,
         "gate": dict(gate(index)),
     }
@@ -197,8 +176,7 @@ def report(index: Index, facts: Entry) -> dict[str, Any]:
 def show_report(content: dict[str, Any]) -> str:
     """The report as three tables."""
     rows = [
-        (c["split"], c["what"], c["found"], _or_dash(c["published"]), c["verdict"])
-        for c in content["counts"]
+        ["–" if value is None else value for value in count.values()] for count in content["counts"]
     ]
     head = ("split", "what", "found", "published", "")
     text = [tabulate(rows, head, colalign=("left", "left", "right", "right", "left"))]
@@ -234,7 +212,3 @@ def _histogram(classes: list[dict[str, Any]], measures: list[str]) -> str:
     head = ["id", "class", *(cell for m in measures for cell in (f"of {m}", ""))]
     align = ["right", "left", *(["right", "left"] * len(measures))]
     return tabulate(rows, head, disable_numparse=True, colalign=align)
-
-
-def _or_dash(number: int | None) -> int | str:
-    return "–" if number is None else number

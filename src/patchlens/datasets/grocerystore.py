@@ -5,7 +5,7 @@ Lists and classes: github.com/marcusklasson/GroceryStoreDataset (README.md, `dat
 
 from pathlib import Path
 
-from patchlens.datasets.below import at, check_inside, hidden
+from patchlens.datasets.below import at, check_inside, listed
 from patchlens.datasets.boxes import whole_image
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
@@ -36,10 +36,9 @@ def read(root: Path, facts: Entry) -> Layout:
     if not present:
         raise SourceError(f"{here}: contains none of train.txt, val.txt, test.txt. {facts.how}")
     images = [i for split in present for i in _split(root, here, split, fine)]
-    for path in sorted((here / ICONIC).rglob("*_Iconic.jpg")):
+    folder = here / ICONIC
+    for path in listed(folder, "**/*_Iconic.jpg") if folder.is_dir() else ():
         name = path.relative_to(here).as_posix()
-        if any(hidden(step) for step in path.relative_to(here).parts):
-            continue
         if name not in iconic:
             raise DataError(f"{path}: classes.csv does not list this image")
         images.append(_image(root, here, "iconic", name, *fine[iconic[name]]))

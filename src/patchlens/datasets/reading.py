@@ -7,7 +7,7 @@ file and line.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from PIL import Image
 from patchlens import given
 from patchlens.datasets.below import folders, listed, nfc
 from patchlens.datasets.images import FORMATS, opened
+from patchlens.datasets.layout import ImageEntry
 from patchlens.errors import DataError, SourceError
 from patchlens.given import printable
 from patchlens.progress import log
@@ -127,6 +128,35 @@ def pairs(root: Path, images: Path, masks: Path) -> Iterator[tuple[str, str, str
             if stem not in here:
                 raise DataError(f"{folder}: no file '{stem}.*' to pair with {root / other[stem]}")
         yield stem, photographs[stem], labels[stem]
+
+
+def paired_splits(
+    root: Path,
+    how: str,
+    splits: Sequence[str],
+    images: str,
+    masks: str,
+    unlabelled: Sequence[str] = (),
+) -> list[ImageEntry]:
+    """Those of `images`/<split> with their masks in `masks`/<split>, of all splits that exist.
+
+    `unlabelled` are further splits, without masks; `how` is for the message, as in `top`.
+
+    Raises:
+        SourceError: there are no images, or the masks of a split are missing.
+        DataError: an image and a mask do not pair.
+    """
+    every = (*splits, *unlabelled)
+    here = top(root, *(f"{images}/{split}" for split in every), how=how)
+    found: list[ImageEntry] = []
+    for split in every:
+        folder = here / images / split
+        if folder.is_dir() and split in unlabelled:
+            found += [ImageEntry(stem, split, path) for stem, path in by_stem(root, folder).items()]
+        elif folder.is_dir():
+            labels = part(root, here, f"{masks}/{split}")
+            found += [ImageEntry(i, split, path, m) for i, path, m in pairs(root, folder, labels)]
+    return found
 
 
 def text_of(path: Path) -> str:

@@ -7,11 +7,10 @@ example_evaluate.py). The ground truth is a pickle: it is read without executing
 from pathlib import Path
 from typing import Any
 
-from patchlens.datasets.below import hidden
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry, Relevance
-from patchlens.datasets.reading import top
+from patchlens.datasets.reading import by_stem, top
 from patchlens.datasets.unpickle import read_plain_pickle
 from patchlens.errors import DataError, SourceError
 
@@ -29,7 +28,7 @@ def read(root: Path, facts: Entry, *, truth: str) -> Layout:
     if not (here / "jpg").is_dir():
         raise SourceError(f"{here / 'jpg'}: no such folder. {facts.how}")
     queries, gallery, graded = _truth(here / truth)
-    paths = _photographs(root, here / "jpg")
+    paths = by_stem(root, here / "jpg", "**/*.jpg")
     if missing := sorted({*queries, *gallery} - set(paths)):
         raise DataError(
             f"{here / truth}: lists {missing[0]}, but {here / 'jpg'} has no {missing[0]}.jpg "
@@ -46,19 +45,6 @@ def read(root: Path, facts: Entry, *, truth: str) -> Layout:
         for index in grades[grade]
     ]
     return Layout(tuple(facts.classes), {}, images, relevance=relevance)
-
-
-def _photographs(root: Path, folder: Path) -> dict[str, str]:
-    """Stem -> path of the images at any depth below a folder."""
-    found: dict[str, str] = {}
-    for path in sorted(folder.rglob("*.jpg")):
-        if any(hidden(step) for step in path.relative_to(folder).parts):
-            continue
-        if path.stem in found:
-            other = root / found[path.stem]
-            raise DataError(f"{path}: shares its stem with {other}; keep one of the two")
-        found[path.stem] = path.relative_to(root).as_posix()
-    return found
 
 
 Graded = tuple[tuple[float, float, float, float], dict[str, list[int]]]

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patchlens.errors import said
+
 
 def read_mat(path: Path, **options: Any) -> dict[str, Any]:
     """The variables of a MATLAB file; `options` are those of scipy's `loadmat`.
@@ -18,8 +20,7 @@ def read_mat(path: Path, **options: Any) -> dict[str, Any]:
     try:
         content: dict[str, Any] = loadmat(path, **options)
     except Exception as error:  # a broken file can raise any exception
-        text = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(text) from None
+        raise ValueError(said(error)) from None
     return content
 
 
@@ -33,5 +34,4 @@ def read_segmentation(path: Path) -> NDArray[np.int64]:
     try:
         return np.asarray(content["GTcls"].Segmentation, dtype=np.int64)
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
-        text = " ".join(str(error).split())
-        raise ValueError(f"it has no GTcls.Segmentation of SBD: {text}") from None
+        raise ValueError(f"it has no GTcls.Segmentation of SBD: {said(error)}") from None

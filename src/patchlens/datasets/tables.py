@@ -1,6 +1,6 @@
 """The tables of an index: their columns, and writing them in parts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,23 +54,19 @@ RELEVANCE = pa.schema(
 NULLABLE = ("frame", "track", "mask_value", "labelled")  # integers with missing values
 
 
-class Rows:
-    """A parquet file that grows by one row group per call of `write`."""
-
-    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
-        self._writer, self._schema = writer, schema
-
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows; a missing key is null."""
-        if rows:
-            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
-
-
 @contextmanager
-def rows_of(path: Path, schema: pa.Schema) -> Iterator[Rows]:
-    """Open a new parquet file for rows of `schema`."""
+def rows_of(path: Path, schema: pa.Schema) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Open a new parquet file; each call of the function adds rows, in which missing keys are null.
+
+    The file grows by one row group per call.
+    """
     with pq.ParquetWriter(path, schema) as writer:
-        yield Rows(writer, schema)
+
+        def write(rows: list[dict[str, Any]]) -> None:
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+
+        yield write
 
 
 def read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
