@@ -18,6 +18,10 @@ class SettingsError(PatchlensError):
     exit_code = 2
 
 
+class TrainingError(PatchlensError):
+    """Pre-training that must stop: the loss is not finite, or the features collapsed."""
+
+
 class FitError(PatchlensError):
     """A classifier cannot be fitted to these patches with these settings."""
 
@@ -109,9 +113,14 @@ def of_machine(error: BaseException, place: object) -> MachineError | None:
 
 def first_line(error: BaseException) -> str:
     """The type and the message of an error, short enough for a part of a line."""
-    text = " ".join(str(error).split())
+    kind, text = type(error).__name__, said(error)
     text = text if len(text) <= 160 else f"{text[:160]}…"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{kind}: {text}" if text != kind else kind
+
+
+def said(error: BaseException) -> str:
+    """The message of an error on one line; its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _final(name: str) -> Path:

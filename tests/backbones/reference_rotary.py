@@ -6,7 +6,6 @@ a product of complex numbers.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,8 +24,6 @@ from backbones.reference import (
     position,
     silu,
 )
-
-Turn = Callable[[Tensor], Tensor]
 
 
 def angles(rows: Tensor, columns: Tensor, speeds: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ from torch import nn
 from patchlens.backbones.architecture import build, create
 from patchlens.backbones.load import backbone, load
 from patchlens.backbones.registry.read import entries
-from patchlens.backbones.sam import SamBackbone
-from patchlens.backbones.vit import VitBackbone
+from patchlens.backbones.vit import SamBackbone, VitBackbone
 from patchlens.errors import DataError, SettingsError
 from patchlens.settings.models import ARCH_ARGS
 

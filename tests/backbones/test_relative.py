@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from patchlens.backbones.relative import positions, resize_table
+from patchlens.backbones.position import positions, resize_table
 
 
 def table(rows: int, columns: int, heads: int = 2) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from patchlens.backbones.maps import is_pyramid
-from patchlens.errors import SettingsError
+from patchlens.errors import SettingsError, said
 from patchlens.names import nearest
 from patchlens.progress import log
 from patchlens.settings.base import brief
@@ -31,7 +31,7 @@ def create(where: str, arch: str, arch_args: dict[str, Any], key: str = "arch") 
         with torch.random.fork_rng():
             model = build(arch, arch_args)
     except Exception as error:  # whatever a constructor of timm makes of odd arguments
-        reason = brief(" ".join(str(error).split()) or type(error).__name__)
+        reason = brief(said(error))
         raise SettingsError(f"{where}.arch_args: {arch} does not accept them ({reason})") from None
     # A hybrid has a CNN before its patch grid.
     hybrid = hasattr(getattr(model, "patch_embed", None), "backbone")

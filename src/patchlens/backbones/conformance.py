@@ -12,7 +12,7 @@ from torch import Tensor
 
 from patchlens.backbones.checkpoint import some
 from patchlens.backbones.contract import Backbone
-from patchlens.errors import DataError, PatchlensError, SettingsError
+from patchlens.errors import DataError, PatchlensError, SettingsError, said
 from patchlens.progress import log
 from patchlens.settings.base import brief
 
@@ -140,7 +140,7 @@ def check_forward(backbone: Backbone, norm: bool, where: str, arch: str, origin:
     except PatchlensError:
         raise
     except Exception as error:  # whatever the architecture makes of its input
-        reason = brief(" ".join(str(error).split()) or type(error).__name__)
+        reason = brief(said(error))
         raise SettingsError(
             f"{where}: '{arch}' fails at its first forward pass ({reason}); choose another "
             "architecture, other arch_args or another position"

@@ -111,7 +111,14 @@ class ModelBackbone(Backbone):
     """A backbone of one module of a library."""
 
     _model: Any
-    _normalise: Normalise
+
+    def __init__(
+        self, model: Any, *, name: str, mean: list[float], std: list[float], interpolation: str
+    ) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self.name, self.mean, self.std, self.interpolation = name, mean, std, interpolation
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self._normalise = Normalise(mean, std)
 
     def to(self, device: torch.device) -> Self:
         """Move the weights to a device."""

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from patchlens.backbones.checkpoint import load_strictly
-from patchlens.backbones.contract import ModelBackbone, Normalise, PatchTokens, absolute_layers
+from patchlens.backbones.contract import ModelBackbone, PatchTokens, absolute_layers
 from patchlens.backbones.wrap import LAYOUTS
-from patchlens.errors import SettingsError
+from patchlens.errors import SettingsError, said
 from patchlens.names import nearest
 from patchlens.settings.base import brief
 
@@ -175,12 +175,7 @@ def configured(family: Family, given: Mapping[str, Any], where: str) -> Any:
     try:
         return getattr(library(where), family.model).config_class(**given)
     except Exception as error:  # whatever transformers makes of it
-        raise SettingsError(f"{where}: config.json: {reason(error)}") from None
-
-
-def reason(error: Exception) -> str:
-    """An error of transformers on one line."""
-    return brief(" ".join(str(error).split()) or type(error).__name__)
+        raise SettingsError(f"{where}: config.json: {brief(said(error))}") from None
 
 
 def attention(kind: Any) -> dict[str, Any]:
@@ -211,8 +206,8 @@ class FamilyBackbone(ModelBackbone):
         interpolation: str,
         name: str,
     ) -> None:
-        self._family, self._model = family, model.eval().requires_grad_(False)
-        self.name, self.mean, self.std, self.interpolation = name, mean, std, interpolation
+        super().__init__(model, name=name, mean=mean, std=std, interpolation=interpolation)
+        self._family = family
         config = model.config
         patch = getattr(config, family.patch) if isinstance(family.patch, str) else family.patch
         first = int(patch if isinstance(patch, int) else patch[0])
@@ -225,8 +220,6 @@ class FamilyBackbone(ModelBackbone):
         self.patch_size, self.width = self.shapes[opened]
         self.layers = [i for i, shape in enumerate(self.shapes) if shape == self.shapes[opened]]
         self._registers = int(getattr(config, family.registers)) if family.registers else 0
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self._normalise = Normalise(mean, std)
         self._takes = set(inspect.signature(model.forward).parameters)
         # Swin forgets its windows when it meets a small map.
         self._windows = [

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from patchlens.errors import SourceError
+from patchlens.errors import SourceError, said
 from patchlens.web.download import Remote, arriving, check_room
 
 
@@ -108,10 +108,10 @@ class HubFile:
                 "access"
             )
         if isinstance(error, FileMetadataError):
-            return f"unexpected response, not from the hub ({_line(error)})"
+            return f"unexpected response, not from the hub ({said(error)})"
         if not isinstance(error, HfHubHTTPError):
             return (
-                f"cannot reach the hub ({_line(error)}). Check the network and {later}, or run "
+                f"cannot reach the hub ({said(error)}). Check the network and {later}, or run "
                 f"`{self._command()}` on another machine and copy the hub's cache from there"
             )
         if isinstance(error, GatedRepoError):
@@ -151,7 +151,3 @@ def damage(path: Path, digest: str) -> str | None:
     if not SHA256.fullmatch(stated) or stated == digest:
         return None
     return f"the copy in the hub's cache is damaged: its sha256 is {digest} instead of {stated}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

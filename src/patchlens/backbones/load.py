@@ -15,9 +15,8 @@ from patchlens.backbones.checkpoint import load_strictly, tensor_hash
 from patchlens.backbones.contract import Backbone
 from patchlens.backbones.maps import MapsBackbone
 from patchlens.backbones.pixels import PixelsBackbone
-from patchlens.backbones.sam import SamBackbone
 from patchlens.backbones.target import call, locate
-from patchlens.backbones.vit import VitBackbone
+from patchlens.backbones.vit import SamBackbone, VitBackbone
 from patchlens.backbones.wrap import ModuleBackbone, wrap
 from patchlens.errors import DataError
 from patchlens.settings.models import PythonModel

@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from patchlens.backbones.contract import (
     ModelBackbone,
-    Normalise,
     PatchTokens,
     absolute_layers,
 )
@@ -52,15 +51,12 @@ class MapsBackbone(ModelBackbone):
         rebuild: Callable[[Size], Any],
         name: str,
     ) -> None:
-        self._model = model.eval().requires_grad_(False)
-        self.name, self.mean, self.std, self.interpolation = name, mean, std, interpolation
+        super().__init__(model, name=name, mean=mean, std=std, interpolation=interpolation)
         stages = stages_of(model)
         self.depth = len(stages)
         [opened] = absolute_layers([layer], self.depth)
         self.patch_size, self.width = stages[opened]
         self.layers = [i for i, stage in enumerate(stages) if stage == stages[opened]]
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self._normalise = Normalise(mean, std)
         self._rebuild = rebuild
         sizes = getattr(model, "set_input_size", None)
         self._takes = set(inspect.signature(sizes).parameters) if sizes is not None else set()

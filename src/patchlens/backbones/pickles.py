@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from patchlens.errors import DataError, SourceError
+from patchlens.errors import DataError, SourceError, said
 
 TYPES = "bool bytes complex dict float frozenset int list object range set slice str tuple type"
 # Data that training runs pickle beside their weights, as patterns of full names.
@@ -202,7 +202,7 @@ def _refused(path: Path, text: str) -> DataError | SourceError:
 
 
 def _unreadable(path: Path, error: Exception | str) -> DataError | SourceError:
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = error if isinstance(error, str) else said(error)
     if "TorchScript" in text:
         return DataError(
             f"{path}: refused, a TorchScript program instead of a plain file of tensors; nothing "

@@ -28,7 +28,6 @@ from patchlens.backbones.families import (
     configured,
     kind_of,
     library,
-    reason,
 )
 from patchlens.backbones.hub import AbsentError
 from patchlens.backbones.obtain import Obtained, obtain
@@ -36,7 +35,8 @@ from patchlens.backbones.record import read_record
 from patchlens.backbones.registry.entry import Source
 from patchlens.backbones.stated import white
 from patchlens.backbones.verify import changed
-from patchlens.errors import DataError, SettingsError, SourceError
+from patchlens.errors import DataError, SettingsError, SourceError, said
+from patchlens.settings.base import brief
 from patchlens.settings.models import HubModel
 from patchlens.stored import read_json
 
@@ -184,7 +184,7 @@ def _loaded(family: Family, given: Mapping[str, Any], path: Path, where: str) ->
                 **family.build,
             )
     except Exception as error:  # whatever transformers makes of the file
-        raise DataError(f"{where}: {family.model} cannot load it: {reason(error)}") from None
+        raise DataError(f"{where}: {family.model} cannot load it: {brief(said(error))}") from None
     if lost := sorted(info["missing_keys"]):
         raise DataError(f"{where}: {WEIGHTS} lacks {some(lost)}; this is no {family.model}")
     patterns = {DIGITS.sub("N", name) for name in model.state_dict()}

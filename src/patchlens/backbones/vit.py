@@ -5,9 +5,8 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from patchlens.backbones.contract import ModelBackbone, Normalise, PatchTokens
-from patchlens.backbones.position import Grid, check_sines, resample
-from patchlens.backbones.relative import resize_table
+from patchlens.backbones.contract import ModelBackbone, PatchTokens
+from patchlens.backbones.position import Grid, check_sines, resample, resize_table
 from patchlens.errors import DataError
 from patchlens.settings.models import PositionMode
 
@@ -33,15 +32,13 @@ class VitBackbone(ModelBackbone):
         ground: float | None = None,
         name: str = "",
     ) -> None:
-        self.name = name or type(model).__name__
-        self._model = model.eval().requires_grad_(False)
+        name = name or type(model).__name__
+        super().__init__(model, name=name, mean=mean, std=std, interpolation=interpolation)
         embed = self._model.patch_embed
         self.patch_size = int(embed.patch_size[0])
         self.width = int(self._model.embed_dim)
         self.depth = len(self._model.blocks)
         self.layers = list(range(self.depth))
-        self.parameters = sum(p.numel() for p in model.parameters())
-        self.mean, self.std, self.interpolation = mean, std, interpolation
         self._position = position
         self._ground = ground
         self._stored: Grid = tuple(embed.grid_size)
@@ -55,7 +52,6 @@ class VitBackbone(ModelBackbone):
             for name, parameter in model.named_parameters()
             if name.endswith("relative_position_bias_table")
         }
-        self._normalise = Normalise(mean, std)
 
     def to(self, device: torch.device) -> Self:
         """Move the weights to a device."""
@@ -125,6 +121,45 @@ class VitBackbone(ModelBackbone):
             return 1.0, 1.0
         height, width = (self._ground / (side * self.patch_size) for side in grid)
         return height, width
+
+
+class SamBackbone(VitBackbone):
+    """timm's `samvit_*`: the trunk and the neck of Segment Anything, at any input size.
+
+    It differs from a plain ViT (segment_anything/modeling/image_encoder.py): tokens stay a [h,
+    w] map; most blocks attend in windows of 14 × 14, padded with zeros if the grid is not a
+    multiple; queries add a learned term for the distance in rows and one for that in columns,
+    whose tables of the global blocks are stretched linearly to other grids; there is no class
+    token. And there is no final norm: a neck of two convolutions and two norms turns the last
+    block's tokens into the 256 channels that the authors publish as image embedding. So `norm:
+    true` gives the neck's output, for every layer that is asked for, as it gives the final norm
+    of other models; `norm: false` gives the tokens of the blocks.
+    """
+
+    def channels(self, norm: bool) -> int:
+        """The neck's output channels with `norm`, else the width of the trunk."""
+        return int(self._model.num_features) if norm else self.width
+
+    def _blocks(self, pixels: Tensor, indices: list[int]) -> list[Any]:
+        found: list[Any] = self._model.forward_intermediates(
+            pixels, indices=indices, norm=False, stop_early=True, intermediates_only=True
+        )
+        return found
+
+    def _tokens(self, found: Any, grid: Grid, norm: bool) -> PatchTokens:
+        del grid
+        tokens = self._model.neck(found) if norm else found
+        return PatchTokens(tokens.permute(0, 2, 3, 1).contiguous(), None, None)
+
+    def _fit(self, grid: Grid) -> None:
+        """Resample the [1, h, w, D] position embedding; the rest fits itself to its input."""
+        if self._grid == grid or self._embedding is None:
+            return
+        flat = self._embedding.flatten(1, 2)
+        moved = resample(flat, self._stored, grid, self._position, self._ratio(grid))
+        moved = moved.reshape(1, *grid, -1)
+        self._model.pos_embed = nn.Parameter(moved, requires_grad=False)
+        self._grid = grid
 
 
 def final_norm(model: Any) -> nn.Module:

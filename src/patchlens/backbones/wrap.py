@@ -21,7 +21,7 @@ from patchlens.backbones.contract import (
     absolute_layers,
     check_input,
 )
-from patchlens.errors import PatchlensError, SettingsError
+from patchlens.errors import PatchlensError, SettingsError, said
 from patchlens.settings.base import brief
 
 GRID = (2, 3)  # patches of the trial: not square, so that rows, columns and channels differ
@@ -167,7 +167,7 @@ class ModuleBackbone(Backbone):
         except PatchlensError:
             raise
         except Exception as error:  # whatever the model makes of its input
-            reason = brief(" ".join(str(error).split()) or type(error).__name__)
+            reason = brief(said(error))
             raise SettingsError(
                 f"{self.name}: fails at its first forward pass, on images {list(images.shape)} "
                 f"({reason}); state input_size if it takes one size only, and correct patch_size"
