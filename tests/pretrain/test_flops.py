@@ -3,7 +3,7 @@
 import pytest
 
 from minicity.spec import CLASSES
-from patchlens.pretrain.flops import training_flops
+from patchlens.pretrain.card import training_flops
 from pretrain.small import PATCH, TOKENS, small_recipe
 
 WIDTH, DEPTH = 24, 2

@@ -17,7 +17,7 @@ from patchlens.backbones.load import load
 from patchlens.cli import app
 from patchlens.errors import DataError, SettingsError
 from patchlens.pretrain import promote, run
-from patchlens.pretrain.flops import training_flops
+from patchlens.pretrain.card import training_flops
 from patchlens.pretrain.model import as_backbone, build
 from patchlens.pretrain.settings import load as load_recipes
 from patchlens.settings.models import FileModel

@@ -19,9 +19,9 @@ from patchlens.backbones.contract import IMAGENET_MEAN, IMAGENET_STD
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.cli import app
+from patchlens.errors import TrainingError
 from patchlens.files import file_hash
 from patchlens.pretrain import run as module
-from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, arch_args, build
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.probe import KnnProbe, Probed
@@ -267,7 +267,7 @@ def test_command(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     wrong = command("maee")
     assert wrong.exit_code == 2
     assert "unknown objective 'maee'" in wrong.output
-    monkeypatch.setattr("patchlens.pretrain.errors.find_spec", lambda name: None)
+    monkeypatch.setattr("patchlens.pretrain.settings.find_spec", lambda name: None)
     without = command("mae")
     assert without.exit_code == 2
     assert "pre-training needs lightly; run pip install -e '.[pretrain]'" in without.output

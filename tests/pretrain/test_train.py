@@ -9,9 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from patchlens.errors import TrainingError
 from patchlens.pretrain import train as module
 from patchlens.pretrain.checkpoint import Row, State
-from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.objectives import OBJECTIVES, create
 from patchlens.pretrain.probe import KnnProbe, Probed
 from patchlens.pretrain.recipes import Dino

@@ -110,10 +110,10 @@ def stage(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register the command of a stage, by default under its function's name and docstring."""
     register = app.command(name, help=help, rich_help_panel="Stages that dvc repro runs")
-    return lambda function: register(guarded(alone(name or function.__name__, function)))
+    return lambda function: register(guarded(alone(function, name)))
 
 
-def alone(name: str, function: Callable[..., None]) -> Callable[..., None]:
+def alone(function: Callable[..., None], name: str | None = None) -> Callable[..., None]:
     """A command that runs once at a time in a workspace with the same arguments."""
 
     @functools.wraps(function)
@@ -121,7 +121,7 @@ def alone(name: str, function: Callable[..., None]) -> Callable[..., None]:
         given = [str(value) for value in kwargs.values() if value is not None]
         from patchlens.files import check_space
 
-        with held(" ".join(["patchlens", name, *given])):
+        with held(" ".join(["patchlens", name or function.__name__, *given])):
             check_space("any results", [(place, LEAST) for place in WRITTEN])
             function(**kwargs)
 

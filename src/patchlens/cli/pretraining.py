@@ -1,6 +1,5 @@
 """The commands for pre-training."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -8,12 +7,8 @@ import typer
 from patchlens.cli.application import alone, command
 
 
-def _alone(function: Callable[..., None]) -> Callable[..., None]:
-    return alone(function.__name__, function)
-
-
 @command
-@_alone
+@alone
 def pretrain(
     objective: Annotated[
         str, typer.Argument(help="A recipe of pretrain/: dino, mae, ibot, simmim or supervised.")
@@ -29,7 +24,7 @@ def pretrain(
     ] = None,
 ) -> None:
     """Pre-train a mini model with an objective, on frames that are not used for evaluation."""
-    from patchlens.pretrain.errors import check_extra
+    from patchlens.pretrain.settings import check_extra
     from patchlens.pretrain.settings import load as load_recipes
 
     recipe = load_recipes().recipe(objective, size, seed)
@@ -43,7 +38,7 @@ def pretrain(
 
 
 @command
-@_alone
+@alone
 def promote(
     objective: Annotated[
         str, typer.Argument(help="A finished run of `patchlens pretrain`, or random.")
@@ -53,7 +48,7 @@ def promote(
     ] = None,
 ) -> None:
     """Copy a pre-trained model and its card to weights/, to be committed."""
-    from patchlens.pretrain.errors import check_extra
+    from patchlens.pretrain.settings import check_extra
     from patchlens.pretrain.settings import load as load_recipes
 
     recipes = load_recipes()

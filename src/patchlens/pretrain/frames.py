@@ -26,17 +26,17 @@ Array = NDArray[np.uint8]
 Scene = tuple[int, int, int]  # seed, frames (0 is a still), every
 
 
-def of_training(settings: Frames, work: Path, jobs: int | None = None) -> Array:
+def of_training(settings: Frames, work: Path) -> Array:
     """The frames to train on, uint8 [N, 4, 128, 256]: RGB and the class id of each pixel."""
     seeds, every = settings.seeds, settings.every
     scenes = [(s, 0, 1) for s in seeds[: settings.stills]]
     scenes += [(s, settings.frames, every) for s in seeds[settings.stills :]]
-    return rendered(scenes, work, jobs)
+    return rendered(scenes, work)
 
 
-def of_probe(settings: Probe, work: Path, jobs: int | None = None) -> Array:
+def of_probe(settings: Probe, work: Path) -> Array:
     """The held-out stills of the probe, the bank first; see `of_training`."""
-    return rendered([(seed, 0, 1) for seed in settings.seeds], work, jobs)
+    return rendered([(seed, 0, 1) for seed in settings.seeds], work)
 
 
 def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:

@@ -17,12 +17,12 @@ from dvclive.live import Live
 from safetensors.torch import save_file
 from torch import nn
 
+from patchlens.errors import TrainingError
 from patchlens.features.device import describe, resolve
 from patchlens.files import file_hash, whole_folder, write_csv, write_json, write_text
 from patchlens.paths import WORK
 from patchlens.pretrain import checkpoint, frames
 from patchlens.pretrain.checkpoint import Row
-from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.model import ARCH, arch_args
 from patchlens.pretrain.objectives import create
 from patchlens.pretrain.probe import KnnProbe

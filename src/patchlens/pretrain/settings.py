@@ -1,5 +1,6 @@
 """Settings of the pre-training: `pretrain/params.yaml`, one recipe per objective and size."""
 
+from importlib.util import find_spec
 from math import ceil, lcm
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args
@@ -82,6 +83,13 @@ class Pretrain(Strict):
         except ValidationError as fault:
             found = [explain(item, Recipe) for item in fault.errors()]
             raise SettingsError("\n".join(found)) from None
+
+
+def check_extra() -> None:
+    """Raise an error if the extra `pretrain` is not installed."""
+    for name in ("lightly", "dvclive"):
+        if find_spec(name) is None:
+            raise SettingsError(f"pre-training needs {name}; run pip install -e '.[pretrain]'")
 
 
 def load(path: Path = PARAMS) -> Pretrain:

@@ -14,8 +14,8 @@ from lightly.utils.scheduler import cosine_warmup_schedule
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from patchlens.errors import TrainingError
 from patchlens.pretrain.checkpoint import Row, State, restore, save
-from patchlens.pretrain.errors import TrainingError
 from patchlens.pretrain.frames import windows
 from patchlens.pretrain.objectives.base import Objective
 from patchlens.pretrain.probe import Probed
