@@ -14,7 +14,6 @@ from patchlens.settings.claims import Claim
 PIXELS = 100  # of each of two classes in each image
 SEEDS, UNITS = 5, 24
 PROTOCOL = {"prune_m_used": 50.0, "grid": "16×32"}
-Wrong = Sequence[Sequence[int]]  # pixels of each class that are wrong, for each seed and image
 
 
 def write_index(dataset: str, units: Sequence[str]) -> None:

@@ -27,7 +27,6 @@ SHAPES = {
     "triangle-down": "M0 .9L.9-.75H-.9Z",
     "triangle-right": "M.9 0L-.75.9V-.9Z",
 }
-GROUNDS = {"light": "#ffffff", "dark": "#14171c"}  # as in site.css
 
 
 @dataclass(frozen=True)

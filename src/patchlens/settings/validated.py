@@ -21,7 +21,6 @@ def validated(
     missing: str,
     lines: Callable[[ErrorDetails], Iterable[str]] | None = None,
     error: type[PatchlensError] = SettingsError,
-    context: Any = None,
 ) -> Any:
     """The content of a YAML file as `kind`.
 
@@ -31,13 +30,12 @@ def validated(
         missing: the remedy if the file does not exist.
         lines: the lines of one mistake; by default, the one of `messages.explain`.
         error: the class of error to raise.
-        context: passed to the validators of `kind`.
 
     Raises:
         SettingsError: (or `error`) as in `loaded`, or one line per mistake in the file.
     """
     content = loaded(path, missing=missing, error=error)
-    return conforming(content, kind, path, lines=lines, error=error, context=context)
+    return conforming(content, kind, path, lines=lines, error=error)
 
 
 def conforming(
@@ -49,7 +47,7 @@ def conforming(
     error: type[PatchlensError] = SettingsError,
     context: Any = None,
 ) -> Any:
-    """What was read from `where` as `kind`; see `validated`."""
+    """What was read from `where` as `kind`, with `context` for its validators; see `validated`."""
     try:
         return TypeAdapter(kind).validate_python(content, context=context)
     except ValidationError as fault:

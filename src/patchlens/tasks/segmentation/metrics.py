@@ -12,7 +12,6 @@ from patchlens.errors import DataError
 from patchlens.tasks.metric import Metric
 from patchlens.tasks.resample import Weighted, divide
 
-LEVELS = ("pixel", "patch")
 HEADS = ("knn", "linear", "majority")
 METRICS = (
     Metric("pixel_miou", "pixel mIoU", heads=HEADS, headline=HEADS),
