@@ -159,8 +159,3 @@ def test_ids_far_outside_are_strangers_too(tmp_path: Path, stranger: int) -> Non
     Image.fromarray(np.array([[0, stranger]], np.int32)).save(tmp_path / "m.tif")
     with pytest.raises(DataError, match=f"contains id {stranger}, which is not among the classes"):
         open_mask(tmp_path / "m.tif", LABELS)
-
-
-def test_grey_images_become_rgb(tmp_path: Path, mask: Any) -> None:
-    mask(tmp_path / "grey.png", 9)
-    assert open_image(tmp_path / "grey.png").getpixel((0, 0)) == (9, 9, 9)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from patchlens.datasets.boxes import corners, from_size, whole_image
-from patchlens.datasets.reading import frames, lines, table, top
+from patchlens.datasets.reading import frames, table, top
 from patchlens.errors import DataError, SourceError
 
 
@@ -28,12 +28,6 @@ def test_two_copies_are_not_guessed_between(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         top(tmp_path, "train", how="")
     assert str(caught.value) == f"{tmp_path}: a and b both contain the dataset; remove one"
-
-
-def test_lines_keep_their_numbers_whatever_ends_them(tmp_path: Path) -> None:
-    path = tmp_path / "list.txt"
-    path.write_bytes(b"\xef\xbb\xbfone\r\n\r\n  two \n")
-    assert list(lines(path)) == [(1, "one"), (3, "two")]
 
 
 def test_rows_of_a_table(tmp_path: Path) -> None:
