@@ -247,7 +247,7 @@ def test_space_is_looked_at_before_a_stage_begins(
 ) -> None:
     usage = files.shutil.disk_usage(here)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
-    stage = application.alone("tables", lambda: pytest.fail("it began"))
+    stage = application.alone(lambda: pytest.fail("it began"), "tables")
     with pytest.raises(MachineError, match=r"space for any results: about 32\.0MB are n"):
         stage()
     assert list(locks.LOCKS.iterdir()) == []

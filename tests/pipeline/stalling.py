@@ -39,4 +39,4 @@ if __name__ == "__main__":
     )
 
     sys.stderr.reconfigure(line_buffering=True)
-    guarded(alone("stall", stall))()
+    guarded(alone(stall))()
