@@ -106,7 +106,13 @@ class Tried:
     said: str
 
 
-@pytest.fixture(scope="module", params=list(WAYS))
+FAST = "masks"  # of the others, tests/own and tests/site have what each adds
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(w, marks=() if w == FAST else pytest.mark.slow) for w in WAYS],
+)
 def tried(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, root: Path
 ) -> Iterator[Tried]:

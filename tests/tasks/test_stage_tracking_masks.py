@@ -1,5 +1,7 @@
 """Label propagation through the stage, on masks whose scores are known."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from patchlens.datasets import indexing as index
 from patchlens.errors import DataError
 from patchlens.features.cell import Cell
 from patchlens.settings.datasets import Collected, Query, View
-from patchlens.tasks.tracking import show
+from patchlens.tasks.tracking import explore, show
 from tasks.scene import GRID, write_features
 from tasks.tracked import of
 
@@ -179,3 +181,17 @@ def test_a_film_shows_what_was_carried(here):
     show.run(here / "film.gif", Cell(dataset="d", model="m", settings=settings))
     with Image.open(here / "film.gif") as shown:
         assert shown.n_frames == 4
+
+
+def test_the_film_has_a_colour_for_each_carried_object_and_no_background(here: Path) -> None:
+    values = np.array([[0, 1], [9, 2]], dtype=np.uint8)
+    (here / "walk").mkdir()
+    for name in ("00001", "00004"):
+        Image.fromarray(values).save(here / f"walk/{name}.png")
+    [first, second] = explore._carried(here / "walk", ["walk/00001", "walk/00004"])["masks"]
+    assert first == second
+    drawn = Image.open(io.BytesIO(base64.b64decode(first.partition(",")[2]))).convert("RGBA")
+    pixels = np.asarray(drawn)
+    assert (pixels[..., 3] > 0).tolist() == [[False, True], [True, True]]
+    colours = [tuple(pixels[at][:3]) for at in ((0, 1), (1, 1), (1, 0))]
+    assert colours == [explore.TRACK_COLOURS[n] for n in (0, 1, 0)]  # of eight, in turn
