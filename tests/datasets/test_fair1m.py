@@ -126,6 +126,10 @@ def test_parts_share_names_of_images_but_no_id(part: Write) -> None:
 @pytest.mark.parametrize(
     ("xml", "message"),
     [
+        (
+            '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+            "declares a document type or entities, ",
+        ),
         ("<annotation>", "is not valid XML (no element found: line 1, column 12)"),
         (described(("Boing737", DIAMOND)), "object 1: unknown class 'Boing737'; allowed: "),
         (described(("Van", DIAMOND), ("Van", DIAMOND[:3])), "object 2: does not have four corners"),

@@ -8,13 +8,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
-from xml.etree.ElementTree import ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from patchlens.datasets.below import check_name, files_below, hidden, nfc
-from patchlens.datasets.reading import json_of, pictures, text_of
+from patchlens.datasets.reading import json_of, pictures, xml_of
 from patchlens.datasets.unpack import is_archive, unpack
 from patchlens.errors import DataError, SourceError
 from patchlens.given import NOT_FILES, printable, why_not
@@ -85,16 +81,9 @@ class Source:
         return [p for p, content in found if isinstance(content, dict) and {*keys} <= {*content}]
 
     def xml(self, path: Path) -> Any:
-        """The root of an XML file, which is parsed once: without DTD, entities and other files."""
+        """The root of an XML file, which is parsed once; see `xml_of`."""
         if path not in self._parsed:
-            text = text_of(path)
-            try:
-                self._parsed[path] = fromstring(text, forbid_dtd=True)
-            except DefusedXmlException:
-                fault = "declares a document type or entities, which annotations do not need"
-                raise DataError(f"{self.shown(path)}: {fault}; export it again") from None
-            except (ParseError, RecursionError, ValueError) as error:
-                raise DataError(f"{self.shown(path)}: is not valid XML ({error})") from None
+            self._parsed[path] = xml_of(path, self.shown(path))
         return self._parsed[path]
 
     def json(self, path: Path) -> Any:

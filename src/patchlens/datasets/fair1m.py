@@ -8,13 +8,12 @@ release 2.0 with its three splits. It is not verified whether pixels count from 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 from patchlens.datasets.boxes import corners
 from patchlens.datasets.catalogue import Entry
 from patchlens.datasets.images import image_size
 from patchlens.datasets.layout import ImageEntry, Layout, ObjectEntry
-from patchlens.datasets.reading import by_stem, top
+from patchlens.datasets.reading import by_stem, top, xml_of
 from patchlens.errors import DataError, SourceError
 from patchlens.names import nearest
 
@@ -150,11 +149,7 @@ def _moved(found: ObjectEntry, window: tuple[int, int, int, int]) -> ObjectEntry
 
 
 def _objects(path: Path, image_id: str, classes: list[str]) -> Iterator[ObjectEntry]:
-    try:
-        objects = ElementTree.parse(path).getroot().findall("objects/object")
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise DataError(f"{path}: is not valid XML ({error})") from None
-    for number, element in enumerate(objects, start=1):
+    for number, element in enumerate(xml_of(path).findall("objects/object"), start=1):
         name = (element.findtext("possibleresult/name") or "").strip()
         if name not in COARSE:
             known = nearest(name, COARSE)

@@ -184,6 +184,24 @@ def json_of(path: Path) -> Any:
         raise DataError(f"{path}: is not valid JSON ({error})") from None
 
 
+def xml_of(path: Path, shown: str | None = None) -> Any:
+    """The root of an XML file, without document type, entities and other files.
+
+    Errors as in `json_of`, which name the file, or what is `shown` in its place.
+    """
+    from defusedxml import DefusedXmlException  # few datasets need it
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    text = text_of(path)
+    try:
+        return fromstring(text, forbid_dtd=True)
+    except DefusedXmlException:
+        fault = "declares a document type or entities, which annotations do not need"
+        raise DataError(f"{shown or path}: {fault}; export it again") from None
+    except (ParseError, RecursionError, ValueError) as error:
+        raise DataError(f"{shown or path}: is not valid XML ({error})") from None
+
+
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """The non-blank lines of a text file, with their numbers (1-based).
 
