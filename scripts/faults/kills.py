@@ -2,7 +2,8 @@
 
 A run is one reproduction from nothing. It is killed a few times, and every time `patchlens repro`
 goes on with it; at its end all metrics must equal those of a run that nothing disturbed. Random
-kills come after a random time; aimed ones at the moment in which a file of DVC is empty. Finished
+kills come after a random time of `patchlens repro`; aimed ones meet plain `dvc repro` at the moment
+in which a file of DVC is empty, as `patchlens repro` never empties dvc.lock. Finished
 runs are kept in .work/faults/kills, so that a campaign that was stopped continues.
 """
 
@@ -12,11 +13,10 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,17 +34,18 @@ PAGE = ROOT / "docs/reliability.md"
 RANDOM = {
     "all": "all processes at once, as by a power cut",
     "repro": "`patchlens repro` only",
-    "dvc": "one process of DVC only",
+    "server": "the process from which stages are forked",
     "stage": "one stage only, as by the out-of-memory killer",
 }
 AIMED = {
-    "dvc.lock": "all, while `dvc.lock` is empty",
-    ".dvc/tmp/rwlock": "all, while `.dvc/tmp/rwlock` is empty",
+    "dvc.lock": "`dvc repro`, while `dvc.lock` is empty",
+    ".dvc/tmp/rwlock": "`dvc repro`, while `.dvc/tmp/rwlock` is empty",
 }
 PER_RUN = 7  # kills
 PATIENCE = 20  # times an undisturbed run, until a run counts as hanging
 LINGER = 20.0  # seconds in which what a kill left must end
 REPRO = [sys.executable, "-m", "patchlens", "repro"]
+DVC = [sys.executable, "-m", "dvc", "repro"]
 
 
 @dataclass(frozen=True)
@@ -181,11 +182,11 @@ class workspace:
         shutil.rmtree(self._path, ignore_errors=True)
 
 
-def start(work: Path) -> "subprocess.Popen[bytes]":
+def start(work: Path, command: Sequence[str] = REPRO) -> "subprocess.Popen[bytes]":
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PYTHONPATH": str(work / "src"), "PATH": path, "OMP_NUM_THREADS": "1"}
     with (work.parent / "log.txt").open("ab") as log:
-        return subprocess.Popen(REPRO, cwd=work, env=env, stdout=log, stderr=log)
+        return subprocess.Popen(command, cwd=work, env=env, stdout=log, stderr=log)
 
 
 def finish(process: "subprocess.Popen[bytes]", work: Path, patience: float | None) -> int:
@@ -206,7 +207,7 @@ def run(
     while todo:
         with workspace(folder) as work:
             while todo:
-                process = start(work)
+                process = start(work, DVC if todo[0].what in AIMED else REPRO)
                 made = kill(process, todo[0], work, seconds, dice)
                 if made is None:  # it ended before
                     break
@@ -280,27 +281,20 @@ def await_end(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
 def await_empty(process: "subprocess.Popen[bytes]", path: Path, skipped: int) -> bool:
     """Watch a file as fast as possible until it is empty; whether that came to pass.
 
-    The processes of DVC are killed here, as every microsecond counts.
+    DVC is killed here, as every microsecond counts.
     """
-    tree = psutil.Process(process.pid)
     name, looks, was_empty = str(path), 0, True
-    writers: list[int] = []
     while True:
         looks += 1
-        if looks % 20_000 == 1:
-            if process.poll() is not None:
-                return False
-            with suppress(psutil.Error):
-                writers = [child.pid for child in tree.children()]
+        if looks % 20_000 == 1 and process.poll() is not None:
+            return False
         try:
             empty = os.stat(name).st_size == 0
         except FileNotFoundError:
             continue
         if empty and not was_empty:
             if skipped < 1:
-                for pid in writers:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                process.kill()
                 return True
             skipped -= 1
         was_empty = empty
@@ -316,9 +310,8 @@ def kill_random(
     if what == "repro":
         process.kill()
         return True
-    is_one: Callable[[list[str]], bool] = is_dvc if what == "dvc" else is_stage
     while process.poll() is None:
-        found = [p for p in inhabitants(work) if is_one(words(p))]
+        found = [p for p in inhabitants(work) if is_fork(p) == (what == "stage")]
         with suppress(psutil.Error, IndexError):
             dice.choice(found).kill()
             return True
@@ -326,12 +319,12 @@ def kill_random(
     return False
 
 
-def is_dvc(found: list[str]) -> bool:
-    return any(Path(word).name == "dvc" for word in found[:2])
-
-
-def is_stage(found: list[str]) -> bool:
-    return any(Path(word).name == "patchlens" for word in found[:2])
+def is_fork(process: psutil.Process) -> bool | None:
+    """Whether a process is a fork of the server, or the server itself; None of all others."""
+    with suppress(psutil.Error):
+        if any("forkserver" in word for word in words(process)):
+            return any("forkserver" in word for word in words(process.parent()))
+    return None
 
 
 def kill_all(process: "subprocess.Popen[bytes]", work: Path) -> None:

@@ -87,7 +87,7 @@ def end_with_parent(signum: int = signal.SIGKILL) -> None:
     """
     _LIBC.prctl(PR_SET_PDEATHSIG, signum)
     parent = multiprocessing.parent_process()
-    if parent is not None and os.getppid() != parent.pid:  # it ended before the call
+    if parent is not None and not parent.is_alive():  # it ended before the call
         os.kill(os.getpid(), signum)
 
 

@@ -66,9 +66,9 @@ while True:
 
 
 def test_an_aimed_kill_leaves_the_file_empty_and_no_process(here: Path) -> None:
-    """Of a stand-in for `patchlens repro` with one child, which rewrites the file as DVC does."""
-    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
-    process = subprocess.Popen([sys.executable, "-c", parent, REWRITES])
+    """Of a stand-in for `dvc repro` with one child, which rewrites the file as DVC does."""
+    child = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)"
+    process = subprocess.Popen([sys.executable, "-c", child + REWRITES])
     asked = kills.Kill("dvc.lock", 2)
     made = kills.kill(process, asked, here, 1.0, kills.random.Random(0))
     assert made == kills.Outcome("dvc.lock", 2, hit=True, survivors=[])

@@ -18,11 +18,11 @@ def repro(
         list[str] | None,
         typer.Argument(
             help="Stages such as segmentation@dino-minicity, or segmentation for all of its cells; "
-            "they run with all that they need, one at a time. By default, all stages."
+            "they run with all that they need. By default, all stages."
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", min=1, help="How many DVC processes work at once.")
+        int, typer.Option("-j", "--jobs", min=1, help="How many stages run at once.")
     ] = 2,
     force: Annotated[
         bool, typer.Option("--force", help="Execute every stage, whether or not it changed.")

@@ -17,7 +17,7 @@ from patchlens.errors import PatchlensError
 from patchlens.files import file_hash
 from patchlens.pipeline import workspace
 from patchlens.pipeline.locks import holders
-from patchlens.pipeline.repro import THREADS
+from patchlens.pipeline.workers import THREADS
 from patchlens.pipeline.workspace import LOCK, RWLOCK
 from patchlens.settings.load import Settings, load
 from patchlens.tasks.known import known

@@ -37,7 +37,6 @@ TMP = Path(".dvc/tmp")
 RWLOCK = TMP / "rwlock"
 GUARDS = (TMP / "lock", TMP / "rwlock.lock")
 DEEP = re.compile(rb"(?:[\[{]\s*|-[ \t]+){99}")  # the parser of DVC is in C and would crash
-WATCH = 10.0  # seconds between two looks at a dvc.lock that changes: to parse it takes up to 0.5 s
 
 
 def config() -> dict[str, Any]:
@@ -96,11 +95,9 @@ def _mend() -> None:
 def keep() -> None:
     """Copy dvc.lock to `KEPT`, if it is whole and has changed since."""
     try:
-        now = LOCK.stat()
-        then = KEPT.stat() if KEPT.exists() else None
-        if then and (now.st_mtime_ns, now.st_size) == (then.st_mtime_ns, then.st_size):
+        if _is_kept(LOCK):
             return
-        text = LOCK.read_bytes()
+        now, text = LOCK.stat(), LOCK.read_bytes()
     except OSError:
         return  # there is none, or `lock_fault` says why it cannot be read
     if _text_fault(text) is None:
@@ -109,10 +106,17 @@ def keep() -> None:
             os.utime(partial, ns=(now.st_atime_ns, now.st_mtime_ns))
 
 
+def _is_kept(path: Path) -> bool:
+    """Whether a dvc.lock is still the one that was found whole, as parsing takes 0.5 s."""
+    now, then = path.stat(), KEPT.stat() if KEPT.exists() else None
+    same = then and (now.st_mtime_ns, now.st_size) == (then.st_mtime_ns, then.st_size)
+    return bool(same and now.st_size)
+
+
 def lock_fault(path: Path = LOCK) -> str | None:
     """What is wrong with a dvc.lock; None if DVC can use it, or if there is none."""
     try:
-        return _text_fault(path.read_bytes())
+        return None if _is_kept(path) else _text_fault(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:

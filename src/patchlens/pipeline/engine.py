@@ -1,0 +1,319 @@
+"""The driver of `patchlens repro`: which stage runs next, and what DVC keeps of it.
+
+DVC's graph says what needs what, and DVC tells what has changed, keeps the results and writes
+dvc.lock: all of it in this one process. Workers get a command and give back its exit code. They
+never call DVC, which takes a process of another host for dead.
+"""
+
+import heapq
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from shutil import copyfile
+from typing import Any, Protocol
+
+import networkx
+from dvc.dependency import param
+from dvc.dvcfile import PROJECT_FILE, Lockfile
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.output import Output
+from dvc.repo import Repo
+from dvc.repo.reproduce import collect_stages
+from dvc.stage import PipelineStage as Stage
+from dvc.stage.cache import RunCacheNotFoundError
+
+from patchlens.errors import PatchlensError
+from patchlens.files import whole_file
+from patchlens.pipeline import workspace
+from patchlens.pipeline.workers import Job, Workers
+from patchlens.progress import log
+
+FLUSH = 5.0  # seconds between two writings of dvc.lock
+SHARE = 20  # ... and at least so many times what the last one took: up to a second
+
+
+class Holding(Protocol):
+    """Which stages may begin when all that they need is done."""
+
+    def may_begin(self, stage: Stage) -> bool:
+        """Whether a stage may begin now; asked again whenever a stage has ended."""
+
+    def skips(self, stage: Stage) -> bool:
+        """Whether a stage that may begin is left as it is."""
+
+    def end(self, stage: Stage) -> None:
+        """A stage is done."""
+
+
+@dataclass
+class Run:
+    """What came of a run: names of stages.
+
+    Attributes:
+        executed: those that ran, with their seconds.
+        restored: those whose results an earlier run had left in DVC's cache.
+        failed: those that failed, with the reason.
+        left: those that need one that failed.
+        total: how many there are.
+    """
+
+    executed: dict[str, float] = field(default_factory=dict)
+    restored: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    total: int = 0
+
+
+class Graph:
+    """The stages of a run, and what DVC knows of them.
+
+    Attributes:
+        needs: of each stage those that it uses; all of them are stages of this run.
+        users: the other way round.
+    """
+
+    def __init__(self, repo: Repo, targets: Sequence[str], force: bool) -> None:
+        whole = repo.index.graph
+        of_file = Path(PROJECT_FILE).absolute()
+        asked = [s for s in whole if Path(s.path) == of_file]  # as `dvc repro` without a target
+        if targets:
+            asked = collect_stages(repo, targets)
+        part = whole.subgraph(set(asked).union(*(networkx.descendants(whole, s) for s in asked)))
+        self._order: list[Stage] = list(networkx.topological_sort(part))  # users before needs
+        self.needs: dict[Stage, set[Stage]] = {s: set(part.successors(s)) for s in part}
+        self.users: dict[Stage, set[Stage]] = {s: set(part.predecessors(s)) for s in part}
+        self._repo, self._force = repo, force
+        self._known: dict[str, Output] = {}  # files that are what DVC has of them, by path
+        self._before: dict[Stage, tuple[Any, ...]] = {}  # what dvc.lock says of what runs
+        self._unwritten: list[Stage] = []
+        self._written, self._pause = time.monotonic(), FLUSH
+
+    def urgency(self) -> dict[Stage, int]:
+        """Of each stage, how many wait for it in the longest chain."""
+        found: dict[Stage, int] = {}
+        for stage in self._order:
+            found[stage] = 1 + max((found[user] for user in self.users[stage]), default=-1)
+        return found
+
+    def changed(self, stage: Stage, *, lost: bool = False) -> bool:
+        """Whether a stage must run, as in `dvc repro`; its needs are done.
+
+        `lost`: files that are gone are as good as unchanged ones.
+        """
+        if self._force or lost:
+            return self._force or bool(stage.changed(True, list(self.needs[stage])))
+        if stage.always_changed or stage.changed_stage():
+            return True
+        for used in stage.deps:
+            made = self._known.get(used.fs_path)
+            if used.hash_info != made.hash_info if made else used.status():
+                return True
+        if any(out.status() for out in stage.outs):
+            return True
+        self._know(stage)
+        return False
+
+    def prepare(self, stage: Stage) -> bool:
+        """Make room for the results of a stage; whether DVC's cache had them."""
+        self._before[stage] = _noted(stage)
+        stage.remove_outs(ignore_remove=False, force=False)
+        if not self._force:
+            try:
+                self._repo.stage_cache.restore(stage)
+                return True
+            except RunCacheNotFoundError:
+                pass
+        stage.save_deps()
+        return False
+
+    def record(self, stage: Stage) -> None:
+        """Keep the results of a stage, as `dvc repro` does."""
+        files = [out for out in stage.outs if not (out.is_metric or out.is_plot)]
+        stage.save(run_cache=all(out.use_cache for out in files))
+        stage.commit()
+        self._know(stage)
+        if _noted(stage) != self._before.pop(stage):
+            self._unwritten.append(stage)
+        if time.monotonic() - self._written > self._pause:
+            self.write()
+
+    def write(self) -> None:
+        """Bring dvc.lock up to date; it is replaced as a whole."""
+        if not self._unwritten:
+            return
+        begun = time.monotonic()
+        for path in {stage.dvcfile._lockfile.path for stage in self._unwritten}:
+            with whole_file(Path(path)) as partial:
+                if Path(path).exists():
+                    copyfile(path, partial)
+                own = [s for s in self._unwritten if s.dvcfile._lockfile.path == path]
+                Lockfile(self._repo, str(partial)).dump_stages(own)
+        self._unwritten.clear()
+        self._written = time.monotonic()
+        self._pause = max(FLUSH, SHARE * (self._written - begun))
+        workspace.keep()
+
+    def _know(self, stage: Stage) -> None:
+        self._known |= {out.fs_path: out for out in stage.outs}
+
+
+def run(
+    targets: Sequence[str],
+    workers: Workers,
+    *,
+    force: bool = False,
+    holding: Callable[[Graph], Holding] | None = None,
+) -> Run:
+    """Execute what has changed, each stage as soon as what it needs is done.
+
+    A stage that fails stops those that need it, and no other.
+
+    Args:
+        targets: stages, or `segmentation` for all of its cells, to run with all that they need;
+            ./dvc.yaml if empty.
+        workers: who executes them.
+        force: execute every stage, whether or not it changed.
+        holding: makes what may hold stages back.
+
+    Raises:
+        PatchlensError: DVC cannot read its files, or another process of DVC works here.
+    """
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # else it names a temporary file
+    try:
+        with Repo() as repo, repo.lock, _params_parsed_once():
+            graph = Graph(repo, targets, force)
+            try:
+                return _execute(graph, workers, holding(graph) if holding else None)
+            finally:
+                workers.close()
+                graph.write()
+    except LockError:
+        raise PatchlensError(
+            "another process of DVC works in this folder: wait for it or stop it; "
+            "`patchlens doctor` names it"
+        ) from None
+    except DvcException as error:
+        raise PatchlensError(_words(error)) from None
+
+
+def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
+    run = Run(total=len(graph.needs))
+    urgency = graph.urgency()
+    waits = {stage: len(needs) for stage, needs in graph.needs.items()}
+    ready = [stage for stage, number in waits.items() if not number]  # to be looked at
+    held: list[Stage] = []
+    queue: list[tuple[int, str, Stage]] = []  # to be executed, the most urgent first
+    running: dict[str, tuple[Stage, float]] = {}
+    seen = 0
+
+    def end(stage: Stage) -> None:
+        nonlocal seen
+        seen += 1
+        for user in graph.users[stage]:
+            waits[user] -= 1
+            if not waits[user]:
+                ready.append(user)
+        if holding:
+            holding.end(stage)
+            ready.extend(held)
+            held.clear()
+
+    def look(stage: Stage) -> None:
+        if holding and not holding.may_begin(stage):
+            held.append(stage)
+        elif not (holding and holding.skips(stage)) and graph.changed(stage):
+            heapq.heappush(queue, (-urgency[stage], stage.addressing, stage))
+        else:
+            end(stage)
+
+    def begin(stage: Stage) -> None:
+        name = stage.addressing
+        if graph.prepare(stage):
+            graph.record(stage)
+            run.restored.append(name)
+            end(stage)
+        else:
+            log.info("[%d/%d] %s", seen + len(running) + 1, run.total, name)
+            running[name] = (stage, time.monotonic())
+            workers.start(job(stage))
+
+    def finish(stage: Stage, code: int, since: float) -> None:
+        if code:
+            raise DvcException(_exit(code))
+        graph.record(stage)
+        run.executed[stage.addressing] = time.monotonic() - since
+        end(stage)
+
+    def attempt(step: Callable[..., None], stage: Stage, *more: Any) -> None:
+        try:
+            step(stage, *more)
+        except DvcException as error:
+            run.failed[stage.addressing] = _words(error)
+            log.error("%s: %s", stage.addressing, _words(error))
+
+    while True:
+        while ready:
+            attempt(look, ready.pop())
+        while queue and workers.free(job(queue[0][2])):
+            attempt(begin, heapq.heappop(queue)[2])
+        if ready:
+            continue
+        if not running:
+            break
+        name, code = workers.ended()
+        stage, since = running.pop(name)
+        attempt(finish, stage, code, since)
+    open_ = [stage.addressing for stage, number in waits.items() if number]
+    run.left = [name for name in open_ if name not in run.failed]
+    return run
+
+
+def _noted(stage: Stage) -> tuple[Any, ...]:
+    files = [*stage.deps, *stage.outs]
+    return stage.md5, stage.cmd, [(file.def_path, file.hash_info, file.meta) for file in files]
+
+
+def job(stage: Stage) -> Job:
+    """What a worker must know of a stage."""
+    return Job(stage.addressing, stage.cmd, bool(stage.always_changed))
+
+
+def _exit(code: int) -> str:
+    signum = -code if code < 0 else code - 128  # as a shell says it
+    if signum == signal.SIGKILL:
+        return "killed, as the kernel does when memory runs out"
+    if signum in set(signal.Signals):
+        return f"ended by {signal.Signals(signum).name}"
+    return f"ended with exit code {code}"
+
+
+def _words(error: BaseException) -> str:
+    """One line of an error of DVC, whose reason is often in its cause."""
+    cause = error.__cause__
+    return " ".join(f"{error}{f': {cause}' if cause else ''}".split())
+
+
+@contextmanager
+def _params_parsed_once() -> Iterator[None]:
+    """DVC parses params.yaml anew for every stage, 0.1 s each; here once for each state of it."""
+    parse = param.load_path
+
+    @lru_cache(maxsize=4)
+    def parsed(path: str, fs: Any, *state: int) -> Any:
+        return parse(path, fs)
+
+    def load(path: str, fs: Any, **_: Any) -> Any:
+        now = Path(path).stat()
+        return parsed(path, fs, now.st_mtime_ns, now.st_size, now.st_ino)
+
+    param.load_path = load
+    try:
+        yield
+    finally:
+        param.load_path = parse

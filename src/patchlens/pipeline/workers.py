@@ -1,0 +1,156 @@
+"""Who executes the stages of `patchlens repro`; on this machine, forks of one warm process.
+
+A stage that starts from nothing imports for two to six seconds. Python's fork server, a process
+with one thread that has imported what stages use, makes them at no cost. It never imports DVC.
+"""
+
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import psutil
+
+from patchlens.processes import GRACE, REPRO, end_with_parent
+
+# numpy and torch take the second and the third before the first, where they are set.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+WARM = "patchlens.cli.warm"  # the module that imports what stages use
+PROGRAM = "patchlens"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage that a worker shall execute.
+
+    Attributes:
+        name: its name in the graph, such as `extract@dino-minicity`.
+        command: a line for a shell, as in dvc.yaml.
+        looks: whether it runs every time, only to see whether something has changed.
+    """
+
+    name: str
+    command: str
+    looks: bool = False
+
+
+class Workers(Protocol):
+    """Who executes jobs."""
+
+    def free(self, job: Job) -> bool:
+        """Whether this job could start now; true while nothing runs."""
+
+    def start(self, job: Job) -> None:
+        """Begin a job."""
+
+    def ended(self) -> tuple[str, int]:
+        """Wait for the end of a job: its name and its exit code, below 0 after a signal."""
+
+    def close(self) -> None:
+        """End whatever still runs."""
+
+
+class Local:
+    """Processes of this machine, which share its cores.
+
+    Args:
+        jobs: how many of them work at once.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._running: dict[str, BaseProcess] = {}
+        self._threads = dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
+        self._warm = multiprocessing.get_context("forkserver")
+        self._warm.set_forkserver_preload([WARM])
+        self._fresh = multiprocessing.get_context("spawn")
+
+    def free(self, job: Job) -> bool:
+        """Whether a core is free."""
+        return len(self._running) < self._jobs
+
+    def start(self, job: Job) -> None:
+        """Begin a job, which prints to this terminal."""
+        # What only looks may be all that runs: no reason to import everything.
+        forks = not job.looks and shlex.split(job.command)[:1] == [PROGRAM]
+        context = self._warm if forks else self._fresh
+        own = {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
+        process = context.Process(target=execute, args=(job.command, own), name=job.name)
+        before = {name: os.environ.get(name) for name in self._threads}
+        os.environ.update(self._threads)  # a library may read them as soon as it is loaded
+        try:
+            process.start()
+        finally:
+            for name, value in before.items():
+                _set(name, value)
+        self._running[job.name] = process
+
+    def ended(self) -> tuple[str, int]:
+        """Wait for the end of a job: its name and its exit code."""
+        ready = wait([process.sentinel for process in self._running.values()])
+        name = next(name for name, one in self._running.items() if one.sentinel in ready)
+        process = self._running.pop(name)
+        process.join()
+        return name, process.exitcode or 0
+
+    def close(self) -> None:
+        """End the processes, what they have started included."""
+        groups = {process.pid for process in self._running.values() if process.pid}
+        for signum in (signal.SIGTERM, signal.SIGKILL):
+            for group in groups:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signum)
+            deadline = time.monotonic() + GRACE / 2
+            while _live(groups) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        self._running.clear()
+
+
+def execute(command: str, env: Mapping[str, str]) -> NoReturn:
+    """Be the process of a stage, in a group of its own, which ends when its parent ends.
+
+    Ctrl-C thus reaches `patchlens repro` alone, which then ends the others.
+    """
+    os.setpgid(0, 0)
+    end_with_parent(signal.SIGTERM)
+    os.environ.update(env)
+    words = shlex.split(command)
+    if words[:1] != [PROGRAM]:
+        os.execv("/bin/sh", ["sh", "-c", command])
+    from patchlens.__main__ import main
+
+    sys.argv = words
+    main()
+    sys.exit(0)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+def _live(groups: Collection[int]) -> bool:
+    return any(_group(process) in groups for process in psutil.process_iter())
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else os.getpgid(process.pid)
+    except (psutil.Error, ProcessLookupError):
+        return None
