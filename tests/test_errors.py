@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from patchlens import files, stored
 from patchlens.cli import application
-from patchlens.errors import LACKS, MachineError, of_machine
+from patchlens.errors import LACKS, MachineError, SourceError, of_machine
 from patchlens.files import check_space, whole_file, whole_folder
 from patchlens.pipeline import locks
 
@@ -145,6 +145,7 @@ def test_what_a_cleanup_meets_hides_no_lack_of_the_machine() -> None:
     found = of_machine(followed(followed(MemoryError(), KeyError("b")), join), "patchlens render")
     assert str(found).startswith("patchlens render: out of memory (MemoryError)")
     assert of_machine(followed(MemoryError(), ValueError("ours"), hidden=True), "p") is None
+    assert of_machine(SourceError("a.pth: not readable ([Errno 22] invalid)"), "p") is None
     assert of_machine(followed(FileNotFoundError(2, "none"), KeyError("ours")), "p") is None
 
 

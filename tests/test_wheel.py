@@ -43,5 +43,8 @@ def test_the_wheel_works_without_the_repository(root: Path, tmp_path: Path) -> N
     assert (tmp_path / "patchlens-demo.html").stat().st_size > 50_000
     for example in ("own_module", "explore_image"):
         assert done(python, root / f"examples/{example}.py", HF_HUB_OFFLINE="1")
+    graph = packages / "patchlens/own/graph.yaml"  # a link in the repository
+    assert graph.read_bytes() == (root / "dvc.yaml").read_bytes()
+    assert not graph.is_symlink()
     assert (packages / "patchlens/__init__.pyi").is_file()
     assert (packages / "patchlens/py.typed").is_file()

@@ -79,6 +79,8 @@ def of_machine(error: BaseException, place: object) -> MachineError | None:
         error: of the operating system, or of a library that reports one in its own way.
         place: the file that was written or the command, where the error names no file.
     """
+    if isinstance(error, PatchlensError):  # may quote the number of an error of the system
+        return None
     shown = first_line(error)
     if type(error).__name__ == "OutOfMemoryError" or "CUDA error: out of memory" in shown:  # torch
         remedy = f"end other programs on it (`nvidia-smi`), write device: cpu, or {MEMORY}"
