@@ -1,6 +1,7 @@
 """What `import patchlens` offers: lazily, with clear errors, and without a trace on the disk."""
 
 import ast
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import patchlens as pl
 from api import town
@@ -202,6 +204,8 @@ def test_a_file_that_is_no_params_is_refused(data, net, here: Path, text: str) -
         (lambda i, m: (i, m[:-1]), "masks: 7 for 8 images"),
         (lambda i, m: ([*i[:-1], i[-1] / 255], m), r"images\[7\]: is float64 \[32, 32, 3\]"),
         (lambda i, m: ([*i[:-1], i[-1][..., 0]], m), r"images\[7\]: is uint8 \[32, 32\]"),
+        (lambda i, m: (i[:1], m[:1]), "images: 1, of which 0 are the support; give one"),
+        (lambda i, m: ([], []), "images: 0, of which 0 are the support"),
         (lambda i, m: (i[:3], m[:3]), "2 images requested, but 'all' has 1"),
     ],
 )
@@ -242,6 +246,17 @@ def test_wrong_boxes_are_named_by_their_row(given: dict, message: str) -> None:
     with pytest.raises(pl.PatchlensError, match=message) as caught:
         pl.from_arrays(town.stills(3)[0], **given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_opened_picture_is_upright(orientation: int) -> None:
+    plain, exif, stream = Image.fromarray(town.stills(1)[0][0]), Image.Exif(), io.BytesIO()
+    exif[274] = orientation
+    plain.crop((0, 0, 32, 16)).save(stream, "PNG", exif=exif)
+    [found] = pl.from_arrays([Image.open(stream)], patches=(4, 4)).index.pictures.values()
+    assert found.size == ((32, 16) if orientation < 5 else (16, 32))
+    kept = np.asarray(found)[0, 0].tolist() == np.asarray(plain)[0, 0].tolist()
+    assert kept is (orientation in (1, 5))
 
 
 def test_images_may_have_no_boxes() -> None:

@@ -32,6 +32,9 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Any], dict[str, Any], str, str, bool]
     "upside down": (
         lambda x: PROJ(x).flip(2), {}, "patch order", "tokens come from the bottom; ", True),
     "mirrored": (lambda x: PROJ(x).flip(3), {}, "patch order", "come from the right", True),
+    "every other row mirrored": (
+        lambda x: torch.cat([rows(x)[:, :4], rows(x)[:, 4:8].flip(1), rows(x)[:, 8:]], 1),
+        {}, "patch order", "and 33% hardly move it", False),
     "no place": (
         lambda x: rows(x) * 0 + rows(x).mean(1, keepdim=True) + rows(x)[:, :1],
         {}, "patch order", "move their own token most", False),

@@ -105,6 +105,7 @@ def test_trust_is_never_the_default() -> None:
             "own/fails.py:make",
             r"models\.m: make in .* fails \(ValueError: no\); correct it",
         ),
+        ("own/script.py:make", "script.py: SystemExit: 2"),
         ("own/json.py:make", "json.py has the name of another module"),
     ],
 )
@@ -114,6 +115,7 @@ def test_a_target_that_cannot_run(slot: Slot, target: str, message: str) -> None
     Path("own/link.py").symlink_to(outside)
     Path("own/broken.py").write_text("import missing_package")
     Path("own/fails.py").write_text("def make():\n    raise ValueError('no')")
+    Path("own/script.py").write_text("import argparse\nargparse.ArgumentParser().parse_args(['a'])")
     Path("own/json.py").touch()
     with pytest.raises(SettingsError, match=message) as caught:
         converted(slot(target=target))

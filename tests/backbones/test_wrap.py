@@ -114,6 +114,7 @@ def small(x: Tensor, *shape: int) -> Tensor:
         (lambda x: None, {}, "is a NoneType instead of a tensor"),
         (lambda x: small(x, 2, 2, 2), {"input_size": (8, 8)}, "channels first or last"),
         (lambda x: x.missing, {}, r"fails at its first forward pass.*missing"),
+        (nn.Conv2d(3, 2, 4, 4).half(), {}, r"its weights are torch\.float16: compute them in"),
         (lambda x: torch.rand(2, 6, 3), {}, "other tokens for the same image"),
     ],
 )

@@ -231,6 +231,11 @@ def from_arrays(
         raise DataError(f"support: there is no image {stray[0]}; rows are 0 to {len(ids) - 1}")
     known = {ids[row] for row in pool}
     chosen = None if masks is None and support is None else _support("support", [], shots, seeds)
+    if chosen and not 0 < len(known) < len(ids):
+        raise DataError(
+            f"images: {len(ids)}, of which {len(known)} are the support; give one at least to "
+            "learn from, and another to be scored"
+        )
     entry = {
         "kind": "folder",
         "root": name,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from patchlens.api.protocol import default
 from patchlens.arrays import Array
@@ -83,7 +83,7 @@ def picture(image: NDArray[np.uint8] | Image.Image, where: str) -> Image.Image:
     if isinstance(image, Image.Image):
         if image.mode != "RGB":
             raise DataError(f"{where}: its mode is {image.mode}; convert it to RGB")
-        return image
+        return ImageOps.exif_transpose(image)  # upright, as from a file
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         raise DataError(

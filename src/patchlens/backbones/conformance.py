@@ -19,6 +19,7 @@ from patchlens.settings.base import brief
 GRID = (3, 4)  # patches: not square and not a stored grid, so that positions are resampled
 CLOSE = 1e-3  # of the largest token: what the order of a sum may change
 DEAF = 0.01  # of the length of a token: two images differ by more
+SLIGHT, ELSEWHERE = 0.1, 0.2  # of the largest move, and share of patches that move another token
 WIDE = 50.0  # range of the input after mean and std; 4 to 5 is usual
 FLOAT16 = 65504.0
 Tokens = Callable[[Tensor], Tensor]
@@ -212,7 +213,9 @@ def _order(
     }
     (own, share), *others = hits.items()
     wrong, best = max(others, key=lambda item: item[1])
-    if share >= 0.5:
+    hardly = moved.gather(1, torch.tensor(readings[own])[:, None]) < SLIGHT * moved.amax(1, True)
+    lost = float(hardly.float().mean())
+    if share >= 0.5 and lost < ELSEWHERE:
         return Finding("patch order", f"{share:.0%} of repainted patches move their own token most")
     if best >= 0.75:
         fault = f"tokens come {wrong}; return them {own}"
@@ -220,7 +223,8 @@ def _order(
     return Finding(
         "patch order",
         "",
-        f"only {share:.0%} of repainted patches move their own token most; return tokens {own}, "
+        f"only {share:.0%} of repainted patches move their own token most, and {lost:.0%} hardly "
+        f"move it; return tokens {own}, "
         "or expect features without a place",
     )
 

@@ -10,6 +10,8 @@ from typing import Any
 from patchlens.errors import SettingsError
 from patchlens.settings.base import brief
 
+# Whatever the code of a user raises; a script that reads its arguments ends its process.
+RAISED = (Exception, SystemExit)
 INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -89,7 +91,7 @@ def call(target: Target, args: dict[str, Any], where: str) -> Any:
         sys.path.insert(0, str(target.root))  # and kept: functions import when they are called
     try:
         module = __import__(target.module, fromlist=[target.function])
-    except Exception as error:  # whatever the code of the user raises
+    except RAISED as error:
         raise SettingsError(f"{where}.target: {target.file}: {_reason(error)}") from error
     origin = str(getattr(module.__spec__, "origin", None))  # some modules have no file
     if Path(origin).resolve() != target.file:
@@ -102,12 +104,12 @@ def call(target: Target, args: dict[str, Any], where: str) -> Any:
         raise SettingsError(f"{where}.target: {target.file} has no function '{target.function}'")
     try:
         return made(**args)
-    except Exception as error:
+    except RAISED as error:
         raise SettingsError(
             f"{where}: {target.function} in {target.file} fails ({_reason(error)}); correct it, "
             f"or {where}.args"
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {brief(' '.join(str(error).split()))}"

@@ -21,6 +21,7 @@ from patchlens.backbones.contract import (
     absolute_layers,
     check_input,
 )
+from patchlens.backbones.target import RAISED
 from patchlens.errors import PatchlensError, SettingsError, said
 from patchlens.settings.base import brief
 
@@ -166,11 +167,15 @@ class ModuleBackbone(Backbone):
             again = self._layers(images.to(device))
         except PatchlensError:
             raise
-        except Exception as error:  # whatever the model makes of its input
+        except RAISED as error:
             reason = brief(said(error))
+            remedy = "state input_size if it takes one size only, and correct patch_size"
+            types = {p.dtype for m in self.modules for p in m.parameters() if p.is_floating_point()}
+            if half := types - {torch.float32}:
+                remedy = f"its weights are {half.pop()}: compute them in float32 (`model.float()`)"
             raise SettingsError(
                 f"{self.name}: fails at its first forward pass, on images {list(images.shape)} "
-                f"({reason}); state input_size if it takes one size only, and correct patch_size"
+                f"({reason}); {remedy}"
             ) from None
         shapes = [tuple(tokens.shape) for tokens in found]
         if len(set(shapes)) != 1:
