@@ -64,8 +64,10 @@ class Source(Strict):
 
     @property
     def published(self) -> str | None:
-        """A published hash of the file, or its published first digits."""
-        return self.sha256 or self.md5 or self.sha256_starts or self.md5_starts
+        """A published hash of the file, or its published first digits: `sha256 starts 1a2b`."""
+        keys = ("sha256", "md5", "sha256_starts", "md5_starts")
+        stated = ((key, getattr(self, key)) for key in keys)
+        return next((f"{key.replace('_', ' ')} {value}" for key, value in stated if value), None)
 
     @model_validator(mode="after")
     def _says_where(self) -> "Source":

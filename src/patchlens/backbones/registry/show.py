@@ -114,12 +114,4 @@ def size_text(size: int | None, at_least: int) -> str:
 
 def hash_of(source: Source) -> str:
     """The published hash, or its published first digits."""
-    if source.sha256:
-        return f"sha256 {source.sha256}"
-    if source.md5:
-        return f"md5 {source.md5}"
-    if source.sha256_starts:
-        return f"sha256 starts {source.sha256_starts}"
-    if source.md5_starts:
-        return f"md5 starts {source.md5_starts}"
-    return NO_HASH
+    return source.published or NO_HASH
