@@ -103,9 +103,10 @@ def _spec(shown: pd.DataFrame, order: list[str]) -> dict[str, object]:
         x=x, y=y, opacity=alt.Opacity("share:Q", scale=scale, legend=None), tooltip=tips
     )
     inks: list[tuple[str, dict[str, Any]]] = [("<= 0.5", {}), ("> 0.5", {"color": "#ffffff"})]
+    size = alt.ExprRef(f"clamp(width / {len(order)} / 2.7, 5, 11)")  # a number fits in its cell
     numbers = [  # in the theme's ink where the cell is light
         chart.transform_filter(f"datum.share >= 0.005 && datum.share {where}")
-        .mark_text(fontSize=11, **ink)
+        .mark_text(fontSize=size, **ink)
         .encode(x=x, y=y, text=alt.Text("share:Q", format=".0%"))
         for where, ink in inks
     ]
