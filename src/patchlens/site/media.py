@@ -140,6 +140,9 @@ def _videos(run: Run, dataset: str, slug: str, title: str) -> Page:
     names = [sequence["script"] for sequence in found["sequences"]]
     names += [frame["file"] for sequence in found["sequences"] for frame in sequence["frames"]]
     left, right = precomputed.first_columns(run, dataset, found["columns"])
+    if found["masks"]:  # whose models are often unscored: two of them side by side
+        own = [column["model"] for column in found["columns"]]
+        right = next((n for n, model in enumerate(own) if model != own[left]), right)
     context = {
         "dataset": dataset,
         "found": found,
