@@ -22,6 +22,7 @@ from patchlens.plan.graph import stages
 from patchlens.plan.images import count
 from patchlens.plan.make import Plan, make
 from patchlens.plan.models import Shape, download, shape
+from patchlens.plan.show import as_json, show
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import read
@@ -277,11 +278,11 @@ def test_features_time_and_bank_by_hand(settings: Make) -> None:
     one = 2 * model.parameters * tokens + 4 * tokens**2 * 24 * 3
     assert cell.extract == images * tiles * one
     # Headline: raw, prune, 2 draws of prune_random (2 seeds, 3 draws or more in all), one other
-    # layer, at 2 shots; raw at 1 shot.
-    banks = 2 * (5 * 2 + 1)
-    assert cell.knn == 2 * banks * patches * 500 * patches * 24
+    # layer, at 2 shots; raw at 1 shot. Pruned are 6 of 24 dimensions.
+    banks = 2 * ((2 + 3 * 18 / 24) * 2 + 1)
+    assert cell.knn == pytest.approx(2 * banks * patches * 500 * patches * 24)
     # 2 values of C on 2 of 3 folds each, side by side, and twice the steps for the last, on all.
-    rows = 2 * (4 * 2 + 1) * patches
+    rows = 2 * ((1 + 3 * 18 / 24) * 2 + 1) * patches
     assert cell.probe == rows * (2 + 2 * 2 / 2) * 200 * 4 * 24 * 19
 
 
@@ -627,6 +628,41 @@ def test_the_choice_of_m_is_counted_where_it_is_made(settings: Make) -> None:
     )
     patches = 2 * 4 * 8 * 2 * 2  # 2 images of 4 × 8 tiles of 2 × 2 patches
     assert auto.knn - fixed.knn == 2 * 2 * (patches * 2 // 3) * patches * 24
+
+
+def test_the_memory_of_a_stage_is_that_of_its_largest_cell(settings: Make) -> None:
+    """Float32, 8 × 16 patches of 24 dimensions; a chunk is 32 images three times."""
+    two = {"models": {"vit": UNTRAINED, "pixels": {"source": "pixels", "patch_size": 16}}}
+    plan = planned(settings(two))
+    held, cell = plan.memory["segmentation"]
+    image, bank = 4 * 8 * 16 * 24, 2
+    copies = 1 + 1 + 2  # as read, of length 1, turned, and of a fold
+    wanted = (copies * bank + 3 * 32) * image + 4 * 4 * bank * 8 * 16 * 19
+    assert (held, cell.model) == (cost.PROCESS + wanted, "vit")
+    one = planned(settings(two | {"segmentation.linear.c": [1.0]})).memory["segmentation"][0]
+    assert held - one == bank * image
+    [said] = [line for line in show(plan, "p").splitlines() if line.startswith("stage segm")][-1:]
+    assert said == f"stage segmentation: about {held / 1e9:.1f} GB (vit on city)"
+    assert json.loads(json.dumps(as_json(plan)))["memory"]["segmentation"] == round(held)
+
+
+@pytest.mark.parametrize(
+    ("kind", "split", "frames"), [("davis2017", "val", 1999), ("mot17", "train", 5316)]
+)
+def test_tracking_is_counted_by_frames(settings: Make, kind: str, split: str, frames: int) -> None:
+    """Raw, prune and three draws of prune_random, which have 18 of 24 dimensions."""
+    view = {"mode": "whole", "grid": "equal", "patches": [6, 64]}
+    query = FEW["query"] | {"split": split, "unit": "sequence"}
+    videos = {"kind": kind, "view": view, "support": None, "query": query}
+    asked = {"datasets": {"city": videos}, "segmentation.datasets": []}
+    [cell] = planned(settings(asked | {"tracking.datasets": ["city"]})).cells
+    assert cell.transform == 5 * frames * 6 * 64 * 24
+    if kind == "mot17":  # eight thresholds, two linkings and five distances
+        assert (cell.knn, cell.links) == (0, 5 * frames * (8 + 2 + 5))
+    else:
+        near = (7 + 1) * 6 * (2 * 12 + 8)  # the first frame and seven more
+        wanted = (1 + 4 * 18 / 24) * frames * 2 * near * 6 * 64 * 24
+        assert (cell.knn, cell.links) == (pytest.approx(wanted), 0)
 
 
 def test_the_seconds_of_a_stage_are_its_work_and_its_starts(settings: Make) -> None:

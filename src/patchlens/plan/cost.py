@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from patchlens.backbones.contract import absolute_layers, unlike
 from patchlens.errors import SettingsError
+from patchlens.features.extract import AHEAD
 from patchlens.features.views import tile_counts
 from patchlens.names import DatasetName, ModelName
 from patchlens.plan.images import Images
@@ -19,6 +20,8 @@ from patchlens.tasks.table import TABLE, cells
 
 PIXELS = 350_000  # of a mask where images differ: about those of ADE20K
 BYTES = {"float16": 2, "float32": 4}
+PROCESS = 1e9  # bytes of a process without data: torch, timm, pandas, faiss
+BLOCK = 12  # arrays of the width of a model that a block of it holds at its most, on a CPU
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Rates:
         probe: FLOP of linear probes on one core, also where a GPU would run them: not measured.
         maps: pixels × classes of class maps on one core.
         gpu_maps: the same on one GPU, a guess.
+        transform: feature values that variants are applied to, on one core.
+        links: frames whose objects are linked, on one core.
         start: seconds to start a process.
         start_model: the same where it opens a model: torch and timm.
         measured: whether this machine gave the numbers of its cores.
@@ -43,14 +48,16 @@ class Rates:
     probe: float = 54e9
     maps: float = 250e6
     gpu_maps: float = 4e9
+    transform: float = 200e6
+    links: float = 12e3
     start: float = 2.0
     start_model: float = 6.0
     measured: bool = False
 
     def seconds(self, part: str, work: float, *, cores: int, gpu: bool) -> float:
-        """Seconds of a part of the work: `extract`, `knn`, `probe` or `maps`."""
-        if part == "probe" or (part == "maps" and not gpu):
-            return work / (self.probe if part == "probe" else self.maps)
+        """Seconds of a part of the work, a key of `stages` of a cell."""
+        if part in ("probe", "transform", "links") or (part == "maps" and not gpu):
+            return float(work / getattr(self, part))
         if gpu:
             return work / (self.gpu_maps if part == "maps" else self.gpu)
         return work / ((self.core if part == "extract" else self.knn) * cores)
@@ -68,7 +75,8 @@ class CellCost:
         probe: FLOP of the linear probes, counted on one CPU core.
         maps: pixels × classes of the class maps of all tasks.
         view: the width of its model, and the patches of one view.
-        stages: stage -> part (`extract`, `knn`, `probe`, `maps`) -> its work.
+        stages: stage -> part (`extract`, `knn`, `probe`, `maps`, `transform`, `links`) -> its work.
+        memory: stage -> bytes of its process at their most, about.
     """
 
     model: ModelName
@@ -79,8 +87,11 @@ class CellCost:
     knn: float | None
     probe: float | None
     maps: float | None = None
+    transform: float | None = None
+    links: float | None = None
     view: tuple[int, int] = (0, 0)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
 
 
 def cell(
@@ -118,10 +129,12 @@ def cell(
         patches=grid[0] * grid[1],
         width=size.normed if settings.features.norm else size.width,
         layers=layers,
+        support=images.support or 0,
         query=images.query or 0,
         pools=images.pools or 0,
         classes=images.classes or 1,
         pixels=PIXELS if images.size is None else images.size[0] * images.size[1],
+        grid=grid,
     )
     tasks = [task for task in TABLE if dataset in cells(settings)[task.name]]
     of = {task.name: task.cost(planned) for task in tasks}
@@ -129,7 +142,15 @@ def cell(
     maps = total * len(layers) + whole.copies
     image = tiles[0] * tiles[1] * size.flops(one)
     stages = {"extract": {"extract": total * image}, "degrade": {"extract": whole.copies * image}}
-    stages |= {n: {"knn": c.knn, "probe": c.probe, "maps": c.maps} for n, c in of.items()}
+    parts = ("knn", "probe", "maps", "transform", "links")
+    stages |= {name: {part: getattr(c, part) for part in parts} for name, c in of.items()}
+    batch = settings.features.batch_size
+    extraction = 4 * size.parameters + batch * 4 * BLOCK * size.width * one[0] * one[1]
+    # Pictures of the batches that are decoded ahead; features of one as they come, cut, and stored.
+    extraction += batch * tiles[0] * tiles[1] * 3 * pixels[0] * pixels[1] * (1 + AHEAD)
+    extraction += 3 * batch * planned.patches * planned.width * BYTES[settings.features.dtype]
+    memory = {"extract": extraction} | ({"degrade": extraction} if whole.copies else {})
+    memory |= {name: c.memory for name, c in of.items()}
     return CellCost(
         model,
         dataset,
@@ -139,8 +160,11 @@ def cell(
         knn=whole.knn,
         probe=whole.probe,
         maps=whole.maps,
+        transform=whole.transform,
+        links=whole.links,
         view=(size.width, one[0] * one[1]),
         stages=stages,
+        memory={name: PROCESS + held for name, held in memory.items()},
     )
 
 

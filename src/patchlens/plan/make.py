@@ -65,6 +65,16 @@ class Plan:
         return max(of, default=0)
 
     @property
+    def memory(self) -> dict[str, tuple[float, cost.CellCost]]:
+        """Stage -> bytes of its process at their most, about, and the cell of which that is."""
+        found: dict[str, tuple[float, cost.CellCost]] = {}
+        for cell in self.cells:
+            for stage, held in cell.memory.items():
+                if stage not in found or held > found[stage][0]:
+                    found[stage] = held, cell
+        return found
+
+    @property
     def downloaded(self) -> int:
         """Bytes of all downloads, the least where a size is unknown, and as much again unpacked."""
         return 2 * sum(file.bytes or file.at_least for file in self.downloads)
@@ -76,7 +86,7 @@ class Plan:
         return [*sorted({c.dataset for c in sized if c.features is None}), *self.unsized]
 
     def seconds(self, part: str, *, gpu: bool) -> float:
-        """Rough seconds of `extract`, `knn`, `probe` or `maps` over all cells."""
+        """Rough seconds of a part, such as `extract` or `knn`, over all cells."""
         work = sum(getattr(cell, part) or 0.0 for cell in self.cells)
         return self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
 

@@ -11,7 +11,18 @@ from patchlens.plan.make import ROOM, Plan
 from patchlens.plan.models import Download
 from patchlens.tasks.cost import PROBE_STEPS
 
-PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe", "maps": "pixel maps"}
+PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe", "maps": "pixel maps"} | {
+    "transform": "variants applied",
+    "links": "links of boxes",
+}
+RATES = (
+    ("core", 1e9, "GFLOP/s of forward passes"),
+    ("knn", 1e9, "GFLOP/s of k-NN"),
+    ("probe", 1e9, "GFLOP/s of probes"),
+    ("maps", 1e6, "M pixels × classes/s of maps"),
+    ("transform", 1e6, "M values/s of variants"),
+    ("links", 1e3, "k frames/s of links"),
+)
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -19,6 +30,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return asdict(plan) | {
         "features": plan.features,
         "unknown": plan.unknown,
+        "memory": {stage: round(held) for stage, (held, _) in plan.memory.items()},
         "seconds": {
             where: {part: round(plan.seconds(part, gpu=where == "gpu")) for part in PARTS}
             for where in ("cpu", "gpu")
@@ -41,6 +53,7 @@ def show(plan: Plan, params: str) -> str:
         ("Downloads", _downloads(plan.downloads)),
         ("Features of the selected images", _features(plan)),
         ("Rough time", _times(plan)),
+        ("Memory of one process", _memory(plan)),
         ("Disk", _disk(plan)),
         ("Claims that will not be judged", _claims(plan)),
     ]
@@ -115,13 +128,12 @@ def _times(plan: Plan) -> list[str]:
     for stage in dict.fromkeys(stage for cell in plan.cells for stage in cell.stages):
         cpu, gpu = (plan.stage_seconds(stage, gpu=gpu) for gpu in (False, True))
         shown.append((f"stage {stage}", _hours(cpu), _hours(gpu)))
+    said = [f"{getattr(rates, name) / unit:.0f} {what}" for name, unit, what in RATES]
     table = tabulate([*rows, *shown], heads, "simple", disable_numparse=True).splitlines()
     return [
         *table,
-        f"{'measured here' if rates.measured else 'assumptions'}: {rates.core / 1e9:.0f} GFLOP/s "
-        f"of forward passes per core, {rates.knn / 1e9:.0f} of k-NN, {rates.probe / 1e9:.0f} of "
-        f"probes, {rates.maps / 1e6:.0f} M pixels × classes/s of maps; {rates.gpu / 1e12:.0f} "
-        f"TFLOP/s per GPU; {PROBE_STEPS} steps per probe, counted on the CPU; "
+        f"{'measured here' if rates.measured else 'assumptions'}, of a core: {', '.join(said)}; "
+        f"{rates.gpu / 1e12:.0f} TFLOP/s per GPU; {PROBE_STEPS} steps per probe, on the CPU; "
         f"{rates.start:.0f} s to start a process, {rates.start_model:.0f} with a model; without "
         f"decoding, resampling and other stages{_rest(plan)}",
     ]
@@ -146,6 +158,14 @@ def _hours(seconds: float) -> str:
     if seconds < 60:
         return "< 1 min"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _memory(plan: Plan) -> list[str]:
+    ordered = sorted(plan.memory.items(), key=lambda of: -of[1][0])
+    return [
+        f"stage {stage}: about {held / 1e9:.1f} GB ({cell.model} on {cell.dataset})"
+        for stage, (held, cell) in ordered
+    ] or ["unknown"]
 
 
 def _claims(plan: Plan) -> list[str]:

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from patchlens.features.cell import IMAGES
+from patchlens.features.variants import VARIANTS, FitData, draws, fit, pruned_count
 from patchlens.names import DatasetName
+from patchlens.settings.features import VariantName
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -23,10 +28,12 @@ class Planned:
         patches: of an image.
         width: of a feature, D.
         layers: that are extracted, the headline first.
+        support: support images, of all seeds together.
         query: query images.
         pools: groups or classes from each of which support images are drawn.
         classes: number of classes C.
         pixels: of a mask of the query.
+        grid: patch rows and columns.
     """
 
     settings: "Settings"
@@ -34,10 +41,46 @@ class Planned:
     patches: int
     width: int
     layers: Sequence[int]
+    support: int
     query: int
     pools: int
     classes: int
     pixels: int
+    grid: tuple[int, int]
+
+    def held(self, images: int) -> float:
+        """Bytes of the features of so many images in memory, which are float32."""
+        return 4.0 * images * self.patches * self.width
+
+    @property
+    def chunk(self) -> float:
+        """Bytes of the images that a task has in memory at a time: as read, turned, of length 1."""
+        return 3 * self.held(min(IMAGES, self.query))
+
+    def share(self, variant: VariantName) -> float:
+        """The share of the dimensions that a variant has."""
+        if "m" not in VARIANTS[variant].settings:
+            return 1.0
+        m = min(pruned_count(self.settings.prune.m, self.width), self.width - 1)  # else refused
+        none = np.zeros(self.width)
+        data = FitData(none, none, np.arange(self.width), m, lambda: [])
+        turn = fit(variant, data, self.settings.prune, seed=0, draw=0)
+        return turn(np.zeros((1, self.width), np.float32)).shape[1] / self.width
+
+    @property
+    def fits(self) -> int:
+        """Fits of all variants where there are no seeds."""
+        return sum(draws(name, self.settings.prune) for name in self.settings.variants)
+
+    @property
+    def searched(self) -> float:
+        """The same, each as its share of the dimensions."""
+        prune = self.settings.prune
+        return sum(draws(name, prune) * self.share(name) for name in self.settings.variants)
+
+    def transforms(self, images: int) -> float:
+        """Feature values of so many images that all variants are applied to."""
+        return float(self.fits) * images * self.patches * self.width
 
     def search(self, *, bank: int, queries: int) -> float:
         """FLOP of an exact search: one product of two vectors per pair of patches."""
@@ -77,18 +120,27 @@ class Cost:
         knn: FLOP of neighbour searches.
         probe: FLOP of linear probes on one CPU core, also where a GPU would run them.
         maps: pixels × classes that are upsampled and compared.
+        transform: feature values that fitted variants are applied to, and pooled.
+        links: frames whose objects are linked, over all fits and thresholds.
         copies: images that are extracted beside those of the dataset, one layer each.
+        memory: bytes of the arrays at their most; that of several tasks is the largest.
     """
 
     knn: float = 0.0
     probe: float = 0.0
     maps: float = 0.0
+    transform: float = 0.0
+    links: float = 0.0
     copies: int = 0
+    memory: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             self.knn + other.knn,
             self.probe + other.probe,
             self.maps + other.maps,
+            self.transform + other.transform,
+            self.links + other.links,
             self.copies + other.copies,
+            max(self.memory, other.memory),
         )

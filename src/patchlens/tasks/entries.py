@@ -62,11 +62,12 @@ ENTRIES = (
         explores=True,
         costs=True,
     ),
-    Entry("retrieval", "Evaluate object retrieval (T3).", explores=True),
+    Entry("retrieval", "Evaluate object retrieval (T3).", explores=True, costs=True),
     Entry(
         "tracking",
         "Evaluate association, linking and label propagation (T4).",
         explores=True,
+        costs=True,
     ),
     Entry(
         "variance",

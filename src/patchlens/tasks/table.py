@@ -33,7 +33,7 @@ class Task(Entry):
     def cost(self, cell: Planned) -> Cost:
         """What it costs in a cell."""
         if not self.costs:
-            return Cost()
+            return Cost(memory=cell.chunk)
         cost: Cost = import_module(f"patchlens.tasks.{self.name}.cost").cost(cell)
         return cost
 

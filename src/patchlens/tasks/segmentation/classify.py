@@ -151,8 +151,8 @@ class Task:
 
     def _side_by_side(self, whole: Sequence[_Work]) -> Iterator[dict[Fit, list[Run]]]:
         """The fits in their order; with more cores than folds, several variants at once."""
-        known = whole[0][0].labelled(self.settings.shots, self.layers[0])
-        folds, each = self.settings.linear.folds, 4 * known.x.nbytes
+        each = 4 * whole[0][0].labelled(self.settings.shots, self.layers[0]).x.nbytes
+        folds = self.settings.linear.folds
         beside = side_by_side(each) // folds if self.device == "cpu" else 0
         if beside < 2 or "linear" not in self.settings.heads:
             for support, (features, members) in whole:

@@ -1,26 +1,44 @@
 """What T1 costs."""
 
+from patchlens.features.variants import VARIANTS
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.segmentation.classify import plans
 from patchlens.tasks.segmentation.settings import Segmentation
 
 
 def cost(cell: Planned) -> Cost:
-    """Searches, probes and pixel maps of every fit of every support seed, and the choice of m."""
+    """Searches, probes and pixel maps of every fit of every support seed, and the choice of m.
+
+    In memory are the bank, its rows of length 1 for k-NN, and for the probe its rows on their axes,
+    of each fold too while C is chosen, beside four arrays of a number for each patch and class.
+    """
     settings = cell.settings.section(Segmentation)
     linear = settings.linear
     support = cell.settings.dataset(cell.dataset).few_shot()[0]
     seeds, folds = len(support.seeds), support.folds or 1  # each fold is scored on its part
     knn = probe = maps = 0.0
+
+    def shares_of_raw(variant: str) -> bool:
+        return settings.knn.distance == "cosine" and VARIANTS[variant].keeps_directions
+
     for plan in plans(settings, cell.settings.prune, cell.layers, seeds):
-        images = plan.shots * cell.pools
+        if plan.head == "knn" and plan.variant != "raw" and shares_of_raw(plan.variant):
+            continue
+        images, share = plan.shots * cell.pools, cell.share(plan.variant)
         swept = plan.head == "knn" and plan[1:] == ("raw", 0, cell.layers[0], settings.shots)
         ks = {settings.k, *(settings.k_sweep if swept else [])}
         maps += 0 if plan.head == "majority" else len(ks) * cell.maps(images=cell.query)
         if plan.head == "knn":
-            knn += cell.search(bank=images * cell.patches, queries=cell.query * cell.patches)
+            bank, queries = images * cell.patches, cell.query * cell.patches
+            knn += share * cell.search(bank=bank, queries=queries)
         elif plan.head == "linear":
-            probe += cell.probe(images=images, choices=len(linear.c), folds=linear.folds)
+            choices = len(linear.c)
+            probe += share * cell.probe(images=images, choices=choices, folds=linear.folds)
     if cell.settings.prune.select == "auto":
         knn += folds * cell.choosing(images=settings.shots * cell.pools, folds=linear.folds)
-    return Cost(knn=seeds * knn, probe=seeds * folds * probe, maps=seeds * maps)
+    largest = max(settings.shots, *settings.shots_sweep, 0) * cell.pools
+    copies = 1 + ("knn" in settings.heads)
+    copies += 0 if "linear" not in settings.heads else 1 if len(linear.c) == 1 else 2
+    fitted = 16.0 * largest * cell.patches * cell.classes if "linear" in settings.heads else 0.0
+    memory = copies * cell.held(largest) + fitted + cell.chunk
+    return Cost(knn=seeds * knn, probe=seeds * folds * probe, maps=seeds * maps, memory=memory)

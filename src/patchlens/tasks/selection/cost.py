@@ -22,4 +22,5 @@ def cost(cell: Planned) -> Cost:
         knn=fits * len(settings.variants) * search if "knn" in settings.heads else 0.0,
         probe=cell.passes(passes, images=images) if linear else 0.0,
         maps=len(support.seeds) * cell.maps(images=cell.query),
+        memory=4 * cell.held(images) + cell.chunk,
     )

@@ -24,5 +24,7 @@ def cost(cell: Planned) -> Cost:
     if prune.select == "auto":
         folds = cell.settings.section(Segmentation).linear.folds
         knn += cell.choosing(images=shots * cell.pools, folds=folds)
+    memory = 3 * cell.held(shots * cell.pools) + cell.chunk  # tests hold the fits below it
     one = cell.probe(images=shots * cell.pools, choices=1, folds=2)
-    return Cost(knn=seeds * knn, probe=seeds * fits * one if "linear" in settings.heads else 0.0)
+    probe = seeds * fits * one if "linear" in settings.heads else 0.0
+    return Cost(knn=seeds * knn, probe=probe, memory=memory)
