@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -100,16 +101,30 @@ def read_parquet(
 ) -> pd.DataFrame:
     """A table in parquet: some columns, and the rows that have one of the values of each `where`.
 
-    Errors as in `reading`. All is done without Arrow's threads: where a limit on memory does not
-    let one start, it waits for it for ever.
+    Errors as in `reading`. The last file is kept, because the rows of one are asked for in turn.
     """
     with reading(path):
-        file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
-        found = file.read(columns, use_threads=False)
+        found = _parquet(path, tuple(columns) if columns else None, Path.cwd(), state(path))
         for name, values in where.items():
             found = found.filter(pc.is_in(found[name], pa.array(values)))
         table: pd.DataFrame = found.to_pandas(use_threads=False)
         return table
+
+
+@lru_cache(maxsize=1)
+def _parquet(path: Path, columns: tuple[str, ...] | None, *_: object) -> Any:
+    """A table of Arrow, without its threads: one that a limit on memory bars is waited for."""
+    file = pq.ParquetFile(pa.BufferReader(read_bytes(path)))
+    return file.read(list(columns) if columns else None, use_threads=False)
+
+
+def state(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written anew; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def open_tensors(path: Path) -> tuple[Any, dict[str, Any]]:

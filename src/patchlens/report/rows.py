@@ -1,16 +1,19 @@
 """The rows of a task's table, read from cells, and what claims and tables resample them from."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from patchlens import paths
+from patchlens.arrays import Floats
 from patchlens.datasets.index import Index
 from patchlens.names import DatasetName, ModelName
 from patchlens.report.paired import compared
 from patchlens.settings.models import role
-from patchlens.stored import read_json, read_parquet, reading
+from patchlens.stored import read_json, read_parquet, reading, state
 from patchlens.tasks.metric import headline
 from patchlens.tasks.resample import SharedResampler, Weighted
 from patchlens.tasks.table import Task, cells
@@ -65,11 +68,12 @@ def _compare(task: Task, rows: Sequence[Row], resampler: SharedResampler) -> Non
         shown = headline(task.metrics, head, sorted({key for row in of_head for key in row}))
         if not shown:
             continue
-        samples, units = [], []
-        for row in of_head:
-            weighted = weighted_of(task, row)
-            samples.append(weighted.resampled(resampler, [m.key for m in shown]))
-            units.append(len(weighted.units))
+        wanted = [metric.key for metric in shown]
+        samples, units = dict[int, dict[str, Floats]](), dict[int, int]()
+        for i in sorted(range(len(of_head)), key=lambda i: of_head[i]["model"]):  # as files lie
+            weighted = weighted_of(task, of_head[i])
+            samples[i] = weighted.resampled(resampler, wanted)
+            units[i] = len(weighted.units)
         for metric in shown:
             there = [i for i, row in enumerate(of_head) if metric.key in row]
             marks = compared(
@@ -96,5 +100,10 @@ def weighted_of(task: Task, row: Mapping[str, Any]) -> Weighted:
 
 
 def index_of(dataset: DatasetName) -> Index:
-    """The index of a dataset, for what needs no images."""
+    """The index of a dataset, for what needs no images; opened once while it does not change."""
+    return _index(dataset, Path.cwd(), state(paths.index(dataset) / "dataset.json"))
+
+
+@lru_cache(maxsize=8)
+def _index(dataset: DatasetName, *_: object) -> Index:
     return Index(paths.index(dataset), paths.raw(dataset))

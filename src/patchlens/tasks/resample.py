@@ -8,7 +8,7 @@ sets, whose spread the standard deviation over seeds shows. Claims resample unit
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,9 @@ class SharedResampler:
 
     def unit_chunks(self, units: int) -> Iterator[Floats]:
         """How often each unit is drawn, some resamples [b, U] at a time; equal for equal U."""
+        if self.resamples * units <= DRAWN:
+            yield _one_chunk(self, units)
+            return
         rng = np.random.Generator(np.random.PCG64(self.seed))
         step = max(1, DRAWN // units)
         for start in range(0, self.resamples, step):
@@ -87,6 +90,12 @@ def _draws(resampler: SharedResampler, stream: str, seeds: int, units: int) -> D
 
     shares = whole(seeds) / seeds
     return Draws(shares, whole(units))
+
+
+@lru_cache(maxsize=2)  # asked for again by each head and variant
+def _one_chunk(resampler: SharedResampler, units: int) -> Floats:
+    rng = np.random.Generator(np.random.PCG64(resampler.seed))
+    return _counts(rng, units, resampler.resamples).astype(np.float64)
 
 
 def _counts(rng: np.random.Generator, members: int, resamples: int) -> NDArray[np.int64]:

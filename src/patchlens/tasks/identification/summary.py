@@ -61,8 +61,8 @@ def counts(rows: pd.DataFrame) -> tuple[list[tuple[str, float]], Floats]:
     total = rows.groupby(["unit", *CONDITION], observed=True)[COUNTS].sum() / draws
     table = total.unstack(CONDITION, fill_value=0.0).sort_index()
     conditions = list(table["queries"].columns)
-    stacked = [table[name][conditions].to_numpy(dtype=np.float64) for name in COUNTS]
-    return conditions, np.stack(stacked, axis=-1)
+    stacked = table[COUNTS].to_numpy(dtype=np.float64).reshape(len(table), len(COUNTS), -1)
+    return conditions, np.ascontiguousarray(np.moveaxis(stacked, 1, 2))
 
 
 def scores(conditions: Sequence[tuple[str, float]], summed: Floats) -> dict[str, Floats]:

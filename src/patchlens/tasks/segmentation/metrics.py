@@ -72,15 +72,17 @@ def counts_of(records: pd.DataFrame, units: Mapping[str, str], names: list[str])
         names: the units, in the order of the second axis.
     """
     place = {unit: i for i, unit in enumerate(names)}
-    unit = records["image_id"].astype(str).map(units).map(place)
-    run = records.groupby(["seed", "draw"], sort=True).ngroup()
+    image, ids = pd.factorize(records["image_id"])
+    unit = np.array([place[units[str(image_id)]] for image_id in ids])[image]
+    seed, draw = (records[name].to_numpy(dtype=np.int64) for name in ("seed", "draw"))
+    runs, run = np.unique(seed * (draw.max() + 1) + draw, return_inverse=True)
     classes = int(records[["true", "predicted"]].to_numpy().max()) + 1
-    out = np.zeros((run.max() + 1, len(names), classes, 3))
+    out = np.zeros((len(runs), len(names), classes, 3))
     count = records["count"].to_numpy(dtype=np.float64)
     hit = (records["true"] == records["predicted"]).to_numpy()
     true, predicted = records["true"].to_numpy(), records["predicted"].to_numpy()
     for i, (label, amount) in enumerate([(true, count * hit), (true, count), (predicted, count)]):
-        np.add.at(out[..., i], (run.to_numpy(), unit.to_numpy(), label), amount)
+        np.add.at(out[..., i], (run, unit, label), amount)
     return out
 
 
