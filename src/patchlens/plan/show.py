@@ -149,9 +149,10 @@ def _time(plan: Plan, part: str, *, gpu: bool) -> str:
 
 def _size(plan: Plan, known: float) -> str:
     """A size of features, of which `known` bytes are known; unknown where nothing is."""
+    text = f"{known / 1e9:.1f} GB" if known >= 1e8 else f"{known / 1e6:.1f} MB"
     if not plan.unknown:
-        return f"{known / 1e9:.1f} GB"
-    return f"≥ {known / 1e9:.1f} GB" if known else "unknown"
+        return text
+    return f"≥ {text}" if known else "unknown"
 
 
 def _hours(seconds: float) -> str:
