@@ -23,9 +23,10 @@ def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A photograph [H, W, 3] and its classes [H, W]: a car on a road, at a place of its own."""
     rng = np.random.default_rng(seed)
     mask = np.zeros(SIZE[::-1], np.uint8)
-    mask[18:] = 1
+    horizon = 10 + 5 * (seed % 3)
+    mask[horizon:] = 1
     x = 4 + 5 * (seed % 6)
-    mask[14:26, x : x + 14] = 2
+    mask[horizon + 4 : horizon + 14, x : x + 14] = 2
     colours = np.array([[90, 140, 230], [110, 110, 110], [220, 40, 40]])
     noise = rng.integers(-20, 20, (*mask.shape, 3))
     return (colours[mask] + noise).clip(0, 255).astype(np.uint8), mask
@@ -54,7 +55,7 @@ def boxes(folder: Path) -> tuple[Path, Path]:
     boxed = [
         {"id": 2 * n + k, "image_id": n, "category_id": k, "bbox": box}
         for n in range(5)
-        for k, box in enumerate([[4 + 5 * n, 14, 14, 12], [1, 2, 12, 8]])
+        for k, box in enumerate([[4 + 5 * n, 14 + 5 * (n % 3), 14, 10], [1, 1, 12, 8]])
     ]
     content = {"images": listed, "annotations": boxed}
     content["categories"] = [{"id": 0, "name": "car"}, {"id": 1, "name": "cloud"}]
@@ -147,7 +148,6 @@ def test_it_ends_with_an_answer_and_a_page(tried: Tried, page: Page) -> None:
     assert tried.way.said in tried.said
     place = Path(tried.said.splitlines()[-1].removeprefix("Look: "))
     page.goto(place.as_uri())
-    assert "not for publication" in page.locator("main").inner_text()
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -156,5 +156,8 @@ def test_it_ends_with_an_answer_and_a_page(tried: Tried, page: Page) -> None:
 def test_its_pictures_are_there(tried: Tried, page: Page) -> None:
     page.goto((tried.folder / f"reports/site/{tried.way.page}.html").as_uri())
     assert page.locator(tried.way.shown).count() > 1
-    broken = "[...document.images].filter((i) => i.loading !== 'lazy' && !i.naturalWidth).length"
-    assert page.evaluate(broken) == 0
+    assert "not for publication" in page.locator("main").inner_text()
+    # A picture that is broken cannot be decoded, and fails this.
+    page.evaluate(
+        "Promise.all([...document.images].map((i) => { i.loading = 'eager'; return i.decode(); }))"
+    )
