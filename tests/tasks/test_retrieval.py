@@ -154,10 +154,11 @@ def test_no_relevant_object_at_all_gives_no_query():
     assert found.hits.shape == (0, 3)
 
 
+@pytest.mark.parametrize("torch", [False, True])  # as on a GPU
 @pytest.mark.parametrize("distance", ["cosine", "dot", "l2"])
-def test_distances_order_the_gallery_as_they_say(distance):
+def test_distances_order_the_gallery_as_they_say(distance, torch):
     queries, gallery = RNG.normal(size=(4, 8)), RNG.normal(size=(30, 8))
-    [(_, found)] = similarities(queries, gallery, distance)
+    [(_, found)] = similarities(queries, gallery, distance, torch=torch)
     match distance:
         case "cosine":
             lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(gallery, axis=1)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchlens.arrays import Array, Bools, Floats, Ints
+from patchlens.features.device import Where
 from patchlens.settings.base import Distance
 from patchlens.tasks.retrieval.search import RECALLS, Answers, joined, judge, similarities
 
@@ -42,14 +43,16 @@ class Benchmark:
         return ["instance"] if (self.grade == GRADES.index("positive")).any() else list(LEVELS)
 
 
-def answer(features: Array, asked: Benchmark, distance: Distance) -> Iterator[tuple[str, Answers]]:
+def answer(
+    features: Array, asked: Benchmark, distance: Distance, device: Where = "cpu"
+) -> Iterator[tuple[str, Answers]]:
     """The answers of each head; a query without a relevant image is excluded from that head.
 
     `instance` is scored as `retrieval.judge` does, the levels by `map_revisited`.
     """
     found: dict[str, list[Answers]] = {head: [] for head in asked.heads}
     queries, gallery = features[asked.query], features[asked.gallery]
-    for block, similarity in similarities(queries, gallery, distance):
+    for block, similarity in similarities(queries, gallery, distance, device):
         grade = asked.grade[block]
         for head, parts in found.items():
             if head == "instance":

@@ -12,6 +12,7 @@ from patchlens.arrays import Array, Ints
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
+from patchlens.features.device import Where, resolve
 from patchlens.features.store import Header
 from patchlens.names import DatasetName
 from patchlens.progress import log, track
@@ -41,16 +42,16 @@ def run(cell: Cell) -> Result:
     """
     retrieval = cell.settings.section(Retrieval)
     resampler = SharedResampler.of(cell.settings.uncertainty)
-    header, fitted = cell.query.header, cell.fit()
+    header, fitted, where = cell.query.header, cell.fit(), resolve(cell.settings.device)
     ask: Ask
     if cell.index.has_relevance:
         objects, asked = graded(cell.index, header)
         about: dict[str, Any] = {"unit": "query", "gallery": len(asked.gallery), "left_out": "junk"}
-        ask = partial(answer, asked=asked, distance=retrieval.distance)
+        ask = partial(answer, asked=asked, distance=retrieval.distance, device=where)
     else:
         objects, about = listed(cell.index, header, "retrieval.datasets")
         about["left_out"] = _left_out(retrieval.frame_distance)
-        ask = partial(_ask, objects, retrieval)
+        ask = partial(_ask, objects, retrieval, where)
     name, unit = units(objects)
     about = {"unit": name} | about | _asked(ask, unit, cell.dataset)
     ids = header.image_ids
@@ -99,7 +100,9 @@ def _asked(ask: Ask, unit: Ints, dataset: DatasetName) -> dict[str, Any]:
     return about
 
 
-def _ask(objects: Objects, settings: Retrieval, features: Array) -> Iterator[tuple[str, Answers]]:
+def _ask(
+    objects: Objects, settings: Retrieval, device: Where, features: Array
+) -> Iterator[tuple[str, Answers]]:
     for relevant in settings.relevant:
         found = retrieve(
             features,
@@ -107,6 +110,7 @@ def _ask(objects: Objects, settings: Retrieval, features: Array) -> Iterator[tup
             relevant=relevant,
             frame_distance=settings.frame_distance,
             distance=settings.distance,
+            device=device,
         )
         yield relevant, found
 

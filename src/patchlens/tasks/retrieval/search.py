@@ -1,11 +1,12 @@
 """T3, object retrieval: find an object, or others of its fine class, in all other images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from patchlens.arrays import Array, Bools, Floats, Ints
+from patchlens.features.device import Where
 from patchlens.features.variants import unit_rows
 from patchlens.settings.base import Distance
 from patchlens.tasks.objects import Objects
@@ -39,6 +40,7 @@ def retrieve(
     relevant: Relevant,
     frame_distance: int | None,
     distance: Distance,
+    device: Where = "cpu",
 ) -> Answers:
     """Search all other objects for every object that has a relevant one.
 
@@ -52,9 +54,10 @@ def retrieve(
         relevant: what a query looks for.
         frame_distance: of the nearest frames of the own sequence that are searched.
         distance: what orders the list.
+        device: where similarities are computed; lists are judged on the CPU.
     """
     found = []
-    for block, similarity in similarities(features, features, distance):
+    for block, similarity in similarities(features, features, distance, device):
         queries = np.arange(block.start, block.stop)
         listed, right = pairs(objects, queries, relevant, frame_distance)
         similarity[~listed] = -np.inf
@@ -89,18 +92,34 @@ def joined(parts: Sequence[Answers]) -> Answers:
 
 
 def similarities(
-    queries: Array, gallery: Array, distance: Distance
+    queries: Array,
+    gallery: Array,
+    distance: Distance,
+    device: Where = "cpu",
+    torch: bool = False,
 ) -> Iterator[tuple[slice, Array]]:
-    """Blocks of queries with their similarity to the gallery [n, G]; higher is nearer."""
+    """Blocks of queries with their similarity to the gallery [n, G]; higher is nearer.
+
+    `torch` multiplies in torch on a CPU too, as on a GPU.
+    """
     if distance == "cosine":
         queries, gallery = unit_rows(queries), unit_rows(gallery)
+    products = _in_torch(gallery, device) if torch or device != "cpu" else lambda x: x @ gallery.T
     step = max(1, PRODUCTS // max(1, len(gallery)))
     for start in range(0, len(queries), step):
         block = slice(start, min(start + step, len(queries)))
-        found = queries[block] @ gallery.T
+        found = products(queries[block])
         if distance == "l2":  # minus the squared distance, but for what is equal in a row
             found = 2 * found - np.einsum("gd,gd->g", gallery, gallery)
         yield block, found
+
+
+def _in_torch(gallery: Array, device: Where) -> Callable[[Array], Array]:
+    """Products with the gallery, which lies on the device."""
+    from torch import from_numpy  # seconds to import
+
+    held = from_numpy(gallery).to(device).T
+    return lambda x: np.asarray((from_numpy(x).to(device) @ held).cpu().numpy())
 
 
 def judge(similarity: Array, relevant: Bools) -> tuple[Ints, Floats, Floats]:
