@@ -17,14 +17,13 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any, Protocol
 
-import networkx
 from dvc.dependency import param
 from dvc.dvcfile import PROJECT_FILE, Lockfile
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.output import Output
 from dvc.repo import Repo
-from dvc.repo.reproduce import collect_stages
+from dvc.repo.reproduce import collect_stages, plan_repro
 from dvc.stage import PipelineStage as Stage
 from dvc.stage.cache import RunCacheNotFoundError
 
@@ -84,10 +83,9 @@ class Graph:
         asked = [s for s in whole if Path(s.path) == of_file]  # as `dvc repro` without a target
         if targets:
             asked = collect_stages(repo, targets)
-        part = whole.subgraph(set(asked).union(*(networkx.descendants(whole, s) for s in asked)))
-        self._order: list[Stage] = list(networkx.topological_sort(part))  # users before needs
-        self.needs: dict[Stage, set[Stage]] = {s: set(part.successors(s)) for s in part}
-        self.users: dict[Stage, set[Stage]] = {s: set(part.predecessors(s)) for s in part}
+        self._order: list[Stage] = plan_repro(whole, asked)  # needs before users
+        self.needs: dict[Stage, set[Stage]] = {s: set(whole.successors(s)) for s in self._order}
+        self.users = {s: self.needs.keys() & whole.predecessors(s) for s in self._order}
         self._repo, self._force = repo, force
         self._known: dict[str, Output] = {}  # files that are what DVC has of them, by path
         self._before: dict[Stage, tuple[Any, ...]] = {}  # what dvc.lock says of what runs
@@ -97,7 +95,7 @@ class Graph:
     def urgency(self) -> dict[Stage, int]:
         """Of each stage, how many wait for it in the longest chain."""
         found: dict[Stage, int] = {}
-        for stage in self._order:
+        for stage in reversed(self._order):
             found[stage] = 1 + max((found[user] for user in self.users[stage]), default=-1)
         return found
 
