@@ -26,6 +26,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, plan_repro
 from dvc.stage import PipelineStage as Stage
 from dvc.stage.cache import RunCacheNotFoundError
+from dvc.stage.serialize import to_single_stage_lockfile
 
 from patchlens.errors import PatchlensError
 from patchlens.files import whole_file
@@ -88,7 +89,7 @@ class Graph:
         self.users = {s: self.needs.keys() & whole.predecessors(s) for s in self._order}
         self._repo, self._force = repo, force
         self._known: dict[str, Output] = {}  # files that are what DVC has of them, by path
-        self._before: dict[Stage, tuple[Any, ...]] = {}  # what dvc.lock says of what runs
+        self._before: dict[Stage, dict[str, Any]] = {}  # what dvc.lock says of what runs
         self._unwritten: list[Stage] = []
         self._written, self._pause = time.monotonic(), FLUSH
 
@@ -119,7 +120,7 @@ class Graph:
 
     def prepare(self, stage: Stage) -> bool:
         """Make room for the results of a stage; whether DVC's cache had them."""
-        self._before[stage] = _noted(stage)
+        self._before[stage] = to_single_stage_lockfile(stage)
         stage.remove_outs(ignore_remove=False, force=False)
         if not self._force:
             try:
@@ -136,7 +137,7 @@ class Graph:
         stage.save(run_cache=all(out.use_cache for out in files))
         stage.commit()
         self._know(stage)
-        if _noted(stage) != self._before.pop(stage):
+        if to_single_stage_lockfile(stage) != self._before.pop(stage):
             self._unwritten.append(stage)
         if time.monotonic() - self._written > self._pause:
             self.write()
@@ -251,7 +252,7 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
     def attempt(step: Callable[..., None], stage: Stage, *more: Any) -> None:
         try:
             step(stage, *more)
-        except DvcException as error:
+        except (DvcException, FileNotFoundError) as error:  # also of a link that leads nowhere
             run.failed[stage.addressing] = _words(error)
             log.error("%s: %s", stage.addressing, _words(error))
 
@@ -270,11 +271,6 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
     open_ = [stage.addressing for stage, number in waits.items() if number]
     run.left = [name for name in open_ if name not in run.failed]
     return run
-
-
-def _noted(stage: Stage) -> tuple[Any, ...]:
-    files = [*stage.deps, *stage.outs]
-    return stage.md5, stage.cmd, [(file.def_path, file.hash_info, file.meta) for file in files]
 
 
 def job(stage: Stage) -> Job:
