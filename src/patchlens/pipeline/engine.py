@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, Protocol
@@ -185,7 +186,7 @@ def run(
     """
     logging.getLogger("dvc").setLevel(logging.WARNING)  # else it names a temporary file
     try:
-        with Repo() as repo, repo.lock, _params_parsed_once():
+        with Repo() as repo, repo.lock, _params_read_once():
             graph = Graph(repo, targets, force)
             try:
                 return _execute(graph, workers, holding(graph) if holding else None)
@@ -294,20 +295,32 @@ def _words(error: BaseException) -> str:
 
 
 @contextmanager
-def _params_parsed_once() -> Iterator[None]:
-    """DVC parses params.yaml anew for every stage, 0.1 s each; here once for each state of it."""
-    parse = param.load_path
+def _params_read_once() -> Iterator[None]:
+    """For every stage, DVC parses params.yaml anew, and searches all of it for every key.
+
+    Here it is parsed once for each state of it, and keys are looked up.
+    """
+    read = param.read_param_file
 
     @lru_cache(maxsize=4)
     def parsed(path: str, fs: Any, *state: int) -> Any:
-        return parse(path, fs)
+        return param.load_path(path, fs)
 
-    def load(path: str, fs: Any, **_: Any) -> Any:
+    def found(fs: Any, path: str, keys: Any = None, flatten: bool = False, **more: Any) -> Any:
+        if not keys or not flatten or more:
+            return read(fs, path, keys, flatten, **more)
         now = Path(path).stat()
-        return parsed(path, fs, now.st_mtime_ns, now.st_size, now.st_ino)
+        content = parsed(path, fs, now.st_mtime_ns, now.st_size, now.st_ino)
+        values = {}
+        for key in keys:
+            try:
+                values[key] = reduce(getitem, key.split("."), content)
+            except (KeyError, TypeError):  # missing, or in a list
+                values |= read(fs, path, [key], flatten=True)
+        return values
 
-    param.load_path = load
+    param.read_param_file = found
     try:
         yield
     finally:
-        param.load_path = parse
+        param.read_param_file = read
