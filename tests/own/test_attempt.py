@@ -189,6 +189,7 @@ def test_own_code_is_copied_and_trusted_only_if_the_user_says_so(tmp_path: Path)
     found = slots(f"{own}:build,pixels", tmp_path / "out")
     assert found["mine"]["target"] == "src/Mine.py:build"
     assert (found["mine"]["trust_code"], found["mine"]["patch_size"]) == (True, 14)
+    assert found["mine"]["layer"] == -1  # and none of a sweep, which it may lack
     assert (tmp_path / "out/src/Mine.py").read_text() == own.read_text()
     with pytest.raises(SettingsError, match="read it"):
         slots(f"{own}:build", tmp_path / "out", trusted=False)

@@ -17,6 +17,12 @@ from patchlens.own import answer, attempt
 
 SIZE = 48, 36  # width and height in pixels
 CLASSES = ["sky", "road", "car"]
+OWN = """import torch
+
+def build():
+    torch.manual_seed(0)
+    return torch.nn.Conv2d(3, 16, 16, stride=16)
+"""
 
 
 def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +92,7 @@ class Way:
 
 
 WAYS = {
-    "masks": Way(masks, "Use pixels: layer ", "predictions", ".predictions img"),
+    "masks": Way(masks, "images that the choice had not seen", "predictions", ".predictions img"),
     "boxes": Way(boxes, "Find the same object", "retrieval-sheets", ".crop image"),
     "no labels": Way(
         lambda folder: (photos(folder, 3), None),
@@ -122,8 +128,10 @@ def tried(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempt, "PATCHES", 48)
         patch.setattr(attempt.create, "_write_graph", lambda _: None)  # which draws templates
-        asked = attempt.Asked(str(given), labels and str(labels), "pixels", 16)
-        attempt.begin(folder / "out", asked, subdir=False, approve=lambda _: False)
+        (folder / "own.py").write_text(OWN, encoding="utf-8")
+        model = f"{folder / 'own.py'}:build"  # beside the floor
+        asked = attempt.Asked(str(given), labels and str(labels), model, 16)
+        attempt.begin(folder / "out", asked, subdir=False, approve=lambda _: True)
         (folder / "out/dvc.yaml").write_bytes((root / "dvc.yaml").read_bytes())
         patch.chdir(folder / "out")
         stages(str(root / "src"), None, set)

@@ -80,6 +80,7 @@ def _own_code(
         "target": f"src/{path.name}:{function}",
         "trust_code": True,
         "patch_size": patch_size,
+        "layer": -1,  # its last output: it may have no other
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
     }
