@@ -65,7 +65,7 @@ class Planned:
         none = np.zeros(self.width)
         data = FitData(none, none, np.arange(self.width), m, lambda: [])
         turn = fit(variant, data, self.settings.prune, seed=0, draw=0)
-        return turn(np.zeros((1, self.width), np.float32)).shape[1] / self.width
+        return float(turn(np.zeros((1, self.width), np.float32)).shape[1] / self.width)
 
     @property
     def fits(self) -> int:
