@@ -95,7 +95,9 @@ def _draws(resampler: SharedResampler, stream: str, seeds: int, units: int) -> D
 @lru_cache(maxsize=2)  # asked for again by each head and variant
 def _one_chunk(resampler: SharedResampler, units: int) -> Floats:
     rng = np.random.Generator(np.random.PCG64(resampler.seed))
-    return _counts(rng, units, resampler.resamples).astype(np.float64)
+    drawn = _counts(rng, units, resampler.resamples).astype(np.float64)
+    drawn.setflags(write=False)  # it is everybody's
+    return drawn
 
 
 def _counts(rng: np.random.Generator, members: int, resamples: int) -> NDArray[np.int64]:
