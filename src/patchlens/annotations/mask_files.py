@@ -168,7 +168,8 @@ def _listed(
         elif values.keys() == shown.keys() and {*shown.values()} <= {*by_colour}:
             named = {value: by_colour[colour] for value, colour in shown.items()}
         else:
-            named = {IGNORE: None} | dict(enumerate(by_colour.values()))
+            named = dict(enumerate(by_colour.values()))
+            named.setdefault(IGNORE, None)
         return _checked(path, values, named, colours=colours)
     if colours:
         raise DataError(f"{path}: names no colours, and {next(iter(values.values()))} is in "

@@ -222,7 +222,7 @@ class Writer:
         image = len(self._images) + 1
         width, height = size
         self._images.append({"id": image, "file_name": path.name, "width": width, "height": height})
-        listed = []
+        listed = list[ObjectEntry]()
         for found in objects:
             (x, y, w, h), code, evaluated = found["bbox"], found["category_id"], not found["ignore"]
             called, box = f"{path.stem}/{len(listed) + 1}", (x, y, x + w, y + h)
