@@ -128,8 +128,9 @@ def tried(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempt, "PATCHES", 48)
         patch.setattr(attempt.create, "_write_graph", lambda _: None)  # which draws templates
-        (folder / "own.py").write_text(OWN, encoding="utf-8")
-        model = f"{folder / 'own.py'}:build"  # beside the floor
+        own = folder / f"own{len(way.page)}.py"  # one process imports a name once
+        own.write_text(OWN, encoding="utf-8")
+        model = f"{own}:build"  # beside the floor
         asked = attempt.Asked(str(given), labels and str(labels), model, 16)
         attempt.begin(folder / "out", asked, subdir=False, approve=lambda _: True)
         (folder / "out/dvc.yaml").write_bytes((root / "dvc.yaml").read_bytes())
