@@ -105,12 +105,13 @@ def test_loaded_again_it_is_the_model(convert: Convert, tiny: Any, tmp_path: Pat
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_pixels_carry_their_patch_size(convert: Convert) -> None:
-    path = convert({"source": "pixels", "patch_size": 6})
+@pytest.mark.parametrize("source", ["pixels", "place"])
+def test_a_floor_without_weights_carries_its_patch_size(convert: Convert, source: str) -> None:
+    path = convert({"source": source, "patch_size": 6})
     bone = load(path)
     assert isinstance(bone, PixelsBackbone)
-    assert bone.patch_size == 6
-    assert provenance(path)["source"] == "pixels"
+    assert (bone.name, bone.patch_size) == (source, 6)
+    assert provenance(path)["source"] == source
 
 
 @pytest.mark.parametrize("source", ["untrained", "file"])

@@ -1,4 +1,4 @@
-"""The floor without a network, by hand."""
+"""The floors without a network, by hand."""
 
 import pytest
 import torch
@@ -40,3 +40,18 @@ def test_the_contract_is_kept() -> None:
         PixelsBackbone(2)(corners().float(), layers=[0], norm=True)
     with pytest.raises(ValueError, match="4×6 pixels are not a multiple of the patch size 4"):
         PixelsBackbone(4)(corners(), layers=[0], norm=True)
+
+
+def test_place_alone_tells_near_from_far_and_sees_no_colour() -> None:
+    bone = PixelsBackbone(2, colour=False)
+    assert (bone.name, bone.width) == ("place", 4)
+    seen, black = (
+        bone(images, layers=[0], norm=True)[0].patches[0]
+        for images in (corners(), torch.zeros_like(corners()))
+    )
+    assert torch.equal(seen, black)
+    half = torch.tensor(3.0).sqrt() / 2  # columns at 30, 90 and 150 degrees, rows at 30 and 90
+    torch.testing.assert_close(seen[0, 0], torch.tensor([half, 0.5, half, 0.5]))
+    from_corner = torch.cosine_similarity(seen, seen[:1, :1].expand_as(seen), dim=-1)
+    assert (from_corner[:, :-1] > from_corner[:, 1:]).all()
+    assert (from_corner[:-1] > from_corner[1:]).all()

@@ -82,7 +82,7 @@ def convert(
     file: Obtained | None = None
     if isinstance(settings, PixelsModel):
         tensors: dict[str, Tensor] = {}
-        about = {"patch_size": str(settings.patch_size), "origin": "pixels"}
+        about = {"patch_size": str(settings.patch_size), "origin": settings.source}
     elif isinstance(settings, PythonModel):
         return _from_python(name, where, settings, out, norm, code)
     elif isinstance(settings, RegistryModel):

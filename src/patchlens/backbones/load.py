@@ -63,8 +63,8 @@ def load(
             )
         return found
     with reading(path):
-        if about["source"] == "pixels":
-            return PixelsBackbone(int(about["patch_size"]))
+        if about["source"] in ("pixels", "place"):
+            return PixelsBackbone(int(about["patch_size"]), colour=about["source"] == "pixels")
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if about["source"] == "hub":

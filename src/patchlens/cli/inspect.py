@@ -72,7 +72,9 @@ def why(
     untrained = None if floor is None else ModelName(floor)
     if untrained is not None:
         s.model(untrained)
-    drawn = (n for n, m in s.models.items() if role(m) == "floor" and m.source != "pixels")
+    drawn = (
+        n for n, m in s.models.items() if role(m) == "floor" and m.source not in ("pixels", "place")
+    )
     from patchlens.tasks.variance import why
 
     typer.echo(why.text(cell, untrained or next(drawn, None)))

@@ -94,7 +94,8 @@ def shape(name: str, model: Model, layer: int = -1) -> Shape | None:
     """
     where = f"params.yaml: models.{name}"
     if isinstance(model, PixelsModel):
-        return Shape(model.patch_size, width=5, normed=5, depth=0, prefix=0, parameters=0)
+        width = 5 if model.source == "pixels" else 4
+        return Shape(model.patch_size, width, normed=width, depth=0, prefix=0, parameters=0)
     if isinstance(model, PythonModel | HubModel):
         return _measured(where, paths.weights(ModelName(name)), layer)
     key = "tag" if isinstance(model, TimmModel) else "arch"

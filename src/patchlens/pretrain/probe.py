@@ -55,7 +55,10 @@ class KnnProbe:
 
     def __call__(self, model: nn.Module) -> Probed:
         """Score a timm ViT."""
-        features = self.features(model)
+        return self.score(self.features(model))
+
+    def score(self, features: NDArray[np.float32]) -> Probed:
+        """Score the features of all frames [N, h, w, D]."""
         labels, bank = self._labels, self._bank
         width = features.shape[-1]
         stored = labels[:bank].ravel() != IGNORE

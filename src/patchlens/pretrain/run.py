@@ -15,6 +15,7 @@ import timm
 import torch
 from dvclive.live import Live
 from safetensors.torch import save_file
+from timm.models.vision_transformer import Block
 from torch import nn
 
 from patchlens.errors import TrainingError
@@ -50,14 +51,18 @@ def result(objective: str, size: str | None = None, seed: int | None = None) -> 
     return RUNS / "-".join(part for part in parts if part)
 
 
-def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
+def run(
+    recipe: Recipe, out: Path, work: Path = WORK / "pretrain", *, compiled: bool = False
+) -> None:
     """Train one objective into the folder `out`; a killed run is resumed.
+
+    `compiled`: the blocks of its ViTs by torch.compile, which rounds otherwise.
 
     Raises:
         TrainingError: see `Loop.run`.
     """
-    git = commit()
-    loop, folder = _loop(recipe, work)
+    git = commit() | ({"compiled": True} if compiled else {})
+    loop, folder = _loop(recipe, work, compiled)
     live = folder / "live"
     # dvclive empties its folder, and rows of an interrupted run are reported again.
     with Live(str(live), save_dvc_exp=False, dvcyaml=None, report=None) as tracker:
@@ -79,25 +84,31 @@ def run(recipe: Recipe, out: Path, work: Path = WORK / "pretrain") -> None:
     log.info("%s: patch mIoU of the probe %.3f", out, loop.state.probes[-1]["probe_miou"])
 
 
-def timing(recipe: Recipe, seconds: float, work: Path = WORK / "pretrain") -> str:
-    """Train for some seconds and discard the result; returns the estimated time of the budget."""
-    loop, _ = _loop(recipe, work)
-    loop.checkpoint = loop.probe = None
-    if seconds <= 0:
-        return f"{recipe.objective}: {loop.steps} steps"
-    loop.run(until=WARM)
-    wait(loop.device)
-    start, before = time.perf_counter(), loop.state.step
-    while (spent := time.perf_counter() - start) < seconds and loop.state.step < loop.steps:
-        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run also waits once per row
-        wait(loop.device)
-    crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
-    rate = crops / spent
+def timing(recipe: Recipe, seconds: float) -> str:
+    """The rate of `rate` and the time that it makes of the budget, in words."""
+    crops_per_second = rate(recipe, seconds)
     return (
         f"{recipe.objective} ({recipe.size}) on {describe(resolve(recipe.device))}: "
-        f"{rate:.0f} crops/s; "
-        f"{recipe.shared.crops} crops take {recipe.shared.crops / rate / 60:.1f} minutes"
+        f"{crops_per_second:.0f} crops/s; {recipe.shared.crops} crops take "
+        f"{recipe.shared.crops / crops_per_second / 60:.1f} minutes"
     )
+
+
+def rate(
+    recipe: Recipe, seconds: float, work: Path = WORK / "pretrain", *, compiled: bool = False
+) -> float:
+    """Crops per second, from training for some seconds whose result is discarded."""
+    loop, _ = _loop(recipe, work, compiled)
+    loop.checkpoint = loop.probe = None
+    loop.run(until=WARM)
+    wait(loop.device)
+    start, before, spent = time.perf_counter(), loop.state.step, 0.0
+    while not spent or (spent < seconds and loop.state.step < loop.steps):
+        loop.run(until=loop.state.step + recipe.shared.log_every)  # a run also waits once per row
+        wait(loop.device)
+        spent = time.perf_counter() - start
+    crops = loop.objective.seen(recipe.own.batch * (loop.state.step - before)).crops
+    return crops / spent
 
 
 def export(model: nn.Module, path: Path) -> None:
@@ -121,7 +132,7 @@ def commit() -> dict[str, Any]:
     return {"commit": found[0].strip(), "dirty": bool(found[1].strip())}
 
 
-def _loop(recipe: Recipe, work: Path) -> tuple[Loop, Path]:
+def _loop(recipe: Recipe, work: Path, compiled: bool) -> tuple[Loop, Path]:
     """The loop of a recipe with its frames, and the folder of its checkpoint."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
     device, shared = torch.device(resolve(recipe.device)), recipe.shared
@@ -129,10 +140,15 @@ def _loop(recipe: Recipe, work: Path) -> tuple[Loop, Path]:
     held_out = frames.of_probe(shared.probe, work)
     images = torch.from_numpy(found)
     origin = versions() | {"data": frames.renderer(), "code": code()}
+    if compiled:
+        origin["compiled"] = "blocks"
     folder = checkpoint.folder(recipe, device, origin, work)
     folder.mkdir(parents=True, exist_ok=True)
     probe = KnnProbe(held_out, shared.probe.bank, shared.probe.k, shared.arch.patch_size, device)
     objective = create(recipe).to(device)
+    if compiled:
+        for block in (m for m in objective.modules() if isinstance(m, Block)):
+            block.compile()
     loop = Loop(objective, images.to(device), probe, folder / "checkpoint.pt", lambda row: None)
     return loop, folder
 

@@ -16,7 +16,7 @@ from patchlens.report import headlines, results
 from patchlens.report.headlines import Headline
 from patchlens.report.paired import LEVEL
 from patchlens.report.rows import table_of
-from patchlens.settings.models import Model, role
+from patchlens.settings.models import Model, PixelsModel, UntrainedModel, role
 from patchlens.stored import read_json, reading
 from patchlens.tasks.table import TABLE, Task, cells
 
@@ -87,7 +87,7 @@ def objective(model: Model) -> str:
             with reading(card, f"restore it with `git checkout {card}`, or remove it"):
                 return str(read_json(card).get("objective", "unknown"))
         return "unknown"
-    return "none" if model.source in ("untrained", "pixels") else "unknown"
+    return "none" if isinstance(model, UntrainedModel | PixelsModel) else "unknown"
 
 
 def markdown(task: Task, rows: pd.DataFrame) -> str:

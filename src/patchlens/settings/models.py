@@ -278,9 +278,9 @@ class PythonModel(_Layered):
 
 
 class PixelsModel(Strict):
-    """The floor without a network: the mean RGB of the patch, its row and its column."""
+    """A floor without a network: mean RGB, row and column of a patch, or its place alone."""
 
-    source: Literal["pixels"]
+    source: Literal["pixels", "place"]
     patch_size: Annotated[int, Within(1, 256)]
 
 
@@ -294,4 +294,4 @@ def role(model: Model) -> Role:
     """The role of a model in comparisons: a floor is a baseline, a ceiling is excluded."""
     if isinstance(model, FileModel | PythonModel):
         return model.role
-    return "floor" if model.source in ("untrained", "pixels") else "rival"
+    return "floor" if isinstance(model, UntrainedModel | PixelsModel) else "rival"

@@ -11,7 +11,7 @@ from patchlens.backbones.registry.show import licence as licence_of
 from patchlens.datasets.catalogue import find as kind_of
 from patchlens.display import grid
 from patchlens.settings.datasets import Minicity
-from patchlens.settings.models import Model
+from patchlens.settings.models import Model, PixelsModel
 from patchlens.site.figure import Grid, TableCell
 from patchlens.site.reading import Run
 
@@ -57,6 +57,7 @@ def licence(model: Model) -> str:
         "python": "your own code: see its source",
         "untrained": "no weights: drawn from a seed",
         "pixels": "no weights",
+        "place": "no weights",
     }[model.source]
 
 
@@ -75,7 +76,7 @@ def _models(run: Run) -> Grid:
                 TableCell(name),
                 TableCell(ROLES[run.role(name)] if costs else "not run"),
                 TableCell(str(record["source"]).split(", sha256")[0].removeprefix("file ")),
-                TableCell("–" if model.source == "pixels" else digest[:12]),
+                TableCell("–" if isinstance(model, PixelsModel) else digest[:12]),
                 TableCell(licence(model)),
                 TableCell(str(cost.get("architecture", ""))),
                 TableCell(run.objectives[name]),

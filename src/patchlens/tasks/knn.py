@@ -6,7 +6,6 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
-import faiss
 import numpy as np
 
 from patchlens.arrays import Array, Ints
@@ -275,6 +274,7 @@ def _totals(labels: Any, values: Any, classes: int) -> Any:
 
 def _by_faiss(bank: Array, queries: Array, k: int, distance: Distance) -> Neighbours:
     """Unlike an index, faiss.knn searches the array where it lies, without a copy."""
+    faiss: Any = _faiss()
     metric = faiss.METRIC_L2 if distance == "l2" else faiss.METRIC_INNER_PRODUCT
     found, rows = faiss.knn(queries, bank, k, metric=metric)
     return Neighbours(*in_order(-found if distance == "l2" else found, rows))
@@ -286,16 +286,17 @@ class _Heaps:
     def __init__(self, rows: int, k: int) -> None:
         self._values = np.empty((rows, k), dtype=np.float32)
         self._places = np.empty((rows, k), dtype=np.int64)
-        self._heaps = faiss.float_minheap_array_t()
+        self._faiss: Any = _faiss()
+        self._heaps = self._faiss.float_minheap_array_t()
         self._heaps.nh, self._heaps.k = rows, k
-        self._heaps.val = faiss.swig_ptr(self._values)
-        self._heaps.ids = faiss.swig_ptr(self._places)
+        self._heaps.val = self._faiss.swig_ptr(self._values)
+        self._heaps.ids = self._faiss.swig_ptr(self._places)
         self._heaps.heapify()
 
     def add(self, scores: Array, start: int) -> None:
         numbers = LAST - np.arange(start, start + scores.shape[1])
         self._heaps.addn_with_ids(
-            scores.shape[1], faiss.swig_ptr(scores), faiss.swig_ptr(numbers), 0
+            scores.shape[1], self._faiss.swig_ptr(scores), self._faiss.swig_ptr(numbers), 0
         )
 
     def neighbours(self) -> Neighbours:
@@ -333,6 +334,13 @@ class _Sorted:
         scores, rows = self._best
         order = scores.argsort(dim=1, descending=True, stable=True)
         return Neighbours(scores.gather(1, order), rows.gather(1, order))
+
+
+def _faiss() -> ModuleType:
+    """An extra: a GPU does without."""
+    import faiss
+
+    return faiss
 
 
 def _torch() -> ModuleType:
