@@ -68,7 +68,7 @@ class Bench:
                 ),
                 self.wait,
             )
-        tensor = torch.from_numpy(np.asarray(picture)).permute(2, 0, 1)[None].to(self.on)
+        tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].to(self.on)
         images = tensor.expand(batch, -1, -1, -1).float() / 255
         vit = backbone._model.eval()  # type: ignore[attr-defined]
 
