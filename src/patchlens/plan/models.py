@@ -95,7 +95,7 @@ def shape(name: str, model: Model, layer: int = -1) -> Shape | None:
     where = f"params.yaml: models.{name}"
     if isinstance(model, PixelsModel):
         width = 5 if model.source == "pixels" else 4
-        return Shape(model.patch_size, width, normed=width, depth=0, prefix=0, parameters=0)
+        return Shape(model.patch_size, width=width, normed=width, depth=0, prefix=0, parameters=0)
     if isinstance(model, PythonModel | HubModel):
         return _measured(where, paths.weights(ModelName(name)), layer)
     key = "tag" if isinstance(model, TimmModel) else "arch"
