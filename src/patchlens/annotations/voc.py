@@ -61,8 +61,9 @@ def read(source: Source, paths: list[Path]) -> Read:
     listed = {nfc(path.stem) for path in paths if path not in masks}
     for path in instances:
         name = nfc(path.stem)
-        if name in pages and name not in listed:
-            make = partial(_outlined, path, pages[name].mask, found)
+        classes_of = pages[name].mask if name in pages else None
+        if classes_of and name not in listed:
+            make = partial(_outlined, path, classes_of, found)
             pages[name] = replace(pages[name], shapes=make)
     return Read(
         [*classes],

@@ -145,7 +145,7 @@ def cell(
     parts = ("knn", "probe", "maps", "transform", "links")
     stages |= {name: {part: getattr(c, part) for part in parts} for name, c in of.items()}
     batch = settings.features.batch_size
-    extraction = 4 * size.parameters + batch * 4 * BLOCK * size.width * one[0] * one[1]
+    extraction = 4.0 * size.parameters + batch * 4 * BLOCK * size.width * one[0] * one[1]
     # Pictures of the batches that are decoded ahead; features of one as they come, cut, and stored.
     extraction += batch * tiles[0] * tiles[1] * 3 * pixels[0] * pixels[1] * (1 + AHEAD)
     extraction += 3 * batch * planned.patches * planned.width * BYTES[settings.features.dtype]

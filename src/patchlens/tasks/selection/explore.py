@@ -78,7 +78,7 @@ def _answers(
     cell = Cell(dataset=other, model=model, settings=settings)
     known = cell.index.images.loc[cell.query.header.image_ids]
     ids = spread(list(known.index[known["mask"].isna()]), UNLABELLED)
-    sizes = [(int(known.loc[i, "height"]), int(known.loc[i, "width"])) for i in ids]
+    sizes = known.loc[ids, ["height", "width"]].to_numpy()
     files = [f"{other}-{row}.jpg" for row in range(len(ids))]
     for image_id, file in zip(ids, files, strict=True):
         if not (pictures.folder / file).is_file():
