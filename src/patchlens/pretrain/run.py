@@ -132,7 +132,7 @@ def commit() -> dict[str, Any]:
     return {"commit": found[0].strip(), "dirty": bool(found[1].strip())}
 
 
-def _loop(recipe: Recipe, work: Path, compiled: bool) -> tuple[Loop, Path]:
+def _loop(recipe: Recipe, work: Path, compiled: bool = False) -> tuple[Loop, Path]:
     """The loop of a recipe with its frames, and the folder of its checkpoint."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
     device, shared = torch.device(resolve(recipe.device)), recipe.shared
