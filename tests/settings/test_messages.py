@@ -44,7 +44,8 @@ UNKNOWN_NAMES = {
     "models.dino.position": ("dinov2", "allowed: beit, dino, gsd, mae, timm; did you mean 'dino'?"),
     "models.random.source": (
         "untraned",
-        "allowed: file, hub, pixels, python, registry, timm, untrained; did you mean 'untrained'?",
+        "allowed: file, hub, pixels, place, python, registry, timm, untrained; "
+        "did you mean 'untrained'?",
     ),
     "datasets.minicity.kind": (
         "minicty",

@@ -6,6 +6,7 @@ docs/cost.md has the arithmetic, and how near it came to a run.
 from dataclasses import dataclass, field
 
 from patchlens.backbones.contract import absolute_layers, unlike
+from patchlens.datasets.catalogue import find
 from patchlens.errors import SettingsError
 from patchlens.features.extract import AHEAD
 from patchlens.features.views import tile_counts
@@ -135,6 +136,7 @@ def cell(
         classes=images.classes or 1,
         pixels=PIXELS if images.size is None else images.size[0] * images.size[1],
         grid=grid,
+        reader=find(settings.dataset(dataset).kind).reader,
     )
     tasks = [task for task in TABLE if dataset in cells(settings)[task.name]]
     of = {task.name: task.cost(planned) for task in tasks}

@@ -144,7 +144,7 @@ def caption(resamples: int) -> str:
         "points where the metric is a share. "
         "Its interval (95 %; 90 % for ≈) is not adjusted for the number of claims. "
         "p: adjusted by Holm over all judged claims of the paper and of minicity, and separately "
-        "over those on open data and over own claims; that of a part (`claim@dataset`) is its own. "
+        "over those on open data and over own claims; a part, such as c1@ade20k, has its own. "
         "Verdict: supported or contradicted if "
         f"p ≤ 0.05 and there are at least {MIN_UNITS} units, otherwise undecided. "
         "n: query units of the smallest dataset. δ: the smallest effect that counts; for ≈, the "

@@ -34,6 +34,7 @@ class Planned:
         classes: number of classes C.
         pixels: of a mask of the query.
         grid: patch rows and columns.
+        reader: what reads the dataset's files, such as `davis`.
     """
 
     settings: "Settings"
@@ -47,6 +48,7 @@ class Planned:
     classes: int
     pixels: int
     grid: tuple[int, int]
+    reader: str
 
     def held(self, images: int) -> float:
         """Bytes of the features of so many images in memory, which are float32."""

@@ -1,6 +1,5 @@
 """What T4 costs."""
 
-from patchlens.datasets.catalogue import find
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.tracking.propagation import BLOCK
 from patchlens.tasks.tracking.settings import Tracking
@@ -13,7 +12,7 @@ def cost(cell: Planned) -> Cost:
     links the query with and without a threshold; pairs of frames at each distance cost as much.
     """
     tracking = cell.settings.section(Tracking)
-    if find(cell.settings.dataset(cell.dataset).kind).reader == "davis":
+    if cell.reader == "davis":
         of = tracking.davis
         rows, columns = (min(size, 2 * of.radius + BLOCK) for size in cell.grid)
         seen = (of.queue + 1) * rows * columns
