@@ -133,6 +133,10 @@ PLAIN: dict[str, tuple[Callable[[Path], Path], str]] = {
         partial(written.coco, images=[TURNED]),
         "is 40×30, but .* says 30×40: it was turned",
     ),
+    "COCO with a name twice": (
+        partial(written.coco, categories=[{"id": i, "name": "road"} for i in (7, 8)]),
+        "categories: 'road' is listed twice",
+    ),
     "COCO with a bad box": (partial(coco, bbox=[1, 2, 3]), "x, y, width, height"),
     "COCO with NaN": (partial(coco, bbox=[float("nan"), 0, 1, 1]), "not finite"),
     "COCO with nothing": (partial(coco, bbox=[], segmentation=[[]]), "has neither bbox nor"),

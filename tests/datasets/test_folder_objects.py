@@ -114,6 +114,10 @@ def test_masks_may_be_there_beside_the_boxes_and_are_then_complete(own: Path) ->
         ({"categories": COCO["categories"] * 2}, "category id 3 occurs twice"),
         ({"annotations": COCO["annotations"] * 2}, "annotation id 1 occurs twice"),
         (
+            {"categories": [*COCO["categories"], COCO["categories"][0] | {"id": 99}]},
+            f"category name {COCO['categories'][0]['name']} occurs twice",
+        ),
+        (
             {"categories": [{"id": 3, "name": "cars"}]},
             "category 3: 'cars' is not in classes; allowed: car, road; did you mean 'car'?",
         ),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from patchlens.annotations.page import Page, Read, Shape
+from patchlens.annotations.page import Page, Read, Shape, once
 from patchlens.annotations.pixels import Points, Size, drawer, polygon, rle
 from patchlens.annotations.source import Source
 from patchlens.datasets.boxes import Box, from_size
@@ -61,6 +61,7 @@ def read(source: Source, paths: list[Path]) -> Read:
             first = error.errors()[0]
             at = ".".join(str(part) for part in first["loc"])
             raise DataError(f"{place}: {at}: {first['msg']}") from None
+        once(f"{place}: categories", (category.name for category in content.categories))
         names = {str(category.id): category.name for category in content.categories}
         classes |= dict.fromkeys(names.values())
         of_image: dict[str, list[tuple[str, _Annotation]]] = {}

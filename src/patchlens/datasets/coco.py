@@ -114,14 +114,15 @@ def read_coco(
     content = _content(path)
     places = _places(path, content.images, known)
     categories = {str(category.id): category.name for category in content.categories}
-    for what, listed in (
-        ("image", content.images),
-        ("category", content.categories),
-        ("annotation", [a for a in content.annotations if a.id != ""]),
+    for what, values in (
+        ("image id", [image.id for image in content.images]),
+        ("category id", [category.id for category in content.categories]),
+        ("category name", [category.name for category in content.categories]),
+        ("annotation id", [a.id for a in content.annotations if a.id != ""]),
     ):
-        counted = Counter(str(record.id) for record in listed)
+        counted = Counter(map(str, values))
         if twice := [key for key, count in counted.items() if count > 1]:
-            raise DataError(f"{path}: {what} id {twice[0]} occurs twice")
+            raise DataError(f"{path}: {what} {twice[0]} occurs twice")
     found: dict[str, dict[str, Any]] = {}
     for image in content.images:
         image_id, _ = places[str(image.id)]
