@@ -13,7 +13,7 @@ from patchlens.pipeline import engine, repro
 from patchlens.pipeline.workers import Job
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
-MODELS = {"a": 1, "b": 1}
+MODELS = {"a": {"seed": 1}, "b": {"seed": 1}}
 STAGES = {
     "code": {"cmd": "make code", "deps": ["params.yaml"], "outs": ["data/code"]},
     "index": {
@@ -32,7 +32,7 @@ STAGES = {
     "segmentation": {
         "matrix": {"model": "${models}", "set": ["one"]},
         "cmd": "make segmentation ${item.model}",
-        "params": ["k"],
+        "params": ["k", "models.${item.model}"],
         "deps": ["data/features/one/${item.model}"],
         "metrics": [{"metrics/${item.model}.json": {"cache": False}}],
     },
@@ -131,7 +131,7 @@ def test_lock_and_run_cache_are_those_of_dvc_repro(
     graph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.run([], Here())
-    found = lock(), run_cache()
+    found, text = (lock(), run_cache()), Path("dvc.lock").read_text()
     assert len(found[1]) == 7
     Path("dvc.lock").unlink()
     for folder in (".dvc/cache", "data", "metrics"):
@@ -143,6 +143,7 @@ def test_lock_and_run_cache_are_those_of_dvc_repro(
     )
     assert len(Repo().reproduce()) == len(NAMES)
     assert (lock(), run_cache()) == found
+    assert sorted(Path("dvc.lock").read_text().splitlines()) == sorted(text.splitlines())
 
 
 def test_only_what_a_change_reaches_runs_again(graph: Path) -> None:
@@ -150,7 +151,7 @@ def test_only_what_a_change_reaches_runs_again(graph: Path) -> None:
     settings(k=3)
     engine.run([], workers := Here())
     assert workers.ran == ["code", *sorted(NAMES[4:6]), "tables"]
-    assert all(entry["params"]["params.yaml"] == {"k": 3}
+    assert all(entry["params"]["params.yaml"] == {"k": 3, "models." + name[13]: {"seed": 1}}
                for name, entry in lock().items() if name.startswith("seg"))  # fmt: skip
     Path("metrics/b.json").unlink()
     engine.run([], workers := Here())
@@ -270,7 +271,7 @@ def test_features_are_dropped_after_the_tasks_of_a_model(graph: Path) -> None:
 
 def test_a_model_that_has_not_changed_is_left_alone(graph: Path) -> None:
     dropping(1)
-    settings(models={"a": 2, "b": 1})
+    settings(models=MODELS | {"a": {"seed": 2}})
     ran = dropping(1).ran
     assert "extract@a-one" in ran
     assert not any(name.endswith("@b-one") for name in ran)

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from operator import getitem
@@ -314,7 +315,8 @@ def _params_read_once() -> Iterator[None]:
         values = {}
         for key in keys:
             try:
-                values[key] = reduce(getitem, key.split("."), content)
+                value = reduce(getitem, key.split("."), content)
+                values[key] = deepcopy(value)  # shared ones would be written as anchors
             except (KeyError, TypeError):  # missing, or in a list
                 values |= read(fs, path, [key], flatten=True)
         return values
