@@ -94,7 +94,8 @@ def write(command: str) -> None:
 def settings(**changed: object) -> dict:
     path = Path("params.yaml")
     content = yaml.safe_load(path.read_text()) | changed
-    path.write_text(yaml.safe_dump(content))
+    if changed:
+        path.write_text(yaml.safe_dump(content))
     return content
 
 
