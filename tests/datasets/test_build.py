@@ -1,5 +1,6 @@
 """The index: query images and their units, objects, one table an image."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from patchlens.datasets import build
 from patchlens.datasets.images import Seen
 from patchlens.datasets.index import Index
 from patchlens.datasets.layout import ImageEntry, Layout, Relevance, Terms
@@ -27,6 +29,21 @@ def test_images_carry_paths_and_sizes(own: Path, indexed: Make) -> None:
     assert (row["path"], row["mask"]) == ("images/b.jpg", "masks/b.png")
     assert (row["width"], row["height"], row["split"]) == (8, 6, "support")
     assert index.classes == ["road", "car"]
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_threads_decode_masks_and_wait_for_nothing_else(
+    own: Path, indexed: Make, monkeypatch: pytest.MonkeyPatch, masks: bool
+) -> None:
+    layout = read("folder", own)
+    if not masks:
+        layout = replace(layout, images=[replace(i, mask=None) for i in layout.images])
+    threads, check = set(), build._check
+    monkeypatch.setattr(
+        build, "_check", lambda *given: threads.add(threading.current_thread()) or check(*given)
+    )
+    assert len(indexed(layout, own).images) == 5
+    assert (threading.main_thread() in threads) == (not masks)
 
 
 def test_reader_gives_pixels_and_class_ids(own: Path, indexed: Make) -> None:

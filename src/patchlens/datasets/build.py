@@ -1,10 +1,12 @@
 """Builds the index of a dataset: checks every file once, and chooses support and query.
 
-Images are checked in batches by a pool of threads (decoding releases the interpreter's lock) and
-written in batches, so that memory use does not grow with the dataset.
+Images are checked in batches, those with masks by a thread per core (decoding releases the
+interpreter's lock; the header of a picture does not, and threads would only wait for each other),
+and written in batches, so that memory use does not grow with the dataset.
 """
 
 import json
+import os
 import zlib
 from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,11 +156,15 @@ def _check_all(layout: Layout, root: Path) -> Iterator[list[_Checked]]:
 
 def _check_each(layout: Layout, root: Path) -> Iterator[_Checked]:
     entries = iter(layout.images)
-    with ThreadPoolExecutor() as pool:
+    every = hasattr(os, "sched_getaffinity")  # else not Linux
+    cores = len(os.sched_getaffinity(0)) if every else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
         while batch := list(islice(entries, BATCH)):
             # A future costs as much as reading a header, so that each has several images.
             parts = [batch[i : i + PART] for i in range(0, len(batch), PART)]
-            for part in pool.map(lambda part: [_check(e, layout, root) for e in part], parts):
+            decoded = any(entry.mask or entry.instances for entry in batch)
+            each = pool.map if decoded else map
+            for part in each(lambda part: [_check(e, layout, root) for e in part], parts):
                 yield from part
 
 
