@@ -213,6 +213,10 @@ def run(
                     break
                 resumed(outcomes)
                 outcomes.append(made)
+                # What stops plain `dvc repro`, the next kill's victim perhaps, must not stop this.
+                once = [*REPRO, "code"]
+                if made.what in AIMED and not finish(start(work, once), work, PATIENCE * seconds):
+                    resumed(outcomes)
                 if made.hit:
                     todo.pop(0)
             else:
