@@ -1,6 +1,5 @@
 """How fast a GPU does what a plan counts, each beside the bare work of the library."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from gpu.rows import Rows, note_packages, seconds
+from gpu.rows import Rows, note_packages, options, seconds
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.features.device import describe, resolve
@@ -138,11 +137,7 @@ class Bench:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure everything; the rows go to `--rows`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=Path, required=True)
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--tiny", action="store_true")
-    args = parser.parse_args(arguments)
+    args = options(__doc__).parse_args(arguments)
     bench = Bench(args.device, args.tiny, Rows(args.rows))
     for precision in ("fp32", "bf16") if bench.where == "cpu" else ("fp32", "tf32", "bf16"):
         bench.extraction(precision)

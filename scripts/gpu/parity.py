@@ -1,6 +1,5 @@
 """Whether a GPU gives what a CPU gives: neighbours, votes, probes, pixel maps, features, scores."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +10,7 @@ import torch
 import yaml
 from PIL import Image
 
-from gpu.rows import Rows, note_packages
+from gpu.rows import Rows, note_packages, options
 from patchlens.backbones.convert import convert
 from patchlens.backbones.load import load
 from patchlens.datasets.layout import IGNORE
@@ -38,11 +37,7 @@ SAME = 0.999  # share of choices that rounding may leave
 
 def main(arguments: Sequence[str]) -> int:
     """Compare everything; the rows go to `--rows`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=Path, required=True)
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--tiny", action="store_true")
-    args = parser.parse_args(arguments)
+    args = options(__doc__).parse_args(arguments)
     device, rows = resolve(args.device), Rows(args.rows)
     size = 8 if args.tiny else 1
     neighbours(rows, device, 20_000 // size, 384 // size)

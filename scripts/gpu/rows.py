@@ -1,5 +1,6 @@
 """What a part finds: rows, each written at once, so that a part that is stopped keeps them."""
 
+import argparse
 import json
 import sys
 import time
@@ -7,6 +8,15 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+
+
+def options(about: str | None) -> argparse.ArgumentParser:
+    """The options that every part has."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--tiny", action="store_true")
+    return parser
 
 
 class Row(NamedTuple):

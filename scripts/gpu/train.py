@@ -11,7 +11,7 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-from gpu.rows import Rows, note_packages
+from gpu.rows import Rows, note_packages, options
 from patchlens.files import write_json
 from patchlens.pretrain import frames, run
 from patchlens.pretrain.settings import Objectives, Recipe
@@ -25,10 +25,7 @@ PAYS = 1.03  # what compiling must gain
 
 def main(arguments: Sequence[str]) -> int:
     """One of: render the frames; measure and train all; the same of one objective in a child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=Path, required=True)
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--tiny", action="store_true")
+    parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=360, help="for everything here")
     parser.add_argument("--crops", type=int, default=0, help="of each; 0: what fits the seconds")
     parser.add_argument("--do", choices=["all", "render", "rate", "train"], default="all")

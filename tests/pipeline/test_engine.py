@@ -125,7 +125,7 @@ def test_every_stage_runs_once_and_after_what_it_needs(graph: Path) -> None:
     )
     assert (workers.most, workers.closed, run.total) == (2, True, len(NAMES))
     again = engine.run([], workers := Here())
-    assert (workers.ran, again.executed, again.failed) == ([], {}, {})
+    assert (workers.ran, again.executed, again.failed) == ([], [], {})
 
 
 def test_lock_and_run_cache_are_those_of_dvc_repro(

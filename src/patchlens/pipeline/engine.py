@@ -58,14 +58,14 @@ class Run:
     """What came of a run: names of stages.
 
     Attributes:
-        executed: those that ran, with their seconds.
+        executed: those that ran.
         restored: those whose results an earlier run had left in DVC's cache.
         failed: those that failed, with the reason.
         left: those that need one that failed.
         total: how many there are.
     """
 
-    executed: dict[str, float] = field(default_factory=dict)
+    executed: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
@@ -210,7 +210,7 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
     ready = [stage for stage, number in waits.items() if not number]  # to be looked at
     held: list[Stage] = []
     queue: list[tuple[int, str, Stage]] = []  # to be executed, the most urgent first
-    running: dict[str, tuple[Stage, float]] = {}
+    running: dict[str, Stage] = {}
     seen = 0
 
     def end(stage: Stage) -> None:
@@ -241,19 +241,19 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
             end(stage)
         else:
             log.info("[%d/%d] %s", seen + len(running) + 1, run.total, name)
-            running[name] = (stage, time.monotonic())
+            running[name] = stage
             workers.start(job(stage))
 
-    def finish(stage: Stage, code: int, since: float) -> None:
+    def finish(stage: Stage, code: int) -> None:
         if code:
             raise DvcException(_exit(code))
         graph.record(stage)
-        run.executed[stage.addressing] = time.monotonic() - since
+        run.executed.append(stage.addressing)
         end(stage)
 
-    def attempt(step: Callable[..., None], stage: Stage, *more: Any) -> None:
+    def attempt(step: Callable[..., None], stage: Stage, *code: int) -> None:
         try:
-            step(stage, *more)
+            step(stage, *code)
         except (DvcException, FileNotFoundError) as error:  # also of a link that leads nowhere
             run.failed[stage.addressing] = _words(error)
             log.error("%s: %s", stage.addressing, _words(error))
@@ -268,8 +268,7 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
         if not running:
             break
         name, code = workers.ended()
-        stage, since = running.pop(name)
-        attempt(finish, stage, code, since)
+        attempt(finish, running.pop(name), code)
     open_ = [stage.addressing for stage, number in waits.items() if number]
     run.left = [name for name in open_ if name not in run.failed]
     return run

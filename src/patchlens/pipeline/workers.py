@@ -100,7 +100,8 @@ class Local:
         name = next(name for name, one in self._running.items() if one.sentinel in ready)
         process = self._running.pop(name)
         process.join()
-        return name, process.exitcode or 0
+        assert process.exitcode is not None
+        return name, process.exitcode
 
     def close(self) -> None:
         """End the processes, what they have started included."""
