@@ -213,12 +213,13 @@ def run(
                     break
                 resumed(outcomes)
                 outcomes.append(made)
-                # What stops plain `dvc repro`, the next kill's victim perhaps, must not stop this.
-                once = [*REPRO, "code"]
-                if made.what in AIMED and not finish(start(work, once), work, PATIENCE * seconds):
-                    resumed(outcomes)
                 if made.hit:
                     todo.pop(0)
+                # What stops plain `dvc repro`, if that is the next victim, must not stop this.
+                if made.what in AIMED and todo and todo[0].what in AIMED:
+                    once = start(work, [*REPRO, "code"])
+                    if finish(once, work, PATIENCE * seconds) == 0:
+                        resumed(outcomes)
             else:
                 process = start(work)
             if finish(process, work, PATIENCE * seconds) == 0:
