@@ -213,7 +213,7 @@ def test_the_folds_of_torch_count_the_hits_of_separate_fits():
         folds.fit(c, 3000, 1e-4)
         apart = 0
         for train in kept:
-            [model] = probe.path(x[train], y[train], [c], 3000, 1e-4)
+            [model] = probe.path(x[train], y[train], [c], 3000)
             found = model.labels[model.logits(x[~train]).argmax(axis=1)]
             apart += int((found == y[~train]).sum())
         assert abs(folds.hits() - apart) <= 1  # a patch may lie on the border

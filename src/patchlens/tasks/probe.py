@@ -26,7 +26,6 @@ from patchlens.features.variants import Transform
 from patchlens.settings.classifiers import Linear
 
 TOLERANCE = 1e-4  # largest gradient entry, in coordinates where every weight has unit curvature
-SEARCH_TOLERANCE = 1e-3  # the same while values of C are only compared with each other
 MEMORY = 20  # gradient pairs that L-BFGS keeps
 PIECE = 1920  # rows that are copied at once
 
@@ -109,7 +108,7 @@ def fit_probe(
             x, transform = transform(x), _as_they_are
             c = _choose_c(x, y, groups, min(settings.folds, images), settings)
             at_edge = c in (settings.c[0], settings.c[-1])
-        (model,) = path(x, y, [c], settings.max_iter, TOLERANCE, transform)
+        (model,) = path(x, y, [c], settings.max_iter, transform)
     return Probe(model, classes, c, at_edge)
 
 
@@ -127,7 +126,7 @@ def _fit_on_device(
         kept = np.stack([np.isin(np.arange(len(x)), train) for train, _ in splits])
         folds, hits = Folds(x, y, kept, device), []
         for value in settings.c:
-            folds.fit(value, settings.max_iter, SEARCH_TOLERANCE)
+            folds.fit(value, settings.max_iter, TOLERANCE)
             hits.append(folds.hits())
         c = settings.c[int(np.argmax(hits))]
         at_edge = c in (settings.c[0], settings.c[-1])
@@ -142,7 +141,6 @@ def path(
     y: Ints,
     values: list[float],
     max_iter: int,
-    tolerance: float,
     transform: Transform = _as_they_are,
 ) -> Iterator[Weights]:
     """One fitted model for each C in ascending order, each started from the one before."""
@@ -164,10 +162,10 @@ def path(
                 args=(z.astype(precision, copy=False), one_hot, scale, penalties),
                 jac=True,
                 method="L-BFGS-B",
-                options={"maxiter": max_iter, "gtol": tolerance, "ftol": 0, "maxcor": MEMORY}
+                options={"maxiter": max_iter, "gtol": TOLERANCE, "ftol": 0, "maxcor": MEMORY}
                 | {"maxfun": 10 * max_iter},
             )
-            start, steep = found.x, np.abs(found.jac).max() > 2 * tolerance
+            start, steep = found.x, np.abs(found.jac).max() > 2 * TOLERANCE
             if not steep or found.nit >= max_iter:
                 break
         if steep:
@@ -292,5 +290,5 @@ def _held_out_hits(x: Array, y: Ints, train: Ints, test: Ints, settings: Linear)
     """Correct held-out patches of one fold for each C."""
     if len(np.unique(y[train])) == 1:
         return [int((y[test] == y[train[0]]).sum())] * len(settings.c)
-    models = path(x[train], y[train], settings.c, settings.max_iter, SEARCH_TOLERANCE)
+    models = path(x[train], y[train], settings.c, settings.max_iter)
     return [int((m.labels[m.logits(x[test]).argmax(axis=1)] == y[test]).sum()) for m in models]

@@ -10,6 +10,7 @@ from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
 from patchlens.progress import log
+from patchlens.tasks.probe import TOLERANCE
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation import summary
@@ -39,6 +40,7 @@ def run(cell: Cell) -> Result:
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
     about = protocol(inputs) | {
+        "probe_tolerance": TOLERANCE,
         "prune_m": prune.m,
         "prune_select": prune.select,
         "prune_m_used": float(np.mean([support.fit_data.m for support in supports])),

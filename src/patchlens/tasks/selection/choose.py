@@ -14,7 +14,7 @@ from patchlens.features.variants import FitData, fit, pruned_count
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import search, vote
-from patchlens.tasks.probe import SEARCH_TOLERANCE, grouped_folds, path
+from patchlens.tasks.probe import grouped_folds, path
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing
 
@@ -115,7 +115,7 @@ def _answers(
         same = variant == "center" and "raw" in options.variants  # its intercepts are free
         if "linear" in options.heads and not same and not linear_says_nothing(width, y):
             linear = options.linear
-            models = path(bank, y, linear.c, linear.max_iter, SEARCH_TOLERANCE)
+            models = path(bank, y, linear.c, linear.max_iter)
             for c, model in zip(linear.c, models, strict=True):
                 winners = model.labels[model.logits(asked).argmax(axis=1)]
                 yield Candidate(layer, variant, "linear", c), winners

@@ -20,6 +20,7 @@ from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
 from patchlens.progress import log, track
 from patchlens.protocol import DIGITS
+from patchlens.tasks.probe import TOLERANCE
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation import summary
@@ -72,6 +73,7 @@ def run(cell: Cell) -> Result:
         "agreement": round(float(agreed), DIGITS),
         "inner_score": round(scores[winner], DIGITS),
         "inner_folds": options.folds,
+        "probe_tolerance": TOLERANCE,
     }
     log.info("%s: chose %s of %d candidates", cell, " ".join(map(str, winner[:3])), len(scores))
     of_sets = [(s.seed, *choice) for s, (choice, _) in zip(supports, choices, strict=True)]
