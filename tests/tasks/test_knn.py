@@ -226,3 +226,58 @@ def test_softmax_stays_finite_at_a_small_temperature():
     similarity = np.array([[1.0, 0.9]], np.float32)
     shares, _ = vote(similarity, np.array([[0, 1]]), 2, weighting="softmax", temperature=1e-3)
     np.testing.assert_allclose(shares, [[1, 0]], atol=1e-6)
+
+
+class Read:
+    """Rows that are read part by part, with the most that were asked for at once."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        self.x, self.most = x, 0
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        found = self.x[part]
+        self.most = max(self.most, len(found))
+        return found
+
+
+def tied(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A bank whose second half repeats the first, so that all is tied over its parts."""
+    rng = np.random.default_rng(6)
+    bank = rng.standard_normal((count, 6), dtype=np.float32)
+    bank[count // 2 :] = bank[: count - count // 2]
+    return bank, rng.standard_normal((40, 6), dtype=np.float32)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("path", ["faiss", "torch", "nested"])
+@pytest.mark.parametrize("count", [4097, 9000])
+def test_a_bank_that_is_read_in_parts_gives_the_neighbours_of_the_whole(count, path, distance):
+    bank, queries = tied(count)
+    nested = {"order": np.arange(6)[::-1], "sizes": [2, 6]} if path == "nested" else {}
+    kind = {"distance": distance, "device": CPU, "torch": path == "torch", **nested}
+    read = Read(bank)
+    whole = Bank(bank, **kind).search(queries, 5)
+    found = Bank(read, **kind, held=knn.SMALL).search(queries, 5)
+    assert 1 < read.most <= knn.SMALL
+    assert len(found) == len(whole)
+    for one, other in zip(found, whole, strict=True):
+        assert np.array_equal(on_host(one.rows), on_host(other.rows))
+        if path != "torch":  # whose products of a part of another size are rounded in other ways
+            assert np.array_equal(one.similarity, other.similarity)
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [7, 8, 30], [39]])
+def test_the_nearest_of_parts_are_merged_by_similarity_and_row(cuts):
+    rng = np.random.default_rng(7)
+    scores = rng.integers(0, 4, (5, 40)).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    k, parts = 6, []
+    for columns in np.split(np.arange(40), cuts):
+        first = columns[np.argsort(-scores[:, columns], axis=1, kind="stable")[:, :k]]
+        parts.append(knn.Neighbours(np.take_along_axis(scores, first, 1), first))
+    similarity, rows = knn.merge(parts[::-1], k)
+    assert np.array_equal(rows, order[:, :k])
+    assert np.array_equal(similarity, np.take_along_axis(scores, order[:, :k], 1))

@@ -1,10 +1,11 @@
 """Exact nearest neighbours and their vote: by faiss on a CPU, in torch on a GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,6 +20,7 @@ WIDE = 65536  # rows of the bank that they meet at once on a GPU: 1 GB of produc
 # Of equal ones a heap drops the lowest number first, which is to be the last row; −1 is none.
 LAST = -2
 SMALL_BLOCK, SMALL = 256, 4096  # the same where products should stay in a processor's cache
+COPIES = 4  # of a part of a bank while it is made ready: as read, chosen, transformed, of length 1
 
 
 class Neighbours(NamedTuple):
@@ -33,6 +35,28 @@ class Neighbours(NamedTuple):
     rows: Any
 
 
+class Rows(Protocol):
+    """What a bank is made of: an array [N, D], or rows that are read when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Turned:
+    """The rows [N, D'] that a transform makes of others; each part anew when it is asked for."""
+
+    rows: Rows
+    transform: Callable[[Array], Array]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> Array:
+        return self.transform(self.rows[part])
+
+
 class Bank:
     """A memory bank, made ready once for all of its searches.
 
@@ -40,6 +64,10 @@ class Bank:
     products are summed from the shortest prefix up, and each adds the dimensions that the one
     before lacked. Nothing large is ever subtracted, so that the sums are as exact as those of
     separate searches: neighbours differ only where similarities are equal to rounding.
+
+    A bank that is not held is read part by part in each search, and the nearest of the parts are
+    merged. The result is that of the whole to the bit: parts end where faiss and `SMALL` cut a
+    whole bank too, so that the products are the same.
 
     Args:
         x: features [N, D].
@@ -49,37 +77,42 @@ class Bank:
         order: dimensions [D], those kept longest first; None searches all dimensions at once.
         sizes: lengths of the prefixes of `order`, ascending, each in 1..D.
         torch: search in torch on a CPU too, as on a GPU.
+        held: the most rows that are in memory at once, at least `SMALL`; None holds them all.
     """
 
     def __init__(
         self,
-        x: Array,
+        x: Rows,
         *,
         distance: Distance,
         device: Where,
         order: Ints | None = None,
         sizes: Sequence[int] = (),
         torch: bool = False,
+        held: int | None = None,
     ) -> None:
         self._device = device if torch or device != "cpu" else None
         self._whole = order is None
         self._distance: Distance = distance
         # The columns that each prefix adds to the one before.
         self._added: list[Any] = [slice(None)]
-        self._block, step = BLOCK, WIDE if self._device else max(1, len(x))
+        self._block, self._step = BLOCK, WIDE if self._device else max(1, len(x))
         if order is not None:
             self._added = [order[a:b] for a, b in pairwise([0, *sizes])]
             if self._device is None:
-                self._block, step = SMALL_BLOCK, SMALL
+                self._block, self._step = SMALL_BLOCK, SMALL
                 # Once: blocks this large are slow to ask for.
                 self._buffers = np.empty((2, SMALL_BLOCK * min(SMALL, len(x))), dtype=np.float32)
         self._rows = len(x)
+        self._held = held is None or held >= len(x)
+        if held is not None:
+            self._step = min(self._step, max(1, held // SMALL) * SMALL)
         if self._whole and distance == "cosine":
-            x = unit_rows(x)
-        self._parts = [
-            (start, list(zip(*self._ready(x[start : start + step]), strict=True)))
-            for start in range(0, len(x), step)
-        ]
+            x = unit_rows(x[:]) if self._held else Turned(x, unit_rows)
+        self._x = x
+        self._made = list(self._read()) if self._held else []
+        if self._held and (self._device or not self._whole):
+            self._x = x[:0]  # made ready, it is not needed again
 
     def search(self, queries: Array, k: int) -> list[Neighbours]:
         """The k most similar rows of each query [Q, D], exactly, for each prefix.
@@ -92,33 +125,57 @@ class Bank:
         """
         check_k(k, self._rows)
         starts = range(0, max(len(queries), 1), self._block)
-        blocks = [self._nearest(queries[start : start + self._block], k) for start in starts]
+        asked = [queries[start : start + self._block] for start in starts]
+        # A bank that has to be read is read once for all queries.
+        passes = [[block] for block in asked] if self._held else [asked]
+        blocks = [found for some in passes for found in self._nearest(some, k)]
         joined = _torch().cat if self._device else np.concatenate
         return [Neighbours(*map(joined, zip(*of, strict=True))) for of in zip(*blocks, strict=True)]
 
-    def _nearest(self, queries: Array, k: int) -> list[Neighbours]:
-        """The neighbours of a block of queries for each prefix."""
+    def _read(self) -> Iterator[tuple[int, list[tuple[Any, Any]]]]:
+        """The parts of the bank: the number of the first row; columns and norms of each prefix."""
+        for start in range(0, self._rows, self._step):
+            ready = self._ready(self._x[start : start + self._step])
+            yield start, list(zip(*ready, strict=True))
+
+    def _nearest(self, blocks: Sequence[Array], k: int) -> list[list[Neighbours]]:
+        """The neighbours of each block of queries for each prefix, in one pass over the bank."""
         unit = self._whole and self._distance == "cosine"
-        added, own = self._ready(unit_rows(queries) if unit else queries)
+        asked = [self._ready(unit_rows(block) if unit else block) for block in blocks]
         if self._whole and self._device is None:
-            [(_, [(rows, _)])] = self._parts
-            found = _by_faiss(rows, added[0], min(k + 1, self._rows), self._distance)
-            return [self._settled(found, added[0], k)]
+            return [[found] for found in self._by_faiss([block for [block], _ in asked], k)]
         kind = _Sorted if self._device else _Heaps
-        best = [kind(len(queries), k) for _ in self._added]
-        for start, of_part in self._parts:
-            products = None
-            for i, (rows, norms) in enumerate(of_part):
-                products = self._summed(products, added[i], rows)
-                best[i].add(self._ordered(products, norms), start)
-        nearest = [one.neighbours() for one in best]
+        best = [[kind(len(block), k) for _ in self._added] for block in blocks]
+        for start, of_part in self._made or self._read():
+            for (added, _), of_block in zip(asked, best, strict=True):
+                products = None
+                for i, (rows, norms) in enumerate(of_part):
+                    products = self._summed(products, added[i], rows)
+                    of_block[i].add(self._ordered(products, norms), start)
+        return [
+            [self._scaled(one.neighbours(), norm) for one, norm in zip(of, own, strict=True)]
+            for of, (_, own) in zip(best, asked, strict=True)
+        ]
+
+    def _scaled(self, nearest: Neighbours, own: Any) -> Neighbours:
+        """Similarities from what orders the bank, with what the query's own norms do to them."""
+        similarity, rows = nearest
         if self._distance == "l2":
-            return [
-                Neighbours(2 * (s - n[:, None]), r) for (s, r), n in zip(nearest, own, strict=True)
-            ]
+            return Neighbours(2 * (similarity - own[:, None]), rows)
         if self._distance == "cosine" and not self._whole:
-            return [Neighbours(s * n[:, None], r) for (s, r), n in zip(nearest, own, strict=True)]
+            return Neighbours(similarity * own[:, None], rows)
         return nearest
+
+    def _by_faiss(self, blocks: Sequence[Array], k: int) -> list[Neighbours]:
+        """The neighbours of each block of queries: one more than k, to see what is equal."""
+        wanted = min(k + 1, self._rows)
+        found: list[list[Neighbours]] = [[] for _ in blocks]
+        for start, [(rows, _)] in self._made or self._read():
+            for block, of_block in zip(blocks, found, strict=True):
+                near = _by_faiss(rows, block, min(wanted, len(rows)), self._distance)
+                parts = [*of_block, Neighbours(near.similarity, near.rows + start)]
+                of_block[:] = [merge(parts, wanted)]
+        return [self._settled(one, of, k) for [one], of in zip(found, blocks, strict=True)]
 
     def _settled(self, found: Neighbours, queries: Array, k: int) -> Neighbours:
         """The first k. Of equal ones at the border faiss keeps any: those are searched anew."""
@@ -132,10 +189,11 @@ class Bank:
     @cached_property
     def _ordered_bank(self) -> "Bank":
         """The same bank for searches that keep the first of equal ones, in heaps of our own."""
-        [(_, [(rows, _)])] = self._parts
         distance: Distance = "l2" if self._distance == "l2" else "dot"  # of rows of length 1
-        width = rows.shape[1]
-        return Bank(rows, distance=distance, device="cpu", order=np.arange(width), sizes=[width])
+        width = self._x[:1].shape[1]
+        held = None if self._held else self._step
+        order = np.arange(width)
+        return Bank(self._x, distance=distance, device="cpu", order=order, sizes=[width], held=held)
 
     def _ready(self, x: Array) -> tuple[list[Any], list[Any]]:
         """The columns [n, d] that each prefix adds, and what its norms do to products [n]."""
@@ -186,6 +244,21 @@ def search(
     """
     [found] = Bank(bank, distance=distance, device=device).search(queries, k)
     return on_host(found.similarity), on_host(found.rows)
+
+
+def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
+    """The k most similar rows of a bank from those of its parts; equal ones by row.
+
+    Args:
+        parts: of the same queries [Q], in any order: the k most similar rows of each part [Q, n],
+            or all where it has fewer, with their similarities and their numbers in the whole bank.
+        k: neighbours; those that there are if the parts have fewer.
+    """
+    if len(parts) == 1:
+        return Neighbours(*(found[:, :k] for found in parts[0]))
+    similarity, rows = (np.concatenate(found, axis=1) for found in zip(*parts, strict=True))
+    first = np.lexsort((rows, -similarity))[:, :k]
+    return Neighbours(*(np.take_along_axis(found, first, 1) for found in (similarity, rows)))
 
 
 def on_host(x: Any) -> Any:
