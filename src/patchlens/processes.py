@@ -16,6 +16,8 @@ from types import FrameType
 
 import psutil
 
+from patchlens.progress import clean
+
 STOPS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 10.0  # seconds to clean up after a signal, before the end is forced
 REPRO = "PATCHLENS_REPRO"  # environment: the process id of the `patchlens repro` above
@@ -38,7 +40,8 @@ class Interrupted(KeyboardInterrupt):
     def say(self) -> None:
         """Print the one line, unless the `patchlens repro` that ends this process prints it."""
         if not _repro_lives():
-            print("Interrupted; run the same command again to continue.", file=sys.stderr)
+            line = "Interrupted; run the same command again to continue."
+            print(f"{clean()}{line}", file=sys.stderr)
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _end(error: PatchlensError) -> NoReturn:
-    typer.echo(f"Error: {error}", err=True)
+    typer.echo(f"{progress.clean()}Error: {error}", err=True)
     if "DVC_STAGE" in os.environ:
         typer.echo(DVC_NOTE, err=True)
     try:

@@ -186,6 +186,8 @@ def run(
         PatchlensError: DVC cannot read its files, or another process of DVC works here.
     """
     logging.getLogger("dvc").setLevel(logging.WARNING)  # else it names a temporary file
+    for bars in ("dvc.progress", "dvc_data.callbacks"):  # of moments, across those of stages
+        logging.getLogger(bars).setLevel(logging.CRITICAL)
     try:
         with Repo() as repo, repo.lock, _params_read_once():
             graph = Graph(repo, targets, force)

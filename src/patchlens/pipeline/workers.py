@@ -21,6 +21,7 @@ from typing import NoReturn, Protocol
 import psutil
 
 from patchlens.processes import GRACE, REPRO, end_with_parent
+from patchlens.progress import ROW
 
 # numpy and torch take the second and the third before the first, where they are set.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -69,6 +70,7 @@ class Local:
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
         self._running: dict[str, BaseProcess] = {}
+        self._rows: dict[str, int] = {}  # of the terminal, for their bars
         self._threads = dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
         self._warm = multiprocessing.get_context("forkserver")
         self._warm.set_forkserver_preload([WARM])
@@ -83,7 +85,10 @@ class Local:
         # What only looks may be all that runs: no reason to import everything.
         forks = not job.looks and shlex.split(job.command)[:1] == [PROGRAM]
         context = self._warm if forks else self._fresh
+        taken = [self._rows[name] for name in self._running]
+        self._rows[job.name] = row = next(r for r in range(self._jobs) if r not in taken)
         own = {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
+        own[ROW] = str(row)
         process = context.Process(target=execute, args=(job.command, own), name=job.name)
         before = {name: os.environ.get(name) for name in self._threads}
         os.environ.update(self._threads)  # a library may read them as soon as it is loaded

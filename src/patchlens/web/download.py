@@ -21,7 +21,6 @@ from threading import Event, Lock
 import httpx2
 from filelock import FileLock, Timeout
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from patchlens.errors import SourceError, of_machine
 from patchlens.files import check_space, file_hash, write_json
@@ -141,7 +140,7 @@ def download(
         sizes = list(pool.map(lambda remote: _size(client, remote), remotes))
         check_room(remotes, sizes, room)
         total = None if None in sizes else sum(size or 0 for size in sizes)
-        with logging_redirect_tqdm(), bar(total=total, what=what, unit="B", scale=True) as shown:
+        with bar(total=total, what=what, unit="B", scale=True) as shown:
 
             def more(count: int) -> None:
                 with lock:

@@ -1,6 +1,6 @@
 """Choosing a layer, a variant and a head on labelled patches alone, by folds over their images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,7 +43,12 @@ class Options:
 
 
 def score(
-    features: Mapping[int, Array], y: Ints, groups: Ints, classes: int, options: Options
+    features: Mapping[int, Array],
+    y: Ints,
+    groups: Ints,
+    classes: int,
+    options: Options,
+    step: Callable[[], object] = lambda: None,
 ) -> dict[Candidate, float]:
     """The patch mIoU of every candidate on held-out images, from one confusion matrix over folds.
 
@@ -56,6 +61,7 @@ def score(
         groups: the image of each patch [n]; folds never split an image.
         classes: number of classes C.
         options: the candidates.
+        step: is called once for each layer in each fold.
 
     Raises:
         FitError: there is only one image.
@@ -71,6 +77,7 @@ def score(
             for candidate, winners in _answers(*known, x[held], classes, options):
                 counts = confusion(y[held].astype(np.uint8), winners, classes)
                 total.setdefault(candidate, []).append(counts)
+            step()
     present = np.isin(np.arange(classes), y)
     return {
         candidate: round(float(mean_iou(np.sum(counts, axis=0), present)), 9)

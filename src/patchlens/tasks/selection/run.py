@@ -18,7 +18,7 @@ from patchlens.arrays import Labels
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
-from patchlens.progress import log, track
+from patchlens.progress import bar, log
 from patchlens.protocol import DIGITS
 from patchlens.tasks.probe import TOLERANCE
 from patchlens.tasks.resample import SharedResampler, scored
@@ -46,15 +46,22 @@ def run(cell: Cell) -> Result:
     classes = len(cell.index.classes)
     try:
         supports = support_sets(inputs)
-        for support in track(supports, total=len(supports), what=f"selection {cell}", unit="set"):
-            choice = chosen(support, shots, header.layers, classes, options)
-            ids = cell.index.held_out(support.seed)
-            one = fitted(choice[0], support, shots, segmentation, options, inputs.query_set(ids))
-            held[len(runs)] = ids
-            runs.append(replace(one, seed=cell.index.repetitions[support.seed]))
-            choices.append(choice)
-        whole = everything(inputs, supports)
-        winner, scores = chosen(whole, EVERY, header.layers, classes, options)
+        sets = [cell.index.support_ids(support.seed, shots) for support in supports]
+        sizes = [*map(len, sets), len(set().union(*sets))]
+        fits = sum(len(header.layers) * min(options.folds, size) for size in sizes)
+        with bar(total=fits, what=f"selection {cell}", unit="fit") as shown:
+            choose = partial(chosen, layers=header.layers, classes=classes, options=options,
+                             step=lambda: shown.update(1))  # fmt: skip
+            for support in supports:
+                choice = choose(support, shots)
+                ids = cell.index.held_out(support.seed)
+                one = fitted(
+                    choice[0], support, shots, segmentation, options, inputs.query_set(ids)
+                )
+                held[len(runs)] = ids
+                runs.append(replace(one, seed=cell.index.repetitions[support.seed]))
+                choices.append(choice)
+            winner, scores = choose(everything(inputs, supports), EVERY)
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
     if cell.support is cell.query:
@@ -77,8 +84,8 @@ def run(cell: Cell) -> Result:
     }
     log.info("%s: chose %s of %d candidates", cell, " ".join(map(str, winner[:3])), len(scores))
     of_sets = [(s.seed, *choice) for s, (choice, _) in zip(supports, choices, strict=True)]
-    sets = pd.DataFrame(of_sets, columns=["set", *Candidate._fields])
-    return Result(metrics, about, {"candidates": _table(scores), "sets": sets}, records)
+    chosen_by = pd.DataFrame(of_sets, columns=["set", *Candidate._fields])
+    return Result(metrics, about, {"candidates": _table(scores), "sets": chosen_by}, records)
 
 
 def shots_of(inputs: Inputs) -> int:
@@ -106,6 +113,7 @@ def chosen(
     layers: Sequence[int],
     classes: int,
     options: Options,
+    step: Callable[[], object],
 ) -> Choice:
     """What the inner folds choose on some labelled patches, and the score of every candidate.
 
@@ -115,13 +123,15 @@ def chosen(
         layers: that are candidates.
         classes: number of classes C.
         options: the other parts of the candidates.
+        step: is called after each layer of each fold.
 
     Raises:
         FitError: there are too few images, or no candidate can be fitted.
     """
     parts = {layer: support.labelled(shots, layer) for layer in layers}
     first = parts[layers[0]]
-    scores = score({n: p.x for n, p in parts.items()}, first.y, first.groups, classes, options)
+    features = {layer: part.x for layer, part in parts.items()}
+    scores = score(features, first.y, first.groups, classes, options, step)
     if not scores:
         raise FitError("no layer, variant and head can be fitted in every inner fold of selection")
     return best(scores), scores
