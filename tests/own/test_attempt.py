@@ -220,6 +220,18 @@ def test_a_weight_file_is_pinned_and_its_architecture_is_read_from_its_shapes(
         slots(str(tmp_path / "odd.safetensors"), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("arch", "one"),
+    [("vit_tiny_patch16_224", False), ("resnet18", True), ("swin_tiny_patch4_window7_224", True)],
+)
+def test_a_model_whose_stages_have_other_grids_has_its_last_layer_alone(
+    tmp_path: Path, arch: str, one: bool
+) -> None:
+    (tmp_path / "mine.pt").write_bytes(b"weights")
+    found = slots(f"{tmp_path / 'mine.pt'}@{arch}", tmp_path)["mine"]
+    assert found.get("layer") == (-1 if one else None)
+
+
 def test_what_was_asked_for_is_kept_beside_the_settings(begun: Path, photos: Path) -> None:
     asked = json.loads((begun / "try.json").read_text())
     assert asked["photos"] == str(photos)

@@ -17,7 +17,7 @@ from patchlens.datasets.images import image_size
 from patchlens.datasets.reading import pictures
 from patchlens.errors import PatchlensError
 from patchlens.own import create
-from patchlens.own.models import Approve, slots
+from patchlens.own.models import LAYERS, Approve, slots
 from patchlens.settings.load import load
 from patchlens.stored import read_json, reading
 from patchlens.tasks.known import known
@@ -30,7 +30,6 @@ FOLDS = 5
 FEW = 6  # labelled images, at most, that are each left out in turn
 LEAST = 2  # labelled images: with one, nothing is left to score
 ASKED = "try.json"  # what was asked for, so that the same command again continues
-LAYERS = [-2, -4]  # beside the last one
 CHOICES = [0.001, 0.03, 1.0]  # of C: a finer choice takes longer and hardly scores better
 VARIANTS = ["raw", "center", "prune"]
 

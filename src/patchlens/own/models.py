@@ -1,7 +1,7 @@
 """The models of `--models`: names of the registry, weight files, own code, and floors."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ FLOORS: dict[str, dict[str, Any]] = {
     "untrained": {"source": "untrained", "arch": "vit_small_patch16_224", "seed": 0},
     "pixels": {"source": "pixels", "patch_size": 16},
 }
+LAYERS = [-2, -4]  # beside the last one
 SIZES = {192: "tiny", 384: "small", 768: "base", 1024: "large"}
 TAKEN = ("arch", "arch_args", "mean", "std", "interpolation", "position")  # of an entry
 Approve = Callable[[Path], bool]
@@ -40,7 +41,7 @@ def slots(
         name, model = _model(one, folder, patch_size, approve)
         if name in found:
             raise SettingsError(f"--models: '{name}' stands there twice; rename one of the files")
-        found[name] = model
+        found[name] = model | _layer(model)
     return found | {name: model for name, model in FLOORS.items()
                     if name == "pixels" and name not in found}  # fmt: skip
 
@@ -62,6 +63,21 @@ def _model(one: str, folder: Path, patch_size: int, approve: Approve) -> tuple[s
         f"--models: '{one}' is no model of the registry, no weight file and no own.py:function; "
         f"{known} (`patchlens models` lists all)"
     )
+
+
+def _layer(model: Mapping[str, Any]) -> dict[str, int]:
+    """The one layer of a model whose `LAYERS` have other grids, as stages of a CNN, or are none."""
+    of = entries()[model["model"]] if model["source"] == "registry" else None
+    arch = of.arch if of else model.get("arch")
+    if arch is None:
+        return {}
+    import torch
+
+    from patchlens.backbones.architecture import Undrawn, create, is_vit
+
+    with torch.device("meta"), Undrawn():
+        built = create("--models", arch, of.arch_args if of else model.get("arch_args", {}))
+    return {} if is_vit(built) and len(built.blocks) >= -min(LAYERS) else {"layer": -1}
 
 
 def _own_code(

@@ -21,7 +21,7 @@ VERDICTS = {
     "contradicted": ("#d55e00", "cross"),
     "undecided": ("#7d7d7d", "diamond"),
 }
-FAR = 3  # times the cheapest model: a logarithmic axis shows all
+STEPS = [0, *(n * 10**power for power in range(-1, 7) for n in (1, 2, 5))]  # on the axis of costs
 LINE = 64  # characters of a line of a claim beside its effect
 POINTS = "format(100 * datum.value, '~r')"
 WIDE = "windowSize()[0] >= 800"  # a screen wide enough for the text of a claim
@@ -171,11 +171,6 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
             )
             parts.append(part)
     data = pd.concat(parts, ignore_index=True).dropna()
-    positive = data[data["value"] > 0]
-    spans = positive.groupby("cost")["value"].agg(["min", "max"])
-    wide = bool(len(spans) and (spans["max"] / spans["min"] >= FAR).all())
-    if wide:
-        data = positive.reset_index(drop=True)
     models = [model for model in looks if model in set(data["model"])]
     controls = choices(data, ["metric", "cost"])
     tips = [alt.Tooltip(f"{name}:N") for name in data.columns]
@@ -183,8 +178,8 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     x = alt.X(
         "value:Q",
         title=signals.get("cost", next(iter(data["cost"]), "cost")),
-        axis=alt.Axis(tickCount=6),
-        scale=alt.Scale(type="log") if wide else alt.Scale(),
+        axis=alt.Axis(values=STEPS, labelOverlap=True),
+        scale=alt.Scale(type="symlog", constant=1, padding=10, nice=False),
     )
     y = alt.Y(
         "score:Q",
@@ -205,6 +200,5 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
         controls,
         models,
         wide=True,
-        note="Raw features."
-        + (" The axis is logarithmic; models without a network cost nothing." if wide else ""),
+        note="Raw features. The axis is logarithmic, with a place for models that cost nothing.",
     )
