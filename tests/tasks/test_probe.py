@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import scipy.optimize
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -305,3 +306,36 @@ def test_a_fit_that_rounding_ends_too_early_goes_on_in_more_digits(monkeypatch):
     precisions.clear()
     fit_probe(*blobs(), np.arange(240) // 40, 3, settings())
     assert set(precisions) == {np.dtype(np.float32)}  # and no bit of other fits changes
+
+
+def test_coordinates_are_those_of_unit_curvature():
+    rng = np.random.default_rng(0)
+    z = np.vstack([rng.normal(size=(6, 5000)), np.ones(5000)])
+    inner, penalties = 0.5 * rng.normal(size=(7, 4)), np.full((7, 1), 1e-3)
+    made = probe._coordinates(z.astype(np.float32), inner, penalties)
+    shares = softmax(inner.T @ z, axis=0)
+    for k, share in enumerate(shares):
+        curvature = (z * share * (1 - share)) @ z.T / 5000 + np.diag(penalties[:, 0])
+        root = made.factors[1][k] * made.scale[:, k]  # weights = rootᵀ · point
+        np.testing.assert_allclose(root @ curvature @ root.T, np.eye(7), atol=1e-4)
+    point = rng.normal(size=28)
+    np.testing.assert_allclose(made.of(made.weights(point)), point)
+    value, slope = probe._objective(point, z, (y := rng.integers(0, 4, 5000)), made, penalties)
+    step = 1e-6 * np.eye(28)[5]
+    later, _ = probe._objective(point + step, z, y, made, penalties)
+    assert later - value == pytest.approx(1e-6 * slope[5], rel=1e-3)
+
+
+def test_of_few_features_all_curvatures_save_steps(monkeypatch):
+    x, y = blobs(n=1500, width=24, classes=8)
+    x = x * np.float32(2.0) ** (np.arange(24) % 4)
+    steps, objective = [], probe._objective
+    monkeypatch.setattr(probe, "_objective", lambda *given: steps.append(1) or objective(*given))
+    narrow = list(probe.path(x, y, [0.01, 1.0, 1000.0], 3000))
+    few = len(steps)
+    monkeypatch.setattr(probe, "NARROW", 0)
+    wide = list(probe.path(x, y, [0.01, 1.0, 1000.0], 3000))
+    assert few < 0.7 * (len(steps) - few)
+    for one, other in zip(narrow, wide, strict=True):
+        logits = [found.logits(x) - found.logits(x).mean(axis=1)[:, None] for found in (one, other)]
+        np.testing.assert_allclose(*logits, atol=0.1)

@@ -224,6 +224,27 @@ def test_by_cosine_l2_is_raw_and_is_not_searched_again(distance, monkeypatch):
     assert [set(run.counts) for run in l2] == [{"patch", "pixel"}, {"patch"}]
 
 
+def test_the_probe_of_center_is_that_of_raw_and_is_not_fitted_again(monkeypatch):
+    fitted = []
+    original = segmentation.fit_probe
+    monkeypatch.setattr(
+        segmentation,
+        "fit_probe",
+        lambda x, *rest, **own: fitted.append(x) or original(x, *rest, **own),
+    )
+    given = query(random_labels(3), noisy), [support(random_labels(2), noisy)]
+    runs = runs_of(*given, variants=["raw", "center", "zscore"], heads=["linear"])
+    assert len(fitted) == 2
+    raw, center = (by_head(runs, head="linear", variant=v) for v in ("raw", "center"))
+    assert center[0].c == raw[0].c
+    # And it is what the fit of centred features gives.
+    monkeypatch.setattr(segmentation, "fitted_as", lambda plan, knn: plan.variant)
+    runs = runs_of(*given, variants=["raw", "center"], heads=["linear"])
+    [apart] = by_head(runs, head="linear", variant="center")
+    assert len(fitted) == 4
+    assert (apart.counts["patch"].total() == center[0].counts["patch"].total()).all()
+
+
 @pytest.mark.parametrize("cores", [2, 9])
 def test_variants_side_by_side_give_the_runs_of_one_after_the_other(cores, monkeypatch):
     changes = {"variants": ["raw", "center", "prune", "l2"], "shots_sweep": [1, 2], **BOTH}

@@ -54,7 +54,7 @@ class World:
         )
 
     def chosen(self, rows: list[int], options: Options = OPTIONS) -> run.Choice:
-        return run.chosen(self.support(rows), 8, self.layers, CLASSES, options)
+        return run.chosen(self.support(rows), 8, self.layers, CLASSES, options, lambda: None)
 
     def accuracy(self, choice: Candidate, known: list[int], asked: list[int]) -> np.ndarray:
         """Of each image of a query."""

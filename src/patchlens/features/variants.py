@@ -65,12 +65,14 @@ class Variant(NamedTuple):
         learns: what is estimated from the patches that it is fitted on.
         settings: the keys of `prune` in params.yaml that shape it.
         keeps_directions: whether every x is only scaled, so that cosines are those of `raw`.
+        keeps_differences: whether all x are moved by one vector, which free intercepts take up.
     """
 
     fit: Callable[[FitData, Prune, Chance], Transform]
     learns: tuple[Literal["mean", "variance", "ranking", "components"], ...] = ()
     settings: tuple[Literal["m", "random_draws", "pca_drop"], ...] = ()
     keeps_directions: bool = False
+    keeps_differences: bool = False
 
     @property
     def title(self) -> str:
@@ -180,8 +182,8 @@ def _pca_whiten(data: FitData, prune: Prune, chance: Chance) -> Transform:
 
 
 VARIANTS: dict[VariantName, Variant] = {
-    "raw": Variant(_raw, keeps_directions=True),
-    "center": Variant(_center, learns=("mean",)),
+    "raw": Variant(_raw, keeps_directions=True, keeps_differences=True),
+    "center": Variant(_center, learns=("mean",), keeps_differences=True),
     "l2": Variant(_l2, keeps_directions=True),
     "zscore": Variant(_zscore, learns=("mean", "variance")),
     "prune": Variant(_prune, learns=("ranking",), settings=("m",)),

@@ -119,6 +119,15 @@ def plans(settings: Segmentation, prune: Prune, layers: Sequence[int], seeds: in
     yield Fit("majority", "raw", 0, headline, settings.shots)
 
 
+def fitted_as(plan: Fit, knn: Knn) -> VariantName:
+    """The variant that gives the fit: cosines see no lengths, and a probe's intercepts are free."""
+    variant = VARIANTS[plan.variant]
+    cosine = plan.head == "knn" and knn.distance == "cosine" and variant.keeps_directions
+    return (
+        "raw" if cosine or (plan.head == "linear" and variant.keeps_differences) else plan.variant
+    )
+
+
 _Features = tuple[VariantName, int, int]  # variant, draw and layer
 _Work = tuple[Support, tuple[_Features, list[Fit]]]
 
@@ -168,10 +177,8 @@ class Task:
                 pool.shutdown(cancel_futures=True)
 
     def _features(self, plan: Fit) -> _Features:
-        """Variant, draw and layer of the features that give the fit: cosines see no lengths."""
-        cosine = plan.head == "knn" and self.settings.knn.distance == "cosine"
-        same = cosine and VARIANTS[plan.variant].keeps_directions
-        return "raw" if same else plan.variant, plan.draw, plan.layer
+        """Variant, draw and layer of the features that give the fit."""
+        return fitted_as(plan, self.settings.knn), plan.draw, plan.layer
 
     def fit(self, support: Support, plan: Fit) -> list[Run]:
         """The runs of one point of the protocol: one for each k."""

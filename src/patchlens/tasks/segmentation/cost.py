@@ -1,8 +1,7 @@
 """What T1 costs."""
 
-from patchlens.features.variants import VARIANTS
 from patchlens.tasks.cost import Cost, Planned
-from patchlens.tasks.segmentation.classify import plans
+from patchlens.tasks.segmentation.classify import fitted_as, plans
 from patchlens.tasks.segmentation.settings import Segmentation
 
 
@@ -18,11 +17,8 @@ def cost(cell: Planned) -> Cost:
     seeds, folds = len(support.seeds), support.folds or 1  # each fold is scored on its part
     knn = probe = maps = 0.0
 
-    def shares_of_raw(variant: str) -> bool:
-        return settings.knn.distance == "cosine" and VARIANTS[variant].keeps_directions
-
     for plan in plans(settings, cell.settings.prune, cell.layers, seeds):
-        if plan.head == "knn" and plan.variant != "raw" and shares_of_raw(plan.variant):
+        if plan.variant != fitted_as(plan, settings.knn):
             continue
         images, share = plan.shots * cell.pools, cell.share(plan.variant)
         swept = plan.head == "knn" and plan[1:] == ("raw", 0, cell.layers[0], settings.shots)

@@ -10,7 +10,7 @@ from patchlens.arrays import Array, Ints
 from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.moments import rank_by_variance
-from patchlens.features.variants import FitData, fit, pruned_count
+from patchlens.features.variants import VARIANTS, FitData, fit, pruned_count
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import search, vote
@@ -119,7 +119,9 @@ def _answers(
                 temperature=knn.temperature,
             )
             yield Candidate(layer, variant, "knn", 0.0), winners
-        same = variant == "center" and "raw" in options.variants  # its intercepts are free
+        # Intercepts are free: a probe of what is only moved is that of `raw`.
+        moved = variant != "raw" and VARIANTS[variant].keeps_differences
+        same = moved and "raw" in options.variants
         if "linear" in options.heads and not same and not linear_says_nothing(width, y):
             linear = options.linear
             models = path(bank, y, linear.c, linear.max_iter)
