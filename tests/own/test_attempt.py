@@ -1,6 +1,8 @@
 """`patchlens try`: what becomes of photographs and labels, before anything runs."""
 
 import json
+import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,13 @@ import pytest
 import yaml
 from PIL import Image
 
+from patchlens.cli import workspace
 from patchlens.errors import DataError, PatchlensError, SettingsError, SourceError
-from patchlens.own import attempt, models
+from patchlens.own import answer, attempt, models
 from patchlens.own.attempt import Asked
 from patchlens.plan import images, show
 from patchlens.plan.make import make
+from patchlens.processes import Interrupted
 from patchlens.settings.load import Settings, load
 from patchlens.tasks.known import known
 
@@ -148,6 +152,29 @@ def test_the_same_command_continues_and_another_does_not_overwrite(
         with pytest.raises(PatchlensError, match="for something else; give another --out"):
             begin(begun, photos, **{"labels": photos.parent / "masks"} | other)
     assert (begun / "params.yaml").read_text() == before
+
+
+def test_after_ctrl_c_there_is_one_line_and_the_same_command_continues(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> bool:
+        raise Interrupted(signal.SIGINT)
+
+    record = photos.parents[1] / "out/workspace.json"
+    monkeypatch.setattr(attempt.create, "_write_graph", lambda at: (at / record.name).touch())
+    monkeypatch.setattr(answer, "text", lambda: "the answer")
+    command = partial(workspace.attempt, photos, models="pixels", out=record.parent, yes=True)
+    monkeypatch.setattr(attempt, "run", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == 130
+    said = "Interrupted; run the same command again to continue.\n"
+    assert capsys.readouterr().err == said
+    monkeypatch.setattr(attempt, "run", lambda *_, **__: True)
+    command()
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("Going on in")
+    assert last == "the answer"
 
 
 @pytest.mark.parametrize(
