@@ -5,8 +5,10 @@ VENV ?= .venv
 JOBS ?= 2
 KILLS ?= 15
 CASES ?= 30
-# A pip index with CPU builds of torch makes the environment much smaller: see docs/install.md.
+# The index that torch comes from; without, the build that fits this machine: docs/install.md.
 TORCH_INDEX ?=
+# What Windows and browsers alone would need.
+OTHERS = httpx2-jsfetch pywin32 tzdata
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help env demo lock lint format typecheck test test-slow repro check-small check-repro readme
@@ -19,26 +21,12 @@ env: $(VENV)/.complete  ## Make the environment from requirements.lock
 
 $(VENV)/.complete: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "Python 3.11.5 or newer is needed: make PYTHON=python3.11")'
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-ifdef TORCH_INDEX
-	grep -E '^(torch|torchvision)==' requirements.lock > $(VENV)/torch.txt
-	grep -vE '^(torch|torchvision|nvidia-.*|cuda-.*|triton)==' requirements.lock > $(VENV)/rest.txt
-	$(VENV)/bin/python -m pip install --quiet -r $(VENV)/torch.txt --index-url $(TORCH_INDEX)
-	$(VENV)/bin/python -m pip install --quiet -r $(VENV)/rest.txt
-else
-	$(VENV)/bin/python -m pip install --quiet $$(grep '^uv==' requirements.lock)
-	index=$${PIP_INDEX_URL:-$$($(VENV)/bin/python -m pip config get global.index-url 2> /dev/null)}; \
-	env UV_SYSTEM_CERTS=1 $${index:+UV_DEFAULT_INDEX=$$index} $(VENV)/bin/uv pip install --quiet \
-	  --python $(VENV)/bin/python $${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} -r requirements.lock \
-	  || { echo "uv cannot install the environment (see above): pip does it, in minutes" >&2; \
-	       $(VENV)/bin/python -m pip install --quiet -r requirements.lock; }
-endif
-	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
+	$(PYTHON) scripts/environment.py $(VENV) $(TORCH_INDEX)
 	touch $@
 
 lock: env  ## Resolve requirements.lock again from pyproject.toml
-	pip-compile --quiet --extra cpu --extra dev --extra docs --extra hub --extra pretrain --strip-extras --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate \
+	uv pip compile --quiet --universal --python-version 3.11.5 --all-extras --no-header --no-annotate \
+	  $(foreach name,pip setuptools $(OTHERS),--no-emit-package $(name)) \
 	  --output-file requirements.lock pyproject.toml
 
 lint: env  ## Check style, imports, docstrings and types

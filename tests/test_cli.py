@@ -101,7 +101,8 @@ def test_wrong_settings_stop_every_command(
     expect(
         patchlens(*command),
         2,
-        "params.yaml: device: 'cdua' is unknown; allowed: auto, cpu, cuda; did you mean 'cuda'?\n"
+        "params.yaml: device: 'cdua' is unknown; allowed: auto, cpu, cuda, mps; did you mean "
+        "'cuda'?\n"
         "params.yaml: prune.m: 1.5 is out of range; allowed: 0 to 0.9999",
     )
 

@@ -6,12 +6,12 @@ Nothing here decides a number, and stages that start workers use it: it stays sm
 import ctypes
 import multiprocessing
 import os
-import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 import psutil
@@ -20,10 +20,12 @@ from patchlens.progress import clean
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 10.0  # seconds to clean up after a signal, before the end is forced
+GLANCE = 0.2  # seconds between two looks at whether another process lives
 REPRO = "PATCHLENS_REPRO"  # environment: the process id of the `patchlens repro` above
 SHELLS = {"sh", "bash", "dash", "zsh", "fish", "ksh"}
 PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)  # loaded before a fork, after which little is safe
+# Linux has it; looked up before a fork, after which little is safe.
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -83,15 +85,30 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     raise stop
 
 
-def end_with_parent(signum: int = signal.SIGKILL) -> None:
-    """Let the kernel end this process, a direct child, when its parent ends (Linux).
+def cores() -> int:
+    """The cores that this process may use: some of the machine's, where its system can say so."""
+    usable = getattr(os, "sched_getaffinity", None)  # Linux has it
+    return len(usable(0)) if usable is not None else os.cpu_count() or 1
+
+
+def end_with_parent(signum: int = signal.SIGKILL) -> bool:
+    """End this process, a direct child, when its parent ends.
 
     As `initializer` of a pool of processes: its workers would otherwise outlive a killed parent.
+
+    Returns:
+        Whether the kernel does it (Linux), for whatever program this process becomes. Elsewhere a
+        thread does, and takes the others of the group along if this process leads one.
     """
-    _LIBC.prctl(PR_SET_PDEATHSIG, signum)
+    if _PRCTL is not None:
+        _PRCTL(PR_SET_PDEATHSIG, signum)
+    else:
+        leads = os.getpgrp() == os.getpid()
+        _follow(os.getppid(), signum, -os.getpid() if leads else os.getpid())
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():  # it ended before the call
         os.kill(os.getpid(), signum)
+    return _PRCTL is not None
 
 
 def end_with_dvc() -> None:
@@ -101,17 +118,20 @@ def end_with_dvc() -> None:
     """
     above = next((p for p in psutil.Process().parents() if _name(p) not in SHELLS), None)
     if above is not None:
-        threading.Thread(target=_follow, args=[above.pid], daemon=True).start()
+        _follow(above.pid, signal.SIGTERM, os.getpid())
     if REPRO in os.environ and not _repro_lives():  # it ended before this process looked
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _follow(pid: int) -> None:
-    with suppress(ProcessLookupError):  # it has ended
-        ended = select.poll()
-        ended.register(os.pidfd_open(pid), select.POLLIN)
-        ended.poll()
-    os.kill(os.getpid(), signal.SIGTERM)
+def _follow(pid: int, signum: int, target: int) -> None:
+    """Send a signal to a target, as `os.kill` takes it, when a process ends."""
+
+    def watch() -> None:
+        while _lives(pid):
+            time.sleep(GLANCE)
+        os.kill(target, signum)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _name(process: psutil.Process) -> str:
@@ -123,9 +143,11 @@ def _name(process: psutil.Process) -> str:
 
 def _repro_lives() -> bool:
     pid = os.environ.get(REPRO, "")
-    if not pid.isdecimal() or int(pid) == os.getpid():
-        return False
+    return pid.isdecimal() and int(pid) != os.getpid() and _lives(int(pid))
+
+
+def _lives(pid: int) -> bool:
     try:
-        return bool(psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False

@@ -309,7 +309,7 @@ def test_products_are_computed_in_the_precision_asked_for(tmp_path, precision, f
 
 
 def test_tf32_is_refused_where_there_is_none(tmp_path):
-    with pytest.raises(SettingsError, match=r"features\.precision: tf32 needs a GPU"):
+    with pytest.raises(SettingsError, match=r"features\.precision: tf32 needs a CUDA GPU"):
         run(tmp_path, precision="tf32")
 
 

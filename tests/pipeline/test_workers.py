@@ -16,6 +16,7 @@ from conftest import run
 from patchlens.cli import app
 from patchlens.pipeline import engine, repro, workers
 from patchlens.pipeline.workers import Job, Local
+from patchlens.processes import cores
 
 SHARE = "echo $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS $MKL_NUM_THREADS $DVC_STAGE > threads"
 
@@ -58,7 +59,7 @@ def test_the_cores_are_split_whatever_a_shell_says(
 ) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
     assert results(pool, Job("index@one", SHARE)) == {"index@one": 0}
-    share = str(max(1, workers.cores() // 2))
+    share = str(max(1, cores() // 2))
     assert Path("threads").read_text().split() == [*[share] * 3, "index@one"]
     assert os.environ["OPENBLAS_NUM_THREADS"] == "7"  # of this process
 

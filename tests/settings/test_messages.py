@@ -32,7 +32,7 @@ UNKNOWN_KEYS = {
     "did you mean 'tile'?",
 }
 UNKNOWN_NAMES = {
-    "device": ("gpu", "allowed: auto, cpu, cuda; did you mean 'cpu'?"),
+    "device": ("gpu", "allowed: auto, cpu, cuda, mps; did you mean 'cpu'?"),
     "features.dtype": ("bfloat16", "allowed: float16, float32; did you mean 'float16'?"),
     "features.precision": ("fp64", "allowed: bf16, fp16, fp32, tf32; did you mean 'fp16'?"),
     "segmentation.label": ("mode", "allowed: majority, nearest"),
@@ -169,7 +169,7 @@ def test_a_std_of_zero_cannot_divide(complaints: Complaints) -> None:
 def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
     changes = {"device": "tpu", "prune.m": 2.0, "models.pixels.patch_size": "8", "prnue": 1}
     assert sorted(complaints(changes)) == [
-        "device: 'tpu' is unknown; allowed: auto, cpu, cuda; did you mean 'cpu'?",
+        "device: 'tpu' is unknown; allowed: auto, cpu, cuda, mps; did you mean 'cpu'?",
         "models.pixels.patch_size: '8' (str) is invalid; allowed: a valid integer",
         "prnue: unknown key; allowed: datasets, device, extract, features, fetch, identification, "
         "models, prune, retrieval, segmentation, selection, sources, sweep, tracking, uncertainty; "

@@ -154,7 +154,8 @@ def evaluate(
             `patchlens.tasks.result.Result`.
         variant: feature variants (docs/variants.md), of which `raw` must be one; by default, `raw`
             alone, or those of `params`.
-        device: `auto`, `cpu` or `cuda`; by default, where a wrapped module is, otherwise `auto`.
+        device: `auto`, `cpu`, `cuda` or `mps`; by default, where a wrapped module is, otherwise
+            `auto`.
         cache: a folder that keeps features, which a later call with the same images and model
             uses; by default, features stay in memory and nothing is written.
         params: a params.yaml whose protocol holds, instead of the default of this function.

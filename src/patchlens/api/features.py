@@ -12,7 +12,7 @@ from patchlens.api.protocol import default
 from patchlens.arrays import Array
 from patchlens.backbones.contract import Backbone
 from patchlens.errors import DataError, FitError, SettingsError
-from patchlens.features.device import Where, resolve
+from patchlens.features.device import Where, of_backbone
 from patchlens.features.extract import Extractor, ImageSource
 from patchlens.features.moments import Moments, rank_by_variance
 from patchlens.features.store import Header
@@ -47,7 +47,8 @@ def extract(
         norm: whether the final norm of the model is applied.
         dtype: the precision in which features are kept; the stages keep float16.
         batch_size: images per forward pass.
-        device: `auto`, `cpu` or `cuda`; by default, where a wrapped module is, otherwise `auto`.
+        device: `auto`, `cpu`, `cuda` or `mps`; by default, where a wrapped module is, otherwise
+            `auto`.
 
     Returns:
         float32 [N, h, w, D], rows from the top left.
@@ -98,8 +99,8 @@ def place(backbone: Backbone, device: Device | None) -> Where:
     if device is None:
         weights = (p for m in getattr(backbone, "modules", []) for p in m.parameters())
         where = next((p.device.type for p in weights), None)
-        device = "auto" if where is None else "cuda" if where == "cuda" else "cpu"
-    return resolve(device)
+        device = "auto" if where is None else where if where in ("cuda", "mps") else "cpu"
+    return of_backbone(device)
 
 
 class Variant:

@@ -6,7 +6,6 @@ and written in batches, so that memory use does not grow with the dataset.
 """
 
 import json
-import os
 import zlib
 from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +32,7 @@ from patchlens.datasets.support import query_images, support_images
 from patchlens.errors import DataError
 from patchlens.files import write_parquet
 from patchlens.given import printable
+from patchlens.processes import cores
 from patchlens.progress import log, track
 from patchlens.settings.datasets import Query, Support
 
@@ -156,9 +156,7 @@ def _check_all(layout: Layout, root: Path) -> Iterator[list[_Checked]]:
 
 def _check_each(layout: Layout, root: Path) -> Iterator[_Checked]:
     entries = iter(layout.images)
-    every = hasattr(os, "sched_getaffinity")  # else not Linux
-    cores = len(os.sched_getaffinity(0)) if every else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while batch := list(islice(entries, BATCH)):
             # A future costs as much as reading a header, so that each has several images.
             parts = [batch[i : i + PART] for i in range(0, len(batch), PART)]

@@ -11,17 +11,19 @@ from typing import Literal, TypeAlias
 from patchlens.errors import SettingsError
 from patchlens.settings.features import Device
 
-Where: TypeAlias = Literal["cpu", "cuda"]  # as torch names them
+Where: TypeAlias = Literal["cpu", "cuda", "mps"]  # as torch names them
 DRIVERS = ("libcuda.so.1", "libamdhip64.so", "nvcuda.dll")  # what torch's builds for GPUs load
 
 
 def resolve(device: Device) -> Where:
-    """The device; `auto` is a GPU if there is one. TF32 is disabled, since it loses precision.
+    """Where tasks compute; `auto` is a CUDA GPU if there is one. TF32, less precise, is disabled.
+
+    With `mps` they compute on the CPU, since an Apple GPU has no float64.
 
     Raises:
         SettingsError: `cuda` is requested, but there is no GPU.
     """
-    if device == "cpu" or not _gpu():
+    if device in ("cpu", "mps") or not _gpu():
         if device == "cuda":
             raise SettingsError(
                 "params.yaml: device: cuda is requested, but no GPU is available; use auto"
@@ -32,6 +34,23 @@ def resolve(device: Device) -> Where:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     return "cuda"
+
+
+def of_backbone(device: Device) -> Where:
+    """Where a backbone computes: as `resolve`, or for `mps` on the Apple GPU.
+
+    Raises:
+        SettingsError: the GPU that is requested is not available.
+    """
+    if device != "mps":
+        return resolve(device)
+    import torch
+
+    if not torch.backends.mps.is_available():
+        raise SettingsError(
+            "params.yaml: device: mps is requested, but torch finds no Apple GPU; use auto"
+        )
+    return "mps"
 
 
 def _gpu() -> bool:
@@ -56,7 +75,8 @@ def describe(device: Where) -> str:
 
     if device == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{cpu_name()}, {torch.get_num_threads()} threads"
+    beside = "its GPU" if device == "mps" else f"{torch.get_num_threads()} threads"
+    return f"{cpu_name()}, {beside}"
 
 
 def machine(device: Where) -> dict[str, str | int]:

@@ -53,7 +53,7 @@ class Extractor:
     """A backbone on its device with the settings of its features.
 
     Raises:
-        SettingsError: `precision: tf32` on a CPU, which has none.
+        SettingsError: `precision: tf32` without a CUDA GPU, which alone has it.
         ValueError: a layer does not exist, or the input size is not a multiple of the patch size.
     """
 
@@ -66,10 +66,10 @@ class Extractor:
                 f"view.pixels {list(self._size)} is not a multiple of the patch size "
                 f"{backbone.patch_size}"
             )
-        if features.precision == "tf32" and device == "cpu":
+        if features.precision == "tf32" and device != "cuda":
             raise SettingsError(
-                "params.yaml: features.precision: tf32 needs a GPU, and the device is a CPU; use "
-                "fp32 or bf16"
+                f"params.yaml: features.precision: tf32 needs a CUDA GPU, and the device is "
+                f"{device}; use fp32 or bf16"
             )
         self._features = features
         self._device = device
@@ -226,12 +226,13 @@ class Extractor:
 
     def _launch(self, views: Batch) -> list["_Launched"]:
         """Tokens [V, h, w, D] of each layer, `batch_size` at a time; on a GPU, not yet there."""
-        size, on_gpu = self._features.batch_size, self._device != "cpu"
+        size, on_gpu = self._features.batch_size, self._device == "cuda"
         dtype = torch.float16 if self._features.dtype == "float16" else torch.float32
         out = []
         for i in range(0, len(views), size):
             batch = torch.from_numpy(views[i : i + size])
-            batch = batch.pin_memory().to(self._device, non_blocking=True) if on_gpu else batch
+            batch = batch.pin_memory() if on_gpu else batch
+            batch = batch.to(self._device, non_blocking=on_gpu)
             with computed_in(self._features.precision, self._device):
                 found = self._backbone(batch, layers=self.layers, norm=self._features.norm)
             # NaN and infinity are the largest of all.
@@ -241,7 +242,9 @@ class Extractor:
                 kept, largest = [_to_host(one) for one in kept], _to_host(largest)
                 done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 done.record()
-            out.append(_Launched(kept, largest, done if on_gpu else None))
+            else:
+                kept, largest, done = [one.cpu() for one in kept], largest.cpu(), None
+            out.append(_Launched(kept, largest, done))
         return out
 
     def _stored(self, launched: "Sequence[_Launched]", tiles: Tiles) -> list[Tokens]:

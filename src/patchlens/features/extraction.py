@@ -13,7 +13,7 @@ from patchlens.backbones.contract import Backbone
 from patchlens.backbones.load import load, provenance
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
-from patchlens.features.device import machine, resolve
+from patchlens.features.device import machine, of_backbone
 from patchlens.features.extract import Extractor, ImageSource
 from patchlens.features.store import Header
 from patchlens.files import whole_folder, write_json
@@ -91,7 +91,7 @@ def prepared(
     if "layer" in about:  # models.<name>.layer
         features = features.model_copy(update={"layer": int(about["layer"]), "layer_sweep": []})
     try:
-        extractor = Extractor(backbone, view, features, resolve(cell.settings.device))
+        extractor = Extractor(backbone, view, features, of_backbone(cell.settings.device))
     except ValueError as error:
         raise SettingsError(
             f"params.yaml: features.layer, layer_sweep, models.{cell.model}.layer or "
@@ -137,5 +137,5 @@ def run(cell: Cell) -> None:
     write_json(cost, cell.folder / "extract.json")
     speed = {"images_per_second": float(f"{rate:.2g}") if rate else None}
     cost_of_run = paths.cost(dataset=cell.dataset, model=cell.model)
-    write_json(speed | machine(resolve(cell.settings.device)), cost_of_run)
+    write_json(speed | machine(of_backbone(cell.settings.device)), cost_of_run)
     shutil.rmtree(work)

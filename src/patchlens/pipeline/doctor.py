@@ -13,12 +13,14 @@ from typing import Any
 from dvc.utils.serialize import load_yaml
 
 from patchlens import paths
-from patchlens.errors import PatchlensError
+from patchlens.errors import PatchlensError, SettingsError
+from patchlens.features.device import of_backbone
 from patchlens.files import file_hash
 from patchlens.pipeline import workspace
 from patchlens.pipeline.locks import holders
 from patchlens.pipeline.workers import THREADS
 from patchlens.pipeline.workspace import LOCK, RWLOCK
+from patchlens.processes import cores
 from patchlens.settings.load import Settings, load
 from patchlens.tasks.known import known
 
@@ -273,12 +275,16 @@ def _packages() -> Iterator[Finding]:
 def _gpu(settings: Settings | None) -> Iterator[Finding]:
     import torch
 
+    try:
+        where = of_backbone("auto" if settings is None else settings.device)
+    except SettingsError as error:
+        yield Finding("GPU", True, str(error))
+        return
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Finding("GPU", False, ", ".join(names))
-    elif settings is not None and settings.device == "cuda":
-        text = "params.yaml asks for device: cuda, but torch finds none; write device: auto"
-        yield Finding("GPU", True, text)
+    elif where == "mps":
+        yield Finding("GPU", False, "Apple's, for backbones; the CPU computes the rest")
     elif shutil.which("nvidia-smi"):
         text = "torch does not find the GPU of this machine: see docs/install.md for its build"
         yield Finding("GPU", None, text)
@@ -287,16 +293,16 @@ def _gpu(settings: Settings | None) -> Iterator[Finding]:
 
 
 def _threads() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0))
+    there = cores()
     given = {name: os.environ[name] for name in THREADS if name in os.environ}
     wrong = [name for name, value in given.items() if not value.isdecimal() or int(value) < 1]
-    many = [name for name, value in given.items() if value.isdecimal() and int(value) > cores]
+    many = [name for name, value in given.items() if value.isdecimal() and int(value) > there]
     if wrong:
         text = f"{wrong[0]} is {given[wrong[0]]!r}, not a number of threads; unset it"
         yield Finding("threads", True, text)
     elif many:
-        text = f"{many[0]} is {given[many[0]]}, more than the {cores} cores: a run is slower"
+        text = f"{many[0]} is {given[many[0]]}, more than the {there} cores: a run is slower"
         yield Finding("threads", None, text)
     else:
         said = ", ".join(f"{name}={value}" for name, value in given.items())
-        yield Finding("threads", False, f"{cores} cores{f', {said}' if said else ''}")
+        yield Finding("threads", False, f"{there} cores{f', {said}' if said else ''}")

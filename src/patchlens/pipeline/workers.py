@@ -8,19 +8,21 @@ import multiprocessing
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 import psutil
 
-from patchlens.processes import GRACE, REPRO, end_with_parent
+from patchlens.processes import GRACE, REPRO, cores, end_with_parent
 from patchlens.progress import ROW
 
 # numpy and torch take the second and the third before the first, where they are set.
@@ -72,7 +74,9 @@ class Local:
         self._running: dict[str, BaseProcess] = {}
         self._rows: dict[str, int] = {}  # of the terminal, for their bars
         self._threads = dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
-        self._warm = multiprocessing.get_context("forkserver")
+        # A fork of what has loaded Apple's frameworks may crash: there, every stage starts anew.
+        method = "forkserver" if sys.platform == "linux" else "spawn"
+        self._warm: BaseContext = multiprocessing.get_context(method)
         self._warm.set_forkserver_preload([WARM])
         self._fresh = multiprocessing.get_context("spawn")
 
@@ -89,7 +93,9 @@ class Local:
         self._rows[job.name] = row = next(r for r in range(self._jobs) if r not in taken)
         own = {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
         own[ROW] = str(row)
-        process = context.Process(target=execute, args=(job.command, own), name=job.name)
+        process: BaseProcess = context.Process(
+            target=execute, args=(job.command, own), name=job.name
+        )
         before = {name: os.environ.get(name) for name in self._threads}
         os.environ.update(self._threads)  # a library may read them as soon as it is loaded
         try:
@@ -127,21 +133,18 @@ def execute(command: str, env: Mapping[str, str]) -> NoReturn:
     Ctrl-C thus reaches `patchlens repro` alone, which then ends the others.
     """
     os.setpgid(0, 0)
-    end_with_parent(signal.SIGTERM)
+    by_kernel = end_with_parent(signal.SIGTERM)
     os.environ.update(env)
-    words = shlex.split(command)
+    words, shell = shlex.split(command), ["/bin/sh", "-c", command]
     if words[:1] != [PROGRAM]:
-        os.execv("/bin/sh", ["sh", "-c", command])
+        if by_kernel:
+            os.execv(shell[0], shell)
+        sys.exit(subprocess.call(shell))  # what ends with the parent is this process and its group
     from patchlens.__main__ import main
 
     sys.argv = words
     main()
     sys.exit(0)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _set(name: str, value: str | None) -> None:

@@ -1,6 +1,5 @@
 """The plan of a run, as `patchlens plan` prints it, and its check of the disk space."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from patchlens.plan import cost, graph, refuse
 from patchlens.plan.claims import not_run
 from patchlens.plan.images import Images, count
 from patchlens.plan.models import Download, Shape, download, shape
+from patchlens.processes import cores
 from patchlens.report.claims import unmeasured
 from patchlens.report.measures import KNOWN
 from patchlens.settings.claims import load as load_claims
@@ -157,7 +157,7 @@ def make(settings: Settings, dvc: Path) -> Plan:
         images={name: images[name] for name in settings.datasets if name in images},
         cells=cells,
         unsized=sorted(found.keys() - shapes.keys()),
-        cores=os.cpu_count() or 1,
+        cores=cores(),
         free=shutil.disk_usage(Path.cwd()).free,
         claims=None if listed is None else len(listed),
         not_run=not_run(listed or {}, settings, cells),

@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from timm.models.vision_transformer import VisionTransformer
 
-from patchlens.features.device import Where, resolve
+from patchlens.features.device import Where, of_backbone
 from patchlens.plan.cost import Rates
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Device
@@ -64,7 +64,7 @@ def measured(width: int, patches: int, device: Device, seconds: float = SECONDS)
             found = {name: amount / _time(do, seconds) for name, (amount, do) in work.items()}
     finally:
         torch.set_num_threads(threads)
-    where = resolve(device)
+    where = of_backbone(device)
     if where != "cpu":
         amount, do = _forward(width, patches, where)
         found["gpu"] = amount / _time(do, seconds)
@@ -84,7 +84,7 @@ def _forward(width: int, patches: int, where: Where) -> tuple[float, Callable[[]
     def do() -> None:
         blocks(tokens)
         if where != "cpu":
-            torch.cuda.synchronize()
+            getattr(torch, where).synchronize()
 
     return BATCH * flop, do
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -18,7 +17,7 @@ from minicity.spec import FREE_SEEDS, HEIGHT, WIDTH
 from patchlens.errors import DataError, SettingsError
 from patchlens.files import check_space, whole_file
 from patchlens.pretrain.shared import Frames, Probe
-from patchlens.processes import end_with_parent
+from patchlens.processes import cores, end_with_parent
 from patchlens.progress import bar, log
 
 SHARD = 32  # scenes per shard; a killed run loses at most one per job
@@ -56,7 +55,7 @@ def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
     folder = work / "frames" / key
     path = folder / "frames.npy"  # complete or absent
     if not path.is_file():
-        _render(scenes, folder, jobs or len(os.sched_getaffinity(0)))
+        _render(scenes, folder, jobs or cores())
     # Copy-on-write, since torch requires a writable array.
     frames: Array = np.load(path, mmap_mode="c")
     wanted = sum(max(1, count) for _, count, _ in scenes)

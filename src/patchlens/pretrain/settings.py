@@ -12,12 +12,12 @@ from patchlens.names import nearest
 from patchlens.pretrain.recipes import Dino, Ibot, Mae, Own, Simmim, Supervised
 from patchlens.pretrain.shared import Shared
 from patchlens.settings.base import Seed, Strict
-from patchlens.settings.features import Device
 from patchlens.settings.messages import explain
 from patchlens.settings.validated import refuse, validated
 
 PARAMS = Path("pretrain/params.yaml")
 Size = Literal["cpu", "gpu"]
+Where = Literal["auto", "cpu", "cuda"]  # an Apple GPU is for the features alone
 T = TypeVar("T")
 
 
@@ -44,7 +44,7 @@ class Recipe(Strict):
     objective: str
     size: Size
     seed: Seed
-    device: Device
+    device: Where
     shared: Shared
     own: Dino | Mae | Ibot | Simmim | Supervised
 
@@ -54,7 +54,7 @@ class Pretrain(Strict):
 
     size: Size
     seed: Seed
-    device: Device
+    device: Where
     sizes: BySize[Shared]
     objectives: Objectives
 

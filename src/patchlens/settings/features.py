@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from patchlens.settings.base import Layer, Rising, Several, Strict, Within
 
 Share = Annotated[float, Within(0.0001, 0.9999)]
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 VariantName = str  # a key of `features.variants.VARIANTS`; `load` checks it
 

@@ -24,6 +24,7 @@ from patchlens.arrays import Array, Floats, Ints
 from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.variants import Transform
+from patchlens.processes import cores
 from patchlens.settings.classifiers import Linear
 
 TOLERANCE = 1e-4  # largest gradient entry, in coordinates where every weight has unit curvature
@@ -321,9 +322,9 @@ def side_by_side(each: int) -> int:
     The cores are those of OMP_NUM_THREADS, which `patchlens repro` gives its processes, or all.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
-    cores = int(given) if given.isdigit() else len(os.sched_getaffinity(0))
+    threads = int(given) if given.isdigit() else cores()
     free: int = psutil.virtual_memory().available
-    return max(1, min(cores, free // max(1, each)))
+    return max(1, min(threads, free // max(1, each)))
 
 
 def grouped_folds(groups: Ints, folds: int) -> Iterator[tuple[Ints, Ints]]:
