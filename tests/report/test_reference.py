@@ -2,6 +2,8 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,7 +12,8 @@ from conftest import script
 from patchlens.backbones.registry.read import entries
 from patchlens.datasets import catalogue
 from patchlens.report.reference import Compared, Published, compare, published
-from reference_page import page
+from patchlens.settings.models import RegistryModel
+from reference_page import fills, page
 
 ROW = {
     "dataset": "streets",
@@ -120,12 +123,38 @@ def test_the_most_relevant_numbers_are_those_of_the_source() -> None:
 
 def test_the_document_has_every_number_and_marks_second_hand_ones() -> None:
     found = [compared(), compared(origin="other"), compared(pixel_miou=0.281)]
-    text = page(found)
+    text = page(found, {})
     assert "3 numbers: 1 within the band, 1 outside the band, 0 not comparable, 1 not run." in text
     assert "Source: s (second-hand, from a transcript)." in text
     assert "Band: ±2 points. because" in text
     line = "| DINO B/16 | cityscapes | knn.raw.pixel_miou | 25.5 | 27 (slot on streets) | +1.5 |"
     assert f"{line} within the band |" in re.sub(" +", " ", text)  # columns are padded
+    _, folded = text.split("## What nothing here can be compared with")
+    assert "| DINO B/16 | cityscapes | knn.raw.pixel_miou | 25.5 |\n" in re.sub(" +", " ", folded)
+
+
+@pytest.mark.parametrize(
+    ("change", "filled"),
+    [
+        ({}, True),
+        ({"kind": "ade20k"}, False),
+        ({"model": "mae_vitb16"}, False),
+        ({"variants": ["prune"]}, False),
+        ({"heads": ["linear"]}, False),
+    ],
+)
+def test_an_empty_place_is_one_that_a_preset_fills(change: dict[str, Any], filled: bool) -> None:
+    given = {"kind": "cityscapes", "model": "dino_vitb16", "variants": ["raw"], "heads": ["knn"]}
+    given |= change
+    preset: Any = SimpleNamespace(
+        variants=given["variants"],
+        sections=lambda: {"segmentation": SimpleNamespace(datasets=["x"], heads=given["heads"])},
+        models={"m": RegistryModel(source="registry", model=given["model"])},
+        datasets={"x": SimpleNamespace(kind=given["kind"])},
+    )
+    row = compared(origin="other")
+    assert fills(preset, row) == filled
+    assert ("not run; presets: own |" in page([row], {"own": preset})) == filled
 
 
 @pytest.mark.parametrize(
