@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from multiprocessing.context import BaseContext
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -74,11 +74,11 @@ class Local:
         self._running: dict[str, BaseProcess] = {}
         self._rows: dict[str, int] = {}  # of the terminal, for their bars
         self._threads = dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
-        # A fork of what has loaded Apple's frameworks may crash: there, every stage starts anew.
-        method = "forkserver" if sys.platform == "linux" else "spawn"
-        self._warm: BaseContext = multiprocessing.get_context(method)
-        self._warm.set_forkserver_preload([WARM])
         self._fresh = multiprocessing.get_context("spawn")
+        self._warm: SpawnContext | ForkServerContext = self._fresh
+        if sys.platform == "linux":  # a fork of what has loaded Apple's frameworks may crash
+            self._warm = multiprocessing.get_context("forkserver")
+            self._warm.set_forkserver_preload([WARM])
 
     def free(self, job: Job) -> bool:
         """Whether a core is free."""
@@ -88,7 +88,7 @@ class Local:
         """Begin a job, which prints to this terminal."""
         # What only looks may be all that runs: no reason to import everything.
         forks = not job.looks and shlex.split(job.command)[:1] == [PROGRAM]
-        context = self._warm if forks else self._fresh
+        context: SpawnContext | ForkServerContext = self._warm if forks else self._fresh
         taken = [self._rows[name] for name in self._running]
         self._rows[job.name] = row = next(r for r in range(self._jobs) if r not in taken)
         own = {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
