@@ -4,6 +4,8 @@ import json
 import signal
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,6 +142,28 @@ def test_the_plan_counts_what_stands_in_the_folder(
     text = show.brief(make(found, root / "dvc.yaml"))
     assert "Download: nothing" in text
     assert "unknown" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unknown", "said"),
+    [
+        (90, [], "about 2 min"),
+        (9, [], "less than a minute"),
+        (90, ["own"], "at least 2 min"),
+        (9, ["own"], "unknown"),
+    ],
+)
+def test_a_time_is_said_only_where_it_is_known(seconds: int, unknown: list[str], said: str) -> None:
+    plan: Any = SimpleNamespace(
+        downloads=[],
+        features=0,
+        unknown=unknown,
+        cores=2,
+        stages={"extract": 1},
+        rates=SimpleNamespace(start=0),
+        seconds=lambda part, gpu: seconds / len(show.PARTS),
+    )
+    assert show.brief(plan).splitlines()[-1] == f"Take: {said} on 2 CPU cores."
 
 
 def test_the_same_command_continues_and_another_does_not_overwrite(

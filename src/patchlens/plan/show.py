@@ -65,12 +65,14 @@ def brief(plan: Plan) -> str:
     files = [f"{f.what} ({size_text(f.bytes, f.at_least)}, {_terms(f)})" for f in plan.downloads]
     seconds = sum(plan.seconds(part, gpu=False) for part in PARTS)
     seconds += plan.rates.start * sum(plan.stages.values())
-    least = "at least " if plan.unknown else ""
+    took = f"about {_hours(seconds)}" if seconds >= 60 else "less than a minute"
+    if plan.unknown:
+        took = f"at least {_hours(seconds)}" if seconds >= 60 else "unknown"
     return "\n".join(
         [
             f"Download: {'; '.join(files) or 'nothing'}",
             f"Store: {_size(plan, plan.features)} of features in {Path.cwd()}{_rest(plan)}.",
-            f"Take: {least}about {_hours(seconds)} on {plan.cores} CPU cores.",
+            f"Take: {took} on {plan.cores} CPU cores.",
         ]
     )
 

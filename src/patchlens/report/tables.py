@@ -40,7 +40,8 @@ def run(settings: "Settings") -> None:
                 table = table_of(task, settings)
                 _publish(out / task.name, table, markdown(task, table), latex(task, table))
                 write_json(_about(task, table, settings), out / f"{task.name}.json")
-                log.info("tables: %s, %d rows", task.name, len(table))
+                if len(table):
+                    log.info("tables: %s, %d rows", task.name, len(table))
             elif task.tabled:
                 module = import_module(f"patchlens.tasks.{task.name}.table")
                 for name, found in module.tables(cells(settings)[task.name], settings).items():
