@@ -86,6 +86,11 @@ def moments(*, dataset: DatasetName, model: ModelName) -> Path:
     return Path("data/moments") / dataset / f"{model}.safetensors"
 
 
+def knn(*, dataset: DatasetName, model: ModelName) -> Path:
+    """Indexes of the banks of T1, one per bank, and what is known of them."""
+    return Path("data/knn") / dataset / model
+
+
 def tracks(*, dataset: DatasetName, model: ModelName) -> Path:
     """Linked videos, or propagated masks, of one model on one dataset."""
     return Path("data/tracks") / dataset / model

@@ -59,7 +59,8 @@ def test_a_stage_depends_on_the_list_of_its_own_code(graph: dict[str, Any], stag
     features = {"extract": "features_${item.dataset}", "degrade": "features"}.get(stage)
     of_features = [f"data/code/{features}.yaml"] if features else []
     own = f"data/code/{stage}.txt"
-    assert listed == [own, *sources, *of_features, *of_model, *of_all_tasks]
+    queries = ["data/code/queries.yaml"] if stage in ("sweep", "retrieval") else []
+    assert listed == [own, *queries, *sources, *of_features, *of_model, *of_all_tasks]
 
 
 def test_the_lists_are_made_of_all_code(graph: dict[str, Any]) -> None:

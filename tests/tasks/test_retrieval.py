@@ -179,3 +179,30 @@ def test_blocks_of_queries_change_nothing(monkeypatch):
     assert parts.query.tolist() == whole.query.tolist()
     np.testing.assert_allclose(parts.ap, whole.ap)
     np.testing.assert_allclose(parts.hits, whole.hits)
+
+
+def test_a_sample_of_the_objects_asks_all_of_them():
+    of = objects([0, 0, 1, 1, 2, 2, 3, 3])
+    features = RNG.normal(size=(8, 5)).astype(np.float32)
+    whole = retrieve(features, of, relevant="instance", frame_distance=None, distance="cosine")
+    asking = np.array([1, 4, 7])
+    some = retrieve(
+        features, of, relevant="instance", frame_distance=None, distance="cosine", asking=asking
+    )
+    assert some.query.tolist() == [1, 4, 7]
+    kept = np.isin(whole.query, asking)
+    np.testing.assert_allclose(some.ap, whole.ap[kept])
+    np.testing.assert_array_equal(some.hits, whole.hits[kept])
+
+
+def test_the_sample_is_seeded_and_keeps_its_objects_where_others_are_missing():
+    of = objects(np.arange(60))
+    assert retrieval.sampled(of, 60, 0).tolist() == list(range(60))
+    drawn = retrieval.sampled(of, 20, 0)
+    assert len(set(drawn)) == 20
+    assert np.array_equal(drawn, np.sort(drawn))
+    assert not np.array_equal(drawn, retrieval.sampled(of, 20, 1))
+    # The first object has no patch with another model.
+    fewer = of.take(np.arange(1, 60))
+    again = of.number[1:][retrieval.sampled(fewer, 20, 0)]
+    assert len(set(of.number[drawn]) & set(again)) >= 19

@@ -185,9 +185,9 @@ def test_what_a_variant_learns_does_not_depend_on_the_query(monkeypatch):
     banks: list[bytes] = []
     original = segmentation.Task._classifier
 
-    def spy(self, head, shots, layer, bank):
+    def spy(self, head, shots, features, bank, *others):
         banks.append(bank.x.tobytes())
-        return original(self, head, shots, layer, bank)
+        return original(self, head, shots, features, bank, *others)
 
     monkeypatch.setattr(segmentation.Task, "_classifier", spy)
     names = ["raw", "center", "l2", "zscore", "prune", "keep_top", "prune_random"]

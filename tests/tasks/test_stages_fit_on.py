@@ -1,6 +1,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ from patchlens.features.cell import Cell
 from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.load import Settings
-from patchlens.settings.uncertainty import Uncertainty
-from patchlens.tasks.segmentation import inputs
+from patchlens.settings.uncertainty import Limits, Uncertainty
+from patchlens.tasks.segmentation import few_shot, inputs
+from patchlens.tasks.segmentation.words import caption
 from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
 
 SUPPORT, QUERY = ["s0", "s1", "s2", "s3"], ["q0", "q1", "q2"]
@@ -58,7 +60,7 @@ def write_features(split: str, names: list[str], values: np.ndarray) -> None:
     write(header, {0: [part]}, paths.features(dataset="d", model="m") / f"{split}.safetensors")
 
 
-def settings_of(root: Path, fit_on: str = "support") -> Settings:
+def settings_of(root: Path, fit_on: str = "support", **changes: Any) -> Settings:
     chosen = PRUNE.model_copy(update={"fit_on": fit_on})
     dataset = Collected(
         kind="folder",
@@ -67,7 +69,8 @@ def settings_of(root: Path, fit_on: str = "support") -> Settings:
         support=Support(split="train", images=2, per="total", seeds=[0, 1]),
         query=Query(split="val", images="all", per="total", unit="image"),
     )
-    task = settings(variants=NAMES, heads=["knn", "linear"], k_sweep=[1, 3], shots_sweep=[1])
+    given = {"heads": ["knn", "linear"], "k_sweep": [1, 3], "shots_sweep": [1]} | changes
+    task = settings(variants=NAMES, **given)
     return configured(
         datasets={"d": dataset},
         prune=chosen,
@@ -76,8 +79,8 @@ def settings_of(root: Path, fit_on: str = "support") -> Settings:
     )
 
 
-def run(root: Path, fit_on: str) -> tuple[dict[str, np.ndarray], dict]:
-    asked = settings_of(root, fit_on)
+def run(root: Path, fit_on: str, **changes: Any) -> tuple[dict[str, np.ndarray], dict]:
+    asked = settings_of(root, fit_on, **changes)
     compute("prune", dataset="d", model="m", settings=asked)
     compute("segmentation", dataset="d", model="m", settings=asked)
     cell = json.loads((paths.cell(dataset="d", model="m") / "segmentation.json").read_text())
@@ -182,3 +185,46 @@ def test_masks_beyond_what_memory_may_hold_are_read_again(
             opened.mask(image_id)[::4, ::4], labels[(SUPPORT + QUERY).index(image_id)]
         )
     assert set(asked.values()) == ({reads} if not held else set())
+
+
+def test_an_approximate_index_is_stored_and_every_row_says_its_recall(labels, tmp_path):
+    knn = settings().knn.model_copy(update={"index": "ivf", "storage": "fp16", "nprobe": 9})
+    _, cell = run(tmp_path, "support", heads=["knn"], knn=knn)
+    about = cell["protocol"]
+    assert (about["knn_index"], about["knn_storage"], about["knn_nprobe"]) == ("ivf", "fp16", 9)
+    assert about["knn_recall_queries"] == 1000
+    recalls = {variant: row.get("knn_recall") for variant, row in cell["knn"].items()}
+    assert all(0.95 <= recall <= 1 for recall in recalls.values())
+    assert about["knn_recall_least"] <= min(recalls.values())
+    folder = paths.knn(dataset="d", model="m")
+    banks = json.loads((folder / "banks.json").read_text())["banks"]
+    assert {f"{seed}-raw-0-0-{shots}.faiss" for seed in (0, 1) for shots in (1, 2)} <= set(banks)
+    assert sorted(path.name for path in folder.glob("*.faiss")) == banks
+    text = caption(pd.DataFrame([about | {"variant": "raw", "role": "", "seeds": 2}]))
+    assert "approximate (index ivf, storage fp16, nprobe 9): recall of at least" in text
+
+
+def test_too_little_recall_stops_the_stage_and_leaves_nothing(labels, tmp_path):
+    # Codes of 8 bits, learned on one patch, tell no patch from another.
+    knn = settings().knn.model_copy(update={"storage": "sq8", "train": 1})
+    with pytest.raises(SettingsError, match=r"storage sq8 has recall@1 0\.\d+ on 12 query patches"):
+        run(tmp_path, "support", heads=["knn"], knn=knn)
+    assert not paths.knn(dataset="d", model="m").exists()
+    assert not (paths.cell(dataset="d", model="m") / "segmentation.json").exists()
+
+
+def test_a_bank_that_stays_in_its_file_gives_every_score_of_one_in_memory(
+    labels, tmp_path, monkeypatch
+):
+    _, whole = run(tmp_path, "support", heads=["knn"])
+    monkeypatch.setattr(Limits, "bank", 1.0)
+    held: list[bool] = []
+    original = few_shot.Support.in_file
+    spy = lambda self, *of: held.append(original(self, *of)) or held[-1]  # noqa: E731
+    monkeypatch.setattr(few_shot.Support, "in_file", spy)
+    _, parts = run(tmp_path, "support", heads=["knn"])
+    assert held
+    assert all(held)
+    assert parts == whole
+    with pytest.raises(SettingsError, match=r"limits\.memory_gb: too little for the linear probe"):
+        run(tmp_path, "support", heads=["linear"])

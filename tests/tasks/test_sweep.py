@@ -9,7 +9,7 @@ from patchlens.errors import FitError
 from patchlens.features.variants import fit
 from patchlens.tasks import probe
 from patchlens.tasks.segmentation.few_shot import Labelled
-from patchlens.tasks.segmentation.select import choose_m
+from patchlens.tasks.segmentation.select import choose_m, sampled
 from patchlens.tasks.sweep import points as sweep
 from patchlens.tasks.sweep.points import RAW, Point
 from tasks import planted
@@ -176,3 +176,17 @@ def test_auto_needs_two_support_images():
             folds=4,
             device=CPU,
         )
+
+
+def test_m_is_chosen_on_a_seeded_sample_with_equally_many_patches_of_each_class():
+    y = np.repeat([0, 1, 2], [500, 90, 10])
+    x = np.arange(600, dtype=np.float32)[:, None]
+    known = Labelled(x, y, np.arange(600) // 50)
+    assert sampled(known, 600, 0) is known
+    few = sampled(known, 100, 0)
+    assert np.bincount(few.y).tolist() == [45, 45, 10]
+    rows = few.x[:, 0].astype(int)
+    assert np.array_equal(few.y, y[rows])
+    assert np.array_equal(few.groups, rows // 50)
+    assert np.array_equal(rows, sampled(known, 100, 0).x[:, 0])
+    assert not np.array_equal(rows, sampled(known, 100, 1).x[:, 0])

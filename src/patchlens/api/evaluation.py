@@ -78,6 +78,11 @@ class HeldCell(Cell):
         """See `Cell`."""
         return self.scratch / "tracks"
 
+    @property
+    def knn(self) -> Path:
+        """See `Cell`."""
+        return self.scratch / "knn"
+
     def moments(self) -> tuple[Moments, list[str]]:
         """See `Cell`."""
         return self._measured[:2]

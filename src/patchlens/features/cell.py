@@ -87,6 +87,11 @@ class Cell:
         return paths.tracks(dataset=self.dataset, model=self.model)
 
     @property
+    def knn(self) -> Path:
+        """The folder of the indexes of its banks."""
+        return paths.knn(dataset=self.dataset, model=self.model)
+
+    @property
     def _features(self) -> Path:
         return paths.features(dataset=self.dataset, model=self.model)
 

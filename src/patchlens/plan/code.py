@@ -65,7 +65,8 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
 
     The sections of all tasks are copied to tasks.yaml, and what the code of each model uses is
     listed in model_<name>.txt. `sources` is copied to sources.yaml, as params.yaml may lack it;
-    what is extracted of a dataset to features_<name>.yaml, of degraded copies to features.yaml.
+    what is extracted of a dataset to features_<name>.yaml, of degraded copies to features.yaml;
+    `retrieval.queries`, which it may lack too, to queries.yaml.
 
     Args:
         graph: a dvc.yaml with its params.yaml beside it; see `paths.code` for where the lists are.
@@ -96,6 +97,8 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
                 write_text(dumped(features, sort=True), out / place)
         tasks = {name: params[name] for name in sorted(TASKS) if name in params}
         write_text(dumped(tasks, sort=True), out / "tasks.yaml")
+        asking = {"queries": dict(params.get("retrieval") or {}).get("queries")}
+        write_text(dumped(asking), out / "queries.yaml")
     if _read_now != _recalled:
         write_json(_read_now, read_before)
 

@@ -16,7 +16,7 @@ from patchlens.settings.datasets import Collected, Dataset, Fetch, Kinds, Minici
 from patchlens.settings.features import Device, Features, Prune, VariantName
 from patchlens.settings.models import Model
 from patchlens.settings.sources import Sources
-from patchlens.settings.uncertainty import Uncertainty
+from patchlens.settings.uncertainty import Limits, Uncertainty
 from patchlens.settings.validated import conforming, loaded, refuse
 
 K = TypeVar("K", bound=str)
@@ -43,6 +43,7 @@ class Settings(Strict):
     prune: Prune
     uncertainty: Uncertainty
     sources: Sources = Field(default={})
+    limits: Limits = Limits()
 
     def section(self, kind: type[S]) -> S:
         """The section of a task, by its class."""

@@ -114,6 +114,9 @@ class Bank:
         if self._held and (self._device or not self._whole):
             self._x = x[:0]  # made ready, it is not needed again
 
+    def __len__(self) -> int:
+        return self._rows
+
     def search(self, queries: Array, k: int) -> list[Neighbours]:
         """The k most similar rows of each query [Q, D], exactly, for each prefix.
 
@@ -232,7 +235,13 @@ class Bank:
 
 
 def search(
-    bank: Array, queries: Array, k: int, *, distance: Distance, device: Where
+    bank: Rows,
+    queries: Array,
+    k: int,
+    *,
+    distance: Distance,
+    device: Where,
+    held: int | None = None,
 ) -> tuple[Array, Ints]:
     """The k most similar bank rows of each query, exactly; see `Bank`.
 
@@ -242,7 +251,7 @@ def search(
     Raises:
         FitError: the bank holds fewer than k rows.
     """
-    [found] = Bank(bank, distance=distance, device=device).search(queries, k)
+    [found] = Bank(bank, distance=distance, device=device, held=held).search(queries, k)
     return on_host(found.similarity), on_host(found.rows)
 
 

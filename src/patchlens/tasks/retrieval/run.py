@@ -24,7 +24,7 @@ from patchlens.tasks.result import Result
 from patchlens.tasks.retrieval import summary
 from patchlens.tasks.retrieval.metrics import weighted
 from patchlens.tasks.retrieval.revisited import GRADES, LEVELS, Benchmark, answer
-from patchlens.tasks.retrieval.search import Answers, retrieve
+from patchlens.tasks.retrieval.search import Answers, retrieve, sampled
 from patchlens.tasks.retrieval.settings import Retrieval
 
 Ask = Callable[[Array], Iterator[tuple[str, Answers]]]
@@ -51,7 +51,10 @@ def run(cell: Cell) -> Result:
     else:
         objects, about = listed(cell.index, header, "retrieval.datasets")
         about["left_out"] = _left_out(retrieval.frame_distance)
-        ask = partial(_ask, objects, retrieval, where)
+        asking = sampled(objects, retrieval.queries, cell.settings.uncertainty.seed)
+        if len(asking) < len(objects):
+            about["asking"] = len(asking)
+        ask = partial(_ask, objects, retrieval, where, asking)
     name, unit = units(objects)
     about = {"unit": name} | about | _asked(ask, unit, cell.dataset)
     ids = header.image_ids
@@ -101,7 +104,7 @@ def _asked(ask: Ask, unit: Ints, dataset: DatasetName) -> dict[str, Any]:
 
 
 def _ask(
-    objects: Objects, settings: Retrieval, device: Where, features: Array
+    objects: Objects, settings: Retrieval, device: Where, asking: Ints, features: Array
 ) -> Iterator[tuple[str, Answers]]:
     for relevant in settings.relevant:
         found = retrieve(
@@ -111,6 +114,7 @@ def _ask(
             frame_distance=settings.frame_distance,
             distance=settings.distance,
             device=device,
+            asking=asking,
         )
         yield relevant, found
 

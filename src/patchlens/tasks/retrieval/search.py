@@ -41,6 +41,7 @@ def retrieve(
     frame_distance: int | None,
     distance: Distance,
     device: Where = "cpu",
+    asking: Ints | None = None,
 ) -> Answers:
     """Search all other objects for every object that has a relevant one.
 
@@ -55,15 +56,29 @@ def retrieve(
         frame_distance: of the nearest frames of the own sequence that are searched.
         distance: what orders the list.
         device: where similarities are computed; lists are judged on the CPU.
+        asking: the numbers of the objects that ask; by default, all.
     """
     found = []
-    for block, similarity in similarities(features, features, distance, device):
-        queries = np.arange(block.start, block.stop)
+    asking = np.arange(len(objects)) if asking is None else asking
+    asked_by = features if len(asking) == len(objects) else features[asking]
+    for block, similarity in similarities(asked_by, features, distance, device):
+        queries = asking[block]
         listed, right = pairs(objects, queries, relevant, frame_distance)
         similarity[~listed] = -np.inf
         asked, ap, hits = judge(similarity, right)
         found.append(Answers(queries[asked], ap, hits))
     return joined(found)
+
+
+def sampled(objects: Objects, most: int, seed: int) -> Ints:
+    """The numbers of the objects that ask, ascending: at most `most`, a seeded draw.
+
+    An object keeps its place in the draw, whichever others there are, so that models ask alike.
+    """
+    if len(objects) <= most:
+        return np.arange(len(objects))
+    place = np.random.default_rng(seed).permutation(int(objects.number.max()) + 1)[objects.number]
+    return np.sort(np.argsort(place, kind="stable")[:most])
 
 
 def pairs(

@@ -19,9 +19,12 @@ def caption(rows: pd.DataFrame) -> str:
         for head, of_head in rows.groupby("head", sort=False)
     )
     searched = "images" if of("unit") == "query" else "objects"
+    drawn = ""
+    if "asking" in rows and rows["asking"].notna().any():
+        drawn = f"; a seeded sample of {of('asking')} of them asks, each for those among all"
     about = (
         f"Gallery: {of('gallery')} {searched}, ranked by {of('distance')}; excluded: "
-        f"{of('left_out')}. {counts}. "
+        f"{of('left_out')}{drawn}. {counts}. "
         "Average precision is step-wise (trapezoidal for easy, medium and hard, as published); "
         "where similarities tie, it is the expected value over orders of the tied."
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,11 +12,12 @@ from threadpoolctl import threadpool_limits
 
 from patchlens.arrays import Array, Ints, Labels
 from patchlens.features.device import Where
-from patchlens.features.variants import VARIANTS, draws, fit
+from patchlens.features.variants import VARIANTS, Transform, draws, fit
 from patchlens.progress import track
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
-from patchlens.tasks.knn import Bank, labels_of, on_host, vote
+from patchlens.tasks import approximate
+from patchlens.tasks.knn import Bank, check_k, labels_of, on_host, vote
 from patchlens.tasks.probe import fit_probe, side_by_side
 from patchlens.tasks.scores import Counts, ImageCounts, confusion
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
@@ -23,6 +25,7 @@ from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_not
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
 
+PROBE = "the linear probe"
 MEANS = ("absent", "c", "at_edge")  # of a run: means over folds
 
 
@@ -33,7 +36,7 @@ class Run:
     `counts` maps `patch` and `pixel` to counts of each image. Pixels are counted at the original
     mask resolution; the k sweep of variants other than `raw` lacks them.
     `c` and `at_edge` belong to the linear probe. Of folds, see `pooled`, they are means, as is
-    `absent`.
+    `absent`. `recall` is that of an approximate index, the least of folds.
     """
 
     head: str
@@ -47,6 +50,7 @@ class Run:
     absent: float
     c: float = 0.0
     at_edge: float = False
+    recall: float | None = None
 
 
 def pooled(runs: Sequence[Run], held: Mapping[int, Sequence[str]], ids: Sequence[str]) -> list[Run]:
@@ -73,7 +77,8 @@ def pooled(runs: Sequence[Run], held: Mapping[int, Sequence[str]], ids: Sequence
         means: dict[str, Any] = {
             key: float(np.mean([getattr(run, key) for run in of])) for key in MEANS
         }
-        found.append(replace(of[0], counts=counts, **means))
+        recalls = [run.recall for run in of if run.recall is not None]
+        found.append(replace(of[0], counts=counts, recall=min(recalls, default=None), **means))
     return found
 
 
@@ -83,6 +88,9 @@ class _Classifier(Protocol):
 
         The scores are an array of numpy, or of torch on a device.
         """
+
+
+_Fitted = tuple[_Classifier, dict[str, Any]]  # with what a run says of it: `c`, `recall`, ...
 
 
 class Fit(NamedTuple):
@@ -142,6 +150,7 @@ class Task:
     device: Where
     query: Query = field(repr=False)
     seen: Callable[[int, Labels], None] | None = None  # gets every predicted mask with its row
+    indexes: Path | None = None  # the folder of the indexes of banks, if the settings want any
 
     def run(self, supports: Sequence[Support], what: str) -> Iterator[Run]:
         """Every run of every seed: headline and k sweep, other layers, other shots, the floor."""
@@ -160,10 +169,12 @@ class Task:
 
     def _side_by_side(self, whole: Sequence[_Work]) -> Iterator[dict[Fit, list[Run]]]:
         """The fits in their order; with more cores than folds, several variants at once."""
-        each = 4 * whole[0][0].labelled(self.settings.shots, self.layers[0]).x.nbytes
-        folds = self.settings.linear.folds
-        beside = side_by_side(each) // folds if self.device == "cpu" else 0
-        if beside < 2 or "linear" not in self.settings.heads:
+        beside = 0
+        if self.device == "cpu" and "linear" in self.settings.heads:
+            known = whole[0][0].labelled(self.settings.shots, self.layers[0])
+            each = 4 * known.in_memory(PROBE).x.nbytes
+            beside = side_by_side(each) // self.settings.linear.folds
+        if beside < 2:
             for support, (features, members) in whole:
                 yield self._fit(support, features, members)
             return
@@ -194,16 +205,18 @@ class Task:
         for plan in members:
             alike.setdefault((plan.head, plan.shots), []).append(plan)
         banks = {
-            shots: replace(known, x=transform(known.x))
+            shots: support.labelled(shots, layer).turned(transform)
             for shots in {shots for _, shots in alike}
-            for known in [support.labelled(shots, layer)]
         }
-        fitted = {key: self._classifier(*key, layer, banks[key[1]]) for key in alike}
+        fitted = {
+            key: self._classifier(*key, features, banks[key[1]], support, transform)
+            for key in alike
+        }
         parts: dict[tuple[tuple[str, int], int], dict[str, list[ImageCounts]]] = {}
         for rows in self.query.chunks():
             patches = self.query.features(rows, layer)
             x = transform(patches.reshape(-1, patches.shape[-1]))
-            for key, (classifier, _, _) in fitted.items():
+            for key, (classifier, _) in fitted.items():
                 for k, (scores, winners) in classifier(x).items():
                     levels = {level for plan in alike[key] for level in self._levels(plan, k)}
                     shares = scores if "pixel" in levels else None
@@ -215,7 +228,6 @@ class Task:
         }
         runs: dict[Fit, list[Run]] = {}
         for key, plans_of in alike.items():
-            _, c, at_edge = fitted[key]
             absent = self.query.classes - len(np.unique(banks[key[1]].y))
             for plan in plans_of:
                 runs[plan] = [
@@ -225,8 +237,7 @@ class Task:
                         k=k,
                         counts={at: of for at, of in counts.items() if at in self._levels(plan, k)},
                         absent=absent,
-                        c=c,
-                        at_edge=at_edge,
+                        **fitted[key][1],
                     )
                     for (of_key, k), counts in joined.items()
                     if of_key == key
@@ -240,19 +251,49 @@ class Task:
         )
 
     def _classifier(
-        self, head: str, shots: int, layer: int, bank: Labelled
-    ) -> tuple[_Classifier, float, bool]:
-        """The fitted classifier, its C, and whether that lies at the edge of what was tried."""
+        self,
+        head: str,
+        shots: int,
+        features: _Features,
+        bank: Labelled,
+        support: Support,
+        transform: Transform,
+    ) -> _Fitted:
+        """The fitted classifier, and what a run says of it."""
         classes, settings = self.query.classes, self.settings
         if head == "majority":
-            return _prior(bank.y, classes, one_hot=True), 0.0, False
-        if _says_nothing(bank, head, settings.knn):
-            return _prior(bank.y, classes, one_hot=False), 0.0, False
+            return _prior(bank.y, classes, one_hot=True), {}
         if head == "linear":
-            return _linear(bank, classes, settings.linear, self.device)
-        sweep = (layer, shots) == (self.layers[0], settings.shots)
+            if linear_says_nothing(bank.width, bank.y):
+                return _prior(bank.y, classes, one_hot=False), {}
+            return _linear(bank.in_memory(PROBE), classes, settings.linear, self.device)
+        if knn_says_nothing(bank.width, settings.knn):
+            return _prior(bank.y, classes, one_hot=False), {}
+        sweep = (features[2], shots) == (self.layers[0], settings.shots)
         ks = sorted({settings.k, *(settings.k_sweep if sweep else [])})
-        return _knn(bank, ks, classes, settings.knn, self.device), 0.0, False
+        distance, held = settings.knn.distance, support.held(bank.width)
+        exact = Bank(bank.x, distance=distance, device=self.device, held=held)
+        searched: Bank | approximate.Index = exact
+        about: dict[str, Any] = {}
+        if not settings.knn.exact:
+            check_k(ks[-1], len(bank.y))
+            asked = self.query.sample(settings.knn.recall_queries, features[2], settings.knn.seed)
+            name = "-".join(map(str, (support.seed, *features, shots)))
+            searched, found = self._indexed(name, bank, exact, transform(asked), ks)
+            about["recall"] = found
+        return _knn(searched, bank.y, ks, classes, settings.knn), about
+
+    def _indexed(
+        self, name: str, bank: Labelled, exact: Bank, asked: Array, ks: Sequence[int]
+    ) -> tuple[approximate.Index, float]:
+        """An index of a bank in a file of this name, and its recall."""
+        assert self.indexes is not None  # who gives no folder sets index: exact
+        settings, path = self.settings.knn, self.indexes / f"{name}.faiss"
+        approximate.build(bank.x, settings, path)
+        index = approximate.Index(path, settings, self.device)
+        found = approximate.recall(index, exact, asked, ks)
+        approximate.check(found, settings, f"{len(asked)} query patches (bank {name})")
+        return index, found.share
 
     def _count(
         self,
@@ -281,25 +322,17 @@ class Task:
         return confusion(mask, predicted, self.query.classes)
 
 
-def _says_nothing(bank: Labelled, head: str, settings: Knn) -> bool:
-    """Whether features cannot tell patches apart, so that only class shares are left."""
-    width = bank.x.shape[1]
-    if head == "knn":
-        return knn_says_nothing(width, settings)
-    return linear_says_nothing(width, bank.y)
-
-
 def _prior(y: Ints, classes: int, *, one_hot: bool) -> _Classifier:
     answer = prior(y, classes, one_hot=one_hot)
     return lambda x: {0: answer(len(x))}
 
 
-def _knn(bank: Labelled, ks: list[int], classes: int, settings: Knn, device: Where) -> _Classifier:
-    searched = Bank(bank.x, distance=settings.distance, device=device)
-
+def _knn(
+    searched: Bank | approximate.Index, y: Ints, ks: list[int], classes: int, settings: Knn
+) -> _Classifier:
     def classify(x: Array) -> dict[int, tuple[Any, Ints]]:
         [(similarity, rows)] = searched.search(x, ks[-1])
-        labels = labels_of(bank.y, rows)
+        labels = labels_of(y, rows)
         found = {}
         for k in ks:
             shares, winners = vote(
@@ -315,13 +348,11 @@ def _knn(bank: Labelled, ks: list[int], classes: int, settings: Knn, device: Whe
     return classify
 
 
-def _linear(
-    bank: Labelled, classes: int, settings: Linear, device: Where
-) -> tuple[_Classifier, float, bool]:
+def _linear(bank: Labelled, classes: int, settings: Linear, device: Where) -> _Fitted:
     probe = fit_probe(bank.x, bank.y, bank.groups, classes, settings, device=device)
 
     def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
         scores = probe.scores(x)
         return {0: (scores, scores.argmax(axis=1))}
 
-    return classify, probe.c, probe.at_edge
+    return classify, {"c": probe.c, "at_edge": probe.at_edge}

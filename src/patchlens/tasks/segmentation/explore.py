@@ -93,7 +93,12 @@ def write(dataset: DatasetName, settings: "Settings", pictures: Pictures) -> Non
 
 def by_neighbours(inputs: Inputs, support: Support, query: Query, seen: predictions.Seen) -> None:
     """Predict the query with T1's k-NN on raw features."""
-    own = inputs.segmentation.model_copy(update={"k_sweep": []})
+    own = inputs.segmentation.model_copy(
+        update={
+            "k_sweep": [],
+            "knn": inputs.segmentation.knn.model_copy(update={"index": "exact", "storage": "fp32"}),
+        }
+    )
     layer, prune = inputs.cell.layer, inputs.cell.settings.prune
     task = Task(own, prune, [layer], resolve(inputs.cell.settings.device), query, seen)
     for _ in task.fit(support, Fit("knn", "raw", 0, layer, own.shots)):

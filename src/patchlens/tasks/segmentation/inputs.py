@@ -17,7 +17,7 @@ from patchlens.features.store import FeatureFile
 from patchlens.features.variants import FitData, draws, pruned_count, pruned_counts
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
 from patchlens.tasks.segmentation.labels import patch_labels
-from patchlens.tasks.segmentation.select import choose_m
+from patchlens.tasks.segmentation.select import choose_m, sampled
 from patchlens.tasks.segmentation.settings import Segmentation
 
 HELD = 1 << 26  # bytes of masks in memory
@@ -95,7 +95,7 @@ def support_sets(inputs: Inputs) -> list[Support]:
     chosen = []
     for support in supports:
         known = support.labelled(inputs.segmentation.shots, inputs.cell.layer)
-        m = selected_m(inputs, known)
+        m = selected_m(inputs, known, support.seed)
         chosen.append(replace(support, fit_data=replace(support.fit_data, m=m)))
     return chosen
 
@@ -108,13 +108,22 @@ def support_set(inputs: Inputs, row: int) -> Support:
     def features(shots: int, layer: int) -> Array:
         return inputs.support.images(index.support_ids(seed, shots), layer)
 
+    def part(shots: int, layer: int, rows: range) -> Array:
+        ids = index.support_ids(seed, shots)[rows.start : rows.stop]
+        return inputs.support.images(ids, layer)
+
     def patches() -> Iterable[Array]:
         if prune.fit_on == "dataset":
-            return inputs.all_patches(with_query=True)
-        found = features(inputs.segmentation.shots, cell.layer)
-        return [found.reshape(-1, found.shape[-1])]
+            yield from inputs.all_patches(with_query=True)
+            return
+        shots = inputs.segmentation.shots
+        images = len(index.support_ids(seed, shots))
+        step = IMAGES if support.in_file(shots, cell.layer) else images
+        for start in range(0, images, step):
+            found = part(shots, cell.layer, range(start, start + step))
+            yield found.reshape(-1, found.shape[-1])
 
-    return Support(
+    support = Support(
         seed=seed,
         features=features,
         labels=lambda shots: np.stack([inputs.labels[i] for i in index.support_ids(seed, shots)]),
@@ -125,14 +134,17 @@ def support_set(inputs: Inputs, row: int) -> Support:
             pruned_count(prune.m, cell.query.header.width),
             patches,
         ),
+        part=part,
+        memory=cell.settings.limits.bank,
     )
+    return support
 
 
-def selected_m(inputs: Inputs, known: Labelled) -> int:
+def selected_m(inputs: Inputs, known: Labelled, seed: int) -> int:
     """The number of dimensions to prune, chosen on a support set; 0 is among the choices."""
     cell, segmentation = inputs.cell, inputs.segmentation
     return choose_m(
-        known,
+        sampled(known, segmentation.knn.select_patches, seed),
         len(cell.index.classes),
         [0, *pruned_counts(cell.settings.prune, cell.query.header.width)],
         k=segmentation.k,

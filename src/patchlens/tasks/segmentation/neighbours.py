@@ -61,19 +61,19 @@ def neighbours(
     cell, segmentation = inputs.cell, inputs.segmentation
     shots, knn = segmentation.shots, segmentation.knn
     transform = fit(variant, support.fit_data, cell.settings.prune, seed=support.seed, draw=0)
-    known = support.labelled(shots, cell.layer)
-    bank = transform(known.x)
-    if knn_says_nothing(bank.shape[1], knn):
+    known = support.labelled(shots, cell.layer).turned(transform)
+    if knn_says_nothing(known.width, knn):
         return None
     queries = applied(transform, cell.query.images(ids, cell.layer))
     grid = queries.shape[:3]
-    k = min(max(NEAREST, segmentation.k), len(bank))
+    k = min(max(NEAREST, segmentation.k), len(known.y))
     similarity, rows = search(
-        bank,
+        known.x,
         queries.reshape(-1, queries.shape[-1]),
         k,
         distance=knn.distance,
         device=resolve(cell.settings.device),
+        held=support.held(known.width),
     )
     shares, winners = vote(
         similarity[:, : segmentation.k],

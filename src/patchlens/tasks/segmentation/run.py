@@ -6,10 +6,14 @@ from functools import partial
 
 import numpy as np
 
+from patchlens.datasets.layout import IGNORE
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
+from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
+from patchlens.protocol import DIGITS
+from patchlens.tasks import approximate
 from patchlens.tasks.probe import TOLERANCE
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
@@ -29,14 +33,18 @@ def run(cell: Cell) -> Result:
 
     def task(ids: Sequence[str]) -> Task:
         query = inputs.query_set(list(ids))
-        return Task(inputs.segmentation, prune, header.layers, where, query)
+        return Task(inputs.segmentation, prune, header.layers, where, query, indexes=indexes)
 
+    knn = inputs.segmentation.knn
     try:
         supports = support_sets(inputs)
-        if cell.support is not cell.query:
-            runs = list(task(header.image_ids).run(supports, f"segmentation {cell}"))
-        else:
-            runs = _in_folds(task, supports, cell)
+        with whole_folder(cell.knn) as indexes:
+            if cell.support is not cell.query:
+                runs = list(task(header.image_ids).run(supports, f"segmentation {cell}"))
+            else:
+                runs = _in_folds(task, supports, cell)
+            banks = sorted(path.name for path in indexes.iterdir())
+            write_json(approximate.about(knn) | {"banks": banks}, indexes / "banks.json")
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
     about = protocol(inputs) | {
@@ -45,10 +53,23 @@ def run(cell: Cell) -> Result:
         "prune_select": prune.select,
         "prune_m_used": float(np.mean([support.fit_data.m for support in supports])),
     }
+    about |= approximate.about(knn)
+    if recalls := [run.recall for run in runs if run.recall is not None]:
+        about["knn_recall_least"] = round(min(recalls), DIGITS)
+    about |= _sample_of_m(inputs, supports)
     if len(given := inputs.segmentation.linear.c) == 1:  # else chosen by folds
         about["c"] = given[0]
     log.info("%s: %d runs scored", cell, len(runs))
     return _result(runs, inputs, about)
+
+
+def _sample_of_m(inputs: Inputs, supports: Sequence[Support]) -> dict[str, object]:
+    """On how many patches m was chosen; empty where it was on all."""
+    most, shots = inputs.segmentation.knn.select_patches, inputs.segmentation.shots
+    if inputs.cell.settings.prune.select == "fixed":
+        return {}
+    largest = max(int((support.labels(shots) != IGNORE).sum()) for support in supports)
+    return {"prune_select_patches": most} if largest > most else {}
 
 
 def _in_folds(

@@ -1,5 +1,6 @@
 """Choosing m, the number of pruned dimensions, within the support set alone."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,22 @@ from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.probe import grouped_folds
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled
+
+
+def sampled(known: Labelled, most: int, seed: int) -> Labelled:
+    """At most `most` of the patches (but one of each class): a draw, equally many of each class.
+
+    Choosing m takes time with the square of their number. A class with few patches keeps them all.
+    """
+    if len(known.y) <= most:
+        return known
+    _, of_class, counts = np.unique(known.y, return_inverse=True, return_counts=True)
+    quota = bisect_right(range(most), most, key=lambda q: int(np.minimum(counts, q).sum())) - 1
+    drawn = np.random.default_rng(seed).permutation(len(known.y))
+    ordered = drawn[np.argsort(of_class[drawn], kind="stable")]  # by class, in a random order
+    place = np.arange(len(ordered)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = np.sort(ordered[place < max(quota, 1)])
+    return Labelled(known.x[kept], known.y[kept], known.groups[kept])
 
 
 def choose_m(

@@ -47,6 +47,8 @@ def score(runs: Sequence[Run]) -> dict[str, float]:
             f"{level}_accuracy": accuracy(total).mean(),
         }
     result["classes_absent_from_support"] = float(np.mean([run.absent for run in runs]))
+    if recalls := [run.recall for run in runs if run.recall is not None]:
+        result["knn_recall"] = min(recalls)
     if runs[0].head == "linear":
         result["c_median"] = float(np.median([run.c for run in runs]))
         result["c_at_edge_share"] = float(np.mean([run.at_edge for run in runs]))

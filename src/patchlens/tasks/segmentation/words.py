@@ -9,6 +9,8 @@ from patchlens.display import grid
 from patchlens.tasks import captions
 from patchlens.tasks.words import Words
 
+EFFORTS = ("nprobe", "ef_search")
+
 
 def caption(rows: pd.DataFrame) -> str:
     """The protocol of one dataset's rows in words; values that differ between rows are listed."""
@@ -17,7 +19,7 @@ def caption(rows: pd.DataFrame) -> str:
         f"Protocol {of('protocol_version')}. {_support(rows)}; query: "
         f"{of('query_images')} images of {of('split_query')}, {of('query_patches')} labelled "
         f"patches. {grid.view(rows)} Patch label: {of('label')} pixel. "
-        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote. Linear probe: "
+        f"k-NN: k = {of('k')}, {of('distance')}, {of('vote')} vote{_index(rows)}. Linear probe: "
         f"{_c(rows)}. "
         f"Variants are fitted on the {of('fit_on')} patches. "
         f"{captions.pruned(rows, _dimensions(rows), ' in all')}"
@@ -68,7 +70,23 @@ def _dimensions(rows: pd.DataFrame) -> str:
     if set(rows["prune_select"]) == {"fixed"}:
         return f"m = {of('prune_m')} of the width"
     used = of("prune_m_used")
-    return f"the m chosen by cross-validation in each support set (mean {used} dimensions)"
+    drawn = ""
+    if "prune_select_patches" in rows and rows["prune_select_patches"].notna().all():
+        drawn = f" on {of('prune_select_patches')} of its patches, drawn equally of each class"
+    return f"the m chosen by cross-validation in each support set{drawn} (mean {used} dimensions)"
+
+
+def _index(rows: pd.DataFrame) -> str:
+    """How neighbours are approximated, in words; empty for the exact search."""
+    if "knn_index" not in rows or rows["knn_index"].isna().any():
+        return ""
+    of = partial(grid.values, rows)
+    effort = [f"{key} {of(f'knn_{key}')}" for key in EFFORTS if f"knn_{key}" in rows]
+    kind = ", ".join([f"index {of('knn_index')}", f"storage {of('knn_storage')}", *effort])
+    return (
+        f", approximate ({kind}): recall of at least {100 * rows['knn_recall_least'].min():.1f} % "
+        f"against the exact search, on {of('knn_recall_queries')} query patches"
+    )
 
 
 def _mark(row: "pd.Series[Any]") -> str:

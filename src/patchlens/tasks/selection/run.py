@@ -128,7 +128,7 @@ def chosen(
     Raises:
         FitError: there are too few images, or no candidate can be fitted.
     """
-    parts = {layer: support.labelled(shots, layer) for layer in layers}
+    parts = {layer: support.labelled(shots, layer).in_memory("selection") for layer in layers}
     first = parts[layers[0]]
     features = {layer: part.x for layer, part in parts.items()}
     scores = score(features, first.y, first.groups, classes, options, step)
@@ -147,11 +147,12 @@ def fitted(
     seen: Callable[[int, Labels], None] | None = None,
 ) -> Run:
     """The choice, fitted on a whole support set and scored on a query; as head `HEAD`."""
-    known = support.labelled(shots, choice.layer)
+    known = support.labelled(shots, choice.layer).in_memory("selection")
     own = segmentation.model_copy(
         update={
             "k_sweep": [],
             "shots": shots,
+            "knn": options.knn.model_copy(update={"index": "exact", "storage": "fp32"}),
             "linear": options.linear.model_copy(update={"c": [choice.c or 1.0]}),
         }
     )
@@ -170,6 +171,7 @@ def everything(inputs: Inputs, supports: Sequence[Support]) -> Support:
         supports[0],
         features=lambda _, layer: inputs.support.images(ids, layer),
         labels=lambda _: np.stack([inputs.labels[i] for i in ids]),
+        part=None,
     )
 
 

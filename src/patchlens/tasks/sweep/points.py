@@ -192,8 +192,12 @@ def retrieval_scores(
     features: Callable[[range], Array],
     data: FitData,
     plan: SweepPlan,
+    asking: Ints | None = None,
 ) -> tuple[dict[Point, float], int]:
-    """Instance retrieval (T3): mAP by cosine of every point, and the number of queries."""
+    """Instance retrieval (T3): mAP by cosine of every point, and the number of queries.
+
+    `asking` are the numbers of the objects that ask; by default, all.
+    """
     whole = [RAW, *plan.rival_points()]
     transforms = {point: [plan.transform(point, data)] for point in whole}
     pooled = object_features(objects, images, features, transforms)
@@ -202,7 +206,12 @@ def retrieval_scores(
         # Points with an m pick columns, which is the same before and after the mean.
         found = plan.transform(point, data)(pooled[RAW][0]) if point.m else pooled[point][0]
         answers = retrieve(
-            found, objects, relevant="instance", frame_distance=None, distance="cosine"
+            found,
+            objects,
+            relevant="instance",
+            frame_distance=None,
+            distance="cosine",
+            asking=asking,
         )
         queries = len(answers.ap)
         scores[point] = float(answers.ap.mean()) if queries else 0.0

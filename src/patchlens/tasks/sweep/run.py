@@ -14,6 +14,8 @@ from patchlens.progress import log, track
 from patchlens.stored import read_csv
 from patchlens.tasks.annotated import listed
 from patchlens.tasks.result import Result
+from patchlens.tasks.retrieval.search import sampled
+from patchlens.tasks.retrieval.settings import Retrieval
 from patchlens.tasks.segmentation.inputs import (
     Inputs,
     open_inputs,
@@ -48,6 +50,8 @@ def run(cell: Cell) -> Result:
     objects = None
     if "retrieval" in asked.heads:
         objects, _ = listed(index, cell.query.header, "sweep.heads")
+        most = cell.settings.section(Retrieval).queries
+        asking = sampled(objects, most, cell.settings.uncertainty.seed)
     choices = cell.folder / "segmentation_c.csv"
     chosen_c = read_csv(choices, "seed", "variant", "c")
     found: dict[Head, list[Scores]] = {head: [] for head in asked.heads}
@@ -57,7 +61,7 @@ def run(cell: Cell) -> Result:
     try:
         for row in track(rows, total=len(rows), what=f"sweep {cell}", unit="seed"):
             support = support_set(inputs, row)
-            known = support.labelled(segmentation.shots, cell.layer)
+            known = support.labelled(segmentation.shots, cell.layer).in_memory("sweep")
             plan = sweep.SweepPlan(counts, asked.rivals, prune, support.seed, control)
             fitted = (known, support.fit_data, query, cell.layer, plan)
             if "knn" in asked.heads:
@@ -67,7 +71,7 @@ def run(cell: Cell) -> Result:
                 c = dict(zip(own["variant"].astype(str), own["c"].astype(float), strict=True))
                 found["linear"].append(sweep.linear_scores(*fitted, segmentation.linear, c, where))
             if prune.select == "auto" and known.groups[0] != known.groups[-1]:  # two images or more
-                chosen.append(selected_m(inputs, known))
+                chosen.append(selected_m(inputs, known, support.seed))
     except FitError as error:
         raise SettingsError(f"{cell}: {error}") from None
     about = protocol(inputs) | {
@@ -79,9 +83,11 @@ def run(cell: Cell) -> Result:
         data, _ = cell.fit_data()
         ids = cell.query.header.image_ids
         scores, queries = sweep.retrieval_scores(
-            objects, len(ids), cell.read_query(ids), data, plan
+            objects, len(ids), cell.read_query(ids), data, plan, asking
         )
         found["retrieval"].append(scores)
+        if len(asking) < len(objects):
+            about |= {"retrieval_asking": len(asking), "retrieval_gallery": len(objects)}
         about |= {"retrieval_queries": queries, "retrieval_random_draws": prune.random_draws}
     tables = {head: curves(head, of_seeds, counts, width) for head, of_seeds in found.items()}
     metrics: dict[str, Any] = {}
