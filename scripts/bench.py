@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -34,18 +35,24 @@ from PIL import Image  # noqa: E402
 from embed import embed  # noqa: E402
 from patchlens.backbones.convert import convert  # noqa: E402
 from patchlens.backbones.load import load  # noqa: E402
-from patchlens.datasets.build import build  # noqa: E402
+from patchlens.datasets.build import build as build_index  # noqa: E402
 from patchlens.datasets.images import open_image  # noqa: E402
 from patchlens.datasets.readers import read as read_dataset  # noqa: E402
 from patchlens.features.device import cpu_name  # noqa: E402
 from patchlens.features.extract import Extractor, ImageSource  # noqa: E402
-from patchlens.features.store import Header  # noqa: E402
+from patchlens.features.store import FeatureFile, Header, write  # noqa: E402
 from patchlens.features.variants import unit_rows  # noqa: E402
 from patchlens.features.views import cut  # noqa: E402
+from patchlens.settings.classifiers import Knn  # noqa: E402
 from patchlens.settings.datasets import View  # noqa: E402
 from patchlens.settings.features import Features  # noqa: E402
 from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
-from patchlens.tasks.knn import Bank, search  # noqa: E402
+from patchlens.tasks.approximate import Index, build, lists_of, recall  # noqa: E402
+from patchlens.tasks.knn import COPIES, Bank, search  # noqa: E402
+from patchlens.tasks.objects import Objects  # noqa: E402
+from patchlens.tasks.retrieval.search import retrieve  # noqa: E402
+from patchlens.tasks.segmentation.few_shot import Labelled, Mapped  # noqa: E402
+from patchlens.tasks.segmentation.select import choose_m, sampled  # noqa: E402
 from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate  # noqa: E402
 from patchlens.tasks.tracking.settings import Propagation  # noqa: E402
 
@@ -55,6 +62,7 @@ WEIGHTS = ROOT / "data/external/vit_small_patch14.safetensors"
 ARCH = "vit_small_patch14_dinov2"
 VIEW = View(mode="whole", grid="equal", patches=[24, 32])  # 336×448 pixels at patch size 14
 FEATURES = Features(layer=-1, layer_sweep=[], norm=True, dtype="float16", batch_size=8)
+COSINE = {"distance": "cosine", "vote": "majority", "temperature": 0.07}
 DROPPED = (0, 10, 20, 30, 40, 50, 100, 200, 400, 600, 700, 750)  # of 768
 Row = tuple[str, str, str]
 
@@ -80,9 +88,13 @@ def main() -> None:
             "rss-index",
             "rss-extract",
             "rss-knn",
+            "index-knn",
+            "large",
+            "rss-ann",
+            "rss-bank",
         ],
     )
-    parser.add_argument("--images", type=int, default=0)
+    parser.add_argument("--images", type=int, default=0, help="or rows of a bank")
     parser.add_argument("--root", type=Path, help="the dataset of rss-index")
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
@@ -91,6 +103,8 @@ def main() -> None:
         "rss-index": lambda: rss_index(arguments.root, arguments.images),
         "rss-extract": lambda: rss_extract(arguments.images),
         "rss-knn": rss_knn,
+        "rss-ann": lambda: rss_ann(ours=bool(arguments.images)),
+        "rss-bank": lambda: rss_bank(arguments.images),
     }
     if arguments.part in children:
         print(children[arguments.part]())
@@ -99,6 +113,8 @@ def main() -> None:
         "index": bench_index,
         "extract": bench_extract,
         "knn": bench_knn,
+        "index-knn": bench_ann,
+        "large": bench_large,
         "sweep": bench_sweep,
         "propagation": bench_propagation,
         "repro": bench_repro,
@@ -158,7 +174,7 @@ def rss_index(root: Path, cores: int) -> str:
         layout = read_dataset("bdd100k_track", root)
         Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the peak of the imports
         before = memory("VmRSS")
-        time = seconds(lambda: build("bench", layout, root, None, None, Path(out)))
+        time = seconds(lambda: build_index("bench", layout, root, None, None, Path(out)))
     return json.dumps([time, memory("VmHWM") - before])
 
 
@@ -256,6 +272,193 @@ def arrays() -> tuple[np.ndarray, np.ndarray]:
 
 def our_search(bank: np.ndarray, queries: np.ndarray) -> None:
     search(bank, queries, 30, distance="cosine", device="cpu")
+
+
+ANN = {
+    "ivf, sq8": Knn(**COSINE, index="ivf", storage="sq8"),
+    "hnsw, fp32": Knn(**COSINE, index="hnsw"),
+}
+ASKED = 10  # neighbours
+
+
+def bench_ann() -> list[Row]:
+    """Our indexes beside the same of bare faiss, which has all rows in memory at once."""
+    bank, queries = structured(30_000), structured(1000, seed=1)
+    exact = Bank(bank, distance="cosine", device="cpu")
+    nearest = exact.search(queries, ASKED)[0].rows
+    unit, asked = unit_rows(bank), unit_rows(queries)
+    built, searched, recalls = [], [], []
+    with tempfile.TemporaryDirectory() as work:
+        for name, settings in ANN.items():
+            path = Path(work) / "bank.faiss"
+            ours = seconds(lambda p=path, s=settings: build(bank, s, p))
+            theirs = bare_index(settings, len(bank))
+            bare = seconds(lambda t=theirs, s=settings: fill(t, unit, s))
+            index = Index(path, settings, "cpu")
+            found = recall(index, exact, queries, [ASKED])
+            size = path.stat().st_size / bank.nbytes
+            built.append(f"{name}: {ours / bare:.2f} × ({ours:.1f} s, {size:.2f} of the bank)")
+            effort = "nprobe=32" if settings.index == "ivf" else "efSearch=128"
+            faiss.ParameterSpace().set_index_parameters(theirs, effort)
+            slow = [seconds(lambda i=index: i.search(queries, ASKED)) for _ in range(3)]
+            fast = [seconds(lambda t=theirs: t.search(asked, ASKED)) for _ in range(3)]
+            whole = seconds(lambda: exact.search(queries, ASKED))
+            ratio = statistics.median(slow) / statistics.median(fast)
+            part = statistics.median(slow) / whole
+            searched.append(f"{name}: {ratio:.2f} × ({part:.2f} of the exact search)")
+            got = theirs.search(asked, ASKED)[1]
+            hits = [np.isin(g, n).mean() for g, n in zip(got, nearest, strict=True)]
+            recalls.append(f"{name}: {found.share:.3f}, bare {np.mean(hits):.3f}")
+    peaks = [json.loads(rss("rss-ann", images=ours)) for ours in (1, 0)]
+    of = "of 30 k × 384, 1000 queries, k = 10, against bare faiss"
+    return [
+        (f"build of an index {of}", "; ".join(built), "≤ 1.15 ×"),
+        (f"search of an index {of}", "; ".join(searched), "≤ 1.15 ×"),
+        (f"recall@10 of an index {of}", "; ".join(recalls), "equal"),
+        (
+            "memory to build ivf, sq8 of 200 k × 384 (293 MiB), beside the bank",
+            f"{peaks[0]} MiB, bare faiss {peaks[1]} MiB",
+            "less than bare faiss",
+        ),
+    ]
+
+
+def structured(rows: int, seed: int = 0) -> np.ndarray:
+    """Rows [n, 384] of 32 dimensions in 200 clusters, as features have structure and noise none."""
+    shared, draw = np.random.default_rng(7), np.random.default_rng(seed)
+    centres, basis = shared.normal(size=(200, 32)), shared.normal(size=(32, 384))
+    inner = centres[draw.integers(0, 200, rows)] + draw.normal(size=(rows, 32))
+    return (inner @ basis).astype(np.float32)
+
+
+def bare_index(settings: Knn, rows: int) -> faiss.Index:
+    kind = "HNSW32,Flat" if settings.index == "hnsw" else f"IVF{lists_of(settings, rows)},SQ8"
+    return faiss.index_factory(384, kind, faiss.METRIC_INNER_PRODUCT)
+
+
+def fill(index: faiss.Index, unit: np.ndarray, settings: Knn) -> None:
+    draw = np.random.default_rng(settings.seed).permutation(len(unit))[: settings.train]
+    if not index.is_trained:
+        index.train(unit[np.sort(draw)])
+    index.add(unit)
+
+
+def rss_ann(ours: bool) -> int:
+    """Peak memory in MiB beside a bank while its index is built: by us, or by bare faiss."""
+    settings = Knn(**COSINE, index="ivf", storage="sq8", lists=64, train=10_000)
+    bank = structured(200_000)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory("VmRSS")
+    if ours:
+        with tempfile.TemporaryDirectory() as work:
+            build(bank, settings, Path(work) / "bank.faiss")
+    else:
+        fill(faiss.index_factory(384, "IVF64,SQ8", 0), unit_rows(bank), settings)
+    return memory("VmHWM") - before
+
+
+def bench_large() -> list[Row]:
+    """What grows with the bank or with the objects, and what limits it."""
+    sizes = (250_000, 500_000, 1_000_000, 2_000_000)
+    peaks = [json.loads(rss("rss-bank", images=rows)) for rows in sizes]
+    slope = (peaks[-1][0] - peaks[0][0]) / (sizes[-1] - sizes[0]) * 1e6
+    rng = np.random.default_rng(0)
+    objects, few = clusters_of_objects(20_000), np.sort(rng.permutation(20_000)[:5000])
+    features = rng.normal(size=(500, 96))[objects.instance] + 2 * rng.normal(size=(20_000, 96))
+    found = {}
+    for name, asking in (("all", None), ("5000", few)):
+        start = time.perf_counter()
+        answers = retrieve(
+            features.astype(np.float32),
+            objects,
+            relevant="instance",
+            frame_distance=None,
+            distance="cosine",
+            asking=asking,
+        )
+        found[name] = f"{time.perf_counter() - start:.1f} s, mAP {answers.ap.mean():.4f}"
+    known = Labelled(
+        structured(20_000)[:, :96], rng.integers(0, 9, 20_000), np.arange(20_000) // 999
+    )
+    knn = Knn(**COSINE)
+    chosen = {
+        most: seconds(
+            lambda m=most: choose_m(
+                sampled(known, m, 0), 9, [0, 24, 48], k=10, knn=knn, folds=4, device="cpu"
+            )
+        )
+        for most in (20_000, 5000)
+    }
+    times = ", ".join(f"{time:.0f} s" for _, time in peaks)
+    return [
+        (
+            "memory of an exact search in a bank of 0.25, 0.5, 1, 2 M × 384 in its file, "
+            "`limits.memory_gb: 2`, 64 queries, beside what was there",
+            f"{', '.join(str(peak) for peak, _ in peaks)} MB ({times}); {slope:.0f} MB per million",
+            "≤ 500 MB, which the limit leaves",
+        ),
+        ("retrieval among 20 000 objects: all ask, 5000 ask", "; ".join(found.values()), "linear"),
+        (
+            "choice of m on 20 000 patches, on 5000 of them",
+            ", ".join(f"{time:.1f} s" for time in chosen.values()),
+            "quadratic",
+        ),
+    ]
+
+
+def clusters_of_objects(count: int) -> Objects:
+    number = np.arange(count)
+    none, weights = np.zeros(count, dtype=np.int64), np.zeros((count, 1))
+    return Objects(
+        row=number,
+        instance=number % 500,
+        class_id=none,
+        fine_class=none,
+        sequence=number // 40,
+        frame=none,
+        number=number,
+        evaluated=np.ones(count, dtype=bool),
+        box=np.zeros((count, 4)),
+        size=np.ones(count),
+        weights=weights,
+    )
+
+
+def rss_bank(rows: int) -> str:
+    """Peak anonymous memory in MB and seconds of an exact search in a feature file, as JSON.
+
+    Pages of the file are not counted: the system takes them back when memory is short.
+    """
+    each, held = 1024, int((2 - 1) / 2 * 1e9 / (COPIES * 4 * 384))
+    images = [str(number) for number in range(-(-rows // each))]
+    header = Header("d", "s", "m", "w", images, (32, 32), 384, [0], True, "float16", "v", 14)
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as work:
+        part, out = Path(work) / "part", Path(work) / "bank.safetensors"
+        with part.open("wb") as stream:
+            for _ in images:
+                stream.write((rng.random((each, 384), np.float32) - 0.5).astype(np.float16).data)
+        write(header, {0: [part]}, out)
+        part.unlink()
+        file = FeatureFile(out)
+        bank = Mapped(lambda r: file.images(images[r.start : r.stop], 0), np.arange(rows), each)
+        queries = rng.random((64, 384), np.float32) - 0.5
+        search(bank[:5000], queries, 10, distance="cosine", device="cpu")
+        before, peak, done = memory("RssAnon"), 0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not done.wait(0.005):
+                peak = max(peak, memory("RssAnon"))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        took = seconds(
+            lambda: search(bank, queries, 10, distance="cosine", device="cpu", held=held)
+        )
+        done.set()
+        watching.join()
+    return json.dumps([peak - before, took])
 
 
 def bench_sweep(rounds: int = 5) -> list[Row]:

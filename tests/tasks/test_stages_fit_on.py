@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from cells import compute
 from configured import configured
 from patchlens import paths
+from patchlens.api.protocol import settings_for
 from patchlens.datasets.index import Index
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
@@ -19,7 +20,9 @@ from patchlens.features.store import Header, write
 from patchlens.settings.datasets import Collected, Query, Support, View
 from patchlens.settings.load import Settings
 from patchlens.settings.uncertainty import Limits, Uncertainty
+from patchlens.tasks.retrieval.settings import Retrieval
 from patchlens.tasks.segmentation import few_shot, inputs
+from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.segmentation.words import caption
 from tasks.world import CLASSES, PRUNE, noisy, random_labels, settings
 
@@ -228,3 +231,23 @@ def test_a_bank_that_stays_in_its_file_gives_every_score_of_one_in_memory(
     assert parts == whole
     with pytest.raises(SettingsError, match=r"limits\.memory_gb: too little for the linear probe"):
         run(tmp_path, "support", heads=["linear"])
+
+
+def test_from_python_settings_are_taken_that_a_file_may_lack(tmp_path):
+    own = settings_of(tmp_path).datasets["d"]
+
+    def given(**options: Any) -> Settings:
+        return settings_for("segmentation", "d", own, "m", variant=None, options=options)
+
+    found = given(knn={"index": "ivf", "nprobe": 5}, memory_gb=8)
+    assert (found.section(Segmentation).knn.index, found.limits.memory_gb) == ("ivf", 8)
+    assert found.limits.bank == 3.5e9
+    assert given().section(Segmentation).knn.exact
+    assert given().limits.bank is None
+    with pytest.raises(
+        SettingsError, match=r"knn\.recall: 1\.5 is out of range; allowed: 0\.01 to 1"
+    ):
+        given(knn={"recall": 1.5})
+    own = own.model_copy(update={"support": None})
+    asked = settings_for("retrieval", "d", own, "m", variant=None, options={"queries": 300})
+    assert asked.section(Retrieval).queries == 300

@@ -165,7 +165,8 @@ def evaluate(
             uses; by default, features stay in memory and nothing is written.
         params: a params.yaml whose protocol holds, instead of the default of this function.
         settings: keys of the section of the task in params.yaml, or of `segmentation`, `features`,
-            `prune` and `uncertainty`: `k=10`, `heads=["knn"]`, `layer=-2`, `m=0.26`, ...
+            `prune`, `uncertainty` and `limits`: `k=10`, `heads=["knn"]`, `layer=-2`, `m=0.26`,
+            `knn={"index": "ivf"}`, `memory_gb=8`, ...
 
     Returns:
         The scores with their intervals; shares are 0 to 1.

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from patchlens.errors import SettingsError
 from patchlens.names import DatasetName, ModelName, nearest
 from patchlens.settings.datasets import Dataset, Minicity
-from patchlens.settings.load import SHARED, Settings, parse
+from patchlens.settings.load import SHARED, Settings, parse, with_sections
 from patchlens.settings.validated import loaded
 from patchlens.tasks.known import known
 
@@ -28,6 +29,13 @@ def _content(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or not isinstance(content.get(name), dict):
             raise SettingsError(f"{path}: no section '{name}'; give the path of a params.yaml")
     return dict(content)
+
+
+@cache
+def _keys(section: str) -> frozenset[str]:
+    """The keys of a section, also those that a file may lack, without its list of datasets."""
+    kind: Any = with_sections(known().sections).model_fields[section].annotation
+    return frozenset(kind.model_fields) - {"datasets"}
 
 
 def slot(name: str) -> ModelName:
@@ -60,6 +68,7 @@ def settings_for(
         SettingsError: one line per mistake.
     """
     content, allowed = _content(params), known()
+    content["limits"] = dict(content.get("limits") or {})
     shared = content[SHARED]
     shared["variants"] = list(variant or shared.get("variants", ["raw"]))
     if "shots" not in shared:
@@ -69,12 +78,12 @@ def settings_for(
         if key == "device":
             content[key] = value
             continue
-        sections = [name for name in (task, SHARED, *COMMON) if name in content]
-        holds = next((content[name] for name in sections if key in content[name]), None)
+        keys = {name: _keys(name) for name in (task, SHARED, *COMMON, "limits") if name in content}
+        holds = next((content[name] for name, of in keys.items() if key in of), None)
         if holds is None:
-            keys = {key for name in sections for key in content[name]} | {"device"}
-            raise SettingsError(f"evaluate: '{key}' is no setting; {nearest(key, keys)}")
-        nested = isinstance(value, Mapping) and isinstance(holds[key], Mapping)
+            all_keys = set().union(*keys.values(), ["device"])
+            raise SettingsError(f"evaluate: '{key}' is no setting; {nearest(key, all_keys)}")
+        nested = isinstance(value, Mapping) and isinstance(holds.get(key), Mapping)
         holds[key] = {**holds[key], **value} if nested else value
     for name in allowed.sections:
         content[name] = content[name] | {"datasets": [dataset] if name == task else []}

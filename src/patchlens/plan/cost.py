@@ -70,7 +70,7 @@ class CellCost:
 
     Attributes:
         grid: patch rows and columns of an image; None if its tiles are unknown.
-        features: bytes of the feature files, including those of degraded copies.
+        features: bytes of the feature files, including those of degraded copies, and of indexes.
         extract: FLOP of the forward passes.
         knn: FLOP of the neighbour searches of all tasks.
         probe: FLOP of the linear probes, counted on one CPU core.
@@ -157,7 +157,8 @@ def cell(
         model,
         dataset,
         grid,
-        features=maps * planned.patches * planned.width * BYTES[settings.features.dtype],
+        features=maps * planned.patches * planned.width * BYTES[settings.features.dtype]
+        + round(whole.stored),
         extract=(total + whole.copies) * image,
         knn=whole.knn,
         probe=whole.probe,

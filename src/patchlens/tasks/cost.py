@@ -9,7 +9,9 @@ import numpy as np
 from patchlens.features.cell import IMAGES
 from patchlens.features.variants import VARIANTS, FitData, draws, fit, pruned_count
 from patchlens.names import DatasetName
+from patchlens.settings.classifiers import Knn
 from patchlens.settings.features import VariantName
+from patchlens.tasks import approximate
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -88,9 +90,35 @@ class Planned:
         """FLOP of an exact search: one product of two vectors per pair of patches."""
         return 2.0 * bank * queries * self.width
 
-    def choosing(self, *, images: int, folds: int) -> float:
-        """FLOP of choosing m within a support set: every patch is searched for in other folds."""
-        patches = images * self.patches
+    def neighbours(self, knn: Knn, *, bank: int, queries: int) -> float:
+        """FLOP of T1's search of a bank; with an index, also to build it and to measure recall."""
+        if knn.exact:
+            return self.search(bank=bank, queries=queries)
+        found = self.search(bank=bank, queries=knn.recall_queries)
+        lists = approximate.lists_of(knn, bank)
+        if knn.index == "ivf":
+            learned = 25 * min(knn.train, 256 * lists, bank)  # rounds of k-means
+            met = lists + bank * min(knn.nprobe, lists) // lists
+            found += self.search(bank=lists, queries=learned + bank)
+        else:  # a graph of faiss meets the links of 40 candidates for each patch that it adds
+            hnsw = knn.index == "hnsw"
+            met = min(bank, knn.ef_search * knn.links) if hnsw else bank
+            found += self.search(bank=min(bank, 40 * knn.links), queries=bank) if hnsw else 0
+        return found + self.search(bank=met, queries=queries)
+
+    def stored(self, knn: Knn, *, bank: int) -> float:
+        """Bytes of the index of a bank: its codes, its row numbers or the links of its graph."""
+        if knn.exact:
+            return 0.0
+        code = {"fp32": 4, "fp16": 2, "sq8": 1}[knn.storage] * self.width
+        return float(bank * (code + {"exact": 0, "ivf": 8, "hnsw": 8 * knn.links + 16}[knn.index]))
+
+    def choosing(self, *, images: int, folds: int, most: int) -> float:
+        """FLOP of choosing m within a support set: every patch is searched for in other folds.
+
+        `most` is the largest number of patches that take part.
+        """
+        patches = min(images * self.patches, most)
         return self.search(bank=patches * (folds - 1) // folds, queries=patches)
 
     def maps(self, *, images: int) -> float:
@@ -126,6 +154,7 @@ class Cost:
         links: frames whose objects are linked, over all fits and thresholds.
         copies: images that are extracted beside those of the dataset, one layer each.
         memory: bytes of the arrays at their most; that of several tasks is the largest.
+        stored: bytes of the indexes that are stored.
     """
 
     knn: float = 0.0
@@ -135,6 +164,7 @@ class Cost:
     links: float = 0.0
     copies: int = 0
     memory: float = 0.0
+    stored: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -145,4 +175,5 @@ class Cost:
             self.links + other.links,
             self.copies + other.copies,
             max(self.memory, other.memory),
+            self.stored + other.stored,
         )

@@ -13,7 +13,8 @@ def cost(cell: Planned) -> Cost:
     objects is negligible.
     """
     settings, prune = cell.settings.section(Sweep), cell.settings.prune
-    shots = cell.settings.section(Segmentation).shots
+    segmentation = cell.settings.section(Segmentation)
+    shots, folds = segmentation.shots, segmentation.linear.folds
     seeds = len(cell.settings.dataset(cell.dataset).few_shot()[0].seeds)
     images = cell.query if settings.images == "all" else min(cell.query, settings.images)
     control = draws("prune_random", prune, seeds)
@@ -22,8 +23,9 @@ def cost(cell: Planned) -> Cost:
     bank, queries = shots * cell.pools * cell.patches, images * cell.patches
     knn = nested * cell.search(bank=bank, queries=queries) if "knn" in settings.heads else 0.0
     if prune.select == "auto":
-        folds = cell.settings.section(Segmentation).linear.folds
-        knn += cell.choosing(images=shots * cell.pools, folds=folds)
+        knn += cell.choosing(
+            images=shots * cell.pools, folds=folds, most=segmentation.knn.select_patches
+        )
     memory = 3 * cell.held(shots * cell.pools) + cell.chunk  # tests hold the fits below it
     one = cell.probe(images=shots * cell.pools, choices=1, folds=2)
     probe = seeds * fits * one if "linear" in settings.heads else 0.0
