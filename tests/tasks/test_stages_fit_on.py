@@ -245,9 +245,7 @@ def test_from_python_settings_are_taken_that_a_file_may_lack(tmp_path):
     assert found.limits.bank == 3.5e9
     assert given().section(Segmentation).knn.exact
     assert given().limits.bank is None
-    with pytest.raises(
-        SettingsError, match=r"knn\.recall: 1\.5 is out of range; allowed: 0"
-    ):
+    with pytest.raises(SettingsError, match=r"knn\.recall: 1\.5 is out of range; allowed: 0"):
         given(knn={"recall": 1.5})
     own = own.model_copy(update={"support": None})
     asked = settings_for("retrieval", "d", own, "m", variant=None, options={"queries": 300})
