@@ -170,3 +170,25 @@ def test_its_pictures_are_there(tried: Tried, page: Page) -> None:
     page.evaluate(
         "Promise.all([...document.images].map((i) => { i.loading = 'eager'; return i.decode(); }))"
     )
+
+
+def test_what_is_alike_is_one_click_away(tried: Tried, page: Page) -> None:
+    site = tried.folder / "reports/site"
+    places = list(site.glob("features*.html"))
+    assert places
+    for place in places:
+        page.goto(place.as_uri())
+        page.wait_for_function("document.querySelector('canvas').width < 100")  # 300 until drawn
+        page.locator("canvas").first.click()
+        assert page.input_value("[name=view]") == "similarity"
+        assert "The chosen patch is in" in page.inner_text("#said")
+    assert (site / "explorer.html").is_file() == (site / "variance.html").is_file()
+    if (site / "explorer.html").is_file():
+        page.goto((site / "explorer.html").as_uri())
+        page.locator("[data-panel=left] .stage").click()
+        assert page.locator("[data-panel=left] .crops li").count() > 1
+        page.goto((site / "variance.html").as_uri())
+        maps = page.locator("main img")
+        assert maps.count() > 1
+        maps.first.scroll_into_view_if_needed()
+        maps.first.evaluate("(image) => image.decode()")
