@@ -11,6 +11,7 @@ import pytest
 from conftest import script
 from test_readme import block
 
+VIDEO = {"dataset": "minicity_video"}
 TABLES = ("segmentation", "identification", "retrieval", "tracking")
 
 
@@ -65,8 +66,13 @@ def test_it_has_at_most_eight_columns_and_a_row_for_each_model(
         ("segmentation", 3, {"head": "knn", "variant": "prune"}, "pixel_miou"),
         ("segmentation", 4, {"head": "linear", "variant": "raw"}, "pixel_miou"),
         ("identification", 5, {"head": "patch", "variant": "raw"}, "robustness"),
-        ("retrieval", 6, {"head": "instance", "variant": "raw"}, "map"),
-        ("tracking", 7, {"head": "link", "variant": "raw"}, "assa"),
+        (
+            "retrieval",
+            6,
+            {"head": "instance", "variant": "raw", "dataset": "minicity_video"},
+            "map",
+        ),
+        ("tracking", 7, {"head": "association", "variant": "raw"}, "d10"),
     ],
 )
 def test_a_column_is_the_score_with_its_interval_and_mark(
@@ -96,20 +102,20 @@ def test_the_conclusion_counts_columns_and_names_floors(
             table[column] = table["model"] == "dino"
         table.to_csv(copied / f"metrics/tables/{task}.csv", index=False)
     text = answer(copied)
-    assert "separable from the best: `dino` in 5 of 5 columns (T4 AssA not counted" in text
+    assert "separable from the best: `dino` in 5 of 5 columns (T4, Δ = 10 not counted" in text
     assert "floor is among the best" not in text
-    link = {"head": "link", "variant": "raw", "model": "pixels"}
-    change(copied, "tracking", link, assa_level_with_best_model=True)
+    found = {"head": "association", "variant": "raw", "model": "pixels"}
+    change(copied, "tracking", found, d10_level_with_best_model=True)
     assert "floor is among the best" not in answer(copied)  # of four videos
-    change(copied, "tracking", {"head": "link"}, assa_units=10)
+    change(copied, "tracking", {"head": "association"}, d10_units=10)
     text = answer(copied)
     assert "`dino` in 6 of 6 columns." in text
-    assert "In T4 AssA (`pixels`) a floor is among the best" in text
+    assert "In T4, Δ = 10 (`pixels`) a floor is among the best" in text
 
 
 def test_few_units_are_said_to_be_too_few(copied: Path, answer: Callable[[Path], str]) -> None:
     assert "Fewer than 10 videos are too few" in answer(copied)
-    change(copied, "tracking", {"head": "link"}, assa_units=10)
+    change(copied, "tracking", {"head": "association"}, d10_units=10)
     change(copied, "identification", {"head": "patch"}, robustness_units=9)
     assert "Fewer than 10 source images are too few" in answer(copied)
 

@@ -285,11 +285,11 @@ def test_identification_shows_its_counts_for_every_head():
 
 
 def test_headlines_of_tracking():
-    keys = ["d1", "d2", "d20", "optimal_d1", "assa", "idf1", "idsw", "hota", "jf_mean"]
+    keys = ["d1", "d10", "d2", "d20", "optimal_d1", "assa", "idf1", "idsw", "hota", "jf_mean"]
     names = {head: [s.key for s in headline(TRACKING.metrics, head, keys)]
              for head in ("association", "link", "link_free", "davis")}  # fmt: skip
     assert names == {
-        "association": ["d1", "d20"],
+        "association": ["d1", "d10", "d20"],
         "link": ["assa", "idf1", "idsw"],
         "link_free": ["assa"],
         "davis": ["jf_mean"],

@@ -19,7 +19,7 @@ from patchlens.report import headlines
 from patchlens.report.headlines import Headline
 from patchlens.settings.load import load
 from patchlens.site import plots
-from patchlens.site.answers import answer, tally
+from patchlens.site.answers import answer, beyond, tally
 from patchlens.site.leads import lead
 from patchlens.site.serve import PLACE, server
 from patchlens.tasks.known import known
@@ -126,6 +126,26 @@ def test_tally_counts_leaders_and_their_equals_and_leaves_out_few_units() -> Non
 
     assert told == 3
     assert [(one.model, one.best, one.alone) for one in found] == [("a", 3, 1), ("b", 2, 0)]
+
+
+def test_what_can_be_said_is_what_beats_a_floor_and_stays_below_a_ceiling() -> None:
+    clear, near = compared((0.1, 0.05, 0.15)), compared((0.1, -0.01, 0.2))
+    top = {"model": "c", "variant": "raw", "role": "ceiling", "score": 0.9}
+    clear = replace(clear, rows=pd.concat([clear.rows, pd.DataFrame([top])]))
+    few = compared((0.1, -0.01, 0.2), units=9)
+
+    said, unbeaten = beyond([clear, near, few], lambda model: model == "b")
+
+    assert said == [
+        "A trained model is shown to beat every floor in 1 of 2 metrics.",
+        "A ceiling, which has seen the labels, is above the best in 1.",
+    ]
+    assert unbeaten == f"No trained model is shown to beat a floor in {near.task.words.title}, " + (
+        f"{near.title} (b)."
+    )
+    assert beyond([clear], lambda model: model == "b")[1] == ""
+    for floor in (lambda model: True, lambda model: False):
+        assert beyond([clear, near], floor) == ([], "")
 
 
 def test_why_says_what_is_over_the_floor_and_what_is_left_without_top_dimensions() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from patchlens.display.grid import difference
 from patchlens.report.headlines import Headline
+from patchlens.report.paired import RAW
 from patchlens.site.leads import Lead, Rival, lead
 from patchlens.tasks.metric import Metric
 
@@ -56,11 +57,41 @@ def tally(found: Iterable[Headline]) -> tuple[list[Tally], int]:
     leads = [one for headline in found if (one := lead(headline)) and not one.few]
     best, alone = Counter[str](), Counter[str]()
     for one in leads:
-        near = [rival.model for rival in one.rivals if not rival.separable]
-        best.update([one.leader, *near])
-        alone.update([] if near else [one.leader])
+        near = _level(one)
+        best.update(near)
+        alone.update(near if len(near) == 1 else [])
     order = sorted(best, key=lambda model: (-best[model], -alone[model]))
     return [Tally(model, best[model], alone[model]) for model in order], len(leads)
+
+
+def beyond(found: Iterable[Headline], is_floor: Callable[[str], bool]) -> tuple[list[str], str]:
+    """How far trained models are above floors and below ceilings, where there are enough units.
+
+    Returns:
+        Sentences on what can be said, and one on where a floor is not beaten; "" for none.
+    """
+    leads = [one for headline in found if (one := lead(headline)) and not one.few]
+    names = {name for one in leads for name in (one.leader, *(r.model for r in one.rivals))}
+    if all(map(is_floor, names)) or not any(map(is_floor, names)):
+        return [], ""
+    room, unbeaten = [], []
+    for one in leads:
+        metric, rows = one.headline.metric, one.headline.rows
+        if floors := [name for name in _level(one) if is_floor(name)]:
+            unbeaten.append(f"{one.headline.task.words.title}, {one.headline.title} ({floors[0]})")
+        ceilings = rows[(rows["role"] == "ceiling") & (rows["variant"] == RAW)][metric.key]
+        room += [gap for gap in metric.sense * (ceilings - one.score) if gap > 0][:1]
+    beaten, all_ = len(leads) - len(unbeaten), f"{len(leads)} metric{'s' * (len(leads) > 1)}"
+    said = [f"A trained model is shown to beat every floor in {beaten} of {all_}."]
+    if room:
+        said.append(f"A ceiling, which has seen the labels, is above the best in {len(room)}.")
+    listed = "; ".join(unbeaten)
+    return said, f"No trained model is shown to beat a floor in {listed}." if listed else ""
+
+
+def _level(found: Lead) -> list[str]:
+    """The best model, and those not separable from it."""
+    return [found.leader, *(rival.model for rival in found.rivals if not rival.separable)]
 
 
 def answer(headline: Headline, is_floor: Callable[[str], bool]) -> Answer:

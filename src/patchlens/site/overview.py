@@ -11,7 +11,7 @@ from patchlens.report.headlines import Headline
 from patchlens.report.judge import OF
 from patchlens.report.verdict_words import effect, threshold
 from patchlens.site import lexicon, media, overview_figures, precomputed, provenance, tasks
-from patchlens.site.answers import answer, tally
+from patchlens.site.answers import answer, beyond, tally
 from patchlens.site.figure import files
 from patchlens.site.page import Page
 from patchlens.site.reading import Run
@@ -51,6 +51,7 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     ]
     groups.sort(key=lambda group: not group[2])  # what was judged comes first
     best, told = tally(shown)
+    said, unbeaten = beyond(shown, run.is_floor)
     use = list(recommendations(run))
     pictures = {one.dataset: found for one in use if (found := _picture(one.dataset, one.model))}
     context = {
@@ -66,6 +67,8 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
         "groups": groups,
         "best": best,
         "told": told,
+        "said": said,
+        "unbeaten": unbeaten,
         "untold": len(shown) - told,
         "signs": overview_figures.SIGN,
         "verdicts": list(overview_figures.VERDICTS),

@@ -20,7 +20,8 @@ class Metric:
         higher_is_better: its sense.
         heads: the heads that it is measured in; none in a study, which has no heads.
         headline: the heads in which it has tables and figures and is compared with the best; of a
-            family, its smallest and its largest number.
+            family, its smallest and its largest number, and those of `between`.
+        between: numbers of a family.
         patchwise: the heads in which it scores single patches, so that claims compare it on equal
             grids only.
     """
@@ -31,6 +32,7 @@ class Metric:
     higher_is_better: bool = True
     heads: tuple[str, ...] = ()
     headline: tuple[str, ...] = ()
+    between: tuple[str, ...] = ()
     patchwise: tuple[str, ...] = ()
 
     @property
@@ -95,8 +97,10 @@ def _ends(metric: Metric, keys: Sequence[str]) -> Iterator[Metric]:
         yield from found.values()
         return
     ordered = sorted(found, key=lambda key: int(number(metric.key, key) or 0))
-    for key in dict.fromkeys([*ordered[:1], *ordered[-1:]]):
-        yield found[key]
+    ends = {*ordered[:1], *ordered[-1:]}
+    for key in ordered:
+        if key in ends or number(metric.key, key) in metric.between:
+            yield found[key]
 
 
 def number(pattern: str, text: str) -> str | None:

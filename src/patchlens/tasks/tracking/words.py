@@ -53,7 +53,7 @@ WORDS = Words(
     },
     question="Can an object be tracked through a video by appearance alone?",
     need="Track objects through a video",
-    overview=(("association", "d1"), ("link", "assa")),
+    overview=(("association", "d10"), ("link", "assa")),
     columns={"delta": "frame distance (Δ)", "nearest": "association accuracy"},
     shares=frozenset({"nearest", "optimal"}),
 )
