@@ -35,6 +35,7 @@ class World:
         self.features = rng.normal(0, 1, shape).astype(np.float32)
         self.features[good, ..., 0] += signal * (2.0 * self.labels - 1)
         self.layers = list(range(layers))
+        self.steps = 0
 
     def support(self, rows: list[int]) -> Support:
         first: Array = self.features[0, rows].reshape(-1, WIDTH)
@@ -54,7 +55,10 @@ class World:
         )
 
     def chosen(self, rows: list[int], options: Options = OPTIONS) -> run.Choice:
-        return run.chosen(self.support(rows), 8, self.layers, CLASSES, options, lambda: None)
+        return run.chosen(self.support(rows), 8, self.layers, CLASSES, options, self.step)
+
+    def step(self) -> None:
+        self.steps += 1
 
     def accuracy(self, choice: Candidate, known: list[int], asked: list[int]) -> np.ndarray:
         """Of each image of a query."""
@@ -66,6 +70,7 @@ class World:
 def test_the_layer_in_which_the_labels_were_planted_is_chosen() -> None:
     world = World(6, layers=4, signal=2.0, seed=0, good=2)
     choice, scores = world.chosen(list(range(6)))
+    assert world.steps == 4 * OPTIONS.folds  # a bar moves with every fit of a layer
     assert choice.layer == 2
     assert scores[choice] > 0.9
     knn, linear = 4 * 2, 4 * len(LINEAR.c)  # the probe is the same on `center` as on `raw`
