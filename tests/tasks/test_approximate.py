@@ -8,9 +8,11 @@ import pytest
 
 from patchlens.errors import FitError
 from patchlens.features.variants import unit_rows
+from patchlens.names import DatasetName
 from patchlens.settings.classifiers import Knn
 from patchlens.tasks import approximate
 from patchlens.tasks.approximate import Index, Recall, about, build, check, recall
+from patchlens.tasks.cost import Planned
 from patchlens.tasks.knn import Bank
 
 KINDS = [("exact", "fp16"), ("exact", "sq8"), ("ivf", "fp32"), ("ivf", "sq8"), ("hnsw", "fp16")]
@@ -119,3 +121,24 @@ def test_the_exact_search_says_nothing_new() -> None:
         "knn_nprobe": 7,
         "knn_recall_queries": 1000,
     }
+
+
+def test_a_plan_counts_build_search_recall_and_bytes(tmp_path: Path, arrays: Any) -> None:
+    of_images = {"patches": 1, "support": 0, "query": 1, "pools": 1, "classes": 2, "pixels": 1}
+    own: Any = None  # no setting of others is read
+    cell = Planned(own, DatasetName("d"), width=16, layers=[0], grid=(1, 1), reader="", **of_images)
+    bank, queries = 3000, 10_000_000
+    exact = cell.neighbours(knn(), bank=bank, queries=queries)
+    assert exact == cell.search(bank=bank, queries=queries)
+    measured = cell.search(bank=bank, queries=1000)
+    flat = knn(storage="sq8")
+    assert cell.neighbours(flat, bank=bank, queries=queries) == exact + measured
+    ivf = knn(index="ivf", lists=50, nprobe=5)
+    assert 0.1 < cell.neighbours(ivf, bank=bank, queries=queries) / exact < 0.13
+    assert cell.neighbours(ivf, bank=bank, queries=1) > measured  # it is built all the same
+    for settings in (flat, ivf, knn(index="hnsw", links=8, storage="fp16")):
+        build(arrays[0], settings, tmp_path / "bank")
+        size = (tmp_path / "bank").stat().st_size
+        assert cell.stored(settings, bank=bank) == pytest.approx(size, rel=0.2)
+    assert cell.stored(knn(), bank=bank) == 0
+    assert cell.choosing(images=900, folds=4, most=100) == cell.search(bank=75, queries=100)
