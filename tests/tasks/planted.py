@@ -52,7 +52,13 @@ def no_mask(row: int) -> np.ndarray:
 
 
 def swept(
-    *, noise: float, signal: float = 1.0, rotate: bool = False, heads=("knn", "linear"), c=1.0
+    *,
+    noise: float,
+    signal: float = 1.0,
+    rotate: bool = False,
+    heads=("knn", "linear"),
+    c=1.0,
+    device=CPU,
 ):
     """All scores of all points, by head, for support and query with these features."""
     y, query_y = labels(400, 1), labels(600, 2)
@@ -64,9 +70,9 @@ def swept(
     plan = sweep.SweepPlan(COUNTS, RIVALS, PRUNE, seed=0, draws=3)
     data, found = fit_data(x), {}
     if "knn" in heads:
-        found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, CPU)
+        found["knn"] = sweep.knn_scores(bank, data, query, 0, plan, TASK, device)
     if "linear" in heads:
         found["linear"] = sweep.linear_scores(
-            bank, data, query, 0, plan, TASK.linear, dict.fromkeys(("raw", *RIVALS), c), CPU
+            bank, data, query, 0, plan, TASK.linear, dict.fromkeys(("raw", *RIVALS), c), device
         )
     return found

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from patchlens.errors import FitError
 from patchlens.settings.classifiers import Linear
 from patchlens.tasks import probe
-from patchlens.tasks.probe import fit_probe, grouped_folds
-from patchlens.tasks.probe_on_device import Folds
+from patchlens.tasks.probe import Sample, fit_probe, fit_probes, grouped_folds
+from patchlens.tasks.probe_on_device import Fits
 
 
 def settings(c=(1.0,), default_c=0.5, folds=3, max_iter=3000) -> Linear:
@@ -209,15 +209,51 @@ def test_the_folds_of_torch_count_the_hits_of_separate_fits():
     y[:60] = 3  # a class that one fold does not show
     groups = np.repeat(np.arange(4), 60)
     kept = np.stack([groups != g for g in range(4)])
-    folds = Folds(x, y, kept, "cpu")
+    folds = Fits([(x, y)], [kept], "cpu")
     for c in (0.01, 1.0):
-        folds.fit(c, 3000, 1e-4)
+        folds.fit([c], 3000)
         apart = 0
         for train in kept:
             [model] = probe.path(x[train], y[train], [c], 3000)
             found = model.labels[model.logits(x[~train]).argmax(axis=1)]
             apart += int((found == y[~train]).sum())
-        assert abs(folds.hits() - apart) <= 1  # a patch may lie on the border
+        assert abs(folds.hits()[0] - apart) <= 1  # a patch may lie on the border
+
+
+def samples(c) -> list[Sample]:
+    """Of different sizes, labels and numbers of images; the last is of one image."""
+    found = []
+    for number, (n, width, images) in enumerate([(240, 12, 4), (200, 10, 2), (80, 12, 5)]):
+        x, y = blobs(n=n, width=width, spread=3.0, seed=number)
+        y[np.arange(n) % images == 0] += number  # classes that one fold does not show
+        found.append(Sample(x, y, np.arange(n) % images, c))
+    return [*found, found[0]._replace(groups=np.full(240, 3))]
+
+
+@pytest.mark.parametrize("c", [[0.1], [0.01, 1.0, 100.0]])
+def test_a_batch_in_torch_gives_the_fits_of_one_after_the_other(c):
+    whole = fit_probes(samples(c), 6, settings(c), "cpu")
+    again = fit_probes(samples(c), 6, settings(c), "cpu")
+    for one, ours, twice in zip(samples(c), whole, again, strict=True):
+        apart = fit_probe(one.x, one.y, one.groups, 6, settings(c))
+        assert (ours.c, ours.at_edge) == (apart.c, apart.at_edge)
+        np.testing.assert_allclose(ours.scores(one.x), apart.scores(one.x), atol=2e-3)
+        assert ours.model.weights.tobytes() == twice.model.weights.tobytes()
+        assert np.array_equal(ours.model.labels, np.unique(one.y))
+
+
+def test_samples_of_about_one_size_share_a_batch():
+    assert sorted(map(sorted, probe._alike(samples([1.0])))) == [[0, 1, 3], [2]]
+    assert sorted(map(sorted, probe._alike(samples([1.0, 2.0])))) == [[0, 1], [2], [3]]
+
+
+@pytest.mark.parametrize(("free", "batches"), [(1, 5), (2000, 3), (1 << 40, 1)])
+def test_batches_on_a_device_fit_into_its_memory(free, batches, monkeypatch):
+    monkeypatch.setattr(probe, "_free", lambda device: free)
+    x = np.zeros((10, 4), np.float32)  # 840 bytes with two scores a patch
+    found = list(probe.in_batches(range(5), x, 1, "cuda"))
+    assert [i for some in found for i in some] == [0, 1, 2, 3, 4]
+    assert len(found) == batches
 
 
 @pytest.mark.parametrize(

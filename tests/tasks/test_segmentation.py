@@ -261,6 +261,29 @@ def test_variants_side_by_side_give_the_runs_of_one_after_the_other(cores, monke
             assert np.array_equal(one.counts[level].dense(), other.counts[level].dense())
 
 
+def test_a_device_fits_the_probes_of_all_variants_and_seeds_in_one_batch(monkeypatch):
+    """`cpu:0` is a CPU that works as a GPU does: in torch."""
+    changes = {"variants": ["raw", "center", "prune", "l2"], "shots_sweep": [1, 2], **BOTH}
+    known = [support(random_labels(2, seed=s), noisy, seed=s) for s in (7, 8)]
+    asked = task(query(random_labels(3), noisy), **changes)
+    batches = []
+    fit_probes = segmentation.fit_probes
+    monkeypatch.setattr(
+        segmentation,
+        "fit_probes",
+        lambda of, *rest: batches.append(len(of)) or fit_probes(of, *rest),
+    )
+    here = list(asked.run(known, "test"))
+    assert not batches
+    there = list(replace(asked, device="cpu:0").run(known, "test"))
+    assert batches == [2 * (4 + 1)]  # raw with one shot less, too
+    for one, other in zip(here, there, strict=True):
+        assert replace(one, counts={}) == replace(other, counts={})
+        for level, counts in one.counts.items():
+            moved = np.abs(counts.dense().astype(int) - other.counts[level].dense()).sum() / 2
+            assert moved <= 0.02 * counts.dense().sum()
+
+
 def test_more_neighbours_than_patches_says_so():
     with pytest.raises(FitError, match="k = 9 exceeds the 8 patches"):
         runs_of(query(random_labels(2)), [support(random_labels(2))], k=9)

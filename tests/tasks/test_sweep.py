@@ -55,6 +55,14 @@ def test_a_linear_probe_does_not_mind_the_noise(harmful, clean):
     assert harmful["linear"][RAW] == pytest.approx(clean["linear"][RAW], abs=0.05)
 
 
+def test_a_device_gives_the_probes_of_a_cpu(harmful):
+    """`cpu:0` is a CPU that works as a GPU does: in torch, many points at once."""
+    found = swept(noise=30.0, heads=("linear",), device="cpu:0")["linear"]
+    assert set(found) == set(harmful["linear"])
+    for point, score in found.items():
+        assert score == pytest.approx(harmful["linear"][point], abs=0.01), point
+
+
 def test_pruning_too_much_costs_what_the_informative_dimensions_held(harmful):
     assert harmful["knn"][prune(2)] < harmful["knn"][prune(4)] - 0.2
     assert harmful["knn"][prune(8)] < harmful["knn"][prune(4)]

@@ -10,25 +10,28 @@ test holds it against scikit-learn.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import psutil
 from scipy.special import softmax
 from threadpoolctl import threadpool_limits
 
-from patchlens.arrays import Array, Floats, Ints
+from patchlens.arrays import Array, Bools, Floats, Ints
 from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.variants import Transform
 from patchlens.processes import cores
 from patchlens.settings.classifiers import Linear
 
+T = TypeVar("T")
 TOLERANCE = 1e-4  # largest gradient entry, in coordinates where every weight has unit curvature
 MEMORY = 20  # gradient pairs that L-BFGS keeps
+ALIKE = 0.8  # a sample this much smaller than another is fitted in its batch on a device
 PIECE = 1920  # rows that are copied at once
 NARROW = 129  # features and intercept, of which all curvatures of a class are used
 ROUNDING = 1e-5  # of these, in float32
@@ -74,6 +77,35 @@ class Probe:
         return out
 
 
+class Sample(NamedTuple):
+    """What a probe is fitted on.
+
+    Attributes:
+        x: features [n, D].
+        y: class ids [n], at least two different ones.
+        groups: the support image of each patch [n]; folds never split an image.
+        c: the values of C to choose from.
+    """
+
+    x: Array
+    y: Ints
+    groups: Ints
+    c: Sequence[float]
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nothing to choose, or nothing to choose it by."""
+        return len(self.c) == 1 or len(np.unique(self.groups)) == 1
+
+    def kept(self, folds: int) -> Bools:
+        """The patches that each fold fits on [folds, n]; none in folds beyond its images."""
+        kept = np.zeros((folds, len(self.y)), dtype=bool)
+        images = len(np.unique(self.groups))
+        for row, (train, _) in enumerate(grouped_folds(self.groups, min(folds, images))):
+            kept[row, train] = True
+        return kept
+
+
 def fit_probe(
     x: Array,
     y: Ints,
@@ -101,9 +133,10 @@ def fit_probe(
     Raises:
         FitError: L-BFGS did not converge within `max_iter` iterations.
     """
-    images = len(np.unique(groups))
     if torch or device != "cpu":
-        return _fit_on_device(transform(x), y, groups, classes, settings, device)
+        sample = Sample(transform(x), y, groups, settings.c)
+        return fit_probes([sample], classes, settings, device)[0]
+    images = len(np.unique(groups))
     # One BLAS thread a fit: folds run side by side, and the result has the same bits either way.
     with threadpool_limits(limits=1, user_api="blas"):
         if images == 1 or len(settings.c) == 1:
@@ -116,28 +149,63 @@ def fit_probe(
     return Probe(model, classes, c, at_edge)
 
 
-def _fit_on_device(
-    x: Array, y: Ints, groups: Ints, classes: int, settings: Linear, device: Where
-) -> Probe:
-    """The same in torch."""
-    from patchlens.tasks.probe_on_device import Folds  # imports torch
+def fit_probes(
+    samples: Sequence[Sample], classes: int, settings: Linear, device: Where
+) -> list[Probe]:
+    """The same in torch, with samples of about one size in one batch.
 
-    images = len(np.unique(groups))
-    if images == 1 or len(settings.c) == 1:
-        c, at_edge = (settings.c[0] if len(settings.c) == 1 else settings.default_c), False
-    else:
-        splits = grouped_folds(groups, min(settings.folds, images))
-        kept = np.stack([np.isin(np.arange(len(x)), train) for train, _ in splits])
-        folds, hits = Folds(x, y, kept, device), []
-        for value in settings.c:
-            folds.fit(value, settings.max_iter, TOLERANCE)
+    Args:
+        samples: all of them fit into the memory of the device together (`in_batches`).
+        classes: number of classes C.
+        settings: number of folds, iterations, and the C of a sample of one image.
+        device: where to fit; a CPU gives what a GPU does.
+
+    Raises:
+        FitError: L-BFGS did not converge within `max_iter` iterations.
+    """
+    found: dict[int, Probe] = {}
+    for batch in _alike(samples):
+        fitted = _fit_batch([samples[i] for i in batch], classes, settings, device)
+        found |= dict(zip(batch, fitted, strict=True))
+    return [found[i] for i in range(len(samples))]
+
+
+def _alike(samples: Sequence[Sample]) -> list[list[int]]:
+    """Numbers of samples; in each list, those with as much to choose and of about one size."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(samples)), key=lambda i: samples[i].x.size, reverse=True):
+        for batch in batches:
+            first, one = samples[batch[0]], samples[i]
+            shapes = zip(one.x.shape, first.x.shape, strict=True)
+            close = all(ALIKE <= own / other <= 1 / ALIKE for own, other in shapes)
+            if close and one.alone == first.alone and (one.alone or one.c == first.c):
+                batch.append(i)
+                break
+        else:
+            batches.append([i])
+    return batches
+
+
+def _fit_batch(
+    samples: Sequence[Sample], classes: int, settings: Linear, device: Where
+) -> Iterator[Probe]:
+    from patchlens.tasks.probe_on_device import Fits  # imports torch
+
+    chosen = [one.c[0] if len(one.c) == 1 else settings.default_c for one in samples]
+    data, values = [(one.x, one.y) for one in samples], samples[0].c
+    edges: tuple[float, ...] = ()
+    if not samples[0].alone:
+        folds, hits = Fits(data, [one.kept(settings.folds) for one in samples], device), []
+        for value in values:
+            folds.fit([value] * len(samples), settings.max_iter)
             hits.append(folds.hits())
-        c = settings.c[int(np.argmax(hits))]
-        at_edge = c in (settings.c[0], settings.c[-1])
-    whole = Folds(x, y, np.ones((1, len(x)), dtype=bool), device)
-    whole.fit(c, settings.max_iter, TOLERANCE)
-    [(weights, intercepts)] = whole.weights()
-    return Probe(Weights(weights, intercepts, whole.labels), classes, c, at_edge)
+        chosen = [values[i] for i in np.argmax(hits, axis=0)]
+        edges = values[0], values[-1]
+        del folds  # before the next is made
+    whole = Fits(data, [np.ones((1, len(one.y)), dtype=bool) for one in samples], device)
+    whole.fit(chosen, settings.max_iter)
+    for c, labels, (weights, intercepts) in zip(chosen, whole.labels, whole.weights(), strict=True):
+        yield Probe(Weights(weights, intercepts, labels), classes, c, c in edges)
 
 
 def path(
@@ -323,8 +391,32 @@ def side_by_side(each: int) -> int:
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(given) if given.isdigit() else cores()
+    return max(1, min(threads, _free("cpu") // max(1, each)))
+
+
+def in_batches(waiting: Iterable[T], x: Array, fits: int, device: Where) -> Iterator[list[T]]:
+    """What waits for fits on a device, as much at a time as memory holds.
+
+    Args:
+        waiting: one for each sample.
+        x: the features of the largest sample [n, D].
+        fits: of a sample at a time, times the classes: the numbers that each patch gets.
+        device: where they are fitted.
+    """
+    each = 4 * x.nbytes + 5 * 4 * len(x) * fits  # as given, centred, turned, squared; and scores
+    rest = iter(waiting)
+    while some := list(islice(rest, max(1, _free(device) // each))):
+        yield some
+
+
+def _free(device: Where) -> int:
+    """Free bytes of memory; on a GPU, where arrays lie twice for a while, the lesser of both."""
     free: int = psutil.virtual_memory().available
-    return max(1, min(threads, free // max(1, each)))
+    if device == "cuda":
+        import torch
+
+        free = min(free, torch.cuda.mem_get_info()[0])
+    return free
 
 
 def grouped_folds(groups: Ints, folds: int) -> Iterator[tuple[Ints, Ints]]:

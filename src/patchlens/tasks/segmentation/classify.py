@@ -14,11 +14,11 @@ from patchlens.arrays import Array, Ints, Labels
 from patchlens.features.device import Where
 from patchlens.features.variants import VARIANTS, Transform, draws, fit
 from patchlens.progress import track
-from patchlens.settings.classifiers import Knn, Linear
+from patchlens.settings.classifiers import Knn
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks import approximate
 from patchlens.tasks.knn import Bank, check_k, labels_of, on_host, vote
-from patchlens.tasks.probe import fit_probe, side_by_side
+from patchlens.tasks.probe import Probe, Sample, fit_probe, fit_probes, in_batches, side_by_side
 from patchlens.tasks.scores import Counts, ImageCounts, confusion
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing, prior
@@ -168,12 +168,16 @@ class Task:
                     yield from done.pop(plan)
 
     def _side_by_side(self, whole: Sequence[_Work]) -> Iterator[dict[Fit, list[Run]]]:
-        """The fits in their order; with more cores than folds, several variants at once."""
-        beside = 0
-        if self.device == "cpu" and "linear" in self.settings.heads:
-            known = whole[0][0].labelled(self.settings.shots, self.layers[0])
-            each = 4 * known.in_memory(PROBE).x.nbytes
-            beside = side_by_side(each) // self.settings.linear.folds
+        """The fits in their order; several variants at once where cores or a GPU have room."""
+        beside, linear = 0, self.settings.linear
+        if "linear" in self.settings.heads:
+            known = whole[0][0].labelled(self.settings.shots, self.layers[0]).in_memory(PROBE)
+            folds = 1 if len(linear.c) == 1 else linear.folds
+            if self.device != "cpu":
+                for some in in_batches(whole, known.x, folds * self.query.classes, self.device):
+                    yield from self._at_once(some)
+                return
+            beside = side_by_side(4 * known.x.nbytes) // folds
         if beside < 2:
             for support, (features, members) in whole:
                 yield self._fit(support, features, members)
@@ -187,6 +191,31 @@ class Task:
             finally:
                 pool.shutdown(cancel_futures=True)
 
+    def _at_once(self, some: Sequence[_Work]) -> Iterator[dict[Fit, list[Run]]]:
+        """The fits, with all of their probes in one batch on the device."""
+        linear, samples, probes = self.settings.linear, list[Sample](), list[dict[int, Probe]]()
+        asked = list[tuple[dict[int, Probe], int]]()
+        for support, (features, members) in some:
+            probes.append({})
+            for shots in sorted({plan.shots for plan in members if plan.head == "linear"}):
+                known = support.labelled(shots, features[2]).turned(
+                    self._transform(support, features)
+                )
+                if not linear_says_nothing(known.width, known.y):
+                    known = known.in_memory(PROBE)
+                    samples.append(Sample(known.x, known.y, known.groups, linear.c))
+                    asked.append((probes[-1], shots))
+        fitted = fit_probes(samples, self.query.classes, linear, self.device)
+        for (found, shots), probe in zip(asked, fitted, strict=True):
+            found[shots] = probe
+        del samples  # before the query is scored
+        for (support, (features, members)), found in zip(some, probes, strict=True):
+            yield self._fit(support, features, members, found)
+
+    def _transform(self, support: Support, features: _Features) -> Transform:
+        variant, draw, _ = features
+        return fit(variant, support.fit_data, self.prune, seed=support.seed, draw=draw)
+
     def _features(self, plan: Fit) -> _Features:
         """Variant, draw and layer of the features that give the fit."""
         return fitted_as(plan, self.settings.knn), plan.draw, plan.layer
@@ -196,11 +225,17 @@ class Task:
         return self._fit(support, self._features(plan), [plan])[plan]
 
     def _fit(
-        self, support: Support, features: _Features, members: Sequence[Fit]
+        self,
+        support: Support,
+        features: _Features,
+        members: Sequence[Fit],
+        probes: Mapping[int, Probe] | None = None,
     ) -> dict[Fit, list[Run]]:
-        """The runs of fits on the same features, which are read and transformed once for all."""
-        variant, draw, layer = features
-        transform = fit(variant, support.fit_data, self.prune, seed=support.seed, draw=draw)
+        """The runs of fits on the same features, which are read and transformed once for all.
+
+        `probes` are those of some numbers of shots that are fitted already.
+        """
+        transform, layer = self._transform(support, features), features[2]
         alike: dict[tuple[str, int], list[Fit]] = {}
         for plan in members:
             alike.setdefault((plan.head, plan.shots), []).append(plan)
@@ -209,8 +244,10 @@ class Task:
             for shots in {shots for _, shots in alike}
         }
         fitted = {
-            key: self._classifier(*key, features, banks[key[1]], support, transform)
-            for key in alike
+            (head, shots): _linear(probes[shots])
+            if head == "linear" and probes and shots in probes
+            else self._classifier(head, shots, features, banks[shots], support, transform)
+            for head, shots in alike
         }
         parts: dict[tuple[tuple[str, int], int], dict[str, list[ImageCounts]]] = {}
         for rows in self.query.chunks():
@@ -266,7 +303,9 @@ class Task:
         if head == "linear":
             if linear_says_nothing(bank.width, bank.y):
                 return _prior(bank.y, classes, one_hot=False), {}
-            return _linear(bank.in_memory(PROBE), classes, settings.linear, self.device)
+            known = bank.in_memory(PROBE)
+            sample = (known.x, known.y, known.groups)
+            return _linear(fit_probe(*sample, classes, settings.linear, device=self.device))
         if knn_says_nothing(bank.width, settings.knn):
             return _prior(bank.y, classes, one_hot=False), {}
         sweep = (features[2], shots) == (self.layers[0], settings.shots)
@@ -348,9 +387,7 @@ def _knn(
     return classify
 
 
-def _linear(bank: Labelled, classes: int, settings: Linear, device: Where) -> _Fitted:
-    probe = fit_probe(bank.x, bank.y, bank.groups, classes, settings, device=device)
-
+def _linear(probe: Probe) -> _Fitted:
     def classify(x: Array) -> dict[int, tuple[Array, Ints]]:
         scores = probe.scores(x)
         return {0: (scores, scores.argmax(axis=1))}

@@ -21,7 +21,7 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import Bank, labels_of, on_host, vote
 from patchlens.tasks.objects import Objects, object_features
-from patchlens.tasks.probe import fit_probe, side_by_side
+from patchlens.tasks.probe import Probe, Sample, fit_probe, fit_probes, in_batches, side_by_side
 from patchlens.tasks.retrieval.search import retrieve
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled, Query
@@ -153,28 +153,44 @@ def linear_scores(
     nothing = prior(known.y, query.classes, one_hot=False)
     base = _total_variance(known.x, plan.transform(RAW, data))
 
-    def predictor(point: Point) -> Callable[[Array], Ints]:
+    def asked(point: Point) -> tuple[Transform, float] | None:
+        """The transform of a point and its C; None where its features tell no patches apart."""
         transform = plan.transform(point, data)
         width = transform(known.x[:1]).shape[1]
         own = _total_variance(known.x, transform)
         if linear_says_nothing(width, known.y) or own == 0:
-            return lambda rows: nothing(len(rows))[1]
-        c = chosen["raw"] * base / own if point.m else chosen[point.variant]
+            return None
+        return transform, chosen["raw"] * base / own if point.m else chosen[point.variant]
+
+    def fitted(transform: Transform, c: float) -> Probe:
         alone = settings.model_copy(update={"c": [c]})
-        probe = fit_probe(
-            known.x, known.y, known.groups, query.classes, alone, transform, device=device
-        )
-        return lambda rows: probe.scores(transform(rows)).argmax(axis=1)
+        return fit_probe(known.x, known.y, known.groups, query.classes, alone, transform)
 
     points = list(plan.points())
-    # `fit_probe` gives BLAS one thread while it runs; here one stays one from fit to fit.
-    beside = side_by_side(2 * known.x.nbytes) if device == "cpu" else 1
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(beside) as pool:
-        predict = dict(zip(points, pool.map(predictor, points), strict=True))
+    if device == "cpu":
+        # `fit_probe` gives BLAS one thread while it runs; here one stays one from fit to fit.
+        beside = side_by_side(2 * known.x.nbytes)
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(beside) as pool:
+            wanted = dict(zip(points, pool.map(asked, points), strict=True))
+            of = {point: pool.submit(fitted, *want) for point, want in wanted.items() if want}
+            probes = {point: fit_of_one.result() for point, fit_of_one in of.items()}
+    else:
+        wanted = {point: asked(point) for point in points}
+        fits = [(point, *want) for point, want in wanted.items() if want]
+        probes = {}
+        for some in in_batches(fits, known.x, query.classes, device):
+            samples = [
+                Sample(transform(known.x), known.y, known.groups, [c]) for _, transform, c in some
+            ]
+            found = fit_probes(samples, query.classes, settings, device)
+            probes |= {point: one for (point, _, _), one in zip(some, found, strict=True)}
     counts = {point: np.zeros((query.classes,) * 2, dtype=np.int64) for point in points}
     for x, truth in _scored(query, layer):
-        for point in points:
-            counts[point] += confusion(truth, predict[point](x), query.classes)
+        for point, want in wanted.items():
+            winners = (
+                probes[point].scores(want[0](x)).argmax(axis=1) if want else nothing(len(x))[1]
+            )
+            counts[point] += confusion(truth, winners, query.classes)
     return _mious(counts)
 
 
