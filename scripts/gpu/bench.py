@@ -20,7 +20,7 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 from patchlens.settings.models import UntrainedModel
-from patchlens.tasks.cost import FINAL, PROBE_STEPS
+from patchlens.tasks.cost import probe_work
 from patchlens.tasks.knn import Bank
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
@@ -116,11 +116,11 @@ class Bench:
                 ),
                 self.wait,
             )
-            work = 4.0 * width * classes * n * PROBE_STEPS * FINAL
+            work = probe_work(n, width, classes)
             rate = f"; {work / took / 1e9:.0f} G/s as a plan counts" if len(values) == 1 else ""
             self.rows.add(
                 f"linear probe, {n} × {width}, {classes} classes, {what}",
-                f"{took:.2f} s{rate}; a plan assumes {GUESS.probe / 1e9:.0f}",
+                f"{took:.2f} s{rate}; a plan assumes {GUESS.gpu / 1e9:.0f}",
             )
 
     def maps(self) -> None:

@@ -1,8 +1,8 @@
 """What a rehearsal changes: sizes and amounts, never the protocol, the models, tasks or variants.
 
-A preset keeps its datasets, models, heads, variants, seeds and claims. Images and the number of
-images shrink, and so do width and depth of the models, whose official names and nesting stay: the
-registry is copied with the shapes of the weight files that `weights_file` writes.
+A preset keeps its datasets, models, heads, variants and claims. Images, the number of images and
+of support seeds shrink, and so do width and depth of the models, whose official names and nesting
+stay: the registry is copied with the shapes of the weight files that `weights_file` writes.
 """
 
 import shutil
@@ -15,6 +15,7 @@ import yaml
 PIXELS = [112, 112]  # 7×7 patches of 16 pixels, 8×8 of 14
 MOST = 12  # support images of a seed, and query images: a verdict needs 10
 FEW = 4  # images of each group or class
+SEEDS = 2
 TINY = {"embed_dim": 48, "depth": 2}
 Params = dict[str, Any]
 
@@ -33,6 +34,8 @@ def shrink(preset: Params) -> Params:
         for part in (support, query):
             if part is not None and part["images"] != "all":
                 part["images"] = min(part["images"], MOST if part["per"] == "total" else FEW)
+        if support is not None:
+            support["seeds"] = support["seeds"][:SEEDS]
     segmentation = params["segmentation"]
     if (shots := segmentation["shots"]) > MOST:
         scaled = [max(1, count * MOST // shots) for count in segmentation["shots_sweep"]]

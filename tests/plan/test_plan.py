@@ -26,7 +26,7 @@ from patchlens.plan.show import as_json, show
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import read
-from patchlens.tasks.cost import FINAL, PROBE_STEPS
+from patchlens.tasks.cost import EXPONENTIAL, PROBE_STEPS, SPARED, STEP, probe_work
 from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
@@ -281,9 +281,10 @@ def test_features_time_and_bank_by_hand(settings: Make) -> None:
     # layer, at 2 shots; raw at 1 shot. Pruned are 6 of 24 dimensions.
     banks = 2 * ((2 + 3 * 18 / 24) * 2 + 1)
     assert cell.knn == pytest.approx(2 * banks * patches * 500 * patches * 24)
-    # 2 values of C on 2 of 3 folds each, side by side, and twice the steps for the last, on all.
-    rows = 2 * ((1 + 3 * 18 / 24) * 2 + 1) * patches
-    assert cell.probe == rows * (2 + 2 * 2 / 2) * 200 * 4 * 24 * 19
+    # 2 values of C on each of 2 images, and one on both; at 1 shot there is nothing to choose by.
+    step = [4 * 2 * patches * (width + EXPONENTIAL) * 19 + STEP for width in (24, 18, 18, 18)]
+    alone = 4 * patches * (24 + EXPONENTIAL) * 19 + STEP
+    assert cell.probe == pytest.approx(2 * SPARED * PROBE_STEPS * (3 * sum(step) + alone))
 
 
 def test_heads_that_are_not_run_cost_nothing(settings: Make) -> None:
@@ -600,14 +601,18 @@ def test_json_holds_the_plan_and_its_assumptions(settings: Make) -> None:
     assert set(found["seconds"]) == {"cpu", "gpu"}
 
 
-def test_a_gpu_speeds_up_all_but_the_probe(settings: Make) -> None:
+def test_a_gpu_speeds_up_what_it_does_and_leaves_the_rest_to_all_cores(settings: Make) -> None:
     plan = planned(settings({}))
     rates = plan.rates
-    cores = {"extract": rates.core * plan.cores, "knn": rates.knn * plan.cores, "maps": rates.maps}
-    for part, rate in cores.items():
+    of_core = {"extract": rates.core, "knn": rates.knn, "probe": rates.probe, "maps": rates.maps}
+    for part, rate in of_core.items():
         ratio = plan.seconds(part, gpu=False) / plan.seconds(part, gpu=True)
-        assert ratio == pytest.approx((rates.gpu_maps if part == "maps" else rates.gpu) / rate)
-    assert plan.seconds("probe", gpu=True) == plan.seconds("probe", gpu=False)
+        of_gpu = rates.gpu_maps if part == "maps" else rates.gpu
+        assert ratio == pytest.approx(of_gpu / (rate * plan.cores))
+    [cell] = plan.cells
+    assert cell.decode == (4 + 500) * (1024 * 2048 + cost.OPENED)
+    for gpu in (False, True):
+        assert plan.seconds("decode", gpu=gpu) == cell.decode / rates.decode / plan.cores
 
 
 def test_pixel_maps_are_counted_for_every_fit_that_is_scored(settings: Make) -> None:
@@ -669,11 +674,12 @@ def test_the_seconds_of_a_stage_are_its_work_and_its_starts(settings: Make) -> N
     plan = planned(settings({"models": {"vit": UNTRAINED, "other": UNTRAINED}}))
     rates, [one, _] = plan.rates, plan.cells
     work = one.stages["segmentation"]
-    wanted = work["knn"] / rates.knn / plan.cores
-    wanted += work["probe"] / rates.probe + work["maps"] / rates.maps + rates.start
-    assert plan.stage_seconds("segmentation", gpu=False) == pytest.approx(2 * wanted)
-    assert plan.stage_seconds("tables", gpu=False) == rates.start
-    assert plan.stage_seconds("weights", gpu=False) == 2 * rates.start_model
+    wanted = work["knn"] / rates.knn + work["probe"] / rates.probe + work["maps"] / rates.maps
+    each = 1 / plan.cores
+    segmentation = plan.stage_seconds("segmentation", gpu=False)
+    assert segmentation == pytest.approx(2 * (wanted + rates.start) * each)
+    assert plan.stage_seconds("tables", gpu=False) == rates.start * each
+    assert plan.stage_seconds("weights", gpu=False) == 2 * rates.start_model * each
     assert plan.stage_seconds("extract", gpu=True) < plan.stage_seconds("extract", gpu=False)
 
 
@@ -689,7 +695,7 @@ def test_a_machine_is_measured_by_what_the_stages_do(monkeypatch: pytest.MonkeyP
     assert found.measured
     assert found.knn == 2 * 8192 * 1024 * 24 / 2
     assert found.maps == 256 * 512 * 20 / 2
-    assert found.probe == 4 * 24 * 20 * 1000 * PROBE_STEPS * FINAL / 2
+    assert found.probe == probe_work(1000, 24, 20) / 2
     weights = 2 * (12 * 24**2 + 13 * 24)  # of two blocks of a ViT
     assert found.core == 8 * (2 * weights * 32 + 4 * 32**2 * 24 * 2) / 2
     assert found.gpu == cost.Rates().gpu

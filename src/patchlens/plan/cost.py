@@ -19,6 +19,7 @@ from patchlens.settings.load import Settings
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.table import TABLE, cells
 
+OPENED = 50_000  # pixels that take as long as it takes to open a picture
 PIXELS = 350_000  # of a mask where images differ: about those of ADE20K
 BYTES = {"float16": 2, "float32": 4}
 PROCESS = 1e9  # bytes of a process without data: torch, timm, pandas, faiss
@@ -31,13 +32,14 @@ class Rates:
 
     Attributes:
         core: FLOP of forward passes on one core.
-        gpu: the same on one GPU in float32 without TF32, a guess; neighbour searches as well.
+        gpu: the same on one GPU in float32 without TF32, a guess; searches and probes as well.
         knn: FLOP of neighbour searches on one core.
-        probe: FLOP of linear probes on one core, also where a GPU would run them: not measured.
+        probe: FLOP of linear probes on one core.
         maps: pixels × classes of class maps on one core.
         gpu_maps: the same on one GPU, a guess.
         transform: feature values that variants are applied to, on one core.
         links: frames whose objects are linked, on one core.
+        decode: pixels that are decoded and resampled, on one core.
         start: seconds to start a process.
         start_model: the same where it opens a model: torch and timm.
         measured: whether this machine gave the numbers of its cores.
@@ -46,22 +48,25 @@ class Rates:
     core: float = 45e9
     gpu: float = 10e12
     knn: float = 45e9
-    probe: float = 54e9
+    probe: float = 14e9
     maps: float = 250e6
     gpu_maps: float = 4e9
     transform: float = 200e6
     links: float = 12e3
+    decode: float = 25e6
     start: float = 2.0
     start_model: float = 6.0
     measured: bool = False
 
     def seconds(self, part: str, work: float, *, cores: int, gpu: bool) -> float:
-        """Seconds of a part of the work, a key of `stages` of a cell."""
-        if part in ("probe", "transform", "links") or (part == "maps" and not gpu):
-            return float(work / getattr(self, part))
-        if gpu:
+        """Seconds of a part of the work, a key of `stages` of a cell, with all cores at work.
+
+        Where one stage has work for one core, `patchlens repro` runs others beside it.
+        """
+        if gpu and part in ("extract", "knn", "probe", "maps"):
             return work / (self.gpu_maps if part == "maps" else self.gpu)
-        return work / ((self.core if part == "extract" else self.knn) * cores)
+        rate: float = self.core if part == "extract" else getattr(self, part)
+        return work / (rate * cores)
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,11 @@ class CellCost:
         features: bytes of the feature files, including those of degraded copies, and of indexes.
         extract: FLOP of the forward passes.
         knn: FLOP of the neighbour searches of all tasks.
-        probe: FLOP of the linear probes, counted on one CPU core.
+        probe: FLOP of the linear probes.
         maps: pixels × classes of the class maps of all tasks.
         view: the width of its model, and the patches of one view.
-        stages: stage -> part (`extract`, `knn`, `probe`, `maps`, `transform`, `links`) -> its work.
+        decode: pixels of all pictures, and `OPENED` more for each.
+        stages: stage -> part (`extract`, `decode`, `knn` and so on) -> its work.
         memory: stage -> bytes of its process at their most, about.
     """
 
@@ -90,6 +96,7 @@ class CellCost:
     maps: float | None = None
     transform: float | None = None
     links: float | None = None
+    decode: float | None = None
     view: tuple[int, int] = (0, 0)
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
@@ -124,6 +131,7 @@ def cell(
     one = pixels[0] // size.patch_size, pixels[1] // size.patch_size
     grid = tiles[0] * one[0], tiles[1] * one[1]
     layers = _layers(model, size, settings.features_of(dataset))
+    pixels_of_image = PIXELS if images.size is None else images.size[0] * images.size[1]
     planned = Planned(
         settings,
         dataset,
@@ -134,7 +142,7 @@ def cell(
         query=images.query or 0,
         pools=images.pools or 0,
         classes=images.classes or 1,
-        pixels=PIXELS if images.size is None else images.size[0] * images.size[1],
+        pixels=pixels_of_image,
         grid=grid,
         reader=find(settings.dataset(dataset).kind).reader,
     )
@@ -143,7 +151,11 @@ def cell(
     whole = sum(of.values(), Cost())
     maps = total * len(layers) + whole.copies
     image = tiles[0] * tiles[1] * size.flops(one)
-    stages = {"extract": {"extract": total * image}, "degrade": {"extract": whole.copies * image}}
+    opened = pixels_of_image + OPENED
+    stages = {
+        stage: {"extract": count * image, "decode": count * opened}
+        for stage, count in (("extract", total), ("degrade", whole.copies))
+    }
     parts = ("knn", "probe", "maps", "transform", "links")
     stages |= {name: {part: getattr(c, part) for part in parts} for name, c in of.items()}
     batch = settings.features.batch_size
@@ -165,6 +177,7 @@ def cell(
         maps=whole.maps,
         transform=whole.transform,
         links=whole.links,
+        decode=float((total + whole.copies) * opened),
         view=(size.width, one[0] * one[1]),
         stages=stages,
         memory={name: PROCESS + held for name, held in memory.items()},

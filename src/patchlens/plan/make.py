@@ -91,10 +91,10 @@ class Plan:
         return self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
 
     def stage_seconds(self, stage: str, *, gpu: bool) -> float:
-        """Rough seconds of all cells of a stage, one after another, each in its own process."""
+        """Rough seconds of all cells of a stage with all cores at work, each in its own process."""
         opens = stage == "weights" or any("extract" in c.stages.get(stage, {}) for c in self.cells)
         start = self.rates.start_model if opens else self.rates.start
-        return start * self.stages.get(stage, 0) + sum(
+        return start * self.stages.get(stage, 0) / self.cores + sum(
             self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
             for cell in self.cells
             for part, work in cell.stages.get(stage, {}).items()

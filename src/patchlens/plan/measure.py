@@ -15,7 +15,7 @@ from patchlens.features.device import Where, of_backbone
 from patchlens.plan.cost import Rates
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Device
-from patchlens.tasks.cost import FINAL, PROBE_STEPS
+from patchlens.tasks.cost import PROBE_STEPS, probe_work
 from patchlens.tasks.knn import search
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
@@ -53,7 +53,7 @@ def measured(width: int, patches: int, device: Device, seconds: float = SECONDS)
                 ),
                 # What a plan counts for it, however many steps it took.
                 "probe": (
-                    4.0 * width * CLASSES * LABELLED * PROBE_STEPS * FINAL,
+                    probe_work(LABELLED, width, CLASSES),
                     lambda: fit_probe(few, labels, labels, CLASSES, one),
                 ),
                 "maps": (

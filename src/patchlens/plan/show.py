@@ -11,7 +11,13 @@ from patchlens.plan.make import ROOM, Plan
 from patchlens.plan.models import Download
 from patchlens.tasks.cost import PROBE_STEPS
 
-PARTS = {"extract": "extraction", "knn": "k-NN", "probe": "linear probe", "maps": "pixel maps"} | {
+PARTS = {
+    "extract": "extraction",
+    "decode": "decoding",
+    "knn": "k-NN",
+    "probe": "linear probe",
+    "maps": "pixel maps",
+} | {
     "transform": "variants applied",
     "links": "links of boxes",
 }
@@ -22,6 +28,7 @@ RATES = (
     ("maps", 1e6, "M pixels × classes/s of maps"),
     ("transform", 1e6, "M values/s of variants"),
     ("links", 1e3, "k frames/s of links"),
+    ("decode", 1e6, "M pixels/s of decoding"),
 )
 
 
@@ -135,9 +142,9 @@ def _times(plan: Plan) -> list[str]:
     return [
         *table,
         f"{'measured here' if rates.measured else 'assumptions'}, of a core: {', '.join(said)}; "
-        f"{rates.gpu / 1e12:.0f} TFLOP/s per GPU; {PROBE_STEPS} steps per probe, on the CPU; "
+        f"{rates.gpu / 1e12:.0f} TFLOP/s per GPU; {PROBE_STEPS} steps per probe; "
         f"{rates.start:.0f} s to start a process, {rates.start_model:.0f} with a model; without "
-        f"decoding, resampling and other stages{_rest(plan)}",
+        f"other stages{_rest(plan)}",
     ]
 
 

@@ -12,12 +12,21 @@ from patchlens.names import DatasetName
 from patchlens.settings.classifiers import Knn
 from patchlens.settings.features import VariantName
 from patchlens.tasks import approximate
+from patchlens.tasks.probe import NARROW
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
-PROBE_STEPS = 200  # L-BFGS iterations of one fit of a linear probe in the search for C
-FINAL = 2  # times as many of the fit that is scored, which has a tighter tolerance
+PROBE_STEPS = 100  # of L-BFGS in one fit of a linear probe: 11 to 425, the more the larger C ...
+SPARED = 0.5  # ... and such a part of them where it uses all curvatures of few features
+EXPONENTIAL = 24  # dimensions whose products take as long as all else that a step does with a score
+STEP = 4e6  # FLOP that take as long as what a step does beside the patches
+
+
+def probe_work(patches: float, width: float, classes: int) -> float:
+    """FLOP of one fit of a linear probe; a step is two products of patches, width and classes."""
+    steps = PROBE_STEPS * (SPARED if width < NARROW else 1)
+    return steps * (4.0 * patches * classes * (width + EXPONENTIAL) + STEP)
 
 
 @dataclass(frozen=True)
@@ -125,21 +134,20 @@ class Planned:
         """Pixels × classes of the class maps of so many images."""
         return float(images) * self.pixels * self.classes
 
-    def probe(self, *, images: int, choices: int, folds: int) -> float:
-        """FLOP of a linear probe on one core: every C on the folds, then one C on all.
+    def probe(self, *, images: int, choices: int, folds: int, share: float = 1) -> float:
+        """FLOP of a linear probe: every C on the folds, then one C on all.
 
         Args:
             images: whose patches it is fitted on.
             choices: values of C.
-            folds: of the cross-validation; two run side by side, one BLAS thread each.
+            folds: of the cross-validation.
+            share: of the dimensions that the features have.
         """
-        passes = FINAL + (choices * (folds - 1) / 2 if choices > 1 else 0)
-        return self.passes(passes, images=images)
+        return self.passes(1 + choices * (folds - 1) * (choices > 1), images=images, share=share)
 
-    def passes(self, count: float, *, images: int) -> float:
-        """FLOP of so many fits of a linear probe, each as long as one of the search for C."""
-        step = 4.0 * self.width * self.classes  # scores and gradient: two matrix products
-        return images * self.patches * count * PROBE_STEPS * step
+    def passes(self, count: float, *, images: int, share: float = 1) -> float:
+        """FLOP of so many fits of a linear probe on so many images."""
+        return count * probe_work(images * self.patches, share * self.width, self.classes)
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ class Cost:
 
     Attributes:
         knn: FLOP of neighbour searches.
-        probe: FLOP of linear probes on one CPU core, also where a GPU would run them.
+        probe: FLOP of linear probes.
         maps: pixels × classes that are upsampled and compared.
         transform: feature values that fitted variants are applied to, and pooled.
         links: frames whose objects are linked, over all fits and thresholds.

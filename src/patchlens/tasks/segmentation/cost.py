@@ -33,7 +33,8 @@ def cost(cell: Planned) -> Cost:
             index = max(index, one)
         elif plan.head == "linear":
             choices = len(linear.c)
-            probe += share * cell.probe(images=images, choices=choices, folds=linear.folds)
+            parts = min(linear.folds, images)
+            probe += cell.probe(images=images, choices=choices, folds=parts, share=share)
     if cell.settings.prune.select == "auto":
         knn += folds * cell.choosing(
             images=settings.shots * cell.pools,

@@ -1,6 +1,6 @@
 """What the nested choice costs."""
 
-from patchlens.tasks.cost import FINAL, Cost, Planned
+from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.selection.settings import Selection
 
@@ -17,7 +17,7 @@ def cost(cell: Planned) -> Cost:
     search = cell.search(bank=patches * (inner - 1) // inner, queries=patches)
     centred = {"center"} if "raw" in settings.variants else set()  # not fitted again, see choose
     linear = {*settings.variants} - centred if "linear" in settings.heads else set()
-    passes = fits * len(linear) * len(settings.linear.c) * (inner - 1) + sets * FINAL
+    passes = fits * len(linear) * len(settings.linear.c) * (inner - 1) + sets
     return Cost(
         knn=fits * len(settings.variants) * search if "knn" in settings.heads else 0.0,
         probe=cell.passes(passes, images=images) if linear else 0.0,

@@ -1,6 +1,6 @@
 """What the sweep costs."""
 
-from patchlens.features.variants import draws
+from patchlens.features.variants import draws, pruned_counts
 from patchlens.tasks.cost import Cost, Planned
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.sweep.settings import SWEPT, Sweep
@@ -19,7 +19,8 @@ def cost(cell: Planned) -> Cost:
     images = cell.query if settings.images == "all" else min(cell.query, settings.images)
     control = draws("prune_random", prune, seeds)
     nested = len(SWEPT) - 1 + control + len(settings.rivals)
-    fits = 1 + len(settings.rivals) + len(prune.choices) * (len(SWEPT) - 1 + control)
+    kept = [m / cell.width for m in pruned_counts(prune, cell.width)]
+    shares = [1.0] * (1 + len(settings.rivals)) + kept + [1 - m for m in kept] * (1 + control)
     bank, queries = shots * cell.pools * cell.patches, images * cell.patches
     knn = nested * cell.search(bank=bank, queries=queries) if "knn" in settings.heads else 0.0
     if prune.select == "auto":
@@ -27,6 +28,6 @@ def cost(cell: Planned) -> Cost:
             images=shots * cell.pools, folds=folds, most=segmentation.knn.select_patches
         )
     memory = 3 * cell.held(shots * cell.pools) + cell.chunk  # tests hold the fits below it
-    one = cell.probe(images=shots * cell.pools, choices=1, folds=2)
-    probe = seeds * fits * one if "linear" in settings.heads else 0.0
+    probe = sum(cell.passes(1, images=shots * cell.pools, share=share) for share in shares)
+    probe *= seeds * ("linear" in settings.heads)
     return Cost(knn=seeds * knn, probe=probe, memory=memory)
