@@ -50,8 +50,8 @@ test-slow: env  ## Run the slow tests: a forced run of the miniature leaves noth
 demo: env  ## Measure two mini ViTs and a floor on frames rendered here, in a minute
 	patchlens demo --degrade
 
-repro: env  ## Reproduce all results of params.yaml, JOBS stages at a time; FORCE=1: every stage
-	patchlens repro --jobs $(JOBS) $(if $(filter-out 0,$(FORCE)),--force)
+repro: env  ## Reproduce all results of params.yaml, JOBS stages at a time; FORCE=1: every stage; ENGINE=ray
+	patchlens repro --jobs $(JOBS) $(if $(ENGINE),--engine $(ENGINE)) $(if $(filter-out 0,$(FORCE)),--force)
 
 check-small: env  ## Compare every score of a miniature with that of REV (default HEAD), within 2 minutes
 	python scripts/check_small.py $(REV)

@@ -1,9 +1,10 @@
 """A tiny extraction, also run as a program by tests that kill it or weigh its memory."""
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from memory import peak
 from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.features import extract
-from patchlens.features.extract import Extractor, ImageSource
+from patchlens.features.extract import Extractor, ImageSource, Shard
 from patchlens.features.store import Header
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
@@ -34,6 +35,19 @@ def extractor(view: View = WHOLE, backbone=None, **changes) -> Extractor:
     fields = {"layer": -1, "layer_sweep": [], "norm": True, "dtype": "float16", "batch_size": 2}
     features = Features(**fields | changes)
     return Extractor(backbone or PixelsBackbone(8), view, features, "cpu")
+
+
+def helping(log: Path, seconds: float) -> Callable[[Shard], int]:
+    """What makes shards in another process: it writes its id to `log`, and is slow."""
+
+    def read(image_id: str) -> Image.Image:
+        with log.open("a") as stream:
+            stream.write(f"{os.getpid()}\n")
+        time.sleep(seconds)
+        return picture(image_id)
+
+    other = extractor()
+    return lambda shard: other.shard(read, shard)
 
 
 def header(image_ids: list[str], dtype: str = "float16") -> Header:

@@ -110,14 +110,20 @@ def test_the_stages_of_a_model_are_those_of_the_graph(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "forced"), [([], False), (["FORCE=1"], True), (["FORCE=0"], False)]
+    ("variables", "more"),
+    [
+        ([], []),
+        (["FORCE=1"], ["--force"]),
+        (["FORCE=0"], []),
+        (["ENGINE=ray"], ["--engine", "ray"]),
+    ],
 )
-def test_make_repro_forces_where_it_is_told_to(
-    root: Path, variables: list[str], forced: bool
+def test_make_repro_passes_on_what_it_is_told(
+    root: Path, variables: list[str], more: list[str]
 ) -> None:
     said = run("make", "--dry-run", "repro", "JOBS=3", *variables, cwd=root).stdout
     [line] = [line.split() for line in said.splitlines() if line.startswith("patchlens")]
-    assert line == ["patchlens", "repro", "--jobs", "3", *(["--force"] if forced else [])]
+    assert line == ["patchlens", "repro", "--jobs", "3", *more]
 
 
 @pytest.mark.parametrize("name", ["x;touch X;", "m$(touch X)"])

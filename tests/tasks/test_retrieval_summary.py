@@ -2,12 +2,9 @@
 
 import pandas as pd
 
-from conftest import ROOT
 from patchlens.tasks.resample import SharedResampler
 from patchlens.tasks.retrieval.run import units
 from patchlens.tasks.retrieval.summary import all_records, by_size
-from patchlens.tasks.retrieval.words import caption
-from patchlens.tasks.segmentation.words import caption as caption_of_t1
 from tasks.scene import objects
 
 
@@ -33,18 +30,3 @@ def test_sizes_ascend_within_variants_in_the_order_of_the_settings():
     assert found["size"].tolist() == ["<1", "4–16", ">16"] * 2
     assert found["map"].tolist() == [0.5, 0.5, 0] * 2
     assert found["queries"].tolist() == [2, 1, 1] * 2
-
-
-def test_the_caption_has_both_counts_where_a_sample_asks():
-    rows = pd.read_csv(ROOT / "metrics/tables/retrieval.csv")
-    assert "sample" not in caption(rows)
-    assert "Gallery: 672 objects" in caption(rows)
-    drawn = caption(rows.assign(asking=300))
-    assert "; a seeded sample of 300 of them asks, each for those among all. " in drawn
-
-
-def test_the_caption_says_on_how_many_patches_m_was_chosen():
-    rows = pd.read_csv(ROOT / "metrics/tables/segmentation.csv").assign(prune_select="auto")
-    assert "drawn equally of each class" not in caption_of_t1(rows)
-    drawn = caption_of_t1(rows.assign(prune_select_patches=5000))
-    assert "support set on 5000 of its patches, drawn equally of each class" in drawn

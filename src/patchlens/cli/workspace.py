@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,7 +22,7 @@ def repro(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", min=1, help="How many stages run at once.")
+        int, typer.Option("-j", "--jobs", min=1, help="How many stages run at once, on each host.")
     ] = 2,
     force: Annotated[
         bool, typer.Option("--force", help="Execute every stage, whether or not it changed.")
@@ -35,13 +35,20 @@ def repro(
             "changes later extracts them again.",
         ),
     ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            help="Who runs the stages: this machine, or the Ray cluster at RAY_ADDRESS, by default "
+            "one of this machine. See docs/cluster.md."
+        ),
+    ] = "local",
 ) -> None:
     """Bring all results up to date; after Ctrl-C, a kill or a power cut, go on where it was."""
     from patchlens.own import create
     from patchlens.pipeline import repro
 
     create.check()
-    repro.run(targets or [], jobs, force, drop_features)
+    repro.run(targets or [], jobs, force, drop_features, engine)
 
 
 @command

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from patchlens.progress import bar, log
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features, Precision
 from patchlens.stored import read_json
+
+if TYPE_CHECKING:
+    from patchlens.cluster import Helpers
 
 SHARD = 256  # images per shard; a killed run loses at most one shard
 HASH = "blake2b"
@@ -47,6 +50,14 @@ class ImageSource:
 
     image_ids: Sequence[str]
     read: ReadImage
+
+
+class Shard(NamedTuple):
+    """Some images of a feature file, with the tiles of each, and the folder of their features."""
+
+    image_ids: Sequence[str]
+    tiles: Tiles
+    folder: Path
 
 
 class Extractor:
@@ -79,7 +90,14 @@ class Extractor:
         if others := sorted(set(self.layers) - set(backbone.layers or [0])):
             raise ValueError(unlike(self.layers[0], others))
 
-    def run(self, source: ImageSource, header: Header, work: Path, out: Path) -> float | None:
+    def run(
+        self,
+        source: ImageSource,
+        header: Header,
+        work: Path,
+        out: Path,
+        helpers: "Helpers[Shard, int] | None" = None,
+    ) -> float | None:
         """Extract all images of `source` into the feature file `out`.
 
         Args:
@@ -88,6 +106,7 @@ class Extractor:
             work: folder for shards; those of an interrupted run with the same header are reused
                 if they are whole. The caller removes it when its outputs are complete.
             out: the feature file.
+            helpers: other processes, which make shards too.
 
         Raises:
             MachineError: the shards and the file do not fit on the disk; nothing is written.
@@ -106,18 +125,25 @@ class Extractor:
         check_space(f"the features of {header.model}", needed)
         folder.mkdir(parents=True, exist_ok=True)
         ids = list(header.image_ids)
-        shards = [ids[i : i + SHARD] for i in range(0, len(ids), SHARD)]
-        folders = [folder / f"{i:05d}" for i in range(len(shards))]
-        fresh, start = 0, time.perf_counter()
+        starts = range(0, len(ids), SHARD)
+        shards = [Shard(ids[i : i + SHARD], tiles, folder / f"{i // SHARD:05d}") for i in starts]
+        start = time.perf_counter()
         with bar(total=len(ids), what=f"{header.model} × {header.dataset} {header.split}") as shown:
-            for shard, target in zip(shards, folders, strict=True):
-                if not self._whole(target):
-                    with whole_folder(target) as partial:
-                        self._shard(replace(source, image_ids=shard), tiles, partial, shown.update)
-                    fresh += len(shard)
-                else:
-                    shown.update(len(shard))
-            write(header, {n: [f / str(n) for f in folders] for n in self.layers}, out)
+            missing = [shard for shard in shards if not self._whole(shard.folder)]
+            fresh = sum(len(shard.image_ids) for shard in missing)
+            shown.update(len(ids) - fresh)
+
+            def here(shard: Shard) -> int:
+                self.shard(source.read, shard, shown.update)
+                return 0  # is left to be shown
+
+            if helpers and len(missing) > 1:
+                for _, images in helpers.deal(missing, here):
+                    shown.update(images)
+            else:
+                for shard in missing:
+                    here(shard)
+            write(header, {n: [s.folder / str(n) for s in shards] for n in self.layers}, out)
         seconds = time.perf_counter() - start
         return fresh / seconds if fresh else None
 
@@ -167,19 +193,21 @@ class Extractor:
             )
         return cut(image, self._view, self._size, self._backbone.interpolation)
 
-    def _shard(
-        self, source: ImageSource, tiles: Tiles, folder: Path, done: Callable[[int], Any]
-    ) -> None:
-        streams = [(folder / str(layer)).open("wb") for layer in self.layers]
-        try:
-            for batch in self._tokens(source, tiles):
-                for stream, tokens in zip(streams, batch, strict=True):
-                    stream.write(tokens.data)
-                done(len(batch[0]))
-        finally:
-            for stream in streams:
-                stream.close()
-        write_json(self._hashes(folder), folder / CHECK)
+    def shard(self, read: ReadImage, shard: "Shard", done: Callable[[int], Any] = bool) -> int:
+        """Make the folder of a shard; `done` hears of every batch. How many images it has."""
+        source = ImageSource(shard.image_ids, read)
+        with whole_folder(shard.folder) as folder:
+            streams = [(folder / str(layer)).open("wb") for layer in self.layers]
+            try:
+                for batch in self._tokens(source, shard.tiles):
+                    for stream, tokens in zip(streams, batch, strict=True):
+                        stream.write(tokens.data)
+                    done(len(batch[0]))
+            finally:
+                for stream in streams:
+                    stream.close()
+            write_json(self._hashes(folder), folder / CHECK)
+        return len(shard.image_ids)
 
     def _tokens(self, source: ImageSource, tiles: Tiles) -> Iterator[list[NDArray[np.generic]]]:
         """Features [b, h, w, D] of each layer, of a batch of images at a time.

@@ -3,18 +3,21 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from patchlens import paths
 from patchlens.backbones.contract import Backbone
 from patchlens.backbones.load import load, provenance
+from patchlens.cluster import Helpers
 from patchlens.errors import SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import machine, of_backbone
-from patchlens.features.extract import Extractor, ImageSource
+from patchlens.features.extract import Extractor, ImageSource, ReadImage, Shard
 from patchlens.features.store import Header
 from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
@@ -108,6 +111,26 @@ def selected_images(cell: Cell) -> dict[str, list[str]]:
     return {"support": sorted(set(cell.index.support["image_id"]))} | selected
 
 
+def helpers(
+    opens: Callable[[Cell], tuple[Extractor, ReadImage]], cell: Cell
+) -> Helpers[Shard, int]:
+    """Other processes that make shards of a cell, with what `opens` gives: each opens it once."""
+    return Helpers(partial(_making, opens, replace(cell)))
+
+
+def _making(
+    opens: Callable[[Cell], tuple[Extractor, ReadImage]], cell: Cell
+) -> Callable[[Shard], int]:
+    extractor, read = opens(cell)
+    return lambda shard: extractor.shard(read, shard)
+
+
+def _opened(cell: Cell) -> tuple[Extractor, ReadImage]:
+    return open_extraction(cell, cell.settings.features_of(cell.dataset)).extractor, (
+        cell.index.image
+    )
+
+
 def run(cell: Cell) -> None:
     """Write data/features/<dataset>/<model>/{support,query}.safetensors, and the cost.
 
@@ -118,11 +141,12 @@ def run(cell: Cell) -> None:
     selected = selected_images(cell)
     work = opened.work("extract", [image_id for ids in selected.values() for image_id in ids])
     rate: float | None = None
-    with whole_folder(paths.features(dataset=cell.dataset, model=cell.model)) as folder:
+    features = paths.features(dataset=cell.dataset, model=cell.model)
+    with closing(helpers(_opened, cell)) as beside, whole_folder(features) as folder:
         for split, ids in selected.items():
             source = ImageSource(ids, index.image)
             out = folder / f"{split}.safetensors"
-            rate = extractor.run(source, opened.header(split, ids), work, out)
+            rate = extractor.run(source, opened.header(split, ids), work, out, beside)
             log.info("%s: %d %s images", cell, len(ids), split)
     cost: dict[str, Any] = {
         "parameters_m": round(opened.backbone.parameters / 1e6, 2),

@@ -5,10 +5,10 @@ dvc.lock: all of it in this one process. Workers get a command and give back its
 never call DVC, which takes a process of another host for dead.
 """
 
-import heapq
 import logging
 import signal
 import time
+from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -211,7 +211,7 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
     waits = {stage: len(needs) for stage, needs in graph.needs.items()}
     ready = [stage for stage, number in waits.items() if not number]  # to be looked at
     held: list[Stage] = []
-    queue: list[tuple[int, str, Stage]] = []  # to be executed, the most urgent first
+    queue: list[tuple[int, str, Stage, Job]] = []  # to be executed, the most urgent first
     running: dict[str, Stage] = {}
     seen = 0
 
@@ -231,11 +231,11 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
         if holding and not holding.may_begin(stage):
             held.append(stage)
         elif not (holding and holding.skips(stage)) and graph.changed(stage):
-            heapq.heappush(queue, (-urgency[stage], stage.addressing, stage))
+            insort(queue, (-urgency[stage], stage.addressing, stage, job(stage)))
         else:
             end(stage)
 
-    def begin(stage: Stage) -> None:
+    def begin(stage: Stage, asked: Job) -> None:
         name = stage.addressing
         if graph.prepare(stage):
             graph.record(stage)
@@ -244,7 +244,7 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
         else:
             log.info("[%d/%d] %s", seen + len(running) + 1, run.total, name)
             running[name] = stage
-            workers.start(job(stage))
+            workers.start(asked)
 
     def finish(stage: Stage, code: int) -> None:
         if code:
@@ -253,9 +253,9 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
         run.executed.append(stage.addressing)
         end(stage)
 
-    def attempt(step: Callable[..., None], stage: Stage, *code: int) -> None:
+    def attempt(step: Callable[..., None], stage: Stage, *more: Job | int) -> None:
         try:
-            step(stage, *code)
+            step(stage, *more)
         except (DvcException, FileNotFoundError) as error:  # also of a link that leads nowhere
             run.failed[stage.addressing] = _words(error)
             log.error("%s: %s", stage.addressing, _words(error))
@@ -263,8 +263,9 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
     while True:
         while ready:
             attempt(look, ready.pop())
-        while queue and workers.free(job(queue[0][2])):
-            attempt(begin, heapq.heappop(queue)[2])
+        while fits := next((one for one in queue if workers.free(one[3])), None):
+            queue.remove(fits)
+            attempt(begin, *fits[2:])
         if ready:
             continue
         if not running:
@@ -278,7 +279,15 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
 
 def job(stage: Stage) -> Job:
     """What a worker must know of a stage."""
-    return Job(stage.addressing, stage.cmd, bool(stage.always_changed))
+    return Job(
+        stage.addressing,
+        stage.cmd,
+        looks=bool(stage.always_changed),
+        params=frozenset(
+            key for d in stage.deps if isinstance(d, param.ParamsDependency) for key in d.params
+        ),
+        outs=tuple(out.fs_path for out in stage.outs if not out.persist),
+    )
 
 
 def _exit(code: int) -> str:

@@ -5,32 +5,46 @@ tasks, and the next model begins after that.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from dvc.stage import PipelineStage as Stage
 
+from patchlens import paths
 from patchlens.errors import PatchlensError, SettingsError
 from patchlens.pipeline import engine, workspace
 from patchlens.pipeline.engine import Graph, Run
 from patchlens.pipeline.locks import held
-from patchlens.pipeline.workers import Local
+from patchlens.pipeline.workers import Local, Workers
 from patchlens.plan.code import check_names
 from patchlens.progress import log
+from patchlens.settings.load import load
+from patchlens.tasks.known import known
 
+Engine = Literal["local", "ray"]
+DVC = Path("dvc.yaml")
 OF_DATASET = ("render", "fetch", "manifest", "index")
 DROPPED = (("data", "features"), ("data", "degraded"))  # the outputs of --drop-features
 
 
-def run(targets: Sequence[str], jobs: int, force: bool, drop_features: bool = False) -> None:
+def run(
+    targets: Sequence[str],
+    jobs: int,
+    force: bool,
+    drop_features: bool = False,
+    engine_name: Engine = "local",
+) -> None:
     """Bring the results of params.yaml up to date.
 
     Args:
         targets: stages to run with all that they need; all stages if empty.
-        jobs: how many stages run at once; they share the cores.
+        jobs: how many stages run at once, on each host; they share its cores.
         force: execute every stage once, whether or not anything changed.
         drop_features: keep the features of at most `jobs` models; without `targets`.
+        engine_name: `local`, processes of this machine, or `ray`, those of a cluster.
 
     Raises:
         SettingsError: a name in params.yaml is one that DVC must not put into a command, or both
@@ -42,13 +56,13 @@ def run(targets: Sequence[str], jobs: int, force: bool, drop_features: bool = Fa
         raise SettingsError("--drop-features: a run of all stages only; name no stages")
     if fault := workspace.without_git():
         raise PatchlensError(fault)
-    check_names(Path("dvc.yaml"))  # before DVC puts them into a command
+    check_names(DVC)  # before DVC puts them into a command
     with held("patchlens repro"):
         workspace.mend()
         try:
             done = engine.run(
                 targets,
-                Local(jobs),
+                Local(jobs) if engine_name == "local" else _remote(jobs),
                 force=force,
                 holding=(lambda graph: Dropping(graph, jobs)) if drop_features else None,
             )
@@ -57,6 +71,22 @@ def run(targets: Sequence[str], jobs: int, force: bool, drop_features: bool = Fa
                 workspace.mend()  # a signal may have met DVC as it wrote a lock file
             raise
         _say(done)
+
+
+def _remote(jobs: int) -> Workers:
+    """Workers of the cluster at `RAY_ADDRESS`, by default of this machine."""
+    from patchlens.pipeline.remote import Remote
+    from patchlens.plan import cost, graph, make
+
+    settings = load(paths.PARAMS, known())
+    of_cell = {(cell.dataset, cell.model): cell.memory for cell in make.make(settings, DVC).cells}
+    memory = {
+        "@".join([stage.name, "-".join(names.values())]): of_cell[of].get(stage.name, cost.PROCESS)
+        for stage in graph.stages(DVC, settings)
+        for names in stage.cells
+        if (of := (names.get("dataset"), names.get("model"))) in of_cell
+    }
+    return Remote(jobs, settings.device, memory, os.environ.get("RAY_ADDRESS"))
 
 
 def _say(done: Run) -> None:

@@ -39,11 +39,15 @@ class Job:
         name: its name in the graph, such as `extract@dino-minicity`.
         command: a line for a shell, as in dvc.yaml.
         looks: whether it runs every time, only to see whether something has changed.
+        params: the keys in params.yaml that it reads, such as `device`.
+        outs: files and folders that it writes: what an attempt cut short may have left.
     """
 
     name: str
     command: str
     looks: bool = False
+    params: frozenset[str] = frozenset()
+    outs: tuple[str, ...] = ()
 
 
 class Workers(Protocol):
@@ -91,8 +95,7 @@ class Local:
         context: SpawnContext | ForkServerContext = self._warm if forks else self._fresh
         taken = [self._rows[name] for name in self._running]
         self._rows[job.name] = row = next(r for r in range(self._jobs) if r not in taken)
-        own = {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
-        own[ROW] = str(row)
+        own = environment(job) | {ROW: str(row)}
         process: BaseProcess = context.Process(
             target=execute, args=(job.command, own), name=job.name
         )
@@ -116,15 +119,24 @@ class Local:
 
     def close(self) -> None:
         """End the processes, what they have started included."""
-        groups = {process.pid for process in self._running.values() if process.pid}
-        for signum in (signal.SIGTERM, signal.SIGKILL):
-            for group in groups:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(group, signum)
-            deadline = time.monotonic() + GRACE / 2
-            while _live(groups) and time.monotonic() < deadline:
-                time.sleep(0.02)
+        end_groups({process.pid for process in self._running.values() if process.pid})
         self._running.clear()
+
+
+def environment(job: Job) -> dict[str, str]:
+    """What a stage finds in its environment; this process is the one above it."""
+    return {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
+
+
+def end_groups(groups: Collection[int]) -> None:
+    """End groups of processes: first politely, then by force."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        for group in groups:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signum)
+        deadline = time.monotonic() + GRACE / 2
+        while _live(groups) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 def execute(command: str, env: Mapping[str, str]) -> NoReturn:

@@ -1,15 +1,18 @@
 """Exact nearest neighbours and their vote: by faiss on a CPU, in torch on a GPU."""
 
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
+from operator import itemgetter
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from patchlens.arrays import Array, Ints
+from patchlens.cluster import Helpers, Shared, in_cluster, share
 from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.variants import unit_rows
@@ -20,6 +23,7 @@ WIDE = 65536  # rows of the bank that they meet at once on a GPU: 1 GB of produc
 # Of equal ones a heap drops the lowest number first, which is to be the last row; −1 is none.
 LAST = -2
 SMALL_BLOCK, SMALL = 256, 4096  # the same where products should stay in a processor's cache
+WORTH = 1e12  # FLOP of a search that is dealt to a cluster: 20 s of a core
 COPIES = 4  # of a part of a bank while it is made ready: as read, chosen, transformed, of length 1
 
 
@@ -55,6 +59,19 @@ class Turned:
 
     def __getitem__(self, part: slice) -> Array:
         return self.transform(self.rows[part])
+
+
+class _Piece(NamedTuple):
+    """A part of a search for another process: a block of queries, or a part of the bank."""
+
+    number: int  # of the block, or of the first row
+    blocks: Sequence[Array] | Shared
+    k: int
+    rows: Any  # of the part; None where each process has the bank
+
+
+_Ready = tuple[list[Any], list[Any]]  # columns and norms of each prefix
+_Part = tuple[int, list[tuple[Any, Any]]]  # of a bank: the number of its first row, and the same
 
 
 class Bank:
@@ -111,8 +128,13 @@ class Bank:
             x = unit_rows(x[:]) if self._held else Turned(x, unit_rows)
         self._x = x
         self._made = list(self._read()) if self._held else []
-        if self._held and (self._device or not self._whole):
+        if self._held and (self._device or not self._whole) and not in_cluster():
             self._x = x[:0]  # made ready, it is not needed again
+        # Of rows and queries as `_x` and `_dealt` have them, which are of length 1 for cosines.
+        alike: Distance = "dot" if self._whole and distance == "cosine" else distance
+        self._others: Helpers[_Piece, list[list[Neighbours]]] | None = None
+        self._alike: dict[str, Any] = {"distance": alike, "device": device, "torch": torch}
+        self._alike |= {"order": order, "sizes": sizes, "held": None if self._held else self._step}
 
     def __len__(self) -> int:
         return self._rows
@@ -131,12 +153,62 @@ class Bank:
         asked = [queries[start : start + self._block] for start in starts]
         # A bank that has to be read is read once for all queries.
         passes = [[block] for block in asked] if self._held else [asked]
-        blocks = [found for some in passes for found in self._nearest(some, k)]
+        pieces = len(asked) if self._held else -(-self._rows // self._step)
+        if in_cluster() and pieces > 1 and 2.0 * self._rows * queries.size >= WORTH:
+            blocks = self._dealt(asked, k)
+        else:
+            blocks = [found for some in passes for found in self._nearest(some, k)]
         joined = _torch().cat if self._device else np.concatenate
         return [Neighbours(*map(joined, zip(*of, strict=True))) for of in zip(*blocks, strict=True)]
 
-    def _read(self) -> Iterator[tuple[int, list[tuple[Any, Any]]]]:
-        """The parts of the bank: the number of the first row; columns and norms of each prefix."""
+    def _dealt(self, blocks: Sequence[Array], k: int) -> list[list[Neighbours]]:
+        """The same as `_nearest`, with the work dealt to the processes of a cluster.
+
+        Each takes a block of queries; of a bank that is not held, a part of it for all queries.
+        """
+        if self._others is None:
+            held = share(self._x) if self._held else None
+            shape = self._rows, blocks[0].shape[1]
+            self._others = Helpers(partial(_searching, held, shape, self._alike))
+            weakref.finalize(self, self._others.close).atexit = False  # Ray does it then
+        if self._whole and self._distance == "cosine":
+            blocks = [unit_rows(block) for block in blocks]
+        if self._held:
+            pieces = (_Piece(i, [block], k, None) for i, block in enumerate(blocks))
+        else:
+            whole = share(blocks)
+            starts = range(0, self._rows, self._step)
+            pieces = (_Piece(i, whole, k, self._x[i : i + self._step]) for i in starts)
+        found = {piece.number: near for piece, near in self._others.deal(pieces, self._piece)}
+        asked = [self._ready(block) for block in blocks]
+        if self._held:
+            nearest = [near for _, [near] in sorted(found.items(), key=itemgetter(0))]
+        else:
+            most = min(k + 1, self._rows) if self._by_faiss else k
+            nearest = [
+                [merge(of, most) for of in zip(*of_block, strict=True)]
+                for of_block in zip(*found.values(), strict=True)
+            ]
+        if self._device:
+            at = partial(_torch().tensor, device=self._device)
+            nearest = [[Neighbours(at(n.similarity), at(n.rows)) for n in of] for of in nearest]
+        return self._finished(nearest, asked, k)
+
+    def _piece(self, piece: "_Piece") -> list[list[Neighbours]]:
+        """What `_among` gives for a piece of the work, on the host."""
+        blocks = piece.blocks.get() if isinstance(piece.blocks, Shared) else piece.blocks
+        parts: Iterable[_Part] = self._made
+        if piece.rows is not None:
+            parts = [(piece.number, list(zip(*self._ready(piece.rows), strict=True)))]
+        found = self._among(parts, [self._ready(block) for block in blocks], piece.k)
+        return [[Neighbours(*map(on_host, one)) for one in of] for of in found]
+
+    @property
+    def _by_faiss(self) -> bool:
+        return self._whole and self._device is None
+
+    def _read(self) -> Iterator["_Part"]:
+        """The parts of the bank."""
         for start in range(0, self._rows, self._step):
             ready = self._ready(self._x[start : start + self._step])
             yield start, list(zip(*ready, strict=True))
@@ -145,19 +217,44 @@ class Bank:
         """The neighbours of each block of queries for each prefix, in one pass over the bank."""
         unit = self._whole and self._distance == "cosine"
         asked = [self._ready(unit_rows(block) if unit else block) for block in blocks]
-        if self._whole and self._device is None:
-            return [[found] for found in self._by_faiss([block for [block], _ in asked], k)]
+        return self._finished(self._among(self._made or self._read(), asked, k), asked, k)
+
+    def _among(
+        self, parts: Iterable["_Part"], asked: Sequence[_Ready], k: int
+    ) -> list[list[Neighbours]]:
+        """The nearest rows of these parts, by what orders the bank.
+
+        Where faiss searches, one more than k, to see what is equal.
+        """
+        if self._by_faiss:
+            wanted = min(k + 1, self._rows)
+            found: list[list[Neighbours]] = [[] for _ in asked]
+            for start, [(rows, _)] in parts:
+                for ([block], _), of_block in zip(asked, found, strict=True):
+                    near = _by_faiss(rows, block, min(wanted, len(rows)), self._distance)
+                    both = [*of_block, Neighbours(near.similarity, near.rows + start)]
+                    of_block[:] = [merge(both, wanted)]
+            return found
         kind = _Sorted if self._device else _Heaps
-        best = [[kind(len(block), k) for _ in self._added] for block in blocks]
-        for start, of_part in self._made or self._read():
-            for (added, _), of_block in zip(asked, best, strict=True):
+        best = [[kind(len(added[0]), k) for _ in self._added] for added, _ in asked]
+        for start, of_part in parts:
+            for (added, _), of_best in zip(asked, best, strict=True):
                 products = None
                 for i, (rows, norms) in enumerate(of_part):
                     products = self._summed(products, added[i], rows)
-                    of_block[i].add(self._ordered(products, norms), start)
+                    of_best[i].add(self._ordered(products, norms), start)
+        return [[one.neighbours() for one in of] for of in best]
+
+    def _finished(
+        self, found: list[list[Neighbours]], asked: Sequence[_Ready], k: int
+    ) -> list[list[Neighbours]]:
+        """The k nearest of all parts, with their similarities."""
+        if self._by_faiss:
+            pairs = zip(found, asked, strict=True)
+            return [[self._settled(of, block, k)] for [of], ([block], _) in pairs]
         return [
-            [self._scaled(one.neighbours(), norm) for one, norm in zip(of, own, strict=True)]
-            for of, (_, own) in zip(best, asked, strict=True)
+            [self._scaled(one, norm) for one, norm in zip(of, own, strict=True)]
+            for of, (_, own) in zip(found, asked, strict=True)
         ]
 
     def _scaled(self, nearest: Neighbours, own: Any) -> Neighbours:
@@ -168,17 +265,6 @@ class Bank:
         if self._distance == "cosine" and not self._whole:
             return Neighbours(similarity * own[:, None], rows)
         return nearest
-
-    def _by_faiss(self, blocks: Sequence[Array], k: int) -> list[Neighbours]:
-        """The neighbours of each block of queries: one more than k, to see what is equal."""
-        wanted = min(k + 1, self._rows)
-        found: list[list[Neighbours]] = [[] for _ in blocks]
-        for start, [(rows, _)] in self._made or self._read():
-            for block, of_block in zip(blocks, found, strict=True):
-                near = _by_faiss(rows, block, min(wanted, len(rows)), self._distance)
-                parts = [*of_block, Neighbours(near.similarity, near.rows + start)]
-                of_block[:] = [merge(parts, wanted)]
-        return [self._settled(one, of, k) for [one], of in zip(found, blocks, strict=True)]
 
     def _settled(self, found: Neighbours, queries: Array, k: int) -> Neighbours:
         """The first k. Of equal ones at the border faiss keeps any: those are searched anew."""
@@ -198,7 +284,7 @@ class Bank:
         order = np.arange(width)
         return Bank(self._x, distance=distance, device="cpu", order=order, sizes=[width], held=held)
 
-    def _ready(self, x: Array) -> tuple[list[Any], list[Any]]:
+    def _ready(self, x: Array) -> _Ready:
         """The columns [n, d] that each prefix adds, and what its norms do to products [n]."""
         parts: list[Any] = [np.ascontiguousarray(x[:, c], dtype=np.float32) for c in self._added]
         norms: list[Any] = [None] * len(parts)
@@ -232,6 +318,14 @@ class Bank:
             return products - norms if self._distance == "l2" else products * norms
         out = self._buffers[1, : products.size].reshape(products.shape)
         return (np.subtract if self._distance == "l2" else np.multiply)(products, norms, out=out)
+
+
+def _searching(
+    held: Shared | None, shape: tuple[int, int], alike: dict[str, Any]
+) -> Callable[[_Piece], list[list[Neighbours]]]:
+    """What does pieces of a search in another process."""
+    rows = held.get() if held else np.broadcast_to(np.float32(0), shape)  # that nobody reads
+    return Bank(rows, **alike)._piece
 
 
 def search(

@@ -1,14 +1,15 @@
 """Stage degrade: patch features of degraded copies of some query images, once for all variants."""
 
 import shutil
+from contextlib import closing
 from functools import lru_cache
 
 from PIL import Image
 
 from patchlens import paths
 from patchlens.features.cell import Cell
-from patchlens.features.extract import ImageSource
-from patchlens.features.extraction import open_extraction
+from patchlens.features.extract import Extractor, ImageSource, ReadImage
+from patchlens.features.extraction import helpers, open_extraction
 from patchlens.progress import log
 from patchlens.settings.features import Features
 from patchlens.tasks.identification.copies import copies
@@ -21,14 +22,16 @@ def run(cell: Cell) -> None:
     source, sources = copies_to_read(cell)
     seed = cell.settings.section(Identification).seed
     work = opened.work("degrade", sources, seed)
-    opened.extractor.run(
-        source,
-        opened.header("degraded", source.image_ids),
-        work,
-        paths.degraded(dataset=cell.dataset, model=cell.model),
-    )
+    out = paths.degraded(dataset=cell.dataset, model=cell.model)
+    with closing(helpers(_opened, cell)) as others:
+        header = opened.header("degraded", source.image_ids)
+        opened.extractor.run(source, header, work, out, others)
     shutil.rmtree(work)
     log.info("%s: %d copies of %d images", cell, len(source.image_ids), len(sources))
+
+
+def _opened(cell: Cell) -> tuple[Extractor, ReadImage]:
+    return open_extraction(cell, features_of(cell)).extractor, copies_to_read(cell)[0].read
 
 
 def features_of(cell: Cell) -> Features:

@@ -164,8 +164,6 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
         for seed in index.seeds
     ]
     scored = [inputs.labels[i] for i in header.image_ids]
-    most = segmentation.knn.select_patches
-    drawn = prune.select == "auto" and max(banks) > most
     seen = [i for i in header.image_ids if (inputs.mask(i) != IGNORE).any()]
     return (
         cell.protocol()
@@ -190,6 +188,5 @@ def protocol(inputs: Inputs) -> dict[str, Any]:
             "bank_patches": round(float(np.mean(banks)), 1),
             "bank_mb": round(float(np.mean(banks)) * header.width * 4 / 1e6, 2),
         }
-        | ({"prune_select_patches": most} if drawn else {})
         | ({} if support.folds is None else {"folds": len(index.seeds) // len(support.seeds)})
     )

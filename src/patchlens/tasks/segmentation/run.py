@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from patchlens.datasets.layout import IGNORE
 from patchlens.errors import FitError, SettingsError
 from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
@@ -55,10 +56,20 @@ def run(cell: Cell) -> Result:
     about |= approximate.about(knn)
     if recalls := [run.recall for run in runs if run.recall is not None]:
         about["knn_recall_least"] = round(min(recalls), DIGITS)
+    about |= _sample_of_m(inputs, supports)
     if len(given := inputs.segmentation.linear.c) == 1:  # else chosen by folds
         about["c"] = given[0]
     log.info("%s: %d runs scored", cell, len(runs))
     return _result(runs, inputs, about)
+
+
+def _sample_of_m(inputs: Inputs, supports: Sequence[Support]) -> dict[str, object]:
+    """On how many patches m was chosen; empty where it was on all."""
+    most, shots = inputs.segmentation.knn.select_patches, inputs.segmentation.shots
+    if inputs.cell.settings.prune.select == "fixed":
+        return {}
+    largest = max(int((support.labels(shots) != IGNORE).sum()) for support in supports)
+    return {"prune_select_patches": most} if largest > most else {}
 
 
 def _in_folds(
