@@ -43,7 +43,8 @@ class Fits:
         self._z[..., :-1] = 0
         target = torch.zeros((len(samples), rows), dtype=torch.int64)
         seen = torch.zeros((len(samples), len(kept[0]), rows), dtype=torch.bool)
-        self._means, self._axes = [], []
+        self._means: list[Any] = []
+        self._axes: list[Any] = []
         for i, (x, _) in enumerate(samples):
             given = torch.from_numpy(np.ascontiguousarray(x)).to(device)
             mean = given.double().mean(dim=0)
