@@ -346,7 +346,7 @@ def test_a_damaged_memory_of_the_manifest_is_forgotten(
     monkeypatch.chdir(own.parent)
     stage.run("own", own)
     before = Path("data/raw/own/manifest.json").read_bytes()
-    (memory,) = Path(".work/manifest").iterdir()
+    (memory,) = Path(".work/manifest").glob("*.json")
     memory.write_bytes(content)
     stage.run("own", own)
     assert Path("data/raw/own/manifest.json").read_bytes() == before

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,23 @@ def test_manifest_lists_size_and_md5_without_time(placed: Path) -> None:
         "b.txt": {"size": 2, "md5": hashlib.md5(b"bb").hexdigest()},
         "images/a.png": {"size": 1, "md5": hashlib.md5(b"a").hexdigest()},
     }
+
+
+def test_datasets_of_one_root_take_turns_and_read_each_file_once(
+    placed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def slowly(path: Path, kind: str) -> str:
+        read.append(path.name)
+        time.sleep(0.05)
+        return file_hash(path, kind)
+
+    monkeypatch.setattr(stage, "file_hash", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: stage.run(name, placed), ["own", "other"]))
+    assert sorted(read) == ["a.png", "b.txt"]
+    assert WRITTEN.read_bytes() == Path("data/raw/other/manifest.json").read_bytes()
 
 
 def test_a_touched_file_gives_the_same_bytes(placed: Path) -> None:
@@ -91,7 +110,7 @@ def test_a_damaged_memory_of_an_earlier_run_is_discarded(
 ) -> None:
     stage.run("own", placed)
     before = WRITTEN.read_bytes()
-    [remembered] = Path(".work/manifest").iterdir()
+    [remembered] = Path(".work/manifest").glob("*.json")
     remembered.write_bytes(text)
     stage.run("own", placed)
     assert WRITTEN.read_bytes() == before

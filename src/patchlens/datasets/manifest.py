@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+from filelock import FileLock
 from pydantic import Field, TypeAdapter, ValidationError
 
 from patchlens import paths
@@ -19,8 +20,10 @@ def run(dataset: DatasetName, root: Path, *, follow_links: bool = False) -> None
     """Write data/raw/<dataset>/manifest.json: path, size and md5 of all files below `root`."""
     place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
     remembered = paths.WORK / "manifest" / f"{place}.json"
-    entries = manifest(root, _known(remembered), follow_links=follow_links)
-    write_json(entries, remembered)
+    remembered.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(remembered.with_suffix(".lock")):  # datasets may share a root, and run at once
+        entries = manifest(root, _known(remembered), follow_links=follow_links)
+        write_json(entries, remembered)
     with whole_folder(paths.raw(dataset)) as folder:
         # No times, so that equal files give equal bytes.
         lines = {name: {"size": size, "md5": md5} for name, (size, _, md5) in entries.items()}
