@@ -65,5 +65,6 @@ def _moments(file: FeatureFile) -> Moments:
     ids = file.header.image_ids
     layer = file.header.layers[0]
     parts = [ids[i : i + IMAGES] for i in range(0, len(ids), IMAGES)]
-    shown = track(parts, total=len(parts), what="moments", unit="batch")
+    what = f"moments {file.header.model} × {file.header.dataset}"
+    shown = track(parts, total=len(parts), what=what, unit="batch")
     return Moments.concatenate([Moments.of(file.images(part, layer)) for part in shown])

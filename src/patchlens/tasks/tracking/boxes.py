@@ -44,7 +44,10 @@ def run(fitted: Fitted, tracking: Tracking, out: Path) -> Tracked:
         files = TrackFiles(fitted.cell.index, fitted.cell.own.kind, query)
         score, how = scorer(files, Path(work))
         shown = track(
-            opened(fitted, fitted.cell.query, query), total=len(query), what="link", unit="video"
+            opened(fitted, fitted.cell.query, query),
+            total=len(query),
+            what=f"link {fitted.cell}",
+            unit="video",
         )
         for video, features in shown:
             boxes += len(video)
@@ -99,7 +102,8 @@ def _sums(fitted: Fitted, tracking: Tracking) -> Sums:
     sums: Sums = {
         (variant, draw): {} for variant, of in fitted.transforms.items() for draw in range(len(of))
     }
-    shown = track(opened(fitted, file, names), total=len(names), what="threshold", unit="video")
+    what = f"threshold {fitted.cell}"
+    shown = track(opened(fitted, file, names), total=len(names), what=what, unit="video")
     for video, features in shown:
         for one, values in _each(features):
             sums[one][video.name] = _at_thresholds(video, values, tracking)

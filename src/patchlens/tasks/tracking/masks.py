@@ -1,6 +1,6 @@
 """T4c within the stage: label propagation on DAVIS, scored by J and F."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from patchlens.features.cell import Fitted
 from patchlens.features.device import Where, resolve
 from patchlens.features.variants import Transform, applied
 from patchlens.files import whole_file
-from patchlens.progress import log, track
+from patchlens.progress import bar, log
 from patchlens.tasks.tracking.inputs import Tracked, sequences
 from patchlens.tasks.tracking.mask_scores import boundary_accuracy, region_similarity, statistics
 from patchlens.tasks.tracking.propagation import enlarge, one_hot, propagate
@@ -50,7 +50,9 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
     # 2016: grey, 255 is the object. 2017: a palette, 255 is void.
     has_void = partial or fitted.cell.index.labels[IGNORE] == IGNORE
     colours, void = (MASK_PALETTE, IGNORE) if has_void else (None, NO_VOID)
-    for name, ids in track(videos.items(), total=len(videos), what="propagate", unit="video"):
+    frames = sum(map(len, videos.values())) * sum(map(len, fitted.transforms.values()))
+    shown = bar(total=frames, what=f"propagate {fitted.cell}", unit="frame")
+    for name, ids in videos.items():
         if len(ids) < (2 if partial else 3):
             log.info("%s: skipped, no frame between the first and the last of %d", name, len(ids))
             continue
@@ -68,12 +70,15 @@ def run(fitted: Fitted, settings: Propagation, out: Path) -> Tracked:
         scored_videos += 1
         for variant, transforms in fitted.transforms.items():
             for draw, transform in enumerate(transforms):
-                masks = _both_ways(fitted, ways, given, transform, settings, where)
+                masks = _counted(
+                    _both_ways(fitted, ways, given, transform, settings, where), shown.update
+                )
                 if draw == 0:
                     masks = _kept(order, masks, colours, out / variant / "davis" / name)
                 scored = _scored(fitted, order, to_score, given, masks, void)
                 if to_score:
                     found.rows += rows("davis", variant, draw, name, scored)
+    shown.close()
     if not objects:
         raise DataError(
             f"{fitted.cell.index.folder}: no video has {'two' if partial else 'three'} frames and "
@@ -116,6 +121,12 @@ def _both_ways(
     for number, ids in enumerate(ways):
         masks = _propagated(fitted, ids, given, transform, settings, where)
         yield from islice(masks, min(number, 1), None)
+
+
+def _counted(masks: Iterator[Labels], step: Callable[[int], object]) -> Iterator[Labels]:
+    for mask in masks:
+        yield mask
+        step(1)
 
 
 def _propagated(

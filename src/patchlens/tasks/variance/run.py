@@ -28,7 +28,7 @@ def run(cell: Cell) -> Result:
     m, shots = cell.settings.prune.m, cell.settings.shots
     files, index = cell.files, cell.index
     layers = files[0].header.layers
-    beside = _cues(index, files)
+    beside = _cues(index, files, str(cell))
     studies = {
         layer: study(spread_with_cues(_batches(files, layer, beside, str(cell))))
         for layer in layers
@@ -77,10 +77,10 @@ def run(cell: Cell) -> Result:
     return Result(metrics, protocol, curves, _records(moments, ids))
 
 
-def _cues(index: Index, files: list[FeatureFile]) -> dict[str, NDArray[np.float32]]:
+def _cues(index: Index, files: list[FeatureFile], what: str) -> dict[str, NDArray[np.float32]]:
     ids = [image_id for file in files for image_id in file.header.image_ids]
     grid = files[0].header.grid
-    shown = track(ids, total=len(ids), what="cues")
+    shown = track(ids, total=len(ids), what=f"cues {what}")
     return {i: cues(np.asarray(index.image(i)), grid) for i in shown}
 
 
