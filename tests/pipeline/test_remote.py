@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,9 +68,12 @@ class Fake:
 
         def options(**given: object) -> SimpleNamespace:
             self.asked.append(given)
-            return SimpleNamespace(remote=lambda *_: given["name"])
+            return SimpleNamespace(remote=partial(self.asked_for, given["name"]))
 
         return SimpleNamespace(options=options)
+
+    def asked_for(self, name: str, *_: object) -> str:
+        return name
 
     def wait(self, refs: list, timeout: float, num_returns: int = 1) -> tuple[list, list]:
         return refs[:num_returns], refs[num_returns:]
@@ -85,6 +89,14 @@ class Fake:
 
     def shutdown(self) -> None:
         self.hosts = []
+
+
+class Working(Fake):
+    """Ray whose workers are this process."""
+
+    def asked_for(self, name: str, *given: object) -> str:
+        self.results[name] = remote.execute(*given)
+        return name
 
 
 def workers(
@@ -259,8 +271,13 @@ def chain(folder: Path, **changed: dict) -> None:
     Repo.init(no_scm=True).close()
 
 
-def test_lock_and_run_cache_are_those_of_dvc_repro(here: Path) -> None:
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_lock_and_run_cache_are_those_of_dvc_repro(
+    here: Path, real: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chain(here)
+    if not real:
+        monkeypatch.setattr(cluster, "connect", lambda address, **local: Working(host(2)))
     run = engine.run([], Remote(2, "cpu", {}, num_cpus=2, object_store_memory=80_000_000))
     assert sorted(run.executed) == ["a", "b@x", "b@y", "c"]
     found = lock(), run_cache()
