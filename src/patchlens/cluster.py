@@ -29,6 +29,9 @@ SHARE = "PATCHLENS_SHARE"  # ... and what it has of it, as JSON: num_cpus, num_g
 # hides lines that several processes print.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_task_oom_retries": "2", "RAY_DEDUP_LOGS": "0"}
 
+# A cluster of one machine: else Ray takes 127.0.0.1 for the address that other hosts reach, and all
+# its ports listen there.
+LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 _JOINING = threading.Lock()  # several threads may search
 
 
@@ -67,7 +70,7 @@ def connect(address: str | None, **of_local: Any) -> ModuleType:
     """
     alone = not address or address == "local"
     if alone:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ |= LOCAL
     package = ray()
     if alone:
         where: dict[str, Any] = {"address": "local", "_node_ip_address": "127.0.0.1"}

@@ -335,3 +335,14 @@ def test_the_stage_of_a_lost_worker_runs_again(here: Path) -> None:
     assert ended  # its process ended with the worker
     assert sorted(run.executed) == ["a", "b@x", "c"]
     assert Path("c.json").read_text() == Path("a.txt").read_text()
+
+
+def test_a_cluster_of_this_machine_listens_on_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    for name in cluster.LOCAL:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(cluster, "ray", lambda: SimpleNamespace(init=given.update))
+    cluster.connect(None, num_cpus=2)
+    assert (given["_node_ip_address"], given["include_dashboard"]) == ("127.0.0.1", False)
+    assert (given["address"], given["num_cpus"]) == ("local", 2)
+    assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"  # else all ports are open
