@@ -39,10 +39,12 @@ def bar(*, total: int | None, what: str, unit: str = "image", scale: bool = Fals
 
     `scale` abbreviates large numbers with k, M and G.
     """
-    kind, more = (_Bar, {}) if sys.stderr.isatty() else (_Lines, LINES)
+    kind: Any = _Bar if sys.stderr.isatty() else _Lines
+    more = {} if kind is _Bar else LINES
     silent = log.getEffectiveLevel() > logging.INFO
     shown = {"desc": what, "unit": f" {unit}", "unit_scale": scale, "disable": silent}
-    return kind(total=total, leave=False, **shown, **more)
+    made: tqdm[Never] = kind(total=total, leave=False, **shown, **more)
+    return made
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]

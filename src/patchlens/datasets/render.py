@@ -46,10 +46,14 @@ def render(out: Path, settings: Minicity, jobs: int = 2) -> int:
         if kept is not None and _found(kept, folder):
             shown.update(frames)
             return frames
-        render_dataset(folder, scenes, jobs=jobs, on_frame=shown.update, on_start=end_with_parent)
+        render_dataset(folder, scenes, jobs=jobs, on_frame=shown.update, on_start=_tied)
         if kept is not None:
             _keep(folder, kept)
     return frames
+
+
+def _tied() -> None:
+    end_with_parent()
 
 
 def _kept(scenes: Mapping[str, int]) -> Path | None:

@@ -332,20 +332,20 @@ def _coordinates(z: Array, inner: Floats, penalties: Floats) -> _Coordinates:
     from scipy.linalg.blas import sgemm, ssyrk
 
     width, patches = z.shape
-    apart = width <= NARROW and bool(inner.any())
+    classes = inner.shape[1] if width <= NARROW and inner.any() else 0
     summed = np.zeros((width, inner.shape[1]), dtype=np.float32)
-    matrices = np.zeros((inner.shape[1], width, width), dtype=np.float32) if apart else None
+    matrices = np.zeros((classes, width, width), dtype=np.float32)
     shares = softmax(inner.T.astype(np.float32) @ z, axis=0)
     shares *= 1 - shares
     for part in pieces(patches):
         of_part, rows = np.ascontiguousarray(shares[:, part]), z[:, part]
         sgemm(1, of_part.T, np.square(rows).T, beta=1, c=summed.T, trans_a=1, overwrite_c=1)
-        for k, weight in enumerate(of_part if matrices is not None else ()):
+        for matrix, weight in zip(matrices, of_part, strict=False):
             weighted = rows * np.sqrt(weight)
-            ssyrk(1, weighted.T, beta=1, c=matrices[k].T, trans=1, lower=1, overwrite_c=1)
+            ssyrk(1, weighted.T, beta=1, c=matrix.T, trans=1, lower=1, overwrite_c=1)
     curvature = np.asarray(summed / patches + 1e-12, dtype=np.float64)  # away from 0
     scale = 1 / np.sqrt(curvature + penalties)
-    if matrices is None:
+    if not classes:
         return _Coordinates(scale, None)
     sides = scale.T[:, :, None] * scale.T[:, None] / patches
     alike = np.triu(matrices).swapaxes(1, 2) * sides
