@@ -99,7 +99,8 @@ def place(backbone: Backbone, device: Device | None) -> Where:
     if device is None:
         weights = (p for m in getattr(backbone, "modules", []) for p in m.parameters())
         where = next((p.device.type for p in weights), None)
-        device = "auto" if where is None else where if where in ("cuda", "mps") else "cpu"
+        there: dict[str | None, Device] = {None: "auto", "cuda": "cuda", "mps": "mps"}
+        device = there.get(where, "cpu")
     return of_backbone(device)
 
 

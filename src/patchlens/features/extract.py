@@ -266,12 +266,13 @@ class Extractor:
             # NaN and infinity are the largest of all.
             largest = torch.stack([tokens.patches.abs().amax().float() for tokens in found])
             kept = [tokens.patches.to(dtype) for tokens in found]
+            done: torch.cuda.Event | None = None
             if on_gpu:
                 kept, largest = [_to_host(one) for one in kept], _to_host(largest)
                 done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                 done.record()
             else:
-                kept, largest, done = [one.cpu() for one in kept], largest.cpu(), None
+                kept, largest = [one.cpu() for one in kept], largest.cpu()
             out.append(_Launched(kept, largest, done))
         return out
 

@@ -74,7 +74,8 @@ def beyond(found: Iterable[Headline], is_floor: Callable[[str], bool]) -> tuple[
     names = {name for one in leads for name in (one.leader, *(r.model for r in one.rivals))}
     if all(map(is_floor, names)) or not any(map(is_floor, names)):
         return [], ""
-    room, unbeaten = [], []
+    room: list[float] = []
+    unbeaten: list[str] = []
     for one in leads:
         metric, rows = one.headline.metric, one.headline.rows
         if floors := [name for name in _level(one) if is_floor(name)]:
