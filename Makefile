@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 KILLS ?= 15
-CASES ?= 30
+CASES ?= 10
 # The index that torch comes from; without, the build that fits this machine: docs/install.md.
 TORCH_INDEX ?=
 # What Windows and browsers alone would need.
