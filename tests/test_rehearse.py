@@ -78,6 +78,7 @@ def test_only_sizes_and_amounts_shrink(preset: str) -> None:
         path[-1] for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     }
     sizes = {"pixels", "patches", "tile", "images", "batch_size", "embed_dim", "depth", "resamples"}
+    sizes |= {"seeds"}
     assert changed <= sizes | {"shots", "shots_sweep"}
 
 

@@ -36,7 +36,7 @@ def test_manifest_lists_size_and_md5_without_time(placed: Path) -> None:
     }
 
 
-def test_datasets_of_one_root_take_turns_and_read_each_file_once(
+def test_datasets_of_one_root_are_listed_at_once(
     placed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = []
@@ -49,7 +49,8 @@ def test_datasets_of_one_root_take_turns_and_read_each_file_once(
     monkeypatch.setattr(stage, "file_hash", slowly)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda name: stage.run(name, placed), ["own", "other"]))
-    assert sorted(read) == ["a.png", "b.txt"]
+    assert sorted(read) == ["a.png", "a.png", "b.txt", "b.txt"]
+    assert len(list(Path(".work/manifest").iterdir())) == 2  # each remembers for itself
     assert WRITTEN.read_bytes() == Path("data/raw/other/manifest.json").read_bytes()
 
 

@@ -18,10 +18,12 @@ VARIANTS = (
 )
 
 UNKNOWN_KEYS = {
-    "featuers": "allowed: datasets, device, extract, features, fetch, identification, models, "
-    "prune, retrieval, segmentation, selection, sources, sweep, tracking, uncertainty; "
+    "featuers": "allowed: datasets, device, extract, features, fetch, identification, limits, "
+    "models, prune, retrieval, segmentation, selection, sources, sweep, tracking, uncertainty; "
     "did you mean 'features'?",
-    "segmentation.knn.distanse": "allowed: distance, temperature, vote; did you mean 'distance'?",
+    "segmentation.knn.distanse": "allowed: distance, ef_search, index, links, lists, nprobe, "
+    "recall, recall_queries, seed, select_patches, storage, temperature, train, vote; "
+    "did you mean 'distance'?",
     "models.random.sead": "allowed: arch, arch_args, interpolation, layer, mean, position, seed, "
     "source, std; did you mean 'seed'?",
     "models.pixels.patchsize": "allowed: patch_size, source; did you mean 'patch_size'?",
@@ -172,8 +174,8 @@ def test_every_mistake_is_reported_at_once(complaints: Complaints) -> None:
         "device: 'tpu' is unknown; allowed: auto, cpu, cuda, mps; did you mean 'cpu'?",
         "models.pixels.patch_size: '8' (str) is invalid; allowed: a valid integer",
         "prnue: unknown key; allowed: datasets, device, extract, features, fetch, identification, "
-        "models, prune, retrieval, segmentation, selection, sources, sweep, tracking, uncertainty; "
-        "did you mean 'prune'?",
+        "limits, models, prune, retrieval, segmentation, selection, sources, sweep, tracking, "
+        "uncertainty; did you mean 'prune'?",
         "prune.m: 2.0 is out of range; allowed: 0 to 0.9999",
     ]
 

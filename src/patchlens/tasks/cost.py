@@ -12,7 +12,6 @@ from patchlens.names import DatasetName
 from patchlens.settings.classifiers import Knn
 from patchlens.settings.features import VariantName
 from patchlens.tasks import approximate
-from patchlens.tasks.probe import NARROW
 
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
@@ -25,6 +24,8 @@ STEP = 4e6  # FLOP that take as long as what a step does beside the patches
 
 def probe_work(patches: float, width: float, classes: int) -> float:
     """FLOP of one fit of a linear probe; a step is two products of patches, width and classes."""
+    from patchlens.tasks.probe import NARROW  # imports scipy
+
     steps = PROBE_STEPS * (SPARED if width < NARROW else 1)
     return steps * (4.0 * patches * classes * (width + EXPONENTIAL) + STEP)
 
