@@ -48,7 +48,8 @@ from patchlens.settings.datasets import View  # noqa: E402
 from patchlens.settings.features import Features  # noqa: E402
 from patchlens.settings.models import FileModel, UntrainedModel  # noqa: E402
 from patchlens.tasks.approximate import Index, build, lists_of, recall  # noqa: E402
-from patchlens.tasks.knn import COPIES, Bank, search  # noqa: E402
+from patchlens.tasks.bank import COPIES, Bank  # noqa: E402
+from patchlens.tasks.knn import search  # noqa: E402
 from patchlens.tasks.objects import Objects  # noqa: E402
 from patchlens.tasks.retrieval.search import retrieve  # noqa: E402
 from patchlens.tasks.segmentation.few_shot import Labelled, Mapped  # noqa: E402

@@ -24,7 +24,8 @@ from patchlens.cluster import Helpers
 from patchlens.errors import DataError
 from patchlens.features import extract
 from patchlens.features.extract import ImageSource
-from patchlens.tasks import knn
+from patchlens.tasks import bank as banks
+from patchlens.tasks import dealt, knn
 
 DISTANCES = ["cosine", "dot", "l2"]
 
@@ -189,34 +190,34 @@ class Put:
         return self._what
 
 
-@pytest.mark.parametrize("held", [None, knn.SMALL], ids=["queries", "parts"])
+@pytest.mark.parametrize("held", [None, banks.SMALL], ids=["queries", "parts"])
 @pytest.mark.parametrize("path", ["faiss", "torch", "nested"])
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_search_that_is_dealt_is_equal_to_the_bit(
     held: int | None, path: str, distance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
-    bank = rng.normal(size=(2 * knn.SMALL + 300, 6)).astype(np.float32).round(1)
+    bank = rng.normal(size=(2 * banks.SMALL + 300, 6)).astype(np.float32).round(1)
     bank[5000:] = bank[: len(bank) - 5000]  # equal ones in several parts
     queries = rng.normal(size=(600, 6)).astype(np.float32).round(1)
-    monkeypatch.setattr(knn, "BLOCK", 256)
+    monkeypatch.setattr(banks, "BLOCK", 256)
     options: dict[str, Any] = {"distance": distance, "device": "cpu", "held": held}
     options |= {"torch": path == "torch"}
     if path == "nested":
         options |= {"order": rng.permutation(6), "sizes": [2, 6]}
-    alone = knn.Bank(bank, **options).search(queries, 7)
+    alone = knn.bank_of(bank, **options).search(queries, 7)
     made: list[InTurns] = []
-    monkeypatch.setattr(knn, "Helpers", lambda make: made.append(InTurns(make)) or made[-1])
+    monkeypatch.setattr(dealt, "Helpers", lambda make: made.append(InTurns(make)) or made[-1])
     for name, value in {"share": Put, "Shared": Put, "WORTH": 0}.items():
-        monkeypatch.setattr(knn, name, value)
+        monkeypatch.setattr(dealt, name, value)
     monkeypatch.setenv(cluster.ADDRESS, "here")
-    dealt = knn.Bank(bank, **options).search(queries, 7)
+    found = knn.bank_of(bank, **options).search(queries, 7)
     assert made[0].elsewhere
-    assert len(alone) == len(dealt) == (2 if path == "nested" else 1)
-    for one, other in zip(alone, dealt, strict=True):
+    assert len(alone) == len(found) == (2 if path == "nested" else 1)
+    for one, other in zip(alone, found, strict=True):
         for before, after in zip(one, other, strict=True):
             assert type(before) is type(after)
-            np.testing.assert_array_equal(knn.on_host(before), knn.on_host(after))
+            np.testing.assert_array_equal(banks.on_host(before), banks.on_host(after))
 
 
 def test_features_whose_shards_were_dealt_are_equal_to_the_bit(

@@ -1,20 +1,16 @@
 """A bar on a terminal, a line now and then elsewhere, nothing with -q."""
 
-import fcntl
 import io
 import logging
-import os
-import pty
 import re
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 
 import pytest
 
 from patchlens import progress
+from terminal import typed
 
 SCRIPT = """
 import time
@@ -28,21 +24,9 @@ progress.log.info("done")
 
 def on_a_terminal(quiet: bool) -> str:
     """What a terminal of 100 columns shows."""
-    main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-    subprocess.run([sys.executable, "-c", SCRIPT.format(quiet=quiet)], stderr=side, check=True)
-    os.close(side)
-    shown = b""
-    while True:
-        try:
-            part = os.read(main, 4096)
-        except OSError:  # Linux ends a terminal without writers so
-            break
-        if not part:
-            break
-        shown += part
-    os.close(main)
-    return shown.decode()
+    code, shown = typed([sys.executable, "-c", SCRIPT.format(quiet=quiet)])
+    assert code == 0, shown
+    return shown
 
 
 def test_a_terminal_shows_a_bar_with_rate_and_remaining_time() -> None:

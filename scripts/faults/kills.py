@@ -130,7 +130,7 @@ def plan(seed: int, count: int, aimed: int) -> list[list[Kill]]:
     dice = random.Random(seed)
     kills = [Kill(dice.choice(list(RANDOM)), round(dice.uniform(0, 0.5), 3)) for _ in range(count)]
     files = list(AIMED)
-    kills += [Kill(files[i % len(files)], dice.randrange(12)) for i in range(aimed)]
+    kills += [Kill(files[i % len(files)], dice.randrange(4)) for i in range(aimed)]
     dice.shuffle(kills)
     return [kills[i : i + PER_RUN] for i in range(0, len(kills), PER_RUN)]
 

@@ -20,8 +20,8 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 from patchlens.settings.models import UntrainedModel
+from patchlens.tasks.bank import Bank
 from patchlens.tasks.cost import probe_work
-from patchlens.tasks.knn import Bank
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
 

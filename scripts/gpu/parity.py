@@ -24,7 +24,8 @@ from patchlens.settings.classifiers import Linear
 from patchlens.settings.datasets import View
 from patchlens.settings.features import Features
 from patchlens.settings.models import FileModel
-from patchlens.tasks.knn import Bank, labels_of, on_host, vote
+from patchlens.tasks.bank import Bank, on_host
+from patchlens.tasks.knn import labels_of, vote
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.labels import patch_labels

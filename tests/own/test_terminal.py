@@ -1,57 +1,16 @@
 """`patchlens try` in a terminal: bars, Ctrl-C, and on from there to the answer."""
 
-import fcntl
-import os
-import pty
 import re
-import signal
-import struct
-import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from terminal import typed
+
 SPECIAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
-
-
-def _in_the_foreground() -> None:
-    """Ctrl-C goes to the group of this process, which a shell in the background made deaf to it."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def typed(command: list[str], cwd: Path, key: bytes = b"", after: str = "") -> tuple[int, str]:
-    """Exit code and output of a command; `key` is pressed once when it has printed `after`."""
-    main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdin=side,
-        stdout=side,
-        stderr=side,
-        start_new_session=True,
-        preexec_fn=_in_the_foreground,
-    )
-    os.close(side)
-    shown = b""
-    while True:
-        try:
-            part = os.read(main, 4096)
-        except OSError:  # Linux ends a terminal without writers so
-            break
-        if not part:
-            break
-        shown += part
-        if key and after.encode() in shown:
-            os.write(main, key)
-            key = b""
-    os.close(main)
-    return process.wait(), shown.decode()
 
 
 @pytest.mark.slow

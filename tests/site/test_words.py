@@ -54,11 +54,11 @@ def test_grounds_are_those_of_the_pages(root: Path) -> None:
 
 
 def test_look_of_a_model_depends_on_its_place_alone_and_never_repeats() -> None:
-    names = [f"model{i}" for i in range(56)]
+    names = [f"model{i}" for i in range(64)]
     looks = palette.looks(names)
 
     assert palette.looks(names[:3]) == {name: looks[name] for name in names[:3]}
-    assert len({(look.colour, look.shape) for look in looks.values()}) == 56
+    assert len({(look.colour, look.shape) for look in looks.values()}) == 64
 
 
 def headline(**columns: list[object]) -> Headline:

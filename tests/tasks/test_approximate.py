@@ -12,8 +12,8 @@ from patchlens.names import DatasetName
 from patchlens.settings.classifiers import Knn
 from patchlens.tasks import approximate
 from patchlens.tasks.approximate import Index, Recall, about, build, check, recall
+from patchlens.tasks.bank import Bank
 from patchlens.tasks.cost import Planned
-from patchlens.tasks.knn import Bank
 
 KINDS = [("exact", "fp16"), ("exact", "sq8"), ("ivf", "fp32"), ("ivf", "sq8"), ("hnsw", "fp16")]
 

@@ -4,8 +4,9 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from patchlens.errors import FitError
-from patchlens.tasks import knn
-from patchlens.tasks.knn import Bank, labels_of, on_host, search, vote
+from patchlens.tasks import bank as banks
+from patchlens.tasks.bank import Bank, on_host
+from patchlens.tasks.knn import labels_of, search, vote
 
 CPU = "cpu"
 METRICS = {"cosine": "cosine", "l2": "sqeuclidean"}
@@ -64,7 +65,7 @@ def test_inputs_are_left_as_they_were(arrays):
 @pytest.mark.parametrize("count", [31, 32, 33, 64, 97])
 def test_blocks_of_queries_meet_without_a_seam(arrays, distance, count, monkeypatch):
     bank, queries = arrays
-    monkeypatch.setattr(knn, "BLOCK", 32)
+    monkeypatch.setattr(banks, "BLOCK", 32)
     similarity, rows = search(bank, queries[:count], 4, distance=distance, device=CPU)
     full = numpy_similarity(bank, queries[:count], distance)
     assert np.array_equal(rows, np.argsort(-full, axis=1)[:, :4])
@@ -73,7 +74,7 @@ def test_blocks_of_queries_meet_without_a_seam(arrays, distance, count, monkeypa
 
 def test_more_queries_than_a_real_block():
     rng = np.random.default_rng(1)
-    queries = rng.normal(size=(knn.BLOCK + 5, 8)).astype(np.float32)
+    queries = rng.normal(size=(banks.BLOCK + 5, 8)).astype(np.float32)
     # Each query's nearest row is itself, also beyond the first block.
     _, rows = search(queries, queries, 1, distance="l2", device=CPU)
     assert np.array_equal(rows[:, 0], np.arange(len(queries)))
@@ -107,14 +108,14 @@ def test_equally_near_patches_come_in_the_order_of_the_bank(distance):
     assert first.tolist() == [[0], [0]]
 
 
-@pytest.mark.parametrize("wide", [knn.WIDE, 40, 7])
+@pytest.mark.parametrize("wide", [banks.WIDE, 40, 7])
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_the_torch_path_equals_faiss_whatever_the_parts_of_the_bank(
     arrays, distance, wide, monkeypatch
 ):
     bank, queries = arrays
     similarity, rows = search(bank, queries, 9, distance=distance, device=CPU)
-    monkeypatch.setattr(knn, "WIDE", wide)
+    monkeypatch.setattr(banks, "WIDE", wide)
     [found] = Bank(bank, distance=distance, device=CPU, torch=True).search(queries, 9)
     assert isinstance(found.rows, torch.Tensor)
     assert np.array_equal(on_host(found.rows), rows)
@@ -134,10 +135,10 @@ def test_which_of_equally_near_patches_wins_is_not_left_to_the_search(k, distanc
     np.testing.assert_array_equal(similarity, np.take_along_axis(full, rows, 1))
 
 
-@pytest.mark.parametrize("wide", [knn.WIDE, 7])
+@pytest.mark.parametrize("wide", [banks.WIDE, 7])
 @pytest.mark.parametrize("k", [1, 4, 40])
 def test_torch_gives_equally_near_patches_in_the_order_of_the_bank(k, wide, monkeypatch):
-    monkeypatch.setattr(knn, "WIDE", wide)
+    monkeypatch.setattr(banks, "WIDE", wide)
     rng = np.random.default_rng(4)
     bank = rng.integers(-1, 2, (40, 2)).astype(np.float32)  # mostly ties, exact in float32
     queries = rng.integers(-1, 2, (30, 2)).astype(np.float32)
@@ -260,8 +261,8 @@ def test_a_bank_that_is_read_in_parts_gives_the_neighbours_of_the_whole(count, p
     kind = {"distance": distance, "device": CPU, "torch": path == "torch", **nested}
     read = Read(bank)
     whole = Bank(bank, **kind).search(queries, 5)
-    found = Bank(read, **kind, held=knn.SMALL).search(queries, 5)
-    assert 1 < read.most <= knn.SMALL
+    found = Bank(read, **kind, held=banks.SMALL).search(queries, 5)
+    assert 1 < read.most <= banks.SMALL
     assert len(found) == len(whole)
     for one, other in zip(found, whole, strict=True):
         assert np.array_equal(on_host(one.rows), on_host(other.rows))
@@ -277,7 +278,7 @@ def test_the_nearest_of_parts_are_merged_by_similarity_and_row(cuts):
     k, parts = 6, []
     for columns in np.split(np.arange(40), cuts):
         first = columns[np.argsort(-scores[:, columns], axis=1, kind="stable")[:, :k]]
-        parts.append(knn.Neighbours(np.take_along_axis(scores, first, 1), first))
-    similarity, rows = knn.merge(parts[::-1], k)
+        parts.append(banks.Neighbours(np.take_along_axis(scores, first, 1), first))
+    similarity, rows = banks.merge(parts[::-1], k)
     assert np.array_equal(rows, order[:, :k])
     assert np.array_equal(similarity, np.take_along_axis(scores, order[:, :k], 1))

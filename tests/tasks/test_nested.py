@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from patchlens.errors import FitError
-from patchlens.tasks import knn
-from patchlens.tasks.knn import SMALL_BLOCK, Bank, on_host, search
+from patchlens.tasks import bank as banks
+from patchlens.tasks.bank import SMALL_BLOCK, Bank, on_host
+from patchlens.tasks.knn import search
 
 CPU = "cpu"
 WIDTH, SIZES = 24, [1, 2, 7, 8, 20, 24]
@@ -84,7 +85,7 @@ def test_k_beyond_the_bank_is_an_error_that_names_the_setting():
 
 @pytest.mark.parametrize("small", [7, 4096])
 def test_equal_similarities_come_by_row_whatever_the_parts_of_the_bank(small, monkeypatch):
-    monkeypatch.setattr(knn, "SMALL", small)
+    monkeypatch.setattr(banks, "SMALL", small)
     bank = RNG.integers(-1, 2, (60, WIDTH)).astype(np.float32)
     queries = RNG.integers(-1, 2, (20, WIDTH)).astype(np.float32)
     found = Bank(bank, distance="dot", device=CPU, order=ORDER, sizes=[2, 3]).search(queries, 9)

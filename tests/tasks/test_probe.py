@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from patchlens.errors import FitError
 from patchlens.settings.classifiers import Linear
-from patchlens.tasks import probe
+from patchlens.tasks import logistic, probe
 from patchlens.tasks.probe import Sample, fit_probe, fit_probes, grouped_folds
 from patchlens.tasks.probe_on_device import Fits
 
@@ -214,7 +214,7 @@ def test_the_folds_of_torch_count_the_hits_of_separate_fits():
         folds.fit([c], 3000)
         apart = 0
         for train in kept:
-            [model] = probe.path(x[train], y[train], [c], 3000)
+            [model] = logistic.path(x[train], y[train], [c], 3000)
             found = model.labels[model.logits(x[~train]).argmax(axis=1)]
             apart += int((found == y[~train]).sum())
         assert abs(folds.hits()[0] - apart) <= 1  # a patch may lie on the border
@@ -272,8 +272,8 @@ def test_no_convergence_in_torch_is_an_error():
 
 @pytest.mark.parametrize("rows", [1, 499, 500, 999, 1000, 1234])
 def test_pieces_cover_all_rows_and_none_is_small(rows, monkeypatch):
-    monkeypatch.setattr(probe, "PIECE", 500)
-    parts = probe.pieces(rows)
+    monkeypatch.setattr(logistic, "PIECE", 500)
+    parts = logistic.pieces(rows)
     assert np.array_equal(
         np.concatenate([np.arange(rows)[part] for part in parts]), np.arange(rows)
     )
@@ -281,7 +281,7 @@ def test_pieces_cover_all_rows_and_none_is_small(rows, monkeypatch):
 
 
 def test_a_transform_by_pieces_is_the_fit_of_what_it_makes(monkeypatch):
-    monkeypatch.setattr(probe, "PIECE", 50)
+    monkeypatch.setattr(logistic, "PIECE", 50)
     x, y = ill_conditioned()
     groups, columns = np.arange(len(x)) % 4, [0, 3, 5, 7]
     own = settings([0.1, 1.0])
@@ -324,13 +324,13 @@ def test_a_fit_that_rounding_ends_too_early_goes_on_in_more_digits(monkeypatch):
     y = rng.integers(0, 150, 300)
     x = (rng.integers(0, 8, (300, 1)) / 8).astype(np.float32)
     precisions = []
-    objective = probe._objective
+    objective = logistic._objective
 
     def seen(flat, z, *others):
         precisions.append(z.dtype)
         return objective(flat, z, *others)
 
-    monkeypatch.setattr(probe, "_objective", seen)
+    monkeypatch.setattr(logistic, "_objective", seen)
     found = fit_probe(x, y, np.arange(300) // 50, 150, settings()).model
     assert set(precisions) == {np.dtype(np.float32), np.dtype(np.float64)}
     truth = LogisticRegression(C=1.0, max_iter=5000, tol=1e-10).fit(x.astype(np.float64), y)
@@ -348,7 +348,7 @@ def test_coordinates_are_those_of_unit_curvature():
     rng = np.random.default_rng(0)
     z = np.vstack([rng.normal(size=(6, 5000)), np.ones(5000)])
     inner, penalties = 0.5 * rng.normal(size=(7, 4)), np.full((7, 1), 1e-3)
-    made = probe._coordinates(z.astype(np.float32), inner, penalties)
+    made = logistic._coordinates(z.astype(np.float32), inner, penalties)
     shares = softmax(inner.T @ z, axis=0)
     for k, share in enumerate(shares):
         curvature = (z * share * (1 - share)) @ z.T / 5000 + np.diag(penalties[:, 0])
@@ -356,21 +356,21 @@ def test_coordinates_are_those_of_unit_curvature():
         np.testing.assert_allclose(root @ curvature @ root.T, np.eye(7), atol=1e-4)
     point = rng.normal(size=28)
     np.testing.assert_allclose(made.of(made.weights(point)), point)
-    value, slope = probe._objective(point, z, (y := rng.integers(0, 4, 5000)), made, penalties)
+    value, slope = logistic._objective(point, z, (y := rng.integers(0, 4, 5000)), made, penalties)
     step = 1e-6 * np.eye(28)[5]
-    later, _ = probe._objective(point + step, z, y, made, penalties)
+    later, _ = logistic._objective(point + step, z, y, made, penalties)
     assert later - value == pytest.approx(1e-6 * slope[5], rel=1e-3)
 
 
 def test_of_few_features_all_curvatures_save_steps(monkeypatch):
     x, y = blobs(n=1500, width=24, classes=8)
     x = x * np.float32(2.0) ** (np.arange(24) % 4)
-    steps, objective = [], probe._objective
-    monkeypatch.setattr(probe, "_objective", lambda *given: steps.append(1) or objective(*given))
-    narrow = list(probe.path(x, y, [0.01, 1.0, 1000.0], 3000))
+    steps, objective = [], logistic._objective
+    monkeypatch.setattr(logistic, "_objective", lambda *given: steps.append(1) or objective(*given))
+    narrow = list(logistic.path(x, y, [0.01, 1.0, 1000.0], 3000))
     few = len(steps)
-    monkeypatch.setattr(probe, "NARROW", 0)
-    wide = list(probe.path(x, y, [0.01, 1.0, 1000.0], 3000))
+    monkeypatch.setattr(logistic, "NARROW", 0)
+    wide = list(logistic.path(x, y, [0.01, 1.0, 1000.0], 3000))
     assert few < 0.7 * (len(steps) - few)
     for one, other in zip(narrow, wide, strict=True):
         logits = [found.logits(x) - found.logits(x).mean(axis=1)[:, None] for found in (one, other)]

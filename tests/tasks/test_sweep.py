@@ -7,7 +7,7 @@ import pytest
 
 from patchlens.errors import FitError
 from patchlens.features.variants import fit
-from patchlens.tasks import probe
+from patchlens.tasks import logistic
 from patchlens.tasks.segmentation.few_shot import Labelled
 from patchlens.tasks.segmentation.select import choose_m, sampled
 from patchlens.tasks.sweep import points as sweep
@@ -109,7 +109,9 @@ def test_c_keeps_its_strength_at_any_scale_of_the_features():
 
 def test_two_probes_side_by_side_hold_less_than_three_times_the_bank(monkeypatch):
     monkeypatch.setattr(sweep, "side_by_side", lambda each: 2)
-    monkeypatch.setattr(probe, "PIECE", 500)  # for a bank that is as large beside it as real ones
+    monkeypatch.setattr(
+        logistic, "PIECE", 500
+    )  # for a bank that is as large beside it as real ones
     x = np.random.default_rng(0).normal(size=(20_000, 64)).astype(np.float32)
     y = np.arange(len(x)) % 2
     plan = sweep.SweepPlan([1], ("center", "l2"), planted.PRUNE, seed=0, draws=1)

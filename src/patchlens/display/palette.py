@@ -26,6 +26,7 @@ SHAPES = {
     "cross": "M-.3-.9H.3V-.3H.9V.3H.3V.9H-.3V.3H-.9V-.3H-.3Z",
     "triangle-down": "M0 .9L.9-.75H-.9Z",
     "triangle-right": "M.9 0L-.75.9V-.9Z",
+    "triangle-left": "M-.9 0L.75.9V-.9Z",
 }
 
 
@@ -39,10 +40,10 @@ class Look:
 
 
 def looks(models: Sequence[str]) -> dict[str, Look]:
-    """Model -> look, by its place in `models`; pairs repeat only after all 56."""
+    """Model -> look, by its place in `models`; pairs repeat only after all 64."""
     shapes = list(SHAPES)
     found = {}
     for i, model in enumerate(models):
-        shape = shapes[i % len(shapes)]
+        shape = shapes[(i + i // len(MODEL_COLOURS)) % len(shapes)]
         found[model] = Look(MODEL_COLOURS[i % len(MODEL_COLOURS)], shape, SHAPES[shape])
     return found

@@ -21,7 +21,10 @@ VERDICTS = {
     "contradicted": ("#d55e00", "cross"),
     "undecided": ("#7d7d7d", "diamond"),
 }
-STEPS = [0, *(n * 10**power for power in range(-1, 7) for n in (1, 2, 5))]  # on the axis of costs
+STEPS = [
+    0,
+    *(n * 10**power for power in range(-1, 7) for n in range(1, 10)),
+]  # on the axis of costs
 LINE = 64  # characters of a line of a claim beside its effect
 POINTS = "format(100 * datum.value, '~r')"
 WIDE = "windowSize()[0] >= 800"  # a screen wide enough for the text of a claim
@@ -178,7 +181,7 @@ def cost(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> Figure:
     x = alt.X(
         "value:Q",
         title=signals.get("cost", next(iter(data["cost"]), "cost")),
-        axis=alt.Axis(values=STEPS, labelOverlap=True),
+        axis=alt.Axis(values=STEPS, labelOverlap="greedy"),
         scale=alt.Scale(type="symlog", constant=1, padding=10, nice=False),
     )
     y = alt.Y(

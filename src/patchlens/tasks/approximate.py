@@ -11,7 +11,7 @@ from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.variants import unit_rows
 from patchlens.settings.classifiers import Knn
-from patchlens.tasks.knn import BLOCK, Bank, Neighbours, Rows, check_k, in_order, on_host
+from patchlens.tasks.bank import BLOCK, Bank, Neighbours, Rows, check_k, in_order, on_host
 
 CODES = {"fp32": "Flat", "fp16": "SQfp16", "sq8": "SQ8"}
 PART = 65536  # rows that are added at once

@@ -16,7 +16,7 @@ from patchlens.tasks import approximate
 if TYPE_CHECKING:
     from patchlens.settings.load import Settings
 
-PROBE_STEPS = 100  # of L-BFGS in one fit of a linear probe: 11 to 425, the more the larger C ...
+PROBE_STEPS = 100  # of L-BFGS in one fit of a linear probe: 6 to 425, the more the larger C ...
 SPARED = 0.5  # ... and such a part of them where it uses all curvatures of few features
 EXPONENTIAL = 24  # dimensions whose products take as long as all else that a step does with a score
 STEP = 4e6  # FLOP that take as long as what a step does beside the patches
@@ -24,7 +24,7 @@ STEP = 4e6  # FLOP that take as long as what a step does beside the patches
 
 def probe_work(patches: float, width: float, classes: int) -> float:
     """FLOP of one fit of a linear probe; a step is two products of patches, width and classes."""
-    from patchlens.tasks.probe import NARROW  # imports scipy
+    from patchlens.tasks.logistic import NARROW  # imports scipy
 
     steps = PROBE_STEPS * (SPARED if width < NARROW else 1)
     return steps * (4.0 * patches * classes * (width + EXPONENTIAL) + STEP)

@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 from patchlens.arrays import Array, Bools, Ints
 from patchlens.errors import FitError
-from patchlens.tasks.probe import MEMORY, TOLERANCE
+from patchlens.tasks.logistic import MEMORY, TOLERANCE
 
 DECREASE = 1e-4  # Armijo's share of what the slope promises
 ROUNDING = {torch.float32: 5e-7, torch.float64: 1e-14}  # of the objective's parts

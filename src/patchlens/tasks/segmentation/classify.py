@@ -17,7 +17,8 @@ from patchlens.progress import track
 from patchlens.settings.classifiers import Knn
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks import approximate
-from patchlens.tasks.knn import Bank, check_k, labels_of, on_host, vote
+from patchlens.tasks.bank import Bank, check_k, on_host
+from patchlens.tasks.knn import bank_of, labels_of, vote
 from patchlens.tasks.probe import Probe, Sample, fit_probe, fit_probes, in_batches, side_by_side
 from patchlens.tasks.scores import Counts, ImageCounts, confusion
 from patchlens.tasks.segmentation.few_shot import Labelled, Query, Support
@@ -311,7 +312,7 @@ class Task:
         sweep = (features[2], shots) == (self.layers[0], settings.shots)
         ks = sorted({settings.k, *(settings.k_sweep if sweep else [])})
         distance, held = settings.knn.distance, support.held(bank.width)
-        exact = Bank(bank.x, distance=distance, device=self.device, held=held)
+        exact = bank_of(bank.x, distance=distance, device=self.device, held=held)
         searched: Bank | approximate.Index = exact
         about: dict[str, Any] = {}
         if not settings.knn.exact:

@@ -1,7 +1,7 @@
 """What T1 costs."""
 
+from patchlens.tasks.bank import COPIES
 from patchlens.tasks.cost import Cost, Planned
-from patchlens.tasks.knn import COPIES
 from patchlens.tasks.segmentation.classify import fitted_as, plans
 from patchlens.tasks.segmentation.settings import Segmentation
 

@@ -12,7 +12,7 @@ from patchlens.datasets.layout import IGNORE
 from patchlens.errors import FitError
 from patchlens.features.cell import IMAGES
 from patchlens.features.variants import FitData, Transform
-from patchlens.tasks.knn import COPIES, Turned
+from patchlens.tasks.bank import COPIES, Turned
 
 
 @dataclass(frozen=True)

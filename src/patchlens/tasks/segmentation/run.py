@@ -14,7 +14,7 @@ from patchlens.files import whole_folder, write_json
 from patchlens.progress import log
 from patchlens.protocol import DIGITS
 from patchlens.tasks import approximate
-from patchlens.tasks.probe import TOLERANCE
+from patchlens.tasks.logistic import TOLERANCE
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation import summary

@@ -9,7 +9,8 @@ from patchlens.errors import FitError
 from patchlens.features.device import Where
 from patchlens.features.moments import rank_by_variance
 from patchlens.settings.classifiers import Knn
-from patchlens.tasks.knn import Bank, labels_of, on_host, vote
+from patchlens.tasks.bank import on_host
+from patchlens.tasks.knn import bank_of, labels_of, vote
 from patchlens.tasks.probe import grouped_folds
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.few_shot import Labelled
@@ -71,7 +72,7 @@ def choose_m(
     total = np.zeros((len(sizes), classes, classes), dtype=np.int64)
     for train, held in grouped_folds(groups, min(folds, images)):
         order = rank_by_variance(x[train].var(axis=0, dtype=np.float64))[::-1]
-        bank = Bank(x[train], distance=knn.distance, device=device, order=order, sizes=sizes)
+        bank = bank_of(x[train], distance=knn.distance, device=device, order=order, sizes=sizes)
         for i, (similarity, rows) in enumerate(bank.search(x[held], k)):
             _, winners = vote(
                 similarity,

@@ -14,7 +14,8 @@ from patchlens.features.variants import VARIANTS, FitData, fit, pruned_count
 from patchlens.settings.classifiers import Knn, Linear
 from patchlens.settings.features import Prune, VariantName
 from patchlens.tasks.knn import search, vote
-from patchlens.tasks.probe import grouped_folds, path
+from patchlens.tasks.logistic import path
+from patchlens.tasks.probe import grouped_folds
 from patchlens.tasks.scores import confusion, mean_iou
 from patchlens.tasks.segmentation.prior import knn_says_nothing, linear_says_nothing
 

@@ -20,7 +20,7 @@ from patchlens.features.cell import Cell
 from patchlens.features.device import resolve
 from patchlens.progress import bar, log
 from patchlens.protocol import DIGITS
-from patchlens.tasks.probe import TOLERANCE
+from patchlens.tasks.logistic import TOLERANCE
 from patchlens.tasks.resample import SharedResampler, scored
 from patchlens.tasks.result import Result
 from patchlens.tasks.segmentation import summary

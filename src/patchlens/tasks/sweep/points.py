@@ -19,7 +19,8 @@ from patchlens.features.device import Where
 from patchlens.features.variants import FitData, Transform, fit, random_order
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Prune, VariantName
-from patchlens.tasks.knn import Bank, labels_of, on_host, vote
+from patchlens.tasks.bank import on_host
+from patchlens.tasks.knn import bank_of, labels_of, vote
 from patchlens.tasks.objects import Objects, object_features
 from patchlens.tasks.probe import Probe, Sample, fit_probe, fit_probes, in_batches, side_by_side
 from patchlens.tasks.retrieval.search import retrieve
@@ -91,7 +92,7 @@ def knn_scores(
     for transform, order, of_size in _nested_points(data, plan):
         sizes = [s for s in sorted(of_size) if not knn_says_nothing(s, settings.knn)]
         silent = [point for size, point in of_size.items() if size not in sizes]
-        bank = Bank(
+        bank = bank_of(
             transform(known.x),
             distance=settings.knn.distance,
             device=device,
