@@ -11,6 +11,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 log = logging.getLogger("patchlens")
 ROW = "PATCHLENS_ROW"  # environment: how far below the log the bars of this process are
+QUIET = "PATCHLENS_QUIET"  # environment: -q, for the stages that a command starts
 SELDOM = 60.0  # seconds between two lines of what would be a bar
 CLEAN = "\r\x1b[J"  # erases the bars of all processes, which draw them again below
 
@@ -18,7 +19,12 @@ CLEAN = "\r\x1b[J"  # erases the bars of all processes, which draw them again be
 def set_up(quiet: bool) -> None:
     """Send log lines to stderr; `quiet` keeps warnings and errors only."""
     logging.basicConfig(format=f"{clean()}%(message)s", stream=sys.stderr, force=True)
-    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    log.setLevel(logging.WARNING if quiet or QUIET in os.environ else logging.INFO)
+
+
+def silent() -> bool:
+    """Whether neither log lines nor bars are shown."""
+    return log.getEffectiveLevel() > logging.INFO
 
 
 def clean() -> str:
@@ -41,8 +47,7 @@ def bar(*, total: int | None, what: str, unit: str = "image", scale: bool = Fals
     """
     kind: Any = _Bar if sys.stderr.isatty() else _Lines
     more = {} if kind is _Bar else LINES
-    silent = log.getEffectiveLevel() > logging.INFO
-    shown = {"desc": what, "unit": f" {unit}", "unit_scale": scale, "disable": silent}
+    shown = {"desc": what, "unit": f" {unit}", "unit_scale": scale, "disable": silent()}
     made: tqdm[Never] = kind(total=total, leave=False, **shown, **more)
     return made
 

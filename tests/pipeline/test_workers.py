@@ -1,5 +1,6 @@
 """Processes as workers, and how `patchlens repro` is called."""
 
+import logging
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from conftest import run
+from patchlens import progress
 from patchlens.cli import app
 from patchlens.pipeline import engine, repro, workers
 from patchlens.pipeline.workers import Job, Local
@@ -62,6 +64,19 @@ def test_the_cores_are_split_whatever_a_shell_says(
     share = str(max(1, cores() // 2))
     assert Path("threads").read_text().split() == [*[share] * 3, "index@one"]
     assert os.environ["OPENBLAS_NUM_THREADS"] == "7"  # of this process
+
+
+@pytest.mark.parametrize(("level", "shown"), [(logging.INFO, ""), (logging.WARNING, "1")])
+def test_stages_are_as_quiet_as_the_command(
+    level: int, shown: str, pool: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress.log, "level", level)
+    monkeypatch.setattr(progress.log, "_cache", {})
+    assert results(pool, Job("a", f"echo ${progress.QUIET} > quiet")) == {"a": 0}
+    assert Path("quiet").read_text().strip() == shown
+    monkeypatch.setenv(progress.QUIET, "1")
+    progress.set_up(quiet=False)
+    assert progress.silent()
 
 
 def test_a_worker_that_is_killed_says_so(pool: Local) -> None:

@@ -23,7 +23,7 @@ from typing import NoReturn, Protocol
 import psutil
 
 from patchlens.processes import GRACE, REPRO, cores, end_with_parent
-from patchlens.progress import ROW
+from patchlens.progress import QUIET, ROW, silent
 
 # numpy and torch take the second and the third before the first, where they are set.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -125,7 +125,8 @@ class Local:
 
 def environment(job: Job) -> dict[str, str]:
     """What a stage finds in its environment; this process is the one above it."""
-    return {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())}
+    quiet = {QUIET: "1"} if silent() else {}
+    return {"DVC_STAGE": job.name, "DVC_ROOT": str(Path.cwd()), REPRO: str(os.getpid())} | quiet
 
 
 def end_groups(groups: Collection[int]) -> None:
