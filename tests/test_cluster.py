@@ -282,3 +282,57 @@ def test_shards_are_dealt_to_two_hosts_one_of_which_is_lost(
     helpers.close()
     assert len(set(pids())) == 2
     assert (tmp_path / "alone").read_bytes() == (tmp_path / "dealt").read_bytes()
+
+
+SEARCHING = dealt._searching
+
+
+def searching(log: Path, *given: Any) -> Callable[[Any], Any]:
+    """What a helper of a search does; it notes its process with every piece."""
+    find = SEARCHING(*given)
+
+    def noted(piece: Any) -> Any:
+        with log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.3)  # of those that the others can take while one is lost
+        return find(piece)
+
+    return noted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("held", [None, banks.SMALL], ids=["queries", "parts"])
+def test_a_search_is_dealt_to_two_hosts_one_of_which_is_lost(
+    held: int | None, two_hosts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    bank = rng.normal(size=(6 * banks.SMALL + 300, 6)).astype(np.float32).round(1)
+    queries = rng.normal(size=(600, 6)).astype(np.float32).round(1)
+    monkeypatch.setattr(banks, "BLOCK", 64)
+    monkeypatch.setattr(dealt, "WORTH", 0)
+    options: dict[str, Any] = {"distance": "cosine", "device": "cpu", "held": held}
+    [alone] = knn.bank_of(bank, **options).search(queries, 7)
+    monkeypatch.setenv(cluster.ADDRESS, two_hosts)
+    monkeypatch.setenv(cluster.SHARE, json.dumps({"num_cpus": 1, "num_gpus": 0, "memory": 0}))
+    log = tmp_path / "log"
+    monkeypatch.setattr(dealt, "_searching", partial(searching, log))
+    # This process does the first piece once both helpers have begun, and one of them is gone.
+    piece, gone = dealt.Dealt._piece, []
+
+    def late(self: dealt.Dealt, given: Any) -> Any:
+        deadline = time.monotonic() + 60
+        while len(set(pids())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not gone:
+            os.kill(pids()[0], signal.SIGKILL)
+            gone.append(pids()[0])
+        return piece(self, given)
+
+    def pids() -> list[int]:
+        return [int(line) for line in log.read_text().split()] if log.exists() else []
+
+    monkeypatch.setattr(dealt.Dealt, "_piece", late)
+    [found] = knn.bank_of(bank, **options).search(queries, 7)
+    assert len(set(pids())) == 2
+    for before, after in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(before, after)

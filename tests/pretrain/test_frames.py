@@ -1,5 +1,7 @@
 """Frames: rendered once from seeds that are free, and cut into windows by a generator."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,25 @@ def test_a_killed_rendering_keeps_its_shards(
     found = rendered(scenes, tmp_path, jobs=1)
     assert done == [1_000_000, 1_000_001, 1_000_001]
     assert np.array_equal(found[1, 3], render_still(1_000_001).semantic)
+
+
+def test_two_that_need_the_same_frames_render_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Path] = []
+    render = module._render
+
+    def slow(scenes: list[module.Scene], folder: Path, jobs: int) -> None:
+        begun.append(folder)
+        time.sleep(0.3)
+        render(scenes, folder, jobs)
+
+    monkeypatch.setattr(module, "_render", slow)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(rendered, [(1_000_000, 0, 1)], tmp_path, 1) for _ in range(2)]
+        one, other = (call.result() for call in calls)
+    assert len(begun) == 1
+    assert np.array_equal(one, other)
 
 
 @pytest.mark.slow  # two processes that import torch; of `render_dataset` a fast test shows it

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -55,7 +56,10 @@ def rendered(scenes: list[Scene], work: Path, jobs: int | None = None) -> Array:
     folder = work / "frames" / key
     path = folder / "frames.npy"  # complete or absent
     if not path.is_file():
-        _render(scenes, folder, jobs or cores())
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):  # an objective beside this one may need the same frames
+            if not path.is_file():
+                _render(scenes, folder, jobs or cores())
     # Copy-on-write, since torch requires a writable array.
     frames: Array = np.load(path, mmap_mode="c")
     wanted = sum(max(1, count) for _, count, _ in scenes)
