@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from own.photographs import photographs
+
 COPIED = ("src", "weights", "dvc.yaml", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -43,6 +45,10 @@ def test_the_wheel_works_without_the_repository(root: Path, tmp_path: Path) -> N
     assert (tmp_path / "patchlens-demo.html").stat().st_size > 50_000
     for example in ("own_module", "explore_image"):
         assert done(python, root / f"examples/{example}.py", HF_HUB_OFFLINE="1")
+    photographs(tmp_path)
+    trying = ["try", "photos", "--masks", "masks", "--models", "pixels", "--yes", "--out", "out"]
+    assert "Use pixels: layer 0" in done(tmp_path / "venv/bin/patchlens", *trying)
+    assert (tmp_path / "out/reports/site/index.html").is_file()
     graph = packages / "patchlens/own/graph.yaml"  # a link in the repository
     assert graph.read_bytes() == (root / "dvc.yaml").read_bytes()
     assert not graph.is_symlink()

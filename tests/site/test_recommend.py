@@ -9,7 +9,7 @@ import pytest
 
 from patchlens.report.headlines import Headline
 from patchlens.site import recommend
-from patchlens.site.leads import Lead, Rival
+from patchlens.site.leads import Lead, Rival, lead
 from patchlens.tasks.table import TASKS
 
 TASK = TASKS["selection"]
@@ -92,3 +92,17 @@ def test_the_runner_up_is_a_trained_model_and_a_floor_that_is_level_is_a_warning
 def test_a_floor_that_leads_is_no_recommendation() -> None:
     one = found(12, AHEAD, leader="pixels")
     assert "no model has learned" in one.next
+
+
+def test_a_model_that_was_run_alone_has_an_answer_of_its_own() -> None:
+    rows = pd.DataFrame([row("vit", 0.5)])
+    rows = rows.assign(variant="raw", role="rival", pixel_miou_units=12)
+    alone = lead(Headline(TASK, "photos", "chosen", METRIC, rows))
+    assert alone is not None
+    assert (alone.leader, alone.score, alone.rivals, alone.units) == ("vit", 0.5, (), 12)
+    one = recommend._recommended(alone, RUN)
+    assert (one.rival, one.next) == (
+        "Only one model was run.",
+        "compare it with others (--models).",
+    )
+    assert found(12, leader="pixels").next.startswith("pixels is a floor: compare it")

@@ -60,10 +60,12 @@ def lead(headline: Headline) -> Lead | None:
     """The lead on a metric; None if its table does not compare models."""
     key, rows = headline.metric.key, headline.rows
     columns = [f"{key}_behind", f"{key}_behind_ci_low", f"{key}_behind_ci_high"]
-    if not {*columns, f"{key}_units"} <= set(rows.columns):
+    if f"{key}_units" not in rows:
         return None
     rows = rows[(rows["variant"] == RAW) & (rows["role"] != "ceiling") & rows[key].notna()]
-    if rows.empty:
+    if rows["model"].nunique() == 1:  # has nothing to be behind
+        rows = rows.reindex(columns=[*rows.columns.union(columns, sort=False)])
+    if rows.empty or not set(columns) <= set(rows.columns):
         return None
     behind = rows[rows[columns[0]].notna()].sort_values(columns[0], kind="stable")
     (best,) = rows[rows[columns[0]].isna()].to_dict("records")

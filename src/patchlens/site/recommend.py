@@ -76,7 +76,9 @@ def _recommended(found: Lead, run: Run) -> Recommendation:
     if trained:
         rival, todo = _beside(found, trained[0], metric, unit)
     floors = [r for r in found.rivals if run.is_floor(r.model) and not r.separable]
-    if run.is_floor(found.leader):
+    if run.is_floor(found.leader) and all(run.is_floor(r.model) for r in found.rivals):
+        todo = f"{found.leader} is a floor: compare it with trained models (--models)."
+    elif run.is_floor(found.leader):
         todo = f"{found.leader} is untrained: no model has learned what these labels need."
     elif floors:
         todo = (
