@@ -7,6 +7,7 @@ import pickle
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import run
 from features.lab import extractor, header, helping, ids, picture
 from patchlens import cluster
 from patchlens.cluster import Helpers
@@ -336,3 +338,26 @@ def test_a_search_is_dealt_to_two_hosts_one_of_which_is_lost(
     assert len(set(pids())) == 2
     for before, after in zip(alone, found, strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+PORTS = """
+import psutil
+from patchlens import cluster
+
+if __name__ == "__main__":
+    package = cluster.connect(None, num_cpus=1, object_store_memory=80_000_000)
+    assert package.get(package.remote(lambda: 1).remote()) == 1
+    mine = psutil.Process()
+    for one in (mine, *mine.children(recursive=True)):
+        for open_ in one.net_connections("inet"):
+            if open_.status == "LISTEN":
+                print(one.name(), open_.laddr.ip)
+    package.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_every_port_of_a_cluster_of_this_machine_is_on_127_0_0_1(root: Path) -> None:
+    found = run(sys.executable, "-c", PORTS, cwd=root).stdout.splitlines()
+    assert {"gcs_server", "raylet"} <= {line.split()[0] for line in found}
+    assert {line.split()[-1].removeprefix("::ffff:") for line in found} == {"127.0.0.1"}

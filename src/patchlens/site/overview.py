@@ -36,7 +36,8 @@ def page(run: Run, looks: Mapping[str, Look]) -> Page:
     }
     forest = overview_figures.forest(run.claims)
     rankings = [overview_figures.ranking(h, looks, run.role) for h in shown]
-    cost = overview_figures.cost(shown, looks) if shown else None
+    several = len({model for h in shown for model in h.rows["model"]}) > 1
+    cost = overview_figures.cost(shown, looks) if several else None
     ran = provenance.grids(run)
     figures = [part for part in (forest, *rankings, cost, *ran) if part is not None]
     known = run.claims.astype(object).where(run.claims.notna(), None)
