@@ -102,7 +102,7 @@ camvid: env  ## Reproduce docs/results-camvid.md (needs data/external, see prese
 open: env  ## Answer the paper's questions on open data: fetch, run, name the page; SMALL=1: on a laptop in a night
 	scripts/open.sh open$(if $(filter-out 0,$(SMALL)),-small)
 
-rehearse: env  ## Run the presets paper and open end to end in miniature: about 38 CPU minutes on 2 cores
+rehearse: env  ## Run the presets paper and open end to end in miniature: 21 CPU minutes on 2 cores
 	python scripts/rehearse
 
 faults: env  ## Give a miniature CASES bad things of each of four parts, then KILLS random kills; tables to docs/reliability.md
