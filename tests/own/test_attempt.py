@@ -159,9 +159,7 @@ def test_a_time_is_said_only_where_it_is_known(seconds: int, unknown: list[str],
         features=0,
         unknown=unknown,
         cores=2,
-        stages={"extract": 1},
-        rates=SimpleNamespace(start=0),
-        seconds=lambda part, gpu: seconds / len(show.PARTS),
+        whole=lambda gpu: seconds,
     )
     assert show.brief(plan).splitlines()[-1] == f"Take: {said} on 2 CPU cores."
 

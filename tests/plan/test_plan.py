@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,7 @@ from patchlens.plan.show import as_json, show
 from patchlens.settings.datasets import Minicity
 from patchlens.settings.load import Settings, load
 from patchlens.settings.yaml_text import read
-from patchlens.tasks.cost import EXPONENTIAL, PROBE_STEPS, SPARED, STEP, probe_work
+from patchlens.tasks.cost import EXPONENTIAL, PROBE_STEPS, SPARED, STEP, probe_work, search_work
 from patchlens.tasks.known import known
 
 ROOT = Path(__file__).parents[2]
@@ -280,7 +280,7 @@ def test_features_time_and_bank_by_hand(settings: Make) -> None:
     # Headline: raw, prune, 2 draws of prune_random (2 seeds, 3 draws or more in all), one other
     # layer, at 2 shots; raw at 1 shot. Pruned are 6 of 24 dimensions.
     banks = 2 * ((2 + 3 * 18 / 24) * 2 + 1)
-    assert cell.knn == pytest.approx(2 * banks * patches * 500 * patches * 24)
+    assert cell.knn == pytest.approx(banks * search_work(patches * 500 * patches, 24))
     # 2 values of C on each of 2 images, and one on both; at 1 shot there is nothing to choose by.
     step = [4 * 2 * patches * (width + EXPONENTIAL) * 19 + STEP for width in (24, 18, 18, 18)]
     alone = 4 * patches * (24 + EXPONENTIAL) * 19 + STEP
@@ -632,7 +632,7 @@ def test_the_choice_of_m_is_counted_where_it_is_made(settings: Make) -> None:
         planned(settings({"prune.select": select})).cells for select in ("fixed", "auto")
     )
     patches = 2 * 4 * 8 * 2 * 2  # 2 images of 4 × 8 tiles of 2 × 2 patches
-    assert auto.knn - fixed.knn == 2 * 2 * (patches * 2 // 3) * patches * 24
+    assert auto.knn - fixed.knn == 2 * search_work((patches * 2 // 3) * patches, 24)
 
 
 def test_the_memory_of_a_stage_is_that_of_its_largest_cell(settings: Make) -> None:
@@ -662,11 +662,11 @@ def test_tracking_is_counted_by_frames(settings: Make, kind: str, split: str, fr
     asked = {"datasets": {"city": videos}, "segmentation.datasets": []}
     [cell] = planned(settings(asked | {"tracking.datasets": ["city"]})).cells
     assert cell.transform == 5 * frames * 6 * 64 * 24
-    if kind == "mot17":  # eight thresholds, two linkings and five distances
-        assert (cell.knn, cell.links) == (0, 5 * frames * (8 + 2 + 5))
+    if kind == "mot17":  # eight thresholds, two linkings with their scores, and five distances
+        assert (cell.knn, cell.links) == (0, 5 * frames * (8 + 2 * (1 + 10) + 5))
     else:
         near = (7 + 1) * 6 * (2 * 12 + 8)  # the first frame and seven more
-        wanted = (1 + 4 * 18 / 24) * frames * 2 * near * 6 * 64 * 24
+        wanted = (1 + 4 * 18 / 24) * frames * search_work(near * 6 * 64, 24)
         assert (cell.knn, cell.links) == (pytest.approx(wanted), 0)
 
 
@@ -678,9 +678,32 @@ def test_the_seconds_of_a_stage_are_its_work_and_its_starts(settings: Make) -> N
     each = 1 / plan.cores
     segmentation = plan.stage_seconds("segmentation", gpu=False)
     assert segmentation == pytest.approx(2 * (wanted + rates.start) * each)
-    assert plan.stage_seconds("tables", gpu=False) == rates.start * each
-    assert plan.stage_seconds("weights", gpu=False) == 2 * rates.start_model * each
+    beside = 0.4 * 4  # two cells of T1 and two of the variance study
+    assert plan.stage_seconds("tables", gpu=False) == pytest.approx((rates.start + beside) * each)
+    assert plan.stage_seconds("variance", gpu=False) == pytest.approx(
+        2 * (rates.start + 0.8) * each
+    )
+    assert plan.stage_seconds("weights", gpu=False) == 2 * rates.start * each
+    assert plan.whole(gpu=False) == sum(plan.stage_seconds(s, gpu=False) for s in plan.stages)
     assert plan.stage_seconds("extract", gpu=True) < plan.stage_seconds("extract", gpu=False)
+
+
+@pytest.mark.parametrize(
+    ("width", "sets", "dimensions"), [(96, 1, 96 + 128), (96, 3, 96 + 3 * 128), (5, 1, 128 + 128)]
+)
+def test_a_search_is_its_products_and_the_choice_of_the_nearest(
+    width: int, sets: int, dimensions: int
+) -> None:
+    assert search_work(1000, width, sets) == 2 * 1000 * dimensions
+
+
+def test_what_is_rendered_takes_time_by_its_images(settings: Make) -> None:
+    plan = planned(settings({}))
+    assert plan.stage_seconds("render", gpu=False) == 0
+    made = replace(plan, made=["city"], stages=plan.stages | {"render": 1})
+    assert made.stage_seconds("render", gpu=False) == pytest.approx(
+        (0.4 * plan.images["city"].total + plan.rates.start) / plan.cores
+    )
 
 
 def test_a_machine_is_measured_by_what_the_stages_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -693,7 +716,7 @@ def test_a_machine_is_measured_by_what_the_stages_do(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(measure, "_time", time_of)
     found = measure.measured(24, 32, "cpu", seconds=0)
     assert found.measured
-    assert found.knn == 2 * 8192 * 1024 * 24 / 2
+    assert found.knn == search_work(8192 * 1024, 24) / 2
     assert found.maps == 256 * 512 * 20 / 2
     assert found.probe == probe_work(1000, 24, 20) / 2
     weights = 2 * (12 * 24**2 + 13 * 24)  # of two blocks of a ViT

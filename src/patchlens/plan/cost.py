@@ -40,22 +40,20 @@ class Rates:
         transform: feature values that variants are applied to, on one core.
         links: frames whose objects are linked, on one core.
         decode: pixels that are decoded and resampled, on one core.
-        start: seconds to start a process.
-        start_model: the same where it opens a model: torch and timm.
+        start: seconds to start a stage, as `patchlens repro` does.
         measured: whether this machine gave the numbers of its cores.
     """
 
     core: float = 45e9
     gpu: float = 10e12
-    knn: float = 45e9
+    knn: float = 60e9
     probe: float = 14e9
     maps: float = 250e6
     gpu_maps: float = 4e9
     transform: float = 200e6
     links: float = 12e3
     decode: float = 25e6
-    start: float = 2.0
-    start_model: float = 6.0
+    start: float = 0.3
     measured: bool = False
 
     def seconds(self, part: str, work: float, *, cores: int, gpu: bool) -> float:
@@ -81,7 +79,7 @@ class CellCost:
         probe: FLOP of the linear probes.
         maps: pixels × classes of the class maps of all tasks.
         view: the width of its model, and the patches of one view.
-        decode: pixels of all pictures, and `OPENED` more for each.
+        decode: pixels of all pictures and labels, and `OPENED` more for each.
         stages: stage -> part (`extract`, `decode`, `knn` and so on) -> its work.
         memory: stage -> bytes of its process at their most, about.
     """
@@ -157,7 +155,10 @@ def cell(
         for stage, count in (("extract", total), ("degrade", whole.copies))
     }
     parts = ("knn", "probe", "maps", "transform", "links")
-    stages |= {name: {part: getattr(c, part) for part in parts} for name, c in of.items()}
+    stages |= {
+        name: {part: getattr(c, part) for part in parts} | {"decode": c.read * opened}
+        for name, c in of.items()
+    }
     batch = settings.features.batch_size
     extraction = 4.0 * size.parameters + batch * 4 * BLOCK * size.width * one[0] * one[1]
     # Pictures of the batches that are decoded ahead; features of one as they come, cut, and stored.
@@ -177,7 +178,7 @@ def cell(
         maps=whole.maps,
         transform=whole.transform,
         links=whole.links,
-        decode=float((total + whole.copies) * opened),
+        decode=float((total + whole.copies + whole.read) * opened),
         view=(size.width, one[0] * one[1]),
         stages=stages,
         memory={name: PROCESS + held for name, held in memory.items()},

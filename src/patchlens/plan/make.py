@@ -20,7 +20,11 @@ from patchlens.report.measures import KNOWN
 from patchlens.settings.claims import load as load_claims
 from patchlens.settings.load import Settings
 from patchlens.settings.validated import refuse as reject
+from patchlens.tasks.table import TABLE
 
+RENDERED = 0.4  # seconds of a core for an image that is made
+# The same for a cell of the task itself, or of any task.
+BESIDE = {"variance": 0.8, "tables": 0.4, "explorer": 0.5, "report": 0.3}
 ROOM = 2  # free disk space / features: for the shards and the file of the current cell, and spare
 
 
@@ -30,6 +34,7 @@ class Plan:
 
     Attributes:
         stages: name -> number of cells.
+        made: datasets that are rendered.
         downloads: weights and datasets, in the order of the settings.
         images: dataset -> its selected images.
         cells: every model on every dataset whose features are extracted.
@@ -42,6 +47,7 @@ class Plan:
     """
 
     stages: dict[str, int]
+    made: list[DatasetName]
     downloads: list[Download]
     images: dict[DatasetName, Images]
     cells: list[cost.CellCost]
@@ -92,13 +98,20 @@ class Plan:
 
     def stage_seconds(self, stage: str, *, gpu: bool) -> float:
         """Rough seconds of all cells of a stage with all cores at work, each in its own process."""
-        opens = stage == "weights" or any("extract" in c.stages.get(stage, {}) for c in self.cells)
-        start = self.rates.start_model if opens else self.rates.start
-        return start * self.stages.get(stage, 0) / self.cores + sum(
+        tasks = [task.name for task in TABLE]
+        of = [stage] if stage in tasks else tasks
+        own = BESIDE.get(stage, 0.0) * sum(self.stages.get(name, 0) for name in of)
+        if stage == "render":
+            own = RENDERED * sum(self.images[n].total or 0 for n in self.made if n in self.images)
+        return (own + self.rates.start * self.stages.get(stage, 0)) / self.cores + sum(
             self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
             for cell in self.cells
             for part, work in cell.stages.get(stage, {}).items()
         )
+
+    def whole(self, *, gpu: bool) -> float:
+        """Rough seconds of all stages."""
+        return sum(self.stage_seconds(stage, gpu=gpu) for stage in self.stages)
 
     def check_disk(self, params: Path, *, drop_features: bool = False) -> None:
         """Refuse a run that would fill the disk.
@@ -153,6 +166,7 @@ def make(settings: Settings, dvc: Path) -> Plan:
         reject(paths.CLAIMS, unmeasured(listed, settings))
     return Plan(
         stages={stage.name: len(stage.cells) for stage in stages},
+        made=list(settings.fetch.made),
         downloads=[*_weights(settings, found), *_datasets(settings)],
         images={name: images[name] for name in settings.datasets if name in images},
         cells=cells,

@@ -15,7 +15,7 @@ from patchlens.features.device import Where, of_backbone
 from patchlens.plan.cost import Rates
 from patchlens.settings.classifiers import Linear
 from patchlens.settings.features import Device
-from patchlens.tasks.cost import PROBE_STEPS, probe_work
+from patchlens.tasks.cost import PROBE_STEPS, probe_work, search_work
 from patchlens.tasks.knn import search
 from patchlens.tasks.probe import fit_probe
 from patchlens.tasks.segmentation.upsample import upsampled_argmax
@@ -48,7 +48,7 @@ def measured(width: int, patches: int, device: Device, seconds: float = SECONDS)
             work: dict[str, tuple[float, Callable[[], object]]] = {
                 "core": _forward(width, patches, "cpu"),
                 "knn": (
-                    2.0 * BANK * QUERIES * width,
+                    search_work(float(BANK) * QUERIES, width),
                     lambda: search(bank, bank[:QUERIES], 10, distance="cosine", device="cpu"),
                 ),
                 # What a plan counts for it, however many steps it took.

@@ -1,6 +1,7 @@
 """A plan as text and as JSON."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ PARTS = {
     "transform": "variants applied",
     "links": "links of boxes",
 }
+DOWNLOADING = ("fetch", "weights")  # how long these take is not known
 RATES = (
     ("core", 1e9, "GFLOP/s of forward passes"),
     ("knn", 1e9, "GFLOP/s of k-NN"),
@@ -70,8 +72,7 @@ def show(plan: Plan, params: str) -> str:
 def brief(plan: Plan) -> str:
     """What a run downloads, stores and takes, in lines before a question."""
     files = [f"{f.what} ({size_text(f.bytes, f.at_least)}, {_terms(f)})" for f in plan.downloads]
-    seconds = sum(plan.seconds(part, gpu=False) for part in PARTS)
-    seconds += plan.rates.start * sum(plan.stages.values())
+    seconds = plan.whole(gpu=False)
     took = f"about {_hours(seconds)}" if seconds >= 60 else "less than a minute"
     if plan.unknown:
         took = f"at least {_hours(seconds)}" if seconds >= 60 else "unknown"
@@ -134,17 +135,17 @@ def _times(plan: Plan) -> list[str]:
         rows.append((title, *(_time(plan, part, gpu=gpu) for gpu in (False, True))))
     heads = ("", f"{plan.cores} CPU cores", "one GPU")
     rates, shown = plan.rates, []
-    for stage in dict.fromkeys(stage for cell in plan.cells for stage in cell.stages):
-        cpu, gpu = (plan.stage_seconds(stage, gpu=gpu) for gpu in (False, True))
-        shown.append((f"stage {stage}", _hours(cpu), _hours(gpu)))
+    stages = [name for name, cells in plan.stages.items() if cells and name not in DOWNLOADING]
+    times = {f"stage {name}": partial(plan.stage_seconds, name) for name in stages}
+    for name, time in (times | {"all stages": plan.whole}).items():
+        shown.append((name, *(_known(plan, time(gpu=gpu)) for gpu in (False, True))))
     said = [f"{getattr(rates, name) / unit:.0f} {what}" for name, unit, what in RATES]
     table = tabulate([*rows, *shown], heads, "simple", disable_numparse=True).splitlines()
     return [
         *table,
         f"{'measured here' if rates.measured else 'assumptions'}, of a core: {', '.join(said)}; "
         f"{rates.gpu / 1e12:.0f} TFLOP/s per GPU; {PROBE_STEPS} steps per probe; "
-        f"{rates.start:.0f} s to start a process, {rates.start_model:.0f} with a model; without "
-        f"other stages{_rest(plan)}",
+        f"{rates.start} s to start a stage; without downloads{_rest(plan)}",
     ]
 
 
@@ -152,6 +153,12 @@ def _time(plan: Plan, part: str, *, gpu: bool) -> str:
     """The time of a part; unknown where what is known says nothing of the rest."""
     seconds = plan.seconds(part, gpu=gpu)
     if all(getattr(cell, part) is not None for cell in plan.cells):
+        return _hours(seconds)
+    return _known(plan, seconds)
+
+
+def _known(plan: Plan, seconds: float) -> str:
+    if not plan.unknown:
         return _hours(seconds)
     return f"≥ {_hours(seconds)}" if seconds >= 60 else "unknown"
 

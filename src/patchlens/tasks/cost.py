@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 PROBE_STEPS = 100  # of L-BFGS in one fit of a linear probe: 6 to 425, the more the larger C ...
 SPARED = 0.5  # ... and such a part of them where it uses all curvatures of few features
 EXPONENTIAL = 24  # dimensions whose products take as long as all else that a step does with a score
+SELECTED = 128  # dimensions whose products take as long as finding the nearest among them
+READ = 2.0  # pictures that are opened in the time that reading the objects of an image takes
+NARROW = 32  # dimensions, below which faiss takes another, slower way
 STEP = 4e6  # FLOP that take as long as what a step does beside the patches
+
+
+def search_work(pairs: float, width: float, sets: int = 1) -> float:
+    """FLOP of an exact search: a product for each pair of patches, and the choice of the nearest.
+
+    `sets` is the number of nested sets of dimensions that have nearest ones of their own.
+    """
+    return 2.0 * pairs * ((width if width >= NARROW else SELECTED) + sets * SELECTED)
 
 
 def probe_work(patches: float, width: float, classes: int) -> float:
@@ -97,8 +108,8 @@ class Planned:
         return float(self.fits) * images * self.patches * self.width
 
     def search(self, *, bank: int, queries: int) -> float:
-        """FLOP of an exact search: one product of two vectors per pair of patches."""
-        return 2.0 * bank * queries * self.width
+        """FLOP of an exact search over all dimensions."""
+        return search_work(float(bank) * queries, self.width)
 
     def neighbours(self, knn: Knn, *, bank: int, queries: int) -> float:
         """FLOP of T1's search of a bank; with an index, also to build it and to measure recall."""
@@ -160,7 +171,9 @@ class Cost:
         probe: FLOP of linear probes.
         maps: pixels × classes that are upsampled and compared.
         transform: feature values that fitted variants are applied to, and pooled.
-        links: frames whose objects are linked, over all fits and thresholds.
+        links: frames whose objects are linked, over all fits and thresholds; as long take the list
+            of a query of T3, and a tenth of the scores of a frame of T4.
+        read: labels of images that are read and spread over patches, as pictures that are opened.
         copies: images that are extracted beside those of the dataset, one layer each.
         memory: bytes of the arrays at their most; that of several tasks is the largest.
         stored: bytes of the indexes that are stored.
@@ -171,6 +184,7 @@ class Cost:
     maps: float = 0.0
     transform: float = 0.0
     links: float = 0.0
+    read: float = 0.0
     copies: int = 0
     memory: float = 0.0
     stored: float = 0.0
@@ -182,6 +196,7 @@ class Cost:
             self.maps + other.maps,
             self.transform + other.transform,
             self.links + other.links,
+            self.read + other.read,
             self.copies + other.copies,
             max(self.memory, other.memory),
             self.stored + other.stored,

@@ -1,6 +1,6 @@
 """What T2 costs."""
 
-from patchlens.tasks.cost import Cost, Planned
+from patchlens.tasks.cost import READ, Cost, Planned
 from patchlens.tasks.identification.settings import Identification
 
 
@@ -19,6 +19,7 @@ def cost(cell: Planned) -> Cost:
     return Cost(
         knn=cell.searched * search,
         transform=2 * cell.transforms(cell.query + copies),
+        read=READ * cell.query,
         copies=copies,
         memory=memory + cell.chunk,
     )

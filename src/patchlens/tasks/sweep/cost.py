@@ -1,7 +1,7 @@
 """What the sweep costs."""
 
 from patchlens.features.variants import draws, pruned_counts
-from patchlens.tasks.cost import Cost, Planned
+from patchlens.tasks.cost import Cost, Planned, search_work
 from patchlens.tasks.segmentation.settings import Segmentation
 from patchlens.tasks.sweep.settings import SWEPT, Sweep
 
@@ -9,8 +9,8 @@ from patchlens.tasks.sweep.settings import SWEPT, Sweep
 def cost(cell: Planned) -> Cost:
     """Searches over all m at once and one probe for each m, for every support seed.
 
-    A search over nested sets of dimensions costs as much as one over the widest. Retrieval of
-    objects is negligible.
+    A search over nested sets of dimensions takes the products of the widest. Retrieval of objects
+    is negligible.
     """
     settings, prune = cell.settings.section(Sweep), cell.settings.prune
     segmentation = cell.settings.section(Segmentation)
@@ -22,7 +22,10 @@ def cost(cell: Planned) -> Cost:
     kept = [m / cell.width for m in pruned_counts(prune, cell.width)]
     shares = [1.0] * (1 + len(settings.rivals)) + kept + [1 - m for m in kept] * (1 + control)
     bank, queries = shots * cell.pools * cell.patches, images * cell.patches
-    knn = nested * cell.search(bank=bank, queries=queries) if "knn" in settings.heads else 0.0
+    pairs, own = float(bank) * queries, len(settings.rivals)
+    knn = own * search_work(pairs, cell.width)
+    knn += (nested - own) * search_work(pairs, cell.width, len(kept))
+    knn *= "knn" in settings.heads
     if prune.select == "auto":
         knn += cell.choosing(
             images=shots * cell.pools, folds=folds, most=segmentation.knn.select_patches
