@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from own.photographs import photographs
+from photographs import photographs
 
 COPIED = ("src", "weights", "dvc.yaml", "pyproject.toml", "README.md", "LICENSE")
 

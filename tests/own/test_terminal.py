@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from own.photographs import photographs
+from photographs import photographs
 from terminal import typed
 
 SPECIAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
