@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import run
 from features.lab import extractor, header, helping, ids, picture
 from patchlens import cluster
 from patchlens.cluster import Helpers
@@ -358,6 +357,9 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_every_port_of_a_cluster_of_this_machine_is_on_127_0_0_1(root: Path) -> None:
-    found = run(sys.executable, "-c", PORTS, cwd=root).stdout.splitlines()
+    env = os.environ | {"PYTHONPATH": str(root / "src")}
+    command = [sys.executable, "-c", PORTS]
+    done = subprocess.run(command, cwd=root, env=env, stdout=subprocess.PIPE, text=True, check=True)
+    found = done.stdout.splitlines()
     assert {"gcs_server", "raylet"} <= {line.split()[0] for line in found}
     assert {line.split()[-1].removeprefix("::ffff:") for line in found} == {"127.0.0.1"}
