@@ -23,8 +23,8 @@ from patchlens.settings.validated import refuse as reject
 from patchlens.tasks.table import TABLE
 
 RENDERED = 0.4  # seconds of a core for an image that is made
-# The same for a cell of the task itself, or of any task.
-BESIDE = {"variance": 0.8, "tables": 0.4, "explorer": 0.5, "report": 0.3}
+STUDIED = 0.8  # the same for a cell of the variance study
+SHOWN = {"tables": 0.4, "explorer": 0.5, "report": 0.3}  # the same for a cell of any task
 ROOM = 2  # free disk space / features: for the shards and the file of the current cell, and spare
 
 
@@ -98,16 +98,20 @@ class Plan:
 
     def stage_seconds(self, stage: str, *, gpu: bool) -> float:
         """Rough seconds of all cells of a stage with all cores at work, each in its own process."""
-        tasks = [task.name for task in TABLE]
-        of = [stage] if stage in tasks else tasks
-        own = BESIDE.get(stage, 0.0) * sum(self.stages.get(name, 0) for name in of)
-        if stage == "render":
-            own = RENDERED * sum(self.images[n].total or 0 for n in self.made if n in self.images)
-        return (own + self.rates.start * self.stages.get(stage, 0)) / self.cores + sum(
+        beside = self._beside(stage) + self.rates.start * self.stages.get(stage, 0)
+        return beside / self.cores + sum(
             self.rates.seconds(part, work, cores=self.cores, gpu=gpu)
             for cell in self.cells
             for part, work in cell.stages.get(stage, {}).items()
         )
+
+    def _beside(self, stage: str) -> float:
+        """Seconds of a core that a stage takes for what has no rate."""
+        if stage == "render":
+            return RENDERED * sum(self.images[n].total or 0 for n in self.made if n in self.images)
+        if stage == "variance":
+            return STUDIED * self.stages.get(stage, 0)
+        return SHOWN.get(stage, 0.0) * sum(self.stages.get(task.name, 0) for task in TABLE)
 
     def whole(self, *, gpu: bool) -> float:
         """Rough seconds of all stages."""

@@ -20,7 +20,7 @@ PARTS = {
     "maps": "pixel maps",
 } | {
     "transform": "variants applied",
-    "links": "links of boxes",
+    "links": "links and lists of objects",
 }
 DOWNLOADING = ("fetch", "weights")  # how long these take is not known
 RATES = (
@@ -29,7 +29,7 @@ RATES = (
     ("probe", 1e9, "GFLOP/s of probes"),
     ("maps", 1e6, "M pixels × classes/s of maps"),
     ("transform", 1e6, "M values/s of variants"),
-    ("links", 1e3, "k frames/s of links"),
+    ("links", 1e3, "k frames or queries/s of links and lists"),
     ("decode", 1e6, "M pixels/s of decoding"),
 )
 

@@ -57,7 +57,7 @@ class Lead:
 
 
 def lead(headline: Headline) -> Lead | None:
-    """The lead on a metric; None if its table does not compare models."""
+    """The lead on a metric, of a model alone too; None if its table does not compare several."""
     key, rows = headline.metric.key, headline.rows
     columns = [f"{key}_behind", f"{key}_behind_ci_low", f"{key}_behind_ci_high"]
     if f"{key}_units" not in rows:

@@ -21,10 +21,8 @@ VERDICTS = {
     "contradicted": ("#d55e00", "cross"),
     "undecided": ("#7d7d7d", "diamond"),
 }
-STEPS = [
-    0,
-    *(n * 10**power for power in range(-1, 7) for n in range(1, 10)),
-]  # on the axis of costs
+# Ticks on the axis of costs: of those whose labels would overlap, the first stays.
+STEPS = [0, *(n * 10**power for power in range(-1, 7) for n in range(1, 10))]
 LINE = 64  # characters of a line of a claim beside its effect
 POINTS = "format(100 * datum.value, '~r')"
 WIDE = "windowSize()[0] >= 800"  # a screen wide enough for the text of a claim

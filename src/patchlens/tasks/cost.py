@@ -21,7 +21,7 @@ SPARED = 0.5  # ... and such a part of them where it uses all curvatures of few 
 EXPONENTIAL = 24  # dimensions whose products take as long as all else that a step does with a score
 SELECTED = 128  # dimensions whose products take as long as finding the nearest among them
 READ = 2.0  # pictures that are opened in the time that reading the objects of an image takes
-NARROW = 32  # dimensions, below which faiss takes another, slower way
+SLOW = 32  # dimensions, below which faiss takes another, slower way
 STEP = 4e6  # FLOP that take as long as what a step does beside the patches
 
 
@@ -30,7 +30,7 @@ def search_work(pairs: float, width: float, sets: int = 1) -> float:
 
     `sets` is the number of nested sets of dimensions that have nearest ones of their own.
     """
-    return 2.0 * pairs * ((width if width >= NARROW else SELECTED) + sets * SELECTED)
+    return 2.0 * pairs * ((width if width >= SLOW else SELECTED) + sets * SELECTED)
 
 
 def probe_work(patches: float, width: float, classes: int) -> float:
