@@ -23,7 +23,7 @@ from patchlens.backbones.load import backbone
 from patchlens.backbones.pixels import PixelsBackbone
 from patchlens.errors import SettingsError
 from patchlens.features import device
-from patchlens.pipeline import workers
+from patchlens.pipeline import apart, workers
 
 LINUX = {"pidfd_open", "memfd_create", "posix_fallocate", "posix_fadvise", "eventfd", "splice"}
 LINUX |= {"sched_getaffinity", "sched_setaffinity", "copy_file_range", "prctl", "epoll", "O_DIRECT"}
@@ -80,25 +80,51 @@ def test_a_process_ends_with_its_parent_without_the_kernel() -> None:
         assert parent.stdout.read() == b""  # the end of the last process that holds it
 
 
-@pytest.mark.parametrize(("system", "method"), [("linux", "forkserver"), ("darwin", "spawn")])
+@pytest.mark.parametrize(("system", "forks"), [("linux", True), ("darwin", False)])
 def test_a_stage_is_forked_on_linux_alone(
-    monkeypatch: pytest.MonkeyPatch, system: str, method: str
+    monkeypatch: pytest.MonkeyPatch, system: str, forks: bool
 ) -> None:
     monkeypatch.setattr(multiprocessing.context.BaseContext, "set_forkserver_preload", print)
     monkeypatch.setattr(sys, "platform", system)
-    assert workers.Local(1)._warm.get_start_method() == method
+    assert (workers.Local(1)._warm is not None) == forks
 
 
-@pytest.mark.parametrize("kernel", [True, False])
-def test_a_command_for_a_shell_is_run(monkeypatch: pytest.MonkeyPatch, kernel: bool) -> None:
-    monkeypatch.setattr(os, "setpgid", lambda pid, group: None)
-    monkeypatch.setattr(workers, "end_with_parent", lambda signum: kernel)
-    monkeypatch.setattr(
-        os, "execv", lambda path, args: sys.exit(subprocess.call([path, *args[1:]]))
+# Both ways of `apart`: the kernel of Linux ends a process with its parent, elsewhere it watches.
+WITHOUT = "import ctypes, sys; sys.path.insert(0, {folder!r}); import apart; "
+WITHOUT += "apart.ctypes.CDLL = lambda _: None; apart.main(int(sys.argv[1]), sys.argv[2:])"
+FOLDER = str(Path(apart.__file__).parent)
+WAYS = [[apart.__file__], ["-c", WITHOUT.format(folder=FOLDER)]]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["kernel", "watched"])
+@pytest.mark.parametrize(("line", "code"), [("exit 7", 7), ("kill -9 $$", -9), ("true", 0)])
+def test_a_program_apart_has_its_own_exit_code(way: list[str], line: str, code: int) -> None:
+    command = [sys.executable, "-I", "-S", *way, str(os.getpid()), "/bin/sh", "-c", line]
+    assert subprocess.run(command, check=False, process_group=0).returncode == code
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["kernel", "watched"])
+def test_a_program_apart_ends_with_who_called(way: list[str]) -> None:
+    program = ["/bin/sh", "-c", "echo ready; exec sleep 60"]
+    of_parent = (
+        "import os, subprocess, sys; "
+        f"command = [sys.executable, '-I', '-S', *{way!r}, str(os.getpid()), *{program!r}]; "
+        "subprocess.Popen(command, process_group=0); sys.stdin.read()"
     )
-    with pytest.raises(SystemExit) as ended:
-        workers.execute("exit 7", {})
-    assert ended.value.code == 7
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", of_parent], stdin=pipe, stdout=pipe) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        parent.send_signal(signal.SIGKILL)
+        assert parent.stdout.read() == b""  # the end of the last process that holds it
+
+
+@pytest.mark.parametrize("way", WAYS, ids=["kernel", "watched"])
+def test_a_program_apart_does_not_start_without_who_called(way: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-I", "-S", *way, "1", "/bin/sh", "-c", f"touch {tmp_path}/ran"]
+    done = subprocess.run(command, check=False, process_group=0)
+    assert done.returncode == -signal.SIGTERM
+    assert not (tmp_path / "ran").exists()
 
 
 def test_an_apple_gpu_is_for_the_backbone_alone(monkeypatch: pytest.MonkeyPatch) -> None:

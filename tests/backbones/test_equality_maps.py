@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, gelu, layer_norm
 from torchvision.models.resnet import Bottleneck, ResNet
-from transformers import SwinConfig, SwinModel
 
 from backbones.official import IMAGENET, written
 from patchlens.backbones.checkpoint import contents, load_strictly
@@ -92,6 +91,8 @@ def convnext_maps(w: Weights, pixels: Tensor) -> list[Tensor]:
 
 def swin() -> tuple[Weights, Any]:
     """The names of SimMIM's Swin, and the same model as transformers has it."""
+    from transformers import SwinConfig, SwinModel  # slow to import, in each process
+
     torch.manual_seed(0)
     config = SwinConfig(
         image_size=96, embed_dim=8, depths=[2, 2, 2, 2], num_heads=[*HEADS], window_size=3

@@ -1,6 +1,7 @@
 """The lists of code by which DVC sees that a stage is to run anew."""
 
 import ast
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -12,7 +13,6 @@ import yaml
 
 from patchlens.datasets.catalogue import find
 from patchlens.errors import DataError, SettingsError
-from patchlens.files import write_json
 from patchlens.plan import code
 from pipeline.stages import OF_ALL, TASKS
 
@@ -204,15 +204,16 @@ def test_every_package_and_every_folder_of_data_has_a_file_above(root: Path) -> 
     assert data <= {(src / file).parent for file in USERS if not file.endswith(".py")}
 
 
-def test_other_words_in_all_files_change_no_list(
-    edit: Callable[[str, str], None], unedited: dict[str, str]
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 8])
+def test_other_words_in_files_change_no_list(
+    edit: Callable[[str, str], None], unedited: dict[str, str], every: int
 ) -> None:
     count = 0
-    for path in code.SRC.rglob("*.py"):
+    for path in sorted(code.SRC.rglob("*.py"))[::every]:
         text = path.read_text(encoding="utf-8")
         edit(path.relative_to(code.SRC).as_posix(), other_words(text))
         count += text != path.read_text(encoding="utf-8")
-    assert count > 250
+    assert count > 250 / every
     assert lists() == unedited
 
 
@@ -424,7 +425,7 @@ def test_a_text_that_an_earlier_run_read_is_not_taken_apart_again(tmp_path, monk
     kept, parse = tmp_path / "code.json", code._parse
     code._recall(kept)
     first = code._parsed("import json\nx = 1\n", "patchlens/x.py")
-    write_json(code._read_now, kept)
+    code._remember(kept)
     code._recall(kept)
     asked: list[str] = []
     monkeypatch.setattr(code, "_parse", lambda *given: asked.append(given[0]) or parse(*given))
@@ -433,6 +434,23 @@ def test_a_text_that_an_earlier_run_read_is_not_taken_apart_again(tmp_path, monk
     assert code._parsed("import json\nx = 2\n", "patchlens/x.py").hash != first.hash
     assert code._parsed("import json\nx = 1\n", "patchlens/y.py") == first  # a name may matter
     assert len(asked) == 2
+
+
+def test_what_other_workspaces_left_stays_until_it_is_much(tmp_path):
+    kept = tmp_path / "code.json"
+    for number in range(code.VERSIONS + 1):
+        code._recall(kept)
+        code._parsed(f"x = {number}\n", "patchlens/x.py")
+        assert len(code._recalled) == number
+        code._remember(kept)
+    assert len(json.loads(kept.read_text(encoding="utf-8"))) == 1
+
+
+def test_modules_are_remembered_in_the_cache_of_the_user_or_in_the_workspace(monkeypatch):
+    monkeypatch.setenv("PATCHLENS_CACHE", "somewhere")
+    assert code._memory(Path("pretrain/dvc.yaml")) == Path("somewhere/code.json")
+    monkeypatch.setenv("PATCHLENS_CACHE", "off")
+    assert code._memory(Path("pretrain/dvc.yaml")) == Path("pretrain/.work/code.json")
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", '{"a": 1}', "\x00"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import run
+from patchlens.cli import app
 from patchlens.plan.code import closure
 from patchlens.pretrain.objectives import OBJECTIVES as known
 from patchlens.pretrain.settings import Objectives
@@ -42,8 +42,9 @@ def test_it_depends_on_the_list_of_the_package_files_that_training_uses(
     assert Path(listed).name == "train.txt"
     assert graph["code"]["deps"] == ["../src", "params.yaml"]
     shutil.copytree(root / "pretrain", here / "pretrain")
-    command = f"cd pretrain && {graph['code']['cmd']}"
-    run("bash", "-c", command, cwd=here, PYTHONPATH=str(root / "src"))
+    up, _, command = graph["code"]["cmd"].partition(" && ")
+    assert up == "cd .."  # to here
+    app(command.split()[1:], standalone_mode=False)
     lines = (here / "pretrain" / listed).read_text(encoding="utf-8").splitlines()
     found = {line.split("  ")[1] for line in lines}
     assert found == closure("patchlens.pretrain.run")

@@ -1,7 +1,6 @@
 """Stage render: renders the images that the pipeline makes, or finds them in the user's cache."""
 
 import hashlib
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -13,14 +12,13 @@ import minicity
 from minicity.render import render_dataset
 from minicity.spec import HEIGHT, SPLITS, WIDTH
 from patchlens import paths
+from patchlens.cache import keep, user_cache
 from patchlens.files import check_space, whole_folder
 from patchlens.names import DatasetName
 from patchlens.processes import end_with_parent
 from patchlens.progress import bar, log
 from patchlens.settings.datasets import Minicity
 
-CACHE = "PATCHLENS_CACHE"  # the folder of the cache, or OFF
-OFF = "off"
 KEPT = 8  # renderings in the cache, those used last
 
 
@@ -58,12 +56,9 @@ def _tied() -> None:
 
 def _kept(scenes: Mapping[str, int]) -> Path | None:
     """Where the cache holds these scenes, as this code of the renderer draws them; None if off."""
-    given = os.environ.get(CACHE, "")
-    if given == OFF:
+    folder = user_cache()
+    if folder is None:
         return None
-    from platformdirs import user_cache_path
-
-    folder = Path(given).expanduser() if given else user_cache_path("patchlens")
     encoded = [version(name) for name in ("numpy", "pillow")]
     drawn = hashlib.sha256(repr((sorted(scenes.items()), encoded)).encode())
     for file in sorted(Path(minicity.__path__[0]).glob("*.py")):
@@ -89,19 +84,11 @@ def _found(kept: Path, folder: Path) -> bool:
 
 
 def _keep(folder: Path, kept: Path) -> None:
-    """Put a rendering into the cache, whole or not at all; without it, only time is lost."""
-    partial = kept.with_suffix(f".{os.getpid()}.partial")  # others may render the same
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    """Put a rendering into the cache, whole or not at all."""
+    with keep(kept) as partial:
         with zipfile.ZipFile(partial, "w") as archive:
             for path in sorted(folder.rglob("*")):
                 archive.write(path, path.relative_to(folder))
-        partial.replace(kept)
-        of_all = sorted(kept.parent.iterdir(), key=lambda path: -path.stat().st_mtime)
-        for old in of_all[KEPT:]:
+        of_all = [path for path in kept.parent.iterdir() if path != partial]
+        for old in sorted(of_all, key=lambda path: -path.stat().st_mtime)[KEPT - 1 :]:
             old.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        log.warning("%s: not kept for later runs (%s); %s=%s", kept, error, CACHE, OFF)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

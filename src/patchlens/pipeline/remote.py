@@ -6,10 +6,7 @@ attempt cut short has left, and gives back an exit code; Ray repeats it where a 
 
 import json
 import os
-import shlex
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +20,7 @@ import patchlens
 from patchlens import cluster, paths
 from patchlens.cluster import RESOURCES
 from patchlens.errors import MachineError, PatchlensError
-from patchlens.pipeline.workers import PROGRAM, THREADS, Job, end_groups, environment
+from patchlens.pipeline.workers import THREADS, Apart, Job, end_groups, environment
 from patchlens.processes import GRACE, cores
 from patchlens.progress import log
 from patchlens.settings.features import Device
@@ -31,11 +28,6 @@ from patchlens.settings.features import Device
 RETRIES = 2  # of a stage whose worker was lost
 LOOK = 10.0  # seconds between two looks at the nodes while nothing ends
 POLL = 0.05  # seconds between two looks at a stage; Ray cannot interrupt one that waits
-# Linux ends the process of a stage with its worker; a worker of Ray has threads: no fork runs code.
-APART = """import ctypes, os, sys
-prctl = getattr(ctypes.CDLL(None), "prctl", None)
-prctl and prctl(1, 15)
-os.execv(sys.argv[1], sys.argv[1:])"""
 LOST = -9  # the exit code of what was lost too often
 Share = dict[str, float]  # of a cluster: num_cpus, num_gpus, memory in bytes
 
@@ -170,21 +162,15 @@ def execute(job: Job, folder: str, ours: str, of_stage: Mapping[str, str]) -> in
         else:
             out.unlink(missing_ok=True)
     threads = dict.fromkeys(THREADS, str(int(json.loads(of_stage[cluster.SHARE])["num_cpus"])))
-    words = shlex.split(job.command)
-    own = words[:1] == [PROGRAM]
-    command = [sys.executable, "-P", "-m", *words] if own else ["/bin/sh", "-c", job.command]
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", APART, *command],
-        env={**os.environ, **environment(job), **threads, **of_stage},
-        process_group=0,
-    )
+    env = {**os.environ, **environment(job), **threads, **of_stage}
+    process = Apart(job, env)
     try:
-        while process.poll() is None:
+        while process.exitcode is None:
             time.sleep(POLL)
     finally:
-        if process.poll() is None:
+        if process.exitcode is None:
             end_groups({process.pid})
-    return process.returncode
+    return process.join()
 
 
 @cache

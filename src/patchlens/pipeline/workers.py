@@ -15,13 +15,13 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn, Protocol
+from threading import Thread
+from typing import Any, NoReturn, Protocol
 
 import psutil
 
+from patchlens.pipeline import apart
 from patchlens.processes import GRACE, REPRO, cores, end_with_parent
 from patchlens.progress import QUIET, ROW, silent
 
@@ -75,11 +75,10 @@ class Local:
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
-        self._running: dict[str, BaseProcess] = {}
+        self._running: dict[str, Any] = {}  # processes of multiprocessing, or `Apart`
         self._rows: dict[str, int] = {}  # of the terminal, for their bars
         self._threads = dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
-        self._fresh = multiprocessing.get_context("spawn")
-        self._warm: SpawnContext | ForkServerContext = self._fresh
+        self._warm: Any = None
         if sys.platform == "linux":  # a fork of what has loaded Apple's frameworks may crash
             self._warm = multiprocessing.get_context("forkserver")
             self._warm.set_forkserver_preload([WARM])
@@ -90,15 +89,17 @@ class Local:
 
     def start(self, job: Job) -> None:
         """Begin a job, which prints to this terminal."""
-        # What only looks may be all that runs: no reason to import everything.
-        forks = not job.looks and shlex.split(job.command)[:1] == [PROGRAM]
-        context: SpawnContext | ForkServerContext = self._warm if forks else self._fresh
         taken = [self._rows[name] for name in self._running]
         self._rows[job.name] = row = next(r for r in range(self._jobs) if r not in taken)
         own = environment(job) | {ROW: str(row)}
-        process: BaseProcess = context.Process(
-            target=execute, args=(job.command, own), name=job.name
-        )
+        # What only looks may be all that runs: no reason to import everything.
+        if self._warm and is_ours(job) and not job.looks:
+            self._running[job.name] = self._fork(job, own)
+        else:
+            self._running[job.name] = Apart(job, {**os.environ, **own, **self._threads})
+
+    def _fork(self, job: Job, own: Mapping[str, str]) -> Any:
+        process = self._warm.Process(target=execute, args=(job.command, own), name=job.name)
         before = {name: os.environ.get(name) for name in self._threads}
         os.environ.update(self._threads)  # a library may read them as soon as it is loaded
         try:
@@ -106,7 +107,7 @@ class Local:
         finally:
             for name, value in before.items():
                 _set(name, value)
-        self._running[job.name] = process
+        return process
 
     def ended(self) -> tuple[str, int]:
         """Wait for the end of a job: its name and its exit code."""
@@ -121,6 +122,48 @@ class Local:
         """End the processes, what they have started included."""
         end_groups({process.pid for process in self._running.values() if process.pid})
         self._running.clear()
+
+
+class Apart:
+    """A process that starts from nothing, with the parts of multiprocessing's that `Local` uses.
+
+    It leads a group, and ends with this process.
+
+    Attributes:
+        pid: its process id.
+        sentinel: readable once it has ended.
+    """
+
+    def __init__(self, job: Job, env: Mapping[str, str]) -> None:
+        program = ["/bin/sh", "-c", job.command]
+        if is_ours(job):
+            program = [sys.executable, "-P", "-m", *shlex.split(job.command)]
+        start = [sys.executable, "-I", "-S", apart.__file__, str(os.getpid())]
+        self._process = subprocess.Popen([*start, *program], env=env, process_group=0)
+        self.pid = self._process.pid
+        self.sentinel, ended = os.pipe()
+        self._watch = Thread(target=self._tell, args=(ended,), daemon=True)
+        self._watch.start()
+
+    @property
+    def exitcode(self) -> int | None:
+        """Its exit code: None until it has ended, below 0 after a signal."""
+        return self._process.returncode
+
+    def join(self) -> int:
+        """Wait for its end: its exit code."""
+        self._watch.join()
+        os.close(self.sentinel)
+        return self._process.wait()
+
+    def _tell(self, ended: int) -> None:
+        self._process.wait()
+        os.close(ended)
+
+
+def is_ours(job: Job) -> bool:
+    """Whether its command is one of patchlens; another is for a shell."""
+    return shlex.split(job.command)[:1] == [PROGRAM]
 
 
 def environment(job: Job) -> dict[str, str]:
@@ -141,21 +184,16 @@ def end_groups(groups: Collection[int]) -> None:
 
 
 def execute(command: str, env: Mapping[str, str]) -> NoReturn:
-    """Be the process of a stage, in a group of its own, which ends when its parent ends.
+    """Be the process of a stage of ours, in a group of its own, which ends when its parent ends.
 
     Ctrl-C thus reaches `patchlens repro` alone, which then ends the others.
     """
     os.setpgid(0, 0)
-    by_kernel = end_with_parent(signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     os.environ.update(env)
-    words, shell = shlex.split(command), ["/bin/sh", "-c", command]
-    if words[:1] != [PROGRAM]:
-        if by_kernel:
-            os.execv(shell[0], shell)
-        sys.exit(subprocess.call(shell))  # what ends with the parent is this process and its group
     from patchlens.__main__ import main
 
-    sys.argv = words
+    sys.argv = shlex.split(command)
     main()
     sys.exit(0)
 

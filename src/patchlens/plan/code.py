@@ -35,9 +35,10 @@ import patchlens
 from patchlens import paths
 from patchlens.backbones.registry.read import entries
 from patchlens.backbones.target import Target, locate
+from patchlens.cache import keep, user_cache
 from patchlens.datasets.catalogue import entries as kinds
 from patchlens.errors import DataError, SettingsError
-from patchlens.files import file_hash, whole_folder, write_json, write_text
+from patchlens.files import file_hash, whole_folder, write_text
 from patchlens.names import nearest
 from patchlens.plan.graph import names, read_graph
 from patchlens.plan.stages import module as module_of
@@ -55,6 +56,7 @@ OURS = ("minicity", "patchlens")  # the packages in it whose code is ours
 READERS = {"__file__", "importlib.resources", "jinja2.PackageLoader", "pkgutil.get_data"}
 UNREAD = ("py.typed", "*.pyi")  # for type checkers: not read at run time
 DOOR = Path("patchlens/__init__.py")  # the names for users from Python: no stage asks for them
+VERSIONS = 8  # of the package, whose modules are remembered
 _RULES = file_hash(Path(__file__), "md5")  # by which modules are read
 _recalled: dict[str, Any] = {}  # what an earlier run found in each text, and this one
 _read_now: dict[str, Any] = {}
@@ -78,8 +80,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
     """
     params = check_names(graph)
     _check_sources(graph, params)
-    read_before = graph.parent / paths.WORK / "code.json"
-    _recall(read_before)
+    _recall(_memory(graph))
     _check_owned()
     stages = read_graph(graph)
     known: dict[Path, _Uses] = {}
@@ -99,8 +100,7 @@ def run(graph: Path = Path("dvc.yaml"), module: str | None = None) -> None:
         write_text(dumped(tasks, sort=True), out / "tasks.yaml")
         asking = {"queries": dict(params.get("retrieval") or {}).get("queries")}
         write_text(dumped(asking), out / "queries.yaml")
-    if _read_now != _recalled:
-        write_json(_read_now, read_before)
+    _remember(_memory(graph))
 
 
 def check_names(graph: Path) -> Mapping[str, Any]:
@@ -387,6 +387,11 @@ def _parsed(text: str, name: str, ours: bool = True) -> _Module:
     return _Module(**found | sets)
 
 
+def _memory(graph: Path) -> Path:
+    """The file of what runs found, for all workspaces; without a cache of the user for one."""
+    return (user_cache() or graph.parent / paths.WORK) / "code.json"
+
+
 def _recall(path: Path) -> None:
     """Take over what an earlier run of the stage found in modules of the same text and name."""
     for cache_of_process in (_recalled, _read_now):
@@ -394,6 +399,15 @@ def _recall(path: Path) -> None:
     _parsed.cache_clear()
     with suppress(OSError, ValueError, TypeError):  # it only saves time
         _recalled.update(json.loads(path.read_bytes()))
+
+
+def _remember(path: Path) -> None:
+    """Leave it for later runs, with what other workspaces and versions left, if it is not much."""
+    if not _read_now.keys() <= _recalled.keys():
+        both = _recalled | _read_now
+        with keep(path) as partial:
+            content = both if len(both) <= VERSIONS * len(_read_now) else _read_now
+            partial.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _parse(text: str, name: str, ours: bool) -> dict[str, Any]:
