@@ -139,7 +139,10 @@ class Apart:
         if is_ours(job):
             program = [sys.executable, "-P", "-m", *shlex.split(job.command)]
         start = [sys.executable, "-I", "-S", apart.__file__, str(os.getpid())]
-        self._process = subprocess.Popen([*start, *program], env=env, process_group=0)
+        # A group in the background that reads from the terminal would be stopped.
+        self._process = subprocess.Popen(
+            [*start, *program], env=env, process_group=0, stdin=subprocess.DEVNULL
+        )
         self.pid = self._process.pid
         self.sentinel, ended = os.pipe()
         self._watch = Thread(target=self._tell, args=(ended,), daemon=True)
