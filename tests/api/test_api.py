@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import patchlens as pl
 from api import town
+from patchlens.api.protocol import DEFAULT
 from patchlens.features.variants import VARIANTS, fit
 from tasks.world import fit_data
 
@@ -61,6 +63,31 @@ def test_the_stub_and_the_module_offer_the_same_names(root: Path) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no name 'evalute'"):
         pl.evalute  # noqa: B018
+
+
+# What only curves, several datasets and the choice of m need.
+LEFT_OUT = {
+    "features": {"layer_sweep"},
+    "prune": {"choices"},
+    "sweep": {"heads", "images", "rivals"},
+}
+LEFT_OUT |= {"segmentation": {"k_sweep", "shots", "shots_sweep", "variants"}}
+
+
+def test_without_arguments_the_protocol_is_that_of_the_default(root: Path) -> None:
+    ours = yaml.safe_load(DEFAULT.read_text(encoding="utf-8"))
+    default = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    compared = 0
+    for section, keys in ours.items():
+        if not isinstance(keys, dict):
+            assert keys == default[section]
+            continue
+        left = LEFT_OUT.get(section, set()) | {"datasets"}
+        assert {k: v for k, v in keys.items() if k not in left} == {
+            k: v for k, v in default[section].items() if k not in left
+        }
+        compared += len(keys.keys() - left)
+    assert compared > 30
 
 
 def test_a_result_is_a_table_with_intervals(data, net) -> None:
