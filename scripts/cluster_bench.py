@@ -133,11 +133,12 @@ def makespan(plan: Any, rates: dict[str, float], gpus: int, helped: bool) -> flo
     """
     chains, total = [], 0.0
     for cell in plan.cells:
-        took: dict[str, float] = {"weights": plan.rates.start_model, "prune": plan.rates.start}
+        start = plan.rates.start
+        took: dict[str, float] = {"weights": start, "prune": start}
         alone = dict(took)
         for stage, parts in cell.stages.items():
-            start = plan.rates.start_model if "extract" in parts else plan.rates.start
-            each = {p: w / (rates.get(p) or getattr(plan.rates, p)) for p, w in parts.items()}
+            work = {p: w for p, w in parts.items() if p != "decode"}
+            each = {p: w / (rates.get(p) or getattr(plan.rates, p)) for p, w in work.items()}
             took[stage] = start + sum(each.values())
             alone[stage] = start + sum(s / (gpus if p in DEALT else 1) for p, s in each.items())
         chains.append(took)

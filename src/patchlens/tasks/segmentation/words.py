@@ -28,8 +28,8 @@ def caption(rows: pd.DataFrame) -> str:
         f"0. {_spread(rows)} Bold: the best entry of the table, and every "
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
-        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column) "
-        f"and {WORDS.floor} (the most frequent support class). " + grid.libraries(rows)
+        f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column), "
+        f"place (row, column) and {WORDS.floor} (the most frequent support class). " + grid.libraries(rows)
     )
 
 
