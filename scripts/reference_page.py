@@ -26,9 +26,9 @@ INTRODUCTION = """\
 
 Published numbers from protocols similar to ours, in per cent, beside the numbers of this run. Two
 numbers are compared only if dataset, weights and metric are the same and our protocol meets the
-conditions of theirs. A preset beside an empty place scores it; some of these presets do not meet the
-conditions, and the row then says so. The tolerance bands are our own choice: no exact agreement is
-expected.
+conditions of theirs. A preset beside an empty place scores it; some of these presets do not meet
+the conditions, and the row then says so. The tolerance bands are our own choice: no exact agreement
+is expected.
 
 The paper itself is not listed, since our references contain no numbers of it. Its findings are
 judged as [claims](claims.md).

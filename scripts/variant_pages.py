@@ -36,8 +36,8 @@ short: compare `raw` with `prune` for the paper's claim, with `prune_random` for
 with `zscore` and `pca_whiten`, which tame the same dimensions without dropping them.
 
 None of them sees a label. They are fitted on *all* patches of a seed's support images in T1,
-unlabelled ones included, and of all support images in T2 to T4 (the query's where there is none; both
-with `prune.fit_on: dataset`). The exact rules, and thirty lines of numpy, are in
+unlabelled ones included, and of all support images in T2 to T4 (the query's where there is none;
+both with `prune.fit_on: dataset`). The exact rules, and thirty lines of numpy, are in
 [protocol.md](protocol.md#2-variants). Settings are keys of `prune` in `params.yaml`.
 """
 EQUAL = """\

@@ -29,7 +29,8 @@ def caption(rows: pd.DataFrame) -> str:
         "entry whose paired 95 % bootstrap interval against it "
         f"({of('query_units')} units, unit: {of('query_unit')}, conditional on these support sets) "
         f"includes 0.{grid.ceilings(rows)} Floors: untrained ViTs, pixels (mean RGB, row, column), "
-        f"place (row, column) and {WORDS.floor} (the most frequent support class). " + grid.libraries(rows)
+        f"place (row, column) and {WORDS.floor} (the most frequent support class). "
+        + grid.libraries(rows)
     )
 
 
