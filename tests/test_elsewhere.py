@@ -93,11 +93,13 @@ def test_a_stage_is_forked_on_linux_alone(
 WITHOUT = "import ctypes, sys; sys.path.insert(0, {folder!r}); import apart; "
 WITHOUT += "apart.ctypes.CDLL = lambda _: None; apart.main(int(sys.argv[1]), sys.argv[2:])"
 FOLDER = str(Path(apart.__file__).parent)
-WAYS = [[apart.__file__], ["-c", WITHOUT.format(folder=FOLDER)]]
+WAYS = [[apart.__file__], ["-B", "-c", WITHOUT.format(folder=FOLDER)]]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["kernel", "watched"])
-@pytest.mark.parametrize(("line", "code"), [("exit 7", 7), ("kill -9 $$", -9), ("true", 0)])
+@pytest.mark.parametrize(
+    ("line", "code"), [("exit 7", 7), ("kill -9 $$", -9), ("kill -PIPE $$", -13), ("true", 0)]
+)
 def test_a_program_apart_has_its_own_exit_code(way: list[str], line: str, code: int) -> None:
     command = [sys.executable, "-I", "-S", *way, str(os.getpid()), "/bin/sh", "-c", line]
     assert subprocess.run(command, check=False, process_group=0).returncode == code

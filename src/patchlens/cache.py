@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from patchlens.progress import log
 
@@ -22,14 +23,16 @@ def user_cache() -> Path | None:
 
 
 @contextmanager
-def keep(path: Path) -> Iterator[Path]:
+def keep(path: Path, most: int) -> Iterator[Path]:
     """Yield a temporary path, renamed to `path` in the end; what fails is one line of the log.
 
-    Other processes may keep the same. Without it, only time is lost.
+    Other processes, also of other machines, may keep the same. Without it, only time is lost. Of
+    the files beside it, the `most` that were used last stay.
     """
-    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial = path.with_suffix(f".{uuid4().hex}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # the file then cannot be written either
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         partial.replace(path)
     except (OSError, ValueError) as error:
@@ -37,3 +40,5 @@ def keep(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+            for old in sorted(path.parent.iterdir(), key=lambda p: -p.stat().st_mtime)[most:]:
+                old.unlink(missing_ok=True)

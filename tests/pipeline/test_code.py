@@ -1,7 +1,6 @@
 """The lists of code by which DVC sees that a stage is to run anew."""
 
 import ast
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -422,7 +421,7 @@ def test_what_pip_installed_beside_the_package_is_not_its_code(
 
 
 def test_a_text_that_an_earlier_run_read_is_not_taken_apart_again(tmp_path, monkeypatch):
-    kept, parse = tmp_path / "code.json", code._parse
+    kept, parse = tmp_path / "modules.json", code._parse
     code._recall(kept)
     first = code._parsed("import json\nx = 1\n", "patchlens/x.py")
     code._remember(kept)
@@ -437,28 +436,48 @@ def test_a_text_that_an_earlier_run_read_is_not_taken_apart_again(tmp_path, monk
 
 
 def test_what_other_workspaces_left_stays_until_it_is_much(tmp_path):
-    kept = tmp_path / "code.json"
+    kept = tmp_path / "code/modules.json"
     for number in range(code.VERSIONS + 1):
         code._recall(kept)
         code._parsed(f"x = {number}\n", "patchlens/x.py")
         assert len(code._recalled) == number
         code._remember(kept)
-    assert len(json.loads(kept.read_text(encoding="utf-8"))) == 1
+    code._recall(kept)
+    assert len(code._recalled) == 1
+    assert list(kept.parent.iterdir()) == [kept]
 
 
-def test_modules_are_remembered_in_the_cache_of_the_user_or_in_the_workspace(monkeypatch):
+def test_modules_are_remembered_in_the_cache_of_the_user_or_in_the_workspace(here, monkeypatch):
     monkeypatch.setenv("PATCHLENS_CACHE", "somewhere")
-    assert code._memory(Path("pretrain/dvc.yaml")) == Path("somewhere/code.json")
-    monkeypatch.setenv("PATCHLENS_CACHE", "off")
-    assert code._memory(Path("pretrain/dvc.yaml")) == Path("pretrain/.work/code.json")
+    assert code._memory(Path("pretrain/dvc.yaml")) == Path("somewhere/code/modules.json")
+    for without in ("off", "params.yaml/cache"):
+        Path("params.yaml").touch()
+        monkeypatch.setenv("PATCHLENS_CACHE", without)
+        assert code._memory(Path("dvc.yaml")) == Path(".work/code/modules.json")
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", '{"a": 1}', "\x00"])
+DAMAGE = ["", "[1]", "{", "\x00", "{}", '{"sha256": 1}', '{"sha256": "a", "modules": {"KEY": {}}}']
+
+
+@pytest.mark.parametrize("content", DAMAGE)
 def test_what_an_earlier_run_read_may_be_damaged(tmp_path, content):
-    kept = tmp_path / "code.json"
+    kept = tmp_path / "modules.json"
     code._recall(kept)
     wanted = code._parsed("x = 1\n", "patchlens/x.py")
     [key] = code._read_now
-    kept.write_text(content.replace('"a"', f'"{key}"'))
+    kept.write_text(content.replace("KEY", key))
     code._recall(kept)
     assert code._parsed("x = 1\n", "patchlens/x.py") == wanted
+    code._remember(kept)
+    code._recall(kept)
+    assert code._recalled.keys() == {key}
+
+
+def test_an_entry_that_was_changed_hides_no_import(tmp_path):
+    kept = tmp_path / "modules.json"
+    code._recall(kept)
+    code._parsed("import json\n", "patchlens/x.py")
+    code._remember(kept)
+    kept.write_text(kept.read_text(encoding="utf-8").replace('"json"', '"jsom"'))
+    code._recall(kept)
+    assert code._parsed("import json\n", "patchlens/x.py").imports == {"json"}

@@ -85,10 +85,6 @@ def _found(kept: Path, folder: Path) -> bool:
 
 def _keep(folder: Path, kept: Path) -> None:
     """Put a rendering into the cache, whole or not at all."""
-    with keep(kept) as partial:
-        with zipfile.ZipFile(partial, "w") as archive:
-            for path in sorted(folder.rglob("*")):
-                archive.write(path, path.relative_to(folder))
-        of_all = [path for path in kept.parent.iterdir() if path != partial]
-        for old in sorted(of_all, key=lambda path: -path.stat().st_mtime)[KEPT - 1 :]:
-            old.unlink(missing_ok=True)
+    with keep(kept, KEPT) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))

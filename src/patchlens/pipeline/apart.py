@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 GLANCE = 0.05  # seconds between two looks at whether the parent lives, where no kernel tells
 PR_SET_PDEATHSIG = 1
@@ -16,6 +17,8 @@ PR_SET_PDEATHSIG = 1
 
 def main(parent: int, program: list[str]) -> None:
     """Become the program on Linux; elsewhere start it, and watch the parent."""
+    for signum in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and programs inherit
+        signal.signal(signum, signal.SIG_DFL)
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -27,6 +30,8 @@ def main(parent: int, program: list[str]) -> None:
         if ended:
             code = os.waitstatus_to_exitcode(status)
             if code < 0:
+                with suppress(OSError):  # of SIGKILL
+                    signal.signal(-code, signal.SIG_DFL)
                 os.kill(os.getpid(), -code)
             sys.exit(code)
         if os.getppid() != parent:

@@ -243,8 +243,8 @@ def _execute(graph: Graph, workers: Workers, holding: Holding | None) -> Run:
             end(stage)
         else:
             log.info("[%d/%d] %s", seen + len(running) + 1, run.total, name)
-            running[name] = stage
             workers.start(asked)
+            running[name] = stage
 
     def finish(stage: Stage, code: int) -> None:
         if code:

@@ -20,14 +20,13 @@ import patchlens
 from patchlens import cluster, paths
 from patchlens.cluster import RESOURCES
 from patchlens.errors import MachineError, PatchlensError
-from patchlens.pipeline.workers import THREADS, Apart, Job, end_groups, environment
+from patchlens.pipeline.workers import GLANCE, THREADS, Job, apart, end_groups, environment
 from patchlens.processes import GRACE, cores
 from patchlens.progress import log
 from patchlens.settings.features import Device
 
 RETRIES = 2  # of a stage whose worker was lost
 LOOK = 10.0  # seconds between two looks at the nodes while nothing ends
-POLL = 0.05  # seconds between two looks at a stage; Ray cannot interrupt one that waits
 LOST = -9  # the exit code of what was lost too often
 Share = dict[str, float]  # of a cluster: num_cpus, num_gpus, memory in bytes
 
@@ -163,14 +162,14 @@ def execute(job: Job, folder: str, ours: str, of_stage: Mapping[str, str]) -> in
             out.unlink(missing_ok=True)
     threads = dict.fromkeys(THREADS, str(int(json.loads(of_stage[cluster.SHARE])["num_cpus"])))
     env = {**os.environ, **environment(job), **threads, **of_stage}
-    process = Apart(job, env)
+    process = apart(job, env)
     try:
-        while process.exitcode is None:
-            time.sleep(POLL)
+        while process.poll() is None:
+            time.sleep(GLANCE)  # Ray cannot interrupt a wait
     finally:
-        if process.exitcode is None:
+        if process.poll() is None:
             end_groups({process.pid})
-    return process.join()
+    return process.returncode
 
 
 @cache

@@ -16,12 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
 from typing import Any, NoReturn, Protocol
 
 import psutil
 
-from patchlens.pipeline import apart
+from patchlens.pipeline import apart as starter
 from patchlens.processes import GRACE, REPRO, cores, end_with_parent
 from patchlens.progress import QUIET, ROW, silent
 
@@ -29,6 +28,7 @@ from patchlens.progress import QUIET, ROW, silent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WARM = "patchlens.cli.warm"  # the module that imports what stages use
 PROGRAM = "patchlens"
+GLANCE = 0.05  # seconds between two looks at a process that is no fork
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Local:
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
-        self._running: dict[str, Any] = {}  # processes of multiprocessing, or `Apart`
+        self._running: dict[str, Any] = {}  # processes: forks, or of `apart`
         self._rows: dict[str, int] = {}  # of the terminal, for their bars
         self._threads = dict.fromkeys(THREADS, str(max(1, cores() // jobs)))
         self._warm: Any = None
@@ -96,7 +96,7 @@ class Local:
         if self._warm and is_ours(job) and not job.looks:
             self._running[job.name] = self._fork(job, own)
         else:
-            self._running[job.name] = Apart(job, {**os.environ, **own, **self._threads})
+            self._running[job.name] = apart(job, {**os.environ, **own, **self._threads})
 
     def _fork(self, job: Job, own: Mapping[str, str]) -> Any:
         process = self._warm.Process(target=execute, args=(job.command, own), name=job.name)
@@ -111,12 +111,15 @@ class Local:
 
     def ended(self) -> tuple[str, int]:
         """Wait for the end of a job: its name and its exit code."""
-        ready = wait([process.sentinel for process in self._running.values()])
-        name = next(name for name, one in self._running.items() if one.sentinel in ready)
-        process = self._running.pop(name)
-        process.join()
-        assert process.exitcode is not None
-        return name, process.exitcode
+        while True:
+            forks = [p for p in self._running.values() if not isinstance(p, subprocess.Popen)]
+            all_forks = len(forks) == len(self._running)
+            wait([fork.sentinel for fork in forks], timeout=None if all_forks else GLANCE)
+            for name, one in self._running.items():
+                code = one.poll() if isinstance(one, subprocess.Popen) else one.exitcode
+                if code is not None:
+                    del self._running[name]
+                    return name, code
 
     def close(self) -> None:
         """End the processes, what they have started included."""
@@ -124,44 +127,14 @@ class Local:
         self._running.clear()
 
 
-class Apart:
-    """A process that starts from nothing, with the parts of multiprocessing's that `Local` uses.
-
-    It leads a group, and ends with this process.
-
-    Attributes:
-        pid: its process id.
-        sentinel: readable once it has ended.
-    """
-
-    def __init__(self, job: Job, env: Mapping[str, str]) -> None:
-        program = ["/bin/sh", "-c", job.command]
-        if is_ours(job):
-            program = [sys.executable, "-P", "-m", *shlex.split(job.command)]
-        start = [sys.executable, "-I", "-S", apart.__file__, str(os.getpid())]
-        # A group in the background that reads from the terminal would be stopped.
-        self._process = subprocess.Popen(
-            [*start, *program], env=env, process_group=0, stdin=subprocess.DEVNULL
-        )
-        self.pid = self._process.pid
-        self.sentinel, ended = os.pipe()
-        self._watch = Thread(target=self._tell, args=(ended,), daemon=True)
-        self._watch.start()
-
-    @property
-    def exitcode(self) -> int | None:
-        """Its exit code: None until it has ended, below 0 after a signal."""
-        return self._process.returncode
-
-    def join(self) -> int:
-        """Wait for its end: its exit code."""
-        self._watch.join()
-        os.close(self.sentinel)
-        return self._process.wait()
-
-    def _tell(self, ended: int) -> None:
-        self._process.wait()
-        os.close(ended)
+def apart(job: Job, env: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """A process that starts from nothing, leads a group, and ends with this process."""
+    program = ["/bin/sh", "-c", job.command]
+    if is_ours(job):
+        program = [sys.executable, "-P", "-m", *shlex.split(job.command)]
+    start = [sys.executable, "-I", "-S", starter.__file__, str(os.getpid())]
+    # A group in the background that reads from the terminal would be stopped.
+    return subprocess.Popen([*start, *program], env=env, process_group=0, stdin=subprocess.DEVNULL)
 
 
 def is_ours(job: Job) -> bool:

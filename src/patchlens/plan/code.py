@@ -18,6 +18,7 @@ It cannot do so for `dvc repro --single-item` and `--downstream`, which skip dep
 import ast
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -379,17 +380,20 @@ def _read(path: Path, root: Path | None = None) -> _Module:
 def _parsed(text: str, name: str, ours: bool = True) -> _Module:
     """A module, cached by its text so that edits are noticed; `name` is its path below src/."""
     key = hashlib.md5(f"{sys.version}|{_RULES}|{ours}|{name}|{text}".encode()).hexdigest()
-    found = _recalled.get(key)
-    if not (isinstance(found, dict) and found.keys() == _Module.__annotations__.keys()):
-        found = _parse(text, name, ours)
+    found = _recalled.get(key) or _parse(text, name, ours)
     _read_now[key] = found
     sets = {field: frozenset(found[field]) for field in ("imports", "strings")}
     return _Module(**found | sets)
 
 
 def _memory(graph: Path) -> Path:
-    """The file of what runs found, for all workspaces; without a cache of the user for one."""
-    return (user_cache() or graph.parent / paths.WORK) / "code.json"
+    """The file of what runs found: one for all workspaces, or of this one if there can be none."""
+    folder = user_cache() or graph.parent / paths.WORK
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        folder = graph.parent / paths.WORK
+    return folder / "code/modules.json"
 
 
 def _recall(path: Path) -> None:
@@ -397,17 +401,25 @@ def _recall(path: Path) -> None:
     for cache_of_process in (_recalled, _read_now):
         cache_of_process.clear()
     _parsed.cache_clear()
-    with suppress(OSError, ValueError, TypeError):  # it only saves time
-        _recalled.update(json.loads(path.read_bytes()))
+    with suppress(OSError, ValueError, TypeError, KeyError):  # it only saves time
+        content = json.loads(path.read_bytes())
+        if content["sha256"] == _digest(content["modules"]):  # a damaged one could hide a change
+            _recalled.update(content["modules"])
 
 
 def _remember(path: Path) -> None:
     """Leave it for later runs, with what other workspaces and versions left, if it is not much."""
-    if not _read_now.keys() <= _recalled.keys():
-        both = _recalled | _read_now
-        with keep(path) as partial:
-            content = both if len(both) <= VERSIONS * len(_read_now) else _read_now
+    if not _read_now.items() <= _recalled.items():
+        modules = _recalled | _read_now
+        if len(modules) > VERSIONS * len(_read_now):
+            modules = _read_now
+        with keep(path, 1) as partial:
+            content = {"sha256": _digest(modules), "modules": modules}
             partial.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _digest(modules: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(modules, sort_keys=True).encode()).hexdigest()
 
 
 def _parse(text: str, name: str, ours: bool) -> dict[str, Any]:
