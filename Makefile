@@ -44,7 +44,7 @@ typecheck: env  ## Check types only
 test: env  ## Run all but the slow tests, a file at a time on each of two cores, one thread each
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: env  ## Run the slow tests: a forced run of the miniature leaves nothing in Git
+test-slow: env  ## Run the slow tests: what takes long, or has a fast one of its kind
 	OMP_NUM_THREADS=1 python -m pytest -m slow
 
 demo: env  ## Measure two mini ViTs and a floor on frames rendered here, in a minute

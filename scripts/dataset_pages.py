@@ -65,7 +65,7 @@ def index(known: Mapping[str, Entry]) -> str:
         "`options` that fit), and state the new title, licence, citation, homepage, how to obtain",
         "it, and its archives with their checksums. It can then be fetched, indexed, listed and",
         "used as `kind` in params.yaml. A mistake in the catalogue is one line that names the key.",
-        "A new layout is one module beside the catalogue and one line in `readers.py`. Images that",
+        "A new layout is one module beside the catalogue and one line in `readers.py`. Images",
         "without an official layout need neither: see [own-data.md](../own-data.md).",
     ]
     return "\n".join(lines) + "\n"
@@ -120,8 +120,10 @@ def how(kind: str, entry: Entry) -> list[str]:
             "If you already have a copy, use it in place:",
         ]
     elif entry.archives:
+        known = all(archive.md5 for archive in entry.archives)
+        checked = "checks the files below by their md5" if known else "takes the files below"
         steps += [
-            "The `fetch` stage checks the files below by their md5 and unpacks them:",
+            f"The `fetch` stage {checked} and unpacks them:",
             *settings(kind, entry, "downloaded", "archives: path/to/the/files"),
             "If you have unpacked a copy, use it in place:",
         ]

@@ -17,7 +17,8 @@ INTRODUCTION = """\
 # Models
 
 All models of the registry. To use one, set `source: registry` and `model: NAME` in `params.yaml`;
-the weights stage downloads the official file, checks it and converts it once. `patchlens models`
+the weights stage downloads the official file (those of `simmim_*` and `dinov3_*` you download, and
+name as `file`), checks it and converts it once. `patchlens models`
 prints this list, `patchlens models show NAME` prints one entry in full, and `patchlens plan` lists
 the downloads of your settings. To use another model, see [how to add a model](add-a-model.md).
 

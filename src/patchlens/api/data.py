@@ -91,7 +91,7 @@ def load_dataset(
 
     Args:
         kind: a kind of the catalogue (`patchlens datasets`); `folder` for your own images;
-            `minicity` is rendered (`stills=16`, of support and of query, or `videos=2`).
+            `minicity` is rendered (`stills=16`, of support and of query, or `stills=0, videos=2`).
         root: where you placed it, in its official layout.
         patches: rows and columns of the grid to which images are resized, for every model.
         shots: labelled images of each support seed; `all` takes the whole split, for T2 to T4.

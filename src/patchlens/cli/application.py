@@ -19,7 +19,7 @@ from patchlens.tasks.known import known
 
 BY_HAND = "Interactive commands"
 app = typer.Typer(
-    help="How good are the frozen patch features of Vision Transformers?",
+    help="How good are the frozen patch features of vision backbones?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,7 +56,7 @@ def main(
         bool, typer.Option("-q", "--quiet", help="Show warnings and errors only.")
     ] = False,
 ) -> None:
-    """How good are the frozen patch features of Vision Transformers?"""
+    """How good are the frozen patch features of vision backbones?"""
     progress.set_up(quiet)
 
 

@@ -87,7 +87,7 @@ def _budget(found: list[dict[str, Any]]) -> str:
         return ""
     return (
         "Architecture, seed, shared settings, device and crops seen are the same for all trained "
-        "models.\n"
+        "models but those of another seed, which their names state.\n"
     )
 
 
