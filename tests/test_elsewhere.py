@@ -61,6 +61,16 @@ def test_the_cores_are_those_of_the_affinity_or_all(monkeypatch: pytest.MonkeyPa
     assert processes.cores() == 1
 
 
+def ends_with(of_parent: str) -> None:
+    """What a parent starts says that it is ready, and ends when the parent is killed."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", of_parent], stdin=pipe, stdout=pipe) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        parent.send_signal(signal.SIGKILL)
+        assert parent.stdout.read() == b""  # the end of the last process that holds it
+
+
 def test_a_process_ends_with_its_parent_without_the_kernel() -> None:
     """And so does a program that it started: it leads a group."""
     of_child = (
@@ -72,12 +82,7 @@ def test_a_process_ends_with_its_parent_without_the_kernel() -> None:
         "import subprocess, sys; "
         f"subprocess.Popen([sys.executable, '-c', {of_child!r}]); sys.stdin.read()"
     )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", of_parent], stdin=pipe, stdout=pipe) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == b"ready\n"
-        parent.send_signal(signal.SIGKILL)
-        assert parent.stdout.read() == b""  # the end of the last process that holds it
+    ends_with(of_parent)
 
 
 @pytest.mark.parametrize(("system", "forks"), [("linux", True), ("darwin", False)])
@@ -113,12 +118,7 @@ def test_a_program_apart_ends_with_who_called(way: list[str]) -> None:
         f"command = [sys.executable, '-I', '-S', *{way!r}, str(os.getpid()), *{program!r}]; "
         "subprocess.Popen(command, process_group=0); sys.stdin.read()"
     )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", of_parent], stdin=pipe, stdout=pipe) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == b"ready\n"
-        parent.send_signal(signal.SIGKILL)
-        assert parent.stdout.read() == b""  # the end of the last process that holds it
+    ends_with(of_parent)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["kernel", "watched"])

@@ -23,11 +23,10 @@ def user_cache() -> Path | None:
 
 
 @contextmanager
-def keep(path: Path, most: int) -> Iterator[Path]:
+def keep(path: Path) -> Iterator[Path]:
     """Yield a temporary path, renamed to `path` in the end; what fails is one line of the log.
 
-    Other processes, also of other machines, may keep the same. Without it, only time is lost. Of
-    the files beside it, the `most` that were used last stay.
+    Other processes, also of other machines, may keep the same. Without it, only time is lost.
     """
     partial = path.with_suffix(f".{uuid4().hex}.partial")
     try:
@@ -40,5 +39,3 @@ def keep(path: Path, most: int) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-            for old in sorted(path.parent.iterdir(), key=lambda p: -p.stat().st_mtime)[most:]:
-                old.unlink(missing_ok=True)

@@ -85,6 +85,10 @@ def _found(kept: Path, folder: Path) -> bool:
 
 def _keep(folder: Path, kept: Path) -> None:
     """Put a rendering into the cache, whole or not at all."""
-    with keep(kept, KEPT) as partial, zipfile.ZipFile(partial, "w") as archive:
+    with keep(kept) as partial, zipfile.ZipFile(partial, "w") as archive:
         for path in sorted(folder.rglob("*")):
             archive.write(path, path.relative_to(folder))
+    with suppress(OSError):  # another process may remove them too
+        of_all = sorted(kept.parent.iterdir(), key=lambda path: -path.stat().st_mtime)
+        for old in of_all[KEPT:]:
+            old.unlink(missing_ok=True)

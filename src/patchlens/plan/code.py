@@ -413,7 +413,7 @@ def _remember(path: Path) -> None:
         modules = _recalled | _read_now
         if len(modules) > VERSIONS * len(_read_now):
             modules = _read_now
-        with keep(path, 1) as partial:
+        with keep(path) as partial:
             content = {"sha256": _digest(modules), "modules": modules}
             partial.write_text(json.dumps(content), encoding="utf-8")
 
