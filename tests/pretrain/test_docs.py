@@ -1,5 +1,6 @@
 """docs/pretrain.md says what the code and the recipes are."""
 
+import json
 import re
 from pathlib import Path
 
@@ -37,3 +38,21 @@ def test_the_example_of_five_crops_is_the_recipe():
     recipes = load(ROOT / "pretrain/params.yaml").objectives
     assert {own.local_crops for own in (recipes.dino.cpu, recipes.dino.gpu)} == {3}
     assert "five crops of a window (`dino`: 2 global,\n3 local)" in TEXT
+
+
+def test_the_probes_of_more_crops_are_those_of_the_runs():
+    rows = re.findall(r"^\| `(\w+)` \| ([\d ]+) \| (0\.\d{3}[^\n]*) \|$", TEXT, re.M)
+    assert {(name, crops) for name, crops, _ in rows} == {
+        (name, crops) for name in ("dino", "mae") for crops in ("512 000", "1 536 000")
+    }
+    for name, crops, probes in rows:
+        lines = (ROOT / f"pretrain/tried/{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        [run] = [
+            run
+            for run in map(json.loads, lines)
+            if run["seed"] == 0 and run["crops"] == int(crops.replace(" ", ""))
+        ]
+        assert run["finished"]
+        assert not run["dirty"]
+        found = [run["probe"][step] for step in sorted(run["probe"], key=int)]
+        assert probes.split(" | ") == [f"{value:.3f}" for value in found]
